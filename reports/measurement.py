@@ -1,0 +1,81 @@
+"""How the figures of a study came about, in plain words for the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.captions import assumptions, words
+from reports.standing import standing_of
+from reports.units import energy, fixed
+
+if TYPE_CHECKING:
+    from reports.data import StudyResults
+
+
+def banner(results: StudyResults) -> str:
+    """What a reader must know before any energy figure; empty if all were measured."""
+    standing = standing_of(results.telling)
+    if standing.measured or not standing.kinds:
+        return ""
+    if standing.simulated:
+        text = "comes from a stand-in device: it shows that the machinery works, and nothing else"
+    else:
+        text = (
+            "comes from a model of the device, not from a sensor; ratios between methods on one "
+            "machine are worth more than the joules themselves"
+        )
+    return f"Energy here is {standing.adjective}. It {text}. {assumptions(results)}".strip()
+
+
+def warnings(results: StudyResults) -> list[str]:
+    """Differences between runs that make a comparison between them unsafe."""
+    found = []
+    for column, name in (
+        ("energy_source", "energy source"),
+        ("energy_scope", "energy scope"),
+        ("energy_device", "measured device"),
+        ("device", "computing device"),
+        ("host", "host"),
+    ):
+        values = words(results.finished[column])
+        if len(values) > 1:
+            found.append(f"Runs differ in {name} ({', '.join(values)}): compare with care.")
+    coverage = pd.to_numeric(results.finished["coverage"]).min()
+    if coverage < 0.95:
+        share = fixed(float(coverage) * 100, 1)
+        found.append(f"In at least one run only {share} % of the time was observed.")
+    if results.finished_arms and results.baseline_arm not in results.finished_arms:
+        found.append(f"There is no finished run of {results.baseline}, so no ratio is given.")
+    return found
+
+
+def facts(results: StudyResults) -> list[tuple[str, str]]:
+    """Name and value of everything that says how the energy was measured."""
+    runs = results.telling
+    listed = [
+        ("Energy source", "energy_source"),
+        ("Scope", "energy_scope"),
+        ("Measured device", "energy_device"),
+        ("Assumptions", "energy_note"),
+        ("Computing device", "device"),
+        ("Host", "host"),
+        ("Carbon", "carbon_basis"),
+    ]
+    found = [(name, "; ".join(words(runs[column]))) for name, column in listed]
+    coverage = pd.to_numeric(runs["coverage"]).dropna()
+    if len(coverage):
+        ends = dict.fromkeys(fixed(float(c) * 100, 1) for c in (coverage.min(), coverage.max()))
+        found.append(("Time observed", f"{' to '.join(ends)} % of a run"))
+    lost = pd.to_numeric(results.finished["lost_j"]).sum()
+    found.append(("Lost to interruptions, included above", energy(float(lost))))
+    unfinished = results.runs[results.runs["status"] != "done"]
+    if len(unfinished):
+        drawn = energy(float(pd.to_numeric(unfinished["energy_j"]).sum()))
+        found.append(("Drawn by runs that did not finish, in no mean", drawn))
+    started = sorted(words(runs["started_at"]))
+    if started:
+        span = started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"
+        found.append(("Runs started", span))
+    return [(name, value) for name, value in found if value]

@@ -1,0 +1,104 @@
+"""Intervals against scipy, hand calculations and known data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports.statistics import (
+    Interval,
+    non_inferiority,
+    paired_difference,
+    paired_ratio,
+    t_interval,
+)
+
+
+def test_t_interval_agrees_with_scipy() -> None:
+    values = [98.1, 98.9, 98.4, 99.2, 98.6]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    interval = t_interval(values)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.n == 5
+
+
+def test_t_interval_by_hand() -> None:
+    # mean 2, s = 1, t(2) = 4.302653 for 95 %: half width 4.302653 / √3.
+    interval = t_interval([1, 2, 3])
+    assert interval.mean == 2
+    assert interval.half_width == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+
+
+def test_student_1908_sleep_data() -> None:
+    """Student's own paired example: mean gain 1.58 h, s = 1.23, n = 10."""
+    first = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
+    second = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
+    gain = paired_difference(second, first)
+    assert gain.mean == pytest.approx(1.58)
+    assert (gain.low, gain.high) == pytest.approx((0.7001, 2.4599), abs=1e-4)
+
+
+def test_three_seeds_are_covered_at_the_nominal_rate() -> None:
+    rng = np.random.default_rng(3)
+    intervals = [t_interval(rng.normal(0, 1, 3)) for _ in range(2000)]
+    covered = np.mean([i.low <= 0 <= i.high for i in intervals])
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, math.nan]])
+def test_one_value_has_no_interval(values: list[float]) -> None:
+    interval = t_interval(values)
+    assert (interval.mean, interval.n, interval.bounded) == (5.0, 1, False)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.half_width)
+
+
+def test_no_value_has_no_mean() -> None:
+    interval = t_interval([math.nan])
+    assert interval.n == 0
+    assert math.isnan(interval.mean)
+
+
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    assert t_interval([0.98] * 3) == Interval(0.98, 0.98, 0.98, 3)
+
+
+def test_ratio_is_geometric_and_pairs_by_seed() -> None:
+    ratio = paired_ratio({0: 50.0, 1: 200.0, 7: 1.0}, {1: 100.0, 0: 100.0, 8: 1.0})
+    assert ratio.mean == pytest.approx(1.0)
+    assert ratio.n == 2
+    assert ratio.low * ratio.high == pytest.approx(1.0)
+
+
+def test_ratio_turned_round_is_its_reciprocal() -> None:
+    ours, theirs = {0: 61.0, 1: 57.0, 2: 60.0}, {0: 103.0, 1: 99.0, 2: 98.0}
+    there, back = paired_ratio(ours, theirs), paired_ratio(theirs, ours)
+    assert (back.low, back.high) == pytest.approx((1 / there.high, 1 / there.low))
+
+
+def test_ratio_leaves_out_what_has_no_logarithm() -> None:
+    ratio = paired_ratio({0: 0.0, 1: 50.0, 2: math.nan}, {0: 100.0, 1: 100.0, 2: 100.0})
+    assert ratio.mean == pytest.approx(0.5)
+    assert ratio.n == 1
+
+
+def test_pairing_removes_what_a_seed_does_to_both() -> None:
+    base = {0: 0.90, 1: 0.95, 2: 0.99}
+    gain = paired_difference({seed: value + 0.01 for seed, value in base.items()}, base)
+    assert (gain.low, gain.high) == pytest.approx((0.01, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.4, 0.3, "kept"),
+        (-0.5, 0.3, "inconclusive"),
+        (-0.9, -0.6, "worse"),
+        (math.nan, math.nan, "inconclusive"),
+    ],
+)
+def test_non_inferiority(low: float, high: float, verdict: str) -> None:
+    assert non_inferiority(Interval(0.0, low, high, 3), 0.5) == verdict

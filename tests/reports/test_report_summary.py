@@ -1,0 +1,191 @@
+"""The headline table and the sentence: what is counted, and how it is said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from io import StringIO
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from reports.data import StudyResults
+from reports.sentence import sentence
+from reports.statistics import Interval, non_inferiority
+from reports.summary import ArmSummary, Summary, summarise
+from reports.terminal import terminal_table
+from tests.reports.synthetic import PLANS, make
+
+
+def challenged(difference: Interval, ratio: Interval, name: str = "early_bird") -> Summary:
+    """A study of dense and one arm that is compared with it as given (difference in points)."""
+    summary = summarise(make(["dense", "early_bird"]))
+    dense, bird = summary.arms
+    shares = difference.scaled(0.01)
+    verdict = non_inferiority(shares, summary.margin)
+    accuracy = Interval(0.987, 0.98, 0.99, difference.n)
+    changed = replace(
+        bird, arm=name, accuracy=accuracy, difference=shares, ratio=ratio, verdict=verdict
+    )
+    return replace(summary, arms=(dense, changed))
+
+
+def arm(summary: Summary, name: str) -> ArmSummary:
+    found = summary.arm(name)
+    assert found is not None
+    return found
+
+
+def test_failed_run_is_counted_and_never_averaged() -> None:
+    whole, broken = make(), make(failed=[("early_bird", 1)])
+    bird = arm(summarise(broken), "early_bird")
+    assert (bird.n, bird.failures, bird.count) == (2, 1, "2 of 3")
+    assert bird.ratio is not None
+    assert bird.ratio.n == 2
+    finished = broken.by_seed("early_bird", "energy_j")
+    assert bird.energy_j.mean == pytest.approx(sum(finished.values()) / 2)
+    assert arm(summarise(whole), "early_bird").failures == 0
+
+
+def test_shares_of_the_dense_network() -> None:
+    summary = summarise(make())
+    bird, ticket = arm(summary, "early_bird"), arm(summary, "lottery_ticket")
+    assert (bird.parameters_left, bird.macs_left) == pytest.approx((0.31, 0.28))
+    assert (ticket.macs_left, ticket.density) == pytest.approx((1.0, 0.64))
+
+
+def test_baseline_is_compared_with_nothing() -> None:
+    dense = arm(summarise(make()), "dense")
+    assert (dense.ratio, dense.difference, dense.verdict) == (None, None, None)
+
+
+def test_baseline_comes_first_and_is_found_by_method() -> None:
+    results = make({"early_bird": "early_bird", "dense epochs=20": "dense"})
+    summary = summarise(results)
+    assert [a.arm for a in summary.arms] == ["dense epochs=20", "early_bird"]
+    assert arm(summary, "early_bird").ratio is not None
+
+
+def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
+    summary = challenged(Interval(-0.1, -0.32, 0.12, 3), Interval(0.58, 0.55, 0.61, 3))
+    assert sentence(summary) == (
+        "early_bird keeps dense's accuracy within 0.5 points: it reached 98.7 % "
+        "(dense − 0.1 points, 95 % CI −0.3 … +0.1) with 0.58× (95 % CI 0.55 … 0.61) "
+        "of dense's estimated energy (3 seeds)."
+    )
+
+
+def test_sentence_where_nothing_is_shown() -> None:
+    summary = challenged(Interval(-0.1, -0.9, 0.7, 3), Interval(0.58, 0.55, 0.61, 3))
+    assert sentence(summary) == (
+        "No method is shown to keep dense's accuracy within 0.5 points; early_bird reached "
+        "98.7 % (dense − 0.1 points, 95 % CI −0.9 … +0.7) with 0.58× (95 % CI 0.55 … 0.61) "
+        "of dense's estimated energy (3 seeds)."
+    )
+
+
+def test_sentence_never_rounds_a_bound_onto_the_margin() -> None:
+    summary = challenged(Interval(-0.1, -0.46, 0.26, 3), Interval(0.58, 0.55, 0.61, 3))
+    assert "95 % CI −0.46 … +0.26" in sentence(summary)
+
+
+def test_sentence_claims_no_saving_that_is_not_shown() -> None:
+    unsure = challenged(Interval(0, -0.2, 0.2, 3), Interval(0.9, 0.7, 1.2, 3))
+    assert "a saving is not shown" in sentence(unsure)
+    dearer = challenged(Interval(0, -0.2, 0.2, 3), Interval(2.9, 2.8, 3.0, 3))
+    assert "no method shown to keep that accuracy needed less energy than dense" in sentence(dearer)
+
+
+def test_sentence_picks_the_cheapest_of_those_that_keep_the_accuracy() -> None:
+    summary = summarise(make())
+    kept = [a for a in summary.challengers if a.verdict == "kept" and a.ratio]
+    cheapest = min(kept, key=lambda a: a.ratio.mean if a.ratio else math.inf)
+    assert len(kept) > 1
+    assert sentence(summary).startswith(f"{cheapest.arm} keeps ")
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("estimated", "estimated energy"),
+        ("simulated", "simulated energy"),
+        ("counter", "measured energy"),
+        ("sampled", "measured energy"),
+    ],
+)
+def test_sentence_names_the_standing(source: str, word: str) -> None:
+    assert f"of dense's {word}" in sentence(summarise(make(source=source)))
+
+
+def test_mixed_sources_are_said_to_be_mixed() -> None:
+    results = make(source="counter")
+    results.runs.loc[results.runs["arm"] == "dense", "energy_source"] = "estimated"
+    assert "dense's partly estimated energy" in sentence(summarise(results))
+
+
+def test_one_seed_has_no_interval_and_says_so() -> None:
+    text = sentence(summarise(make(seeds=1)))
+    assert text.startswith("With one seed there is no interval, so no method is shown to keep")
+    assert "CI" not in text
+
+
+def test_no_baseline_has_no_ratio_and_says_so() -> None:
+    text = sentence(summarise(make(["progressive", "early_bird"])))
+    assert text.startswith("No run of dense has finished, so no ratio can be given")
+    assert "×" not in text
+    assert "estimated energy" in text
+
+
+def test_failed_baseline_is_no_baseline() -> None:
+    summary = summarise(make(failed=[("dense", seed) for seed in range(3)]))
+    assert not summary.has_baseline
+    assert all(a.ratio is None for a in summary.arms)
+
+
+def test_baseline_alone() -> None:
+    assert "no other method has finished" in sentence(summarise(make(["dense"])))
+
+
+def test_nothing_finished() -> None:
+    failed = [(name, seed) for name in PLANS for seed in range(3)]
+    assert sentence(summarise(make(failed=failed))).startswith("No run has finished")
+
+
+def test_seeds_that_never_meet_cannot_be_paired() -> None:
+    failed = [("dense", 0), ("early_bird", 1), ("early_bird", 2)]
+    text = sentence(summarise(make(["dense", "early_bird"], failed=failed)))
+    assert text.startswith("No finished run shares a seed")
+
+
+def test_two_finished_runs_of_one_seed_are_refused() -> None:
+    results = make(["dense"])
+    twice = pd.concat([results.runs, results.runs.head(1)])
+    with pytest.raises(ValueError, match="arm 'dense' has more than one finished run with seed 0"):
+        StudyResults("digits", twice, results.curves, results.phases)
+
+
+def test_missing_column_is_named() -> None:
+    results = make(["dense"])
+    with pytest.raises(ValueError, match="runs: missing column energy_j"):
+        StudyResults("d", results.runs.drop(columns="energy_j"), results.curves, results.phases)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_terminal_table_fits(width: int) -> None:
+    summary = summarise(make(failed=[("progressive", 0)]))
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(terminal_table(summary))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    for name in PLANS:
+        assert any(line.startswith(name) for line in text.splitlines()), name
+    assert "(estimated)" in text
+    assert "2/3" in text
+    assert "…" not in text
+
+
+def test_terminal_table_prints_markup_in_a_name_as_text() -> None:
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(terminal_table(summarise(make({"[red]x": "dense"}))))
+    assert "[red]x" in console.export_text()
