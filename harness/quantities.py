@@ -1,0 +1,18 @@
+"""Types of numbers in settings and hyper-parameters, with their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+MOST = 1_000_000
+"""A bound against typing errors; no setting sensibly reaches it."""
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+"""A share strictly between 0 and 1."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
+"""A whole number, at least 1."""
+Weight = Annotated[float, Field(ge=0, le=MOST)]
+"""A number, at least 0."""
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+"""A number above 0."""

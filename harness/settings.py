@@ -1,0 +1,99 @@
+"""What a study can set, and what is allowed: typed, unknown keys refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from harness.catalogue import DATA, MODELS
+from harness.errors import nearest
+from harness.quantities import Count, Positive, Ratio, Weight
+
+
+def _one_of(known: dict[str, str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Settings(BaseModel):
+    """The base of all settings: frozen, unknown keys refused, docstrings as help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class WorkloadChoice(Settings):
+    """The data set and the model."""
+
+    data: Annotated[str, _one_of(DATA)]
+    """Name of the data set."""
+    model: Annotated[str, _one_of(MODELS)]
+    """Name of the model."""
+    validation_share: Ratio = 0.125
+    """Share of the training data that decisions may look at; the same split in every run."""
+    gamma_init: Positive = 0.5
+    """First value of every BatchNorm scale (0.5 in the Early-Bird and Network Slimming papers)."""
+
+
+class Training(Settings):
+    """The recipe, the same for every method: SGD with momentum."""
+
+    epochs: Count = 160
+    """Length of one full training, the budget of every method."""
+    batch_size: Count = 256
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Weight = 1e-4
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    milestones: tuple[Ratio, ...] = (0.5, 0.75)
+    """Shares of the schedule at which "step" multiplies the rate by `decay`."""
+    decay: Ratio = 0.1
+    warmup_epochs: Weight = 0
+    """Epochs of linear warm-up."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
+    """Random crops out of images padded by this many pixels."""
+    flip: bool = False
+    """Mirror images at random."""
+    evaluate_epochs: Count = 1
+    """Validate after every so many epochs of a phase, and at its end."""
+    checkpoint_epochs: Count = 1
+    """Save a checkpoint after every so many epochs of a phase, and at its end."""
+
+
+class EnergySettings(Settings):
+    """Which sensors are read, and how often."""
+
+    meters: Annotated[tuple[Literal["nvml", "estimate"], ...], Field(min_length=1)] = (
+        "nvml",
+        "estimate",
+    )
+    """Kinds of sensor to look for. Estimates never enter a total that a sensor measured."""
+    gpus: Literal["used", "all"] = "used"
+    """Read the GPU that the run uses, or all of the machine's."""
+    period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05
+    """Time from one reading to the next."""
+
+
+class Carbon(Settings):
+    """Where the electricity comes from; without a country, the world's average."""
+
+    country: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    """ISO 3166-1 alpha-3 code, such as "DEU"."""
+    region: str | None = None
+    """A US state, Canadian province, ... that CodeCarbon's data know, in lower case."""
+    kg_per_kwh: Annotated[float, Field(ge=0, le=10)] | None = None
+    """A factor given by hand; it wins over country and region."""
+    pue: Annotated[float, Field(ge=1, le=5)] = 1.0
+    """Power usage effectiveness of the building, multiplied into the CO2e only."""
+
+    @model_validator(mode="after")
+    def _region_has_country(self) -> Carbon:
+        if self.region and not self.country:
+            raise ValueError("region is given without country")
+        return self
