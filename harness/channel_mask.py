@@ -1,0 +1,53 @@
+"""Which channels of a network stay: a value without tensors, so that methods can reason on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ChannelMask:
+    """Keep (1) or drop (0) for every prunable channel.
+
+    Attributes:
+        layers: From the name of a channel group (that of its first BatchNorm layer) to a string of
+            "0" and "1", a character a channel. Layers whose channels are coupled by a residual
+            connection are one group and appear once.
+    """
+
+    layers: Mapping[str, str]
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are."""
+        return sum(map(len, self.layers.values()))
+
+    @property
+    def kept(self) -> int:
+        """How many channels stay."""
+        return sum(bits.count("1") for bits in self.layers.values())
+
+    def widths(self) -> dict[str, int]:
+        """How many channels stay, by group."""
+        return {name: bits.count("1") for name, bits in self.layers.items()}
+
+    def dropped(self, name: str) -> list[int]:
+        """The indices of the channels that group `name` loses."""
+        return [index for index, bit in enumerate(self.layers[name]) if bit == "0"]
+
+    def distance(self, other: ChannelMask) -> float:
+        """The mask distance: normalised Hamming distance, 0 (equal) to 1 (You et al., 2020).
+
+        Raises:
+            ValueError: The masks are of different networks.
+        """
+        shape = {name: len(bits) for name, bits in self.layers.items()}
+        if shape != {name: len(bits) for name, bits in other.layers.items()}:
+            raise ValueError("mask distance between masks of different networks")
+        differing = sum(
+            mine != theirs
+            for name, bits in self.layers.items()
+            for mine, theirs in zip(bits, other.layers[name], strict=True)
+        )
+        return differing / max(self.channels, 1)

@@ -1,0 +1,129 @@
+"""From the words of a command line to a study."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import UsageError, nearest
+from harness.registry import Registry
+from harness.study import Study
+from harness.validation import tell
+
+DEFAULT = "quick"
+
+
+def choose_study(
+    words: tuple[str, ...],
+    seeds: tuple[int, ...],
+    plugins: tuple[str, ...],
+    changes: tuple[str, ...],
+    commands: tuple[str, ...],
+) -> tuple[Study, Registry]:
+    """The study that a command line means, and the methods it may use.
+
+    Args:
+        words: A study (file or built-in name), if any, then names of methods.
+        seeds: Replace the study's, if any are given.
+        plugins: Python files; their methods join the study's unless methods are named.
+        changes: Settings as KEY=VALUE.
+        commands: Names of commands, which a misspelt word may have meant.
+
+    Raises:
+        UsageError: Any of it is wrong.
+    """
+    source, chosen = _split(words)
+    settings, origin, folder = _read(source)
+    listed = settings.get("plugins", [])
+    own = [str(folder / path) for path in listed] if isinstance(listed, list) else []
+    settings["plugins"] = [*own, *(str(Path(path).resolve()) for path in plugins)]
+    for change in changes:
+        _apply(change, settings)
+    if seeds:
+        settings["seeds"] = list(seeds)
+    registry = Registry.discover(tuple(own))
+    added = [name for path in plugins for name in registry.add_file(path)]
+    for word in chosen:
+        _check_word(word, registry, commands)
+    _choose_methods(settings, chosen, added, registry, origin)
+    try:
+        return Study(**settings), registry
+    except ValidationError as error:
+        lines = tell(error, Study).splitlines()
+        raise UsageError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def built_in_studies() -> list[str]:
+    """Names of the studies that come with the harness."""
+    found = files("harness").joinpath("studies").iterdir()
+    return sorted(each.name.removesuffix(".toml") for each in found if each.name.endswith(".toml"))
+
+
+def _split(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    if words and (words[0].endswith(".toml") or "/" in words[0] or words[0] in built_in_studies()):
+        return words[0], words[1:]
+    return DEFAULT, words
+
+
+def _read(source: str) -> tuple[dict[str, Any], str, Path]:
+    """Settings, what to call their origin in messages, and where relative paths begin."""
+    if source in built_in_studies():
+        text = files("harness").joinpath("studies", f"{source}.toml").read_text("utf-8")
+        return tomllib.loads(text), f"study {source}", Path.cwd()
+    path = Path(source)
+    try:
+        return tomllib.loads(path.read_text("utf-8")), source, path.resolve().parent
+    except OSError as error:
+        raise UsageError(f"study {source}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"study {source}: not TOML: {error}") from None
+
+
+def _apply(change: str, settings: dict[str, Any]) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UsageError(f"--set {change}: must be KEY=VALUE, such as training.epochs=20")
+    *tables, last = key.split(".")
+    place = settings
+    for table in tables:
+        place = place.setdefault(table, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"--set {change}: '{table}' is a value, not a table")
+    place[last] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _choose_methods(
+    settings: dict[str, Any],
+    chosen: tuple[str, ...],
+    added: list[str],
+    registry: Registry,
+    origin: str,
+) -> None:
+    listed = settings.get("methods")
+    if not isinstance(listed, dict):
+        listed = {}
+    for name in listed:
+        if name not in registry.names():
+            raise UsageError(
+                f"{origin}: methods.{name}: unknown method; {nearest(name, registry.names())}"
+            )
+    names = list(dict.fromkeys(chosen or (*listed, *added)))
+    if names:
+        settings["methods"] = {name: listed.get(name, {}) for name in names}
+
+
+def _check_word(word: str, registry: Registry, commands: tuple[str, ...]) -> None:
+    if word not in registry.names():
+        known = {*registry.names(), *built_in_studies(), *commands}
+        raise UsageError(f"'{word}' is no method, study or command; {nearest(word, known)}")

@@ -1,0 +1,64 @@
+"""`methods` and `describe`: what there is, from the methods' own words."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from typing import Any
+
+import click
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from harness.quantities import MOST
+from harness.registry import Registry
+
+
+def list_methods() -> None:
+    """Print each method with the first line of its docstring."""
+    registry = Registry.discover()
+    width = max(map(len, registry.names()))
+    for name in registry.names():
+        click.echo(f"{name:{width}}  {(inspect.getdoc(registry.get(name)) or '').splitlines()[0]}")
+
+
+def describe_method(name: str, plugins: tuple[str, ...]) -> None:
+    """Print a method's docstring, its file and its hyper-parameters."""
+    method = Registry.discover(plugins).get(name)
+    click.echo(f"{name}  ({inspect.getfile(method)})\n\n{inspect.getdoc(method)}\n")
+    if not method.model_fields:
+        click.echo("No hyper-parameters.")
+        return
+    click.echo("Hyper-parameters:")
+    inherited = [key for base in method.__bases__ for key in getattr(base, "model_fields", ())]
+    for key, field in sorted(method.model_fields.items(), key=lambda item: item[0] in inherited):
+        click.echo(f"  {key} = {field.default!r}  ({_kind(field)})")
+        for line in (field.description or "").splitlines():
+            click.echo(f"      {line}")
+
+
+def _kind(field: FieldInfo) -> str:
+    return ", ".join([_type_name(field.annotation), *_bounds(field.metadata)])
+
+
+def _type_name(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return " | ".join(map(repr, typing.get_args(annotation)))
+    if typing.get_origin(annotation) is typing.Annotated:
+        inner, *metadata = typing.get_args(annotation)
+        found = [bound for each in metadata for bound in _bounds(getattr(each, "metadata", [each]))]
+        return ", ".join([_type_name(inner), *found])
+    arguments = typing.get_args(annotation)
+    if arguments:
+        return " or ".join(_type_name(each) for each in arguments)
+    return "none" if annotation is type(None) else annotation.__name__
+
+
+def _bounds(metadata: list[Any]) -> list[str]:
+    signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
+    return [
+        f"{sign} {getattr(bound, attribute)}"
+        for bound in metadata
+        for kind, (sign, attribute) in signs.items()
+        if isinstance(bound, kind) and getattr(bound, attribute) != MOST
+    ]

@@ -1,0 +1,150 @@
+"""What a person sees while a study runs: read off journals and traces, like everything else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import click
+
+from harness.cli.units import duration, joules
+from harness.energy.live import LiveEnergy
+from harness.engines.local import Outcome
+from harness.log import LogReader
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from harness.spec import RunSpec, short_labels
+
+
+class _Display(Protocol):
+    def epoch(self, text: str, share: float, /) -> None: ...
+
+    def now(self, text: str, share: float, /) -> None: ...
+
+    def line(self, text: str, /) -> None: ...
+
+
+class Progress:
+    """Follows the runs of a study one after another."""
+
+    def __init__(self, specs: list[RunSpec], epochs: list[int], display: _Display) -> None:
+        self._display = display
+        labels = short_labels((spec.method, spec.hyperparameters) for spec in specs)
+        self._titles = {
+            spec.key: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
+            for number, (spec, label) in enumerate(zip(specs, labels, strict=True), start=1)
+        }
+        self._epochs = {spec.key: max(count, 1) for spec, count in zip(specs, epochs, strict=True)}
+        self._all_epochs = sum(self._epochs.values())
+        self._epochs_behind = 0
+        self._current: _Follower | None = None
+
+    def look(self, spec: RunSpec, folder: RunFolder) -> None:
+        """Show how the current run stands."""
+        current = self._follow(folder)
+        for said in current.update():
+            text = f"{self._titles[spec.key]}: {said}"
+            self._display.epoch(text, self._share(spec, current.epochs_trained))
+        doing = f"{self._titles[spec.key]}: {current.window} · {current.drawn()}"
+        self._display.now(doing, self._share(spec, current.epochs_trained))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Say how a run ended."""
+        spec = outcome.spec
+        title = self._titles[spec.key]
+        if not outcome.worked:
+            self._display.line(f"{title}: {outcome.status} already")
+        else:
+            current = self._follow(outcome.folder)
+            for said in current.update():
+                self._display.epoch(f"{title}: {said}", self._share(spec, current.epochs_trained))
+            self._display.line(f"{title}: {_ending(outcome)} · {current.drawn(final=True)}")
+        self._epochs_behind += self._epochs[spec.key]
+        self._display.now("", self._share(spec, 0))
+        self._current = None
+
+    def _follow(self, folder: RunFolder) -> _Follower:
+        if self._current is None:
+            self._current = _Follower(folder)
+        return self._current
+
+    def _share(self, spec: RunSpec, epochs_trained: int) -> float:
+        here = min(epochs_trained, self._epochs[spec.key])
+        return min((self._epochs_behind + here) / self._all_epochs, 1.0)
+
+
+class _Follower:
+    """Follows one attempt of one run."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        earlier = Journal(folder).attempts
+        self._journal = LogReader(folder.journal)
+        self._attempt = len(earlier)
+        self._energy = LiveEnergy(folder.trace(max(self._attempt, 1)))
+        self._folder = folder
+        self._began = time.monotonic()
+        self.window = "starting"
+        self.epochs_trained = 0
+
+    def update(self) -> Iterator[str]:
+        """A line for every epoch that has ended since the last call."""
+        events = list(self._journal.new())
+        for event in events:
+            if event["event"] == "attempt" and event["number"] > self._attempt:
+                self._attempt = event["number"]
+                self._energy = LiveEnergy(self._folder.trace(self._attempt))
+        self._energy.update()
+        for event in events:
+            if event["event"] == "border":
+                self.window = event["window"]
+            elif event["event"] == "epoch":
+                self.epochs_trained = event["epochs_trained"]
+                yield (
+                    f"{event['window']} epoch {event['epoch']}/{event['of']} · "
+                    f"loss {event['loss']:.3f} · validation {event['val_accuracy']:.1%} · "
+                    f"{self.drawn()}"
+                )
+
+    def drawn(self, *, final: bool = False) -> str:
+        """Energy so far, and power now or time in all."""
+        label = " (estimated)" if "estimated" in self._energy.source else ""
+        energy = f"{joules(self._energy.energy_j)}{label}"
+        if final:
+            return f"{energy} · {duration(time.monotonic() - self._began)}"
+        return f"{energy} · {self._energy.power_w:.1f} W"
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.status == "failed":
+        return f"failed: {Journal(outcome.folder).reason}"
+    return outcome.status
+
+
+class _Plain:
+    """For logs and pipes: a line an epoch, a line a run."""
+
+    def epoch(self, text: str, _share: float) -> None:
+        click.echo(text)
+
+    def now(self, text: str, share: float) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        click.echo(text)
+
+
+@contextmanager
+def open_progress(specs: list[RunSpec], epochs: list[int]) -> Iterator[Progress]:
+    """Progress on a terminal, or plain lines where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        yield Progress(specs, epochs, _Plain())
+        return
+    from harness.cli.live_bar import LiveBar
+
+    with LiveBar(console) as bar:
+        yield Progress(specs, epochs, bar)

@@ -1,0 +1,1 @@
+"""Channel scores, masks, mask distance, and the physical shrink."""

@@ -1,0 +1,45 @@
+"""Questions that a method may ask of a network through `Inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.channel_mask import ChannelMask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
+    """The channel mask by BatchNorm scale (Liu et al., 2017; You et al., 2020).
+
+    One global threshold over all channels, `sort(|gamma|)[int(N * prune_ratio)]`; a channel stays
+    if its |gamma| is strictly greater. For layers coupled by a residual connection the score is the
+    mean of |gamma| over the group. Then the floor and the rounding up, by the best of the rest.
+
+    Attributes:
+        prune_ratio: Share of the channels to drop.
+        min_channels: Floor of channels a group keeps (0: none, as in the paper).
+        round_to: Width multiple, rounded up (1: none, as in the paper).
+    """
+
+    prune_ratio: float
+    min_channels: int = 0
+    round_to: int = 1
+
+    def __call__(self, network: nn.Module, example: Tensor) -> ChannelMask:
+        """Answer for `network`; `example` is a batch of inputs."""
+        from harness.pruning.channels import channel_scores, global_mask
+
+        scores = channel_scores(network, example)
+        return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to)
+
+    def describe(self) -> dict[str, Any]:
+        """The question as JSON, for the journal."""
+        return {"bn_channel_mask": asdict(self)}
+
+    def invented(self) -> ChannelMask:
+        """A mask of no network, for planning."""
+        return ChannelMask({})

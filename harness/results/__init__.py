@@ -1,0 +1,1 @@
+"""Run folders, journal, tidy table: the only room that knows file names."""

@@ -1,0 +1,155 @@
+"""Where everything lies: one folder a study, one a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.atomic import write_atomically
+from harness.errors import UsageError
+from harness.settings import Carbon
+from harness.spec import SCHEMA, RunSpec, folder_name
+from harness.study import Study
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's files."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """What was asked for."""
+        return self.path / "spec.json"
+
+    @property
+    def journal(self) -> Path:
+        """What happened when."""
+        return self.path / "journal.jsonl"
+
+    def trace(self, attempt: int) -> Path:
+        """What was drawn when, in one attempt."""
+        return self.path / f"trace-{attempt}.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest state of training; of a finished run, its final weights."""
+        return self.path / "checkpoint.pt"
+
+    def snapshot(self, name: str) -> Path:
+        """An earlier state that the method keeps under a name."""
+        return self.path / f"snapshot-{folder_name(name)}.pt"
+
+    @property
+    def log(self) -> Path:
+        """What the process printed, and its traceback if it failed."""
+        return self.path / "log.txt"
+
+    def read_spec(self) -> RunSpec:
+        """The run's specification.
+
+        Raises:
+            UsageError: It was written by a newer version.
+        """
+        saved = json.loads(self.spec.read_text())
+        _check_schema(saved.get("schema_version"), self.spec)
+        return RunSpec(**saved)
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The results of one study."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The study as it was run."""
+        return self.path / "study.json"
+
+    @property
+    def table_csv(self) -> Path:
+        """The tidy table of all runs."""
+        return self.path / "runs.csv"
+
+    @property
+    def table_parquet(self) -> Path:
+        """The same table, typed."""
+        return self.path / "runs.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The report's folder."""
+        return self.path / "report"
+
+    def run(self, spec: RunSpec) -> RunFolder:
+        """The folder of one run."""
+        return RunFolder(self.path / "runs" / folder_name(spec.arm) / f"seed-{spec.seed}")
+
+    def runs(self) -> list[RunFolder]:
+        """All runs there are, in the order of their names."""
+        return [RunFolder(found.parent) for found in sorted(self.path.glob("runs/*/*/spec.json"))]
+
+    def read_study(self) -> dict[str, Any]:
+        """The study as saved.
+
+        Raises:
+            UsageError: No results lie here, or they are of a newer version.
+        """
+        try:
+            saved: dict[str, Any] = json.loads(self.settings.read_text())
+        except OSError:
+            raise UsageError(f"{self.path}: no results here (no {self.settings.name})") from None
+        except ValueError as error:
+            raise UsageError(f"{self.settings}: damaged: {error}") from None
+        _check_schema(saved.get("schema_version"), self.settings)
+        return saved
+
+    def carbon(self) -> Carbon:
+        """The site whose electricity the study counts with."""
+        return Carbon(**self.read_study()["carbon"])
+
+    def bind(self, study: Study, specs: list[RunSpec]) -> None:
+        """Make the folder this study's, or check that it is.
+
+        Methods and seeds may be added to a folder; what all runs share may not differ.
+
+        Raises:
+            UsageError: The folder cannot be written, or holds runs made with other settings.
+        """
+        wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
+        if self.settings.exists():
+            self._check_same(self.read_study(), wanted)
+        for spec in specs:
+            folder = self.run(spec)
+            if folder.spec.exists() and folder.read_spec().key != spec.key:
+                raise UsageError(
+                    f"{folder.path} holds a run with other settings under the same name; "
+                    "give this study another folder with --out"
+                )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.settings, json.dumps(wanted, indent=2).encode())
+        except OSError as error:
+            raise UsageError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+        for table in ("workload", "training"):
+            for key, value in wanted[table].items():
+                old = saved[table].get(key, value)
+                if old != value:
+                    raise UsageError(
+                        f"{self.path} holds runs with {table}.{key} = {old!r}, not {value!r}; "
+                        "give this study another folder with --out"
+                    )
+
+
+def _check_schema(version: object, path: Path) -> None:
+    if not isinstance(version, int) or version > SCHEMA:
+        raise UsageError(
+            f"{path}: written in format {version}, this version reads up to {SCHEMA}; "
+            "upgrade energy-harness"
+        )

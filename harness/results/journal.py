@@ -1,0 +1,126 @@
+"""The journal of a run, read back: attempts, windows, answers, and what was lost on the way.
+
+Events are JSON objects with `event` and `time_ns` (monotonic clock); results/README.md lists them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.log import read_log
+from harness.results.folder import RunFolder
+
+Status = Literal["planned", "running", "interrupted", "failed", "done"]
+
+OVERHEAD = "overhead"
+"""Window of what belongs to no phase: loading data, building the network, resuming."""
+LOST = "lost"
+"""Label of windows whose work was not kept, because the attempt ended before a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One energy window: from a border to the next.
+
+    Attributes:
+        attempt: Counts from 1.
+        label: The phase's window, or what the harness did ("evaluation", "checkpoint", ...).
+        start_ns: Monotonic clock of the attempt.
+        end_ns: Where the next window begins.
+        checkpoint: How many checkpoints of the run were complete when the window began.
+    """
+
+    attempt: int
+    label: str
+    start_ns: int
+    end_ns: int
+    checkpoint: int
+
+
+@dataclass
+class Attempt:
+    """One process that worked on the run.
+
+    Attributes:
+        number: Counts from 1.
+        restored: The checkpoint it started from; 0 is from scratch.
+        events: All events, in order.
+    """
+
+    number: int
+    restored: int
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def start_ns(self) -> int:
+        """When its outer window began."""
+        return int(self.events[0]["time_ns"])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it closed its last window itself."""
+        return bool(self.events[-1]["event"] == "end")
+
+    def windows(self, end_ns: int, checkpoint: int) -> list[Window]:
+        """Its windows, tiling the time from its start to `end_ns`."""
+        borders = [(self.start_ns, OVERHEAD, checkpoint)]
+        for event in self.events:
+            if event["event"] == "checkpoint":
+                checkpoint = event["number"]
+            elif event["event"] == "border":
+                borders.append((event["time_ns"], event["window"], checkpoint))
+        ends = [start for start, _, _ in borders[1:]] + [end_ns]
+        return [
+            Window(self.number, label, start, end, saved)
+            for (start, label, saved), end in zip(borders, ends, strict=True)
+            if end > start
+        ]
+
+
+class Journal:
+    """All that happened to one run."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.attempts: list[Attempt] = []
+        for event in read_log(folder.journal):
+            if event["event"] == "attempt":
+                self.attempts.append(Attempt(event["number"], event["restored"]))
+            if self.attempts:
+                self.attempts[-1].events.append(event)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """All events of a kind, over all attempts."""
+        return [e for attempt in self.attempts for e in attempt.events if e["event"] == kind]
+
+    @property
+    def status(self) -> Status:
+        """How the run stands. A process that died without a word left it "interrupted"."""
+        if not self.attempts:
+            return "planned"
+        last = self.attempts[-1].events
+        if last[-1]["event"] == "end":
+            status: Status = last[-1]["status"]
+            return status
+        return "interrupted"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run failed."""
+        ends = self.events("end")
+        return ends[-1].get("reason") if ends else None
+
+    @property
+    def checkpoints(self) -> int:
+        """The number of the newest complete checkpoint; 0 is none."""
+        return max((event["number"] for event in self.events("checkpoint")), default=0)
+
+    def answers(self) -> dict[int, dict[str, Any]]:
+        """The last answer to every phase, by its index, with the phase's description."""
+        return {event["phase"]: event for event in self.events("answer")}
+
+    def kept(self, attempt: Attempt, checkpoint: int) -> bool:
+        """Whether work that `attempt` did after `checkpoint` was kept by the later attempts."""
+        return all(
+            later.restored > checkpoint for later in self.attempts if later.number > attempt.number
+        )

@@ -1,0 +1,42 @@
+"""Writing the journal: events as they happen, each with its moment on the monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.log import LogWriter
+
+
+class JournalWriter:
+    """Appends the events of one attempt.
+
+    A border ends one energy window and begins the next, so windows tile the attempt by
+    construction. Before a border the device is waited for: work that was launched in a window is
+    paid for in it.
+    """
+
+    def __init__(self, path: Path, synchronize: Callable[[], None]) -> None:
+        self._log = LogWriter(path)
+        self._synchronize = synchronize
+        self._window: str | None = None
+
+    def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
+        """Append one event."""
+        line = {"event": name, "time_ns": time.monotonic_ns(), **values}
+        self._log.append(line, durable=durable)
+
+    def border(self, window: str) -> None:
+        """Begin the energy window `window`, if it has not begun already."""
+        if window != self._window:
+            self._synchronize()
+            self._window = window
+            self.event("border", window=window)
+
+    def end(self, status: str, **values: Any) -> None:
+        """Close the last window, and with it the attempt."""
+        self._synchronize()
+        self.event("end", durable=True, status=status, **values)
+        self._log.close()

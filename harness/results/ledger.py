@@ -1,0 +1,99 @@
+"""The energy of one run, window by window, over all its attempts. Derived, never stored first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.energy.meter import Sensor
+from harness.energy.trace import read_trace
+from harness.energy.windows import EnergyCurve, Joules, curves, total
+from harness.results.folder import RunFolder
+from harness.results.journal import LOST, Attempt, Journal, Window
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One window with its energy.
+
+    Attributes:
+        window: From where to where.
+        label: The window's label, or "lost" if its work was not kept.
+        joules: Its energy.
+    """
+
+    window: Window
+    label: str
+    joules: Joules
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the window."""
+        return (self.window.end_ns - self.window.start_ns) * 1e-9
+
+
+class Ledger:
+    """What one run drew, and for what.
+
+    Attributes:
+        journal: What happened.
+        entries: All windows of all attempts, in order; they tile the attempts.
+        notes: Why sensors are missing.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.journal = Journal(folder)
+        self.notes: list[str] = []
+        self.entries: list[Entry] = []
+        self._curves: dict[int, list[EnergyCurve]] = {}
+        self._ends: dict[int, int] = {}
+        for attempt in self.journal.attempts:
+            trace = read_trace(folder.trace(attempt.number))
+            self.notes += [note for note in trace.notes if note not in self.notes]
+            self._curves[attempt.number] = curves(trace)
+            last_ns = int(attempt.events[-1]["time_ns"])
+            self._ends[attempt.number] = (
+                last_ns if attempt.has_ended else max(last_ns, trace.end_ns)
+            )
+            windows = attempt.windows(self._ends[attempt.number], attempt.restored)
+            self.entries += [self._entry(attempt, window) for window in windows]
+
+    def _entry(self, attempt: Attempt, window: Window) -> Entry:
+        kept = self.journal.kept(attempt, window.checkpoint)
+        joules = self._drawn(attempt.number, window.start_ns, window.end_ns)
+        return Entry(window, window.label if kept else LOST, joules)
+
+    def _drawn(self, attempt: int, start_ns: int, end_ns: int) -> Joules:
+        return total(curve.between(start_ns, end_ns) for curve in self._curves[attempt])
+
+    @cached_property
+    def outer(self) -> Joules:
+        """The truth: every joule from each attempt's start to its end, summed over attempts."""
+        return total(
+            self._drawn(attempt.number, attempt.start_ns, self._ends[attempt.number])
+            for attempt in self.journal.attempts
+        )
+
+    @property
+    def duration_s(self) -> float:
+        """Time worked, over all attempts."""
+        attempts = self.journal.attempts
+        return sum((self._ends[each.number] - each.start_ns) * 1e-9 for each in attempts)
+
+    def spent_until(self, attempt: Attempt, time_ns: int) -> float:
+        """Joules from the run's start to a moment of one attempt, earlier attempts included."""
+        earlier = (
+            self._drawn(each.number, each.start_ns, self._ends[each.number]).energy_j
+            for each in self.journal.attempts
+            if each.number < attempt.number
+        )
+        now = self._drawn(attempt.number, attempt.start_ns, time_ns).energy_j
+        return sum(earlier) + now
+
+    @property
+    def sensors(self) -> list[Sensor]:
+        """The sensors that make up the energy, a device each."""
+        found = {
+            curve.sensor.device: curve.sensor for each in self._curves.values() for curve in each
+        }
+        return list(found.values())

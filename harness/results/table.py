@@ -1,0 +1,180 @@
+"""Tidy tables of a study: runs, evaluations, and energy by window. Derived from raw records."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.atomic import write_atomically
+from harness.energy.carbon import CarbonFactor, carbon_factor
+from harness.energy.meter import Sensor
+from harness.results.folder import StudyFolder
+from harness.results.journal import LOST, OVERHEAD
+from harness.results.ledger import Ledger
+from harness.spec import SCHEMA, RunSpec, short_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+
+IDENTITY = ("arm", "method", "seed")
+CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
+PHASE = ("phase", "energy_j", "duration_s")
+
+
+def load(results: str | Path) -> pd.DataFrame:
+    """The tidy table of a results folder, one row a run, derived anew from journals and traces.
+
+    Args:
+        results: The folder of one study, such as "results/quick".
+
+    Returns:
+        The columns that results/README.md describes; then facts and hyper-parameters.
+
+    Raises:
+        UsageError: There are no results, or they are of a newer version.
+    """
+    return Tables(Path(results)).runs
+
+
+class Tables:
+    """The three tidy tables of a study.
+
+    Attributes:
+        study: The study's name.
+        runs: One row a run.
+        curves: One row an evaluation on validation data whose work was kept.
+        phases: One row a run and window label; the energies of a run add up to its total.
+    """
+
+    def __init__(self, path: Path) -> None:
+        folder = StudyFolder(path)
+        self.study: str = folder.read_study()["name"]
+        import pandas as pd  # after the check: it takes a second, an error message need not
+
+        factor = carbon_factor(folder.carbon())
+        found = [(run, run.read_spec()) for run in folder.runs()]
+        labels = short_labels((spec.method, spec.hyperparameters) for _, spec in found)
+        rows: dict[str, list[Row]] = defaultdict(list)
+        for (run, spec), label in zip(found, labels, strict=True):
+            ledger = Ledger(run)
+            identity = {"arm": label, "method": spec.method, "seed": spec.seed}
+            rows["runs"].append(_run_row(spec, label, ledger, factor))
+            rows["curves"] += [identity | row for row in _curve_rows(ledger)]
+            rows["phases"] += [identity | row for row in _phase_rows(ledger)]
+        self.runs = pd.DataFrame(rows["runs"])
+        for name, column in self.runs.items():
+            # A yes or no that only some runs have stays one, with gaps, also in a file.
+            if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+                self.runs[name] = column.astype("boolean")
+        self.curves = pd.DataFrame(rows["curves"], columns=[*IDENTITY, *CURVE])
+        self.phases = pd.DataFrame(rows["phases"], columns=[*IDENTITY, *PHASE])
+
+    def save_runs(self, path: Path) -> None:
+        """Write the table of runs as CSV and Parquet."""
+        folder = StudyFolder(path)
+        write_atomically(folder.table_csv, self.runs.to_csv(index=False).encode())
+        buffer = io.BytesIO()
+        self.runs.to_parquet(buffer, index=False)
+        write_atomically(folder.table_parquet, buffer.getvalue())
+
+
+def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) -> Row:
+    journal = ledger.journal
+    done = journal.status == "done"
+    outer = ledger.outer
+    result = _last(journal.events("result")) if done else {}
+    start = _last(journal.events("attempt"))
+    dense = _last(journal.events("dense"))
+    drawn: dict[str, float] = defaultdict(float)
+    for entry in ledger.entries:
+        drawn[entry.label] += entry.joules.energy_j
+    facts = {key: value for e in journal.events("record") for key, value in e["facts"].items()}
+    return {
+        "schema_version": SCHEMA,
+        "study": spec.study,
+        "arm": label,
+        "method": spec.method,
+        "seed": spec.seed,
+        "status": journal.status,
+        "reason": journal.reason,
+        "test_accuracy": result.get("test_accuracy"),
+        "val_accuracy": result.get("val_accuracy"),
+        "energy_j": outer.energy_j,
+        "uncertainty_j": outer.uncertainty_j,
+        **_standing(ledger.sensors, ledger.notes),
+        "coverage": outer.coverage,
+        "lost_j": drawn[LOST],
+        "overhead_j": drawn[OVERHEAD],
+        "co2e_kg": factor.co2e_kg(outer.energy_j),
+        "carbon_basis": factor.basis,
+        "duration_s": ledger.duration_s,
+        "attempts": len(journal.attempts),
+        "parameters": result.get("parameters"),
+        "macs": result.get("macs"),
+        "density": result.get("density"),
+        "dense_parameters": dense.get("parameters"),
+        "dense_macs": dense.get("macs"),
+        "epochs_trained": result.get("epochs_trained"),
+        "device": start.get("device"),
+        "host": start.get("host"),
+        "started_at": start.get("wall"),
+        **facts,
+        **{key: _flat(value) for key, value in spec.hyperparameters.items()},
+    }
+
+
+def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
+    def joined(values: Iterable[str]) -> str:
+        return "+".join(sorted(set(values)))
+
+    return {
+        "energy_source": joined(sensor.source for sensor in sensors) or "none",
+        "energy_scope": joined(sensor.kind for sensor in sensors) or "none",
+        "energy_device": ", ".join(sorted({sensor.name for sensor in sensors})),
+        "energy_note": "; ".join([*sorted({s.note for s in sensors if s.note}), *notes]),
+    }
+
+
+def _curve_rows(ledger: Ledger) -> list[Row]:
+    rows: list[Row] = []
+    for attempt in ledger.journal.attempts:
+        checkpoint = attempt.restored
+        for event in attempt.events:
+            if event["event"] == "checkpoint":
+                checkpoint = event["number"]
+            elif event["event"] == "epoch" and ledger.journal.kept(attempt, checkpoint):
+                rows.append(
+                    {
+                        "order": len(rows),
+                        "phase": event["window"],
+                        "epochs_trained": event["epochs_trained"],
+                        "energy_j": ledger.spent_until(attempt, event["time_ns"]),
+                        "val_accuracy": event["val_accuracy"],
+                    }
+                )
+    return rows
+
+
+def _phase_rows(ledger: Ledger) -> list[Row]:
+    sums: dict[str, list[float]] = {}
+    for entry in ledger.entries:
+        drawn = sums.setdefault(entry.label, [0.0, 0.0])
+        drawn[0] += entry.joules.energy_j
+        drawn[1] += entry.duration_s
+    return [
+        {"phase": label, "energy_j": energy_j, "duration_s": duration_s}
+        for label, (energy_j, duration_s) in sums.items()
+    ]
+
+
+def _last(events: list[Row]) -> Mapping[str, Any]:
+    return events[-1] if events else {}
+
+
+def _flat(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,1 @@
+"""The state that training changes, the one loop that changes it, and its checkpoints."""

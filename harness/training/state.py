@@ -1,0 +1,162 @@
+"""What training changes: the network, its optimizer, its masks, and the place on the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.channel_mask import ChannelMask
+from harness.errors import RunError
+from harness.pruning.shrink import shrink, take
+from harness.settings import Training
+from harness.training import tensor_files as files
+from harness.training.seeds import stream
+from harness.workloads.workload import Workload
+
+
+class TrainingState:
+    """Everything a checkpoint must hold. All of it is tensors and plain values, never pickles.
+
+    Attributes:
+        network: In today's structure.
+        optimizer: SGD with momentum over today's parameters.
+        masks: Ones and zeros by parameter name, for the weights held at zero.
+        shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
+            today's structure.
+        schedule_epoch: Place on the learning-rate schedule.
+        epochs_trained: Epochs trained in all, which also numbers the random streams.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        training: Training,
+        seed: int,
+        snapshot_file: Callable[[str], Path],
+    ) -> None:
+        """Start with the dense network and the weights that `seed` draws.
+
+        Args:
+            workload: Data and model.
+            training: The recipe.
+            seed: The run's seed.
+            snapshot_file: Where a snapshot of a name lies. Snapshots are written once, and not
+                again with every checkpoint: methods that take them should not pay for it twice.
+        """
+        self.workload = workload
+        self._training = training
+        self._seed = seed
+        self.masks: dict[str, Tensor] = {}
+        self.shrinks: list[ChannelMask] = []
+        self.schedule_epoch = 0.0
+        self.epochs_trained = 0
+        self._snapshot_file = snapshot_file
+        self._build()
+
+    def _build(self) -> None:
+        self.network = self.workload.build_network(stream(self._seed, "weights"))
+        self.optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> torch.optim.SGD:
+        recipe = self._training
+        return torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=self.workload.device.type == "cuda",
+        )
+
+    def apply_masks(self) -> None:
+        """Set masked weights back to zero."""
+        if self.masks:
+            parameters = dict(self.network.named_parameters())
+            with torch.no_grad():
+                torch._foreach_mul_(
+                    [parameters[name] for name in self.masks], list(self.masks.values())
+                )
+
+    def shrink(self, mask: ChannelMask) -> None:
+        """Remove channels; the optimizer's state and weight masks of the survivors go along."""
+        names = [name for name, _ in self.network.named_parameters()]
+        old = self.optimizer.state_dict()
+        index = shrink(self.network, mask, self.workload.example)
+        self.network = self.workload.lay_out(self.network)
+        self.masks = {name: take(kept, index[name]) for name, kept in self.masks.items()}
+        self.optimizer = self._new_optimizer()
+        old["state"] = {
+            number: {
+                key: take(value, index[names[number]])
+                if isinstance(value, Tensor) and value.ndim
+                else value
+                for key, value in entries.items()
+            }
+            for number, entries in old["state"].items()
+        }
+        self.optimizer.load_state_dict(old)
+        self.shrinks.append(mask)
+
+    def reinitialise(self, draw: int) -> None:
+        """Draw the weights of today's structure anew; momentum and schedule start over."""
+        self.workload.initialise(self.network, stream(self._seed, "reinitialise", draw))
+        self.optimizer = self._new_optimizer()
+        self.schedule_epoch = 0.0
+        self.apply_masks()
+
+    def take_snapshot(self, name: str) -> None:
+        """Keep weights, momentum, structure and place on the schedule under `name`."""
+        files.save(self._snapshot_file(name), self._weights())
+
+    def rewind(self, name: str) -> None:
+        """Return to a snapshot, in today's structure and under today's masks.
+
+        Raises:
+            RunError: It was never taken.
+        """
+        snapshot = files.load(self._snapshot_file(name), self.workload.device)
+        if snapshot is None:
+            raise RunError(f"the method rewinds to '{name}' but never took that snapshot")
+        since = self.shrinks[len(snapshot["shrinks"]) :]
+        masks, self.masks = self.masks, {}
+        self._load_weights(snapshot)
+        for mask in since:
+            self.shrink(mask)
+        self.masks = masks
+        self.apply_masks()
+
+    def _weights(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "shrinks": [dict(mask.layers) for mask in self.shrinks],
+            "schedule_epoch": self.schedule_epoch,
+        }
+
+    def _load_weights(self, saved: dict[str, Any]) -> None:
+        self.shrinks = []
+        self._build()
+        for layers in saved["shrinks"]:
+            self.shrink(ChannelMask(layers))
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule_epoch = saved["schedule_epoch"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of the state, as tensors and plain values."""
+        return {
+            **self._weights(),
+            "masks": self.masks,
+            "epochs_trained": self.epochs_trained,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Become what was saved, from whatever state this is."""
+        self.masks = {}
+        self._load_weights(saved)
+        self.masks = saved["masks"]
+        self.epochs_trained = saved["epochs_trained"]

@@ -1,0 +1,162 @@
+"""The process of one run: finds its device, waits for the recorder, drives the method."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import sklearn.datasets
+import sklearn.model_selection
+import torch
+import torch._dynamo  # the first optimizer imports it: three seconds that no run should pay
+import torch_pruning
+
+from harness import __version__
+from harness.errors import RunError
+from harness.execute import Bench
+from harness.registry import Registry
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from harness.results.journal_writer import JournalWriter
+from harness.run import drive
+from harness.spec import RunSpec
+from harness.training.checkpoint import Checkpoint
+from harness.training.state import TrainingState
+from harness.workloads.workload import open_workload
+
+STOPPED = 143
+"""Exit code after SIGTERM: stopped from outside, to be resumed."""
+
+
+class _Stopped(BaseException):
+    """The run was told to stop; not an error of anybody's."""
+
+
+def work(folder_path: Path, channel: Connection) -> None:
+    """Work on one run until it is done, fails, or is stopped.
+
+    Args:
+        folder_path: The run's folder, with its specification.
+        channel: To the engine: this process says which GPUs it uses, is told "go" when the
+            recorder reads, says "over" when its last window is closed, and leaves when told.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    _leave_with_parent()
+    folder = RunFolder(folder_path)
+    _redirect_output(folder.log)
+    spec = folder.read_spec()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        channel.send({"gpus": _gpu_uuids(device)})
+        channel.recv()
+        _attempt(spec, folder, device)
+        channel.send("over")
+        channel.recv()
+    except (_Stopped, EOFError, BrokenPipeError):
+        return  # stopped before it began, or told to leave
+
+
+def _attempt(spec: RunSpec, folder: RunFolder, device: torch.device) -> None:
+    journal = JournalWriter(folder.journal, _synchronizer(device))
+    attempts = len(Journal(folder).attempts)
+    start = Checkpoint.load(folder.checkpoint, device)
+    journal.event(
+        "attempt",
+        durable=True,
+        number=attempts + 1,
+        restored=start.number if start else 0,
+        **_environment(device, spec),
+    )
+    try:
+        _run(spec, folder, device, journal, start)
+        journal.end("done")
+    except _Stopped:
+        journal.end("interrupted")
+    except Exception as error:  # noqa: BLE001 - whatever a method or a model raises ends this run, not the study
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        journal.end("failed", reason=reason)
+
+
+def _run(
+    spec: RunSpec,
+    folder: RunFolder,
+    device: torch.device,
+    journal: JournalWriter,
+    start: Checkpoint | None,
+) -> None:
+    method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
+    workload = open_workload(spec.workload, spec.training, device)
+    state = TrainingState(workload, spec.training, spec.seed, folder.snapshot)
+    if start:
+        state.load_state_dict(start.state)
+    drive(method, Bench(workload, spec.training, spec.seed, state, journal), folder, start)
+
+
+def _synchronizer(device: torch.device) -> Callable[[], None]:
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+
+def _gpu_uuids(device: torch.device) -> list[str]:
+    # By UUID, since CUDA's order of devices is not NVML's.
+    if device.type != "cuda":
+        return []
+    return [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
+
+
+def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "wall": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "process_id": os.getpid(),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "energy-harness": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torch-pruning": torch_pruning.__version__,
+            "scikit-learn": sklearn.__version__,
+            "system": platform.platform(),
+        },
+        "plugins": list(spec.plugins),
+    }
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Stopped
+
+
+def _leave_with_parent() -> None:
+    """End this process when the engine's process is gone, whatever the training is doing."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(STOPPED)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _redirect_output(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(file, stream.fileno())

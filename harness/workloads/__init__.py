@@ -1,0 +1,1 @@
+"""Data sets, models, and the input pipeline: the same for every method."""

@@ -1,0 +1,66 @@
+"""Early-Bird tickets (You et al., ICLR 2020, arXiv 1909.11957)."""
+
+from collections import deque
+
+from harness import (
+    Budget,
+    ChannelMask,
+    ChannelPruningMethod,
+    Count,
+    Inspect,
+    Phases,
+    Ratio,
+    Record,
+    Reinitialise,
+    Shrink,
+    Train,
+    Weight,
+    bn_channel_mask,
+)
+
+
+class EarlyBird(ChannelPruningMethod):
+    """Draw the ticket as soon as its channel mask stops moving, then train only the ticket.
+
+    Each epoch of the search asks for the paper's channel mask; the ticket is drawn when the newest
+    mask is within `max_distance` of all others in a FIFO of `window` masks. The ticket is shrunk in
+    memory and goes on for the rest of the budget, with the surviving weights and momentum.
+
+    Deviations from the official code: the search really ends when the ticket emerges; the floor of
+    channels and the rounding of widths (`min_channels = 0` is refused, since a layer without
+    channels is no network; `round_to = 1` is the paper's); the surviving weights are really kept.
+    """
+
+    prune_ratio: Ratio = 0.5
+    """Share of the channels to drop (the paper: 0.3, 0.5, 0.7)."""
+    max_distance: Ratio = 0.1
+    """Mask distance under which the ticket counts as found (epsilon in the paper)."""
+    window: Count = 5
+    """Length of the FIFO of masks."""
+    l1_gamma: Weight = 1e-4
+    """Weight of the L1 penalty on BatchNorm scales, in search and retraining (s in the paper)."""
+    search_epochs: Count | None = None
+    """Longest search; at its end the newest mask is taken. Default: half the budget."""
+    reinit: bool = False
+    """Draw the ticket's weights anew and train it for the whole budget."""
+
+    def phases(self, budget: Budget) -> Phases:
+        masks: deque[ChannelMask] = deque(maxlen=self.window)
+        longest = min(self.search_epochs or max(budget.epochs // 2, 1), budget.epochs)
+        emerged = False
+        epoch = 0
+        while epoch < longest and not emerged:
+            epoch += 1
+            yield Train("search", epochs=1, l1_gamma=self.l1_gamma)
+            masks.append((yield Inspect(bn_channel_mask(self.prune_ratio))))
+            emerged = len(masks) == self.window and self._is_stable(masks)
+        yield Record({"ticket_emerged": emerged, "ticket_epoch": epoch})
+        yield Shrink((yield self.ticket(self.prune_ratio)))
+        if self.reinit:
+            yield Reinitialise()
+        rest = budget.epochs if self.reinit else budget.epochs - epoch
+        yield Train("retrain", epochs=rest, l1_gamma=self.l1_gamma)
+
+    def _is_stable(self, masks: deque[ChannelMask]) -> bool:
+        newest = masks[-1]
+        return all(newest.distance(earlier) <= self.max_distance for earlier in masks)

@@ -1,0 +1,55 @@
+"""Lottery tickets by iterative magnitude pruning with rewinding (Frankle et al., ICML 2020)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from harness import (
+    Budget,
+    ChannelPruningMethod,
+    Count,
+    Mask,
+    Phases,
+    Ratio,
+    Rewind,
+    Shrink,
+    Snapshot,
+    Train,
+    Weight,
+    magnitude,
+)
+
+
+class LotteryTicket(ChannelPruningMethod):
+    """Train to the end, prune, rewind to an early epoch, train again: N rounds are N + 1 trainings.
+
+    Unstructured by default: weights are masked and held at zero, the network stays as large and as
+    costly as before, and its parameters and MACs say so. Structured tickets (channels by |gamma|)
+    shrink. Rewinding restores the weights, the momentum and the place on the schedule;
+    `rewind_epoch = 0` is the original lottery ticket (Frankle & Carbin, ICLR 2019).
+    """
+
+    rounds: Count = 3
+    """How often to prune and rewind."""
+    fraction: Ratio = 0.2
+    """Share of the remaining weights (or channels) to drop in each round."""
+    rewind_epoch: Annotated[int, Field(ge=0)] = 1
+    """The early epoch to rewind to."""
+    structured: bool = False
+    """Draw tickets of channels and shrink, in place of masks on weights."""
+    l1_gamma: Weight = 1e-4
+    """Weight of the L1 penalty on BatchNorm scales before structured pruning; else unused."""
+
+    def phases(self, budget: Budget) -> Phases:
+        early = min(self.rewind_epoch, budget.epochs)
+        penalty = self.l1_gamma if self.structured else 0.0
+        yield Train("level 0", epochs=early, l1_gamma=penalty)
+        yield Snapshot("early")
+        yield Train("level 0", epochs=budget.epochs - early, l1_gamma=penalty)
+        for level in range(1, self.rounds + 1):
+            if self.structured:
+                yield Shrink((yield self.ticket(self.fraction)))
+            else:
+                yield Mask(magnitude, self.fraction)
+            yield Rewind("early")
+            yield Train(f"level {level}", epochs=budget.epochs - early, l1_gamma=penalty)

@@ -1,0 +1,72 @@
+"""A wrong input costs nothing: exit code 2, one message, no traceback, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Harness
+
+STUDY = """
+name = "mine"
+seeds = [0]
+[workload]
+data = "digits"
+model = "vgg_small"
+[methods.dense]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["earlybird"], "did you mean 'early_bird'?"),
+        (["reprot", "x"], "did you mean 'report'?"),
+        (["quik"], "did you mean 'quick'?"),
+        (["run", "nowhere.toml"], "study nowhere.toml: No such file"),
+        (["describe", "dens"], "did you mean 'dense'?"),
+        (["report", "nowhere"], "nowhere: no results here"),
+        (["--sed", "1"], "Did you mean"),
+        (["--seed", "one"], "'one' is not a valid integer"),
+        (["--seed", "-1"], "seeds.0: should be greater than or equal to 0, not -1"),
+        (["--set", "seeds=[]"], "seeds: must not be empty"),
+        (["--set", "training.epocs=3"], "training.epocs: unknown key; did you mean 'epochs'?"),
+        (["--set", "training.epochs"], "must be KEY=VALUE"),
+        (["--set", "name.x=1"], "'name' is a value, not a table"),
+        (["--set", "methods.early_bird.prune_ratio=-0.5"], "should be greater than 0, not -0.5"),
+        (["--set", "workload.data=digit"], "did you mean 'digits'?"),
+        (["--set", "carbon.country=XXX"], "CodeCarbon has no data for 'XXX'"),
+        (["--plugin", "nowhere.py"], "plugin nowhere.py: no such file"),
+        (["--out", "/proc/nowhere/x"], "cannot write to /proc/nowhere/x"),
+        (["--out", "a-file/x"], "cannot write to a-file/x: Not a directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_told_in_one_message(words: list[str], told: str, harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    ended = harness(*words)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+
+
+def test_all_mistakes_of_a_study_are_told_at_once(harness: Harness, tmp_path: Path) -> None:
+    wrong = STUDY.replace('"digits"', '"digit"').replace("seeds = [0]", "sedes = [0]")
+    (tmp_path / "mine.toml").write_text(wrong)
+    ended = harness("run", "mine.toml")
+    assert ended.returncode == 2
+    assert "mine.toml: workload.data: 'digit' is unknown; did you mean 'digits'?" in ended.stderr
+    assert "mine.toml: sedes: unknown key; did you mean 'seeds'?" in ended.stderr
+    assert "mine.toml: seeds: missing" in ended.stderr
+
+
+def test_what_is_not_toml_is_told_with_its_line(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(STUDY + "[workload\n")
+    ended = harness("run", "mine.toml")
+    assert ended.returncode == 2
+    assert "mine.toml: not TOML" in ended.stderr
+    assert "line 8" in ended.stderr

@@ -1,0 +1,73 @@
+"""Dense, progressive and lottery ticket ask for what their sources describe."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import Budget, Mask, Rewind, Shrink, Snapshot, Train, magnitude
+from harness.phases import Phase
+from harness.plan import planned_epochs, planned_phases
+from methods.dense import Dense
+from methods.lottery_ticket import LotteryTicket
+from methods.progressive import Progressive
+
+BUDGET = Budget(epochs=16)
+
+
+def trainings(phases: list[Phase]) -> list[Train]:
+    return [phase for phase in phases if isinstance(phase, Train)]
+
+
+def kinds(phases: list[Phase]) -> list[str]:
+    return [type(phase).__name__ for phase in phases]
+
+
+def test_dense_trains_the_whole_budget() -> None:
+    assert planned_phases(Dense(), BUDGET) == [Train("train", epochs=16)]
+
+
+def test_progressive_shrinks_and_retrains_every_round_at_full_length() -> None:
+    phases = planned_phases(Progressive(rounds=2), BUDGET)
+    assert kinds(phases) == ["Train", "Inspect", "Shrink", "Train", "Inspect", "Shrink", "Train"]
+    assert planned_epochs(Progressive(rounds=2), BUDGET) == 48
+
+
+def test_progressive_penalises_scales_only_before_a_pruning() -> None:
+    first, middle, last = trainings(planned_phases(Progressive(rounds=2, l1_gamma=1e-4), BUDGET))
+    assert (first.l1_gamma, middle.l1_gamma, last.l1_gamma) == (1e-4, 1e-4, 0.0)
+
+
+@pytest.mark.parametrize(("epochs", "start"), [(4, 12), (16, 0), (20, 0)])
+def test_rate_rewinding_starts_where_its_epochs_are_left(epochs: int, start: int) -> None:
+    method = Progressive(rounds=1, retrain_epochs=epochs)
+    retraining = trainings(planned_phases(method, BUDGET))[-1]
+    assert (retraining.epochs, retraining.start_epoch, retraining.rate) == (epochs, start, None)
+    assert retraining.horizon == max(16, epochs)
+
+
+def test_fine_tuning_is_at_a_low_constant_rate() -> None:
+    method = Progressive(rounds=1, retrain="finetune", finetune_rate=0.01, retrain_epochs=3)
+    retraining = trainings(planned_phases(method, BUDGET))[-1]
+    assert (retraining.epochs, retraining.rate, retraining.start_epoch) == (3, 0.01, None)
+
+
+def test_the_lottery_costs_a_training_more_than_it_has_rounds() -> None:
+    phases = planned_phases(LotteryTicket(rounds=3, rewind_epoch=1), BUDGET)
+    assert planned_epochs(LotteryTicket(rounds=3, rewind_epoch=1), BUDGET) == 16 + 3 * 15
+    assert [type(p) for p in phases[:3]] == [Train, Snapshot, Train]
+    rounds = [phase for phase in phases if isinstance(phase, Mask)]
+    assert rounds == [Mask(magnitude, 0.2)] * 3
+    assert kinds(phases[3:]) == ["Mask", "Rewind", "Train"] * 3
+
+
+def test_rewinding_to_epoch_0_is_the_original_ticket() -> None:
+    phases = planned_phases(LotteryTicket(rounds=1, rewind_epoch=0), BUDGET)
+    assert [t.epochs for t in trainings(phases)] == [0, 16, 16]
+
+
+def test_a_structured_ticket_shrinks_before_it_rewinds() -> None:
+    phases = planned_phases(LotteryTicket(rounds=2, structured=True), BUDGET)
+    assert kinds(phases[3:]) == ["Inspect", "Shrink", "Rewind", "Train"] * 2
+    assert not any(isinstance(phase, Mask) for phase in phases)
+    assert all(isinstance(p, Rewind) for p in phases if kinds([p]) == ["Rewind"])
+    assert sum(isinstance(p, Shrink) for p in phases) == 2

@@ -1,0 +1,288 @@
+"""The main job as a user does it, on real data: run, interrupt, kill, resume, extend, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+import harness as public
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from harness.results.ledger import Ledger
+from tests.conftest import REPOSITORY, Harness
+
+SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=128", "--out", "out")
+
+PLUGIN = '''"""A fixed, early prune: does waiting for the mask to settle add anything?"""
+
+from harness import ChannelPruningMethod, Count, Ratio, Shrink, Train
+
+
+class FixedEpochPrune(ChannelPruningMethod):
+    """Prune at a fixed epoch, whatever the mask does."""
+
+    epoch: Count = 1
+    """When to prune."""
+    prune_ratio: Ratio = 0.5
+    """Share of the channels to drop."""
+
+    def phases(self, budget):
+        yield Train("search", epochs=self.epoch, l1_gamma=1e-4)
+        yield Shrink((yield self.ticket(self.prune_ratio)))
+        yield Train("retrain", epochs=budget.epochs - self.epoch)
+'''
+FAILING = """
+from harness import Method, Train
+class Failing(Method):
+    '''Train for an epoch, then raise.'''
+    def phases(self, budget):
+        yield Train("train", epochs=1)
+        raise ValueError("no further")
+"""
+
+
+def runs_of(out: Path) -> dict[str, RunFolder]:
+    found = (path.parent for path in out.rglob("spec.json"))
+    return {str(path.relative_to(out / "runs")): RunFolder(path) for path in found}
+
+
+def final_weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    return torch.load(folder.checkpoint, weights_only=True)["state"]["network"]
+
+
+def records(out: Path) -> dict[str, bytes]:
+    """Everything raw: what no report may touch."""
+    return {str(p): p.read_bytes() for p in (out / "runs").rglob("*.jsonl")}
+
+
+def started(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four methods and a plugin, two seeds, run to the end; the folder of the results."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "mine.py").write_text(PLUGIN)
+    assert len(PLUGIN.splitlines()) <= 25
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "harness", "--plugin", "mine.py", "--seed", "0", "--seed", "1"),
+            *SHORT,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (folder / "stdout").write_text(ended.stdout)
+    return folder / "out"
+
+
+def test_the_table_has_a_row_a_run_with_what_was_promised(study: Path) -> None:
+    table = public.load(study)
+    methods = ["dense", "progressive", "lottery_ticket", "early_bird", "fixed_epoch_prune"]
+    assert sorted(zip(table["method"], table["seed"], strict=True)) == sorted(
+        (method, seed) for method in methods for seed in (0, 1)
+    )
+    assert set(table["status"]) == {"done"}
+    assert table["test_accuracy"].between(0, 1).all()
+    assert (table["energy_j"] > 0).all()
+    assert (table["uncertainty_j"] >= 0.4 * table["energy_j"]).all()
+    assert set(table["energy_source"]) == {"estimated"}
+    assert table["energy_note"].str.contains("W a busy thread").all()
+    assert (table["coverage"] == 1).all()
+    assert (table["duration_s"] > 0).all()
+    assert (table["co2e_kg"] > 0).all()
+    shrunk = table["method"].isin(["progressive", "early_bird", "fixed_epoch_prune"])
+    assert (table.loc[shrunk, "parameters"] < table.loc[shrunk, "dense_parameters"]).all()
+    masked = table["method"] == "lottery_ticket"
+    assert (table.loc[masked, "macs"] == table.loc[masked, "dense_macs"]).all()
+    assert (table.loc[masked, "density"] < 0.7).all()
+    assert "prune_ratio" in table.columns
+
+
+def test_csv_and_parquet_hold_the_same_table(study: Path) -> None:
+    table = public.load(study)
+    parquet = pd.read_parquet(study / "runs.parquet")
+    pd.testing.assert_frame_equal(parquet, table, check_dtype=False)
+    csv = pd.read_csv(study / "runs.csv")
+    assert list(csv.columns) == list(table.columns)
+    assert csv["energy_j"].to_numpy() == pytest.approx(table["energy_j"].to_numpy())
+
+
+def test_windows_tile_every_run(study: Path) -> None:
+    for folder in runs_of(study).values():
+        ledger = Ledger(folder)
+        parts = sum(entry.joules.energy_j for entry in ledger.entries)
+        assert parts == pytest.approx(ledger.outer.energy_j, rel=1e-6)
+
+
+def test_the_energy_can_be_recomputed_from_the_raw_records_by_hand(study: Path) -> None:
+    """Without any of our code: interpolate the counter at the first and the last event."""
+    table = public.load(study).set_index(["method", "seed"])
+    for folder in runs_of(study).values():
+        spec = json.loads(folder.spec.read_text())
+        times = [json.loads(line)["time_ns"] for line in folder.journal.read_text().splitlines()]
+        lines = [json.loads(line) for line in folder.trace(1).read_text().splitlines()]
+        counter = [(line[1], line[2]) for line in lines if isinstance(line, list)]
+
+        def at(moment: int, counter: list[tuple[int, float]] = counter) -> float:
+            after = next(i for i, (t, _) in enumerate(counter) if t >= moment)
+            (t0, e0), (t1, e1) = counter[after - 1], counter[after]
+            return e0 + (e1 - e0) * (moment - t0) / (t1 - t0)
+
+        by_hand = at(times[-1]) - at(times[0])
+        said = table.loc[(spec["method"], spec["seed"]), "energy_j"]
+        assert said == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_it_ends_with_a_table_a_sentence_and_a_page(study: Path) -> None:
+    said = (study.parent / "stdout").read_text()
+    assert "estimated" in said
+    assert "of dense's estimated energy" in " ".join(said.split())
+    page = (study / "report" / "index.html").read_text()
+    assert "estimated" in page
+    for figure in ("accuracy_curves", "accuracy_energy", "energy_phases"):
+        for ending in ("svg", "png", "csv"):
+            assert (study / "report" / "figures" / f"{figure}.{ending}").stat().st_size > 0
+
+
+def test_there_is_a_plain_line_an_epoch(study: Path) -> None:
+    said = (study.parent / "stdout").read_text()
+    assert said.count("dense, seed 0: train epoch") == 3
+    assert "[1/10] dense, seed 0: train epoch 1/3 · loss" in said
+
+
+def test_running_again_repeats_nothing(study: Path, harness: Harness) -> None:
+    before = records(study)
+    ended = harness(
+        *("dense", "early_bird", "--seed", "0", "--seed", "1"),
+        *(*SHORT[:-1], str(study)),
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.count("done already") == 4
+    assert records(study) == before
+
+
+def test_other_settings_are_refused_in_the_same_folder(study: Path, harness: Harness) -> None:
+    ended = harness("dense", "--out", str(study))
+    assert ended.returncode == 2
+    assert "holds runs with training.epochs = 3, not 16" in ended.stderr
+
+
+def test_report_needs_no_torch_and_changes_no_record(
+    study: Path, harness: Harness, tmp_path: Path
+) -> None:
+    before, table = records(study), (study / "runs.csv").read_bytes()
+    figure = (study / "report" / "figures" / "energy_phases.svg").read_bytes()
+    (study / "runs.csv").unlink()
+    (tmp_path / "torch.py").write_text("raise ImportError('there is no torch here')")
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    ended = harness("report", str(study), env={"PYTHONPATH": path})
+    assert ended.returncode == 0, ended.stderr
+    assert (study / "runs.csv").read_bytes() == table
+    assert (study / "report" / "figures" / "energy_phases.svg").read_bytes() == figure
+    assert records(study) == before
+
+
+def test_results_of_a_newer_version_are_refused_with_a_sentence(
+    study: Path, harness: Harness, tmp_path: Path
+) -> None:
+    saved = json.loads((study / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps({**saved, "schema_version": 99}))
+    ended = harness("report", ".")
+    assert ended.returncode == 2
+    assert "written in format 99, this version reads up to 1" in ended.stderr
+
+
+def test_a_failing_method_costs_its_own_run_only(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    ended = harness("failing", "dense", "--plugin", "failing.py", "--seed", "0", *SHORT)
+    assert ended.returncode == 3
+    assert "Traceback" not in ended.stderr
+    table = public.load(tmp_path / "out").set_index("method")
+    assert table.loc["failing", "status"] == "failed"
+    assert table.loc["failing", "reason"] == "ValueError: no further"
+    assert table.loc["failing", "energy_j"] > 0
+    assert table.loc["dense", "status"] == "done"
+    assert "no further" in (tmp_path / "out/runs/failing/seed-0/log.txt").read_text()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path) -> None:
+    ended = harness("dense", "--seed", "0", *SHORT, "--set", "training.learning_rate=1e6")
+    assert ended.returncode == 3
+    [reason] = public.load(tmp_path / "out")["reason"]
+    assert "the training loss became nan in epoch" in reason
+    assert "not shown" in ended.stdout or "finished" in ended.stdout
+
+
+@pytest.mark.parametrize("who", ["everybody, by Ctrl-C", "the training", "the orchestrator", "all"])
+def test_killed_and_run_again_it_ends_the_same(
+    who: str, study: Path, harness: Harness, tmp_path: Path
+) -> None:
+    words = ("lottery_ticket", "--seed", "0", *SHORT)
+    orchestrator = started(tmp_path, *words)
+    out = tmp_path / "out"
+    [name] = [name for name in runs_of(study) if name.startswith("lottery") and name.endswith("0")]
+    folder = RunFolder(out / "runs" / name)
+    wait_until(lambda: len(Journal(folder).events("epoch")) >= 2, "two epochs are done")
+    family = psutil.Process(orchestrator.pid).children(recursive=True)
+    [begun] = Journal(folder).events("attempt")
+    if who.startswith("everybody"):
+        os.killpg(orchestrator.pid, signal.SIGINT)
+    elif who == "the training":
+        os.kill(begun["process_id"], signal.SIGKILL)
+    elif who == "the orchestrator":
+        orchestrator.kill()
+    else:
+        os.killpg(orchestrator.pid, signal.SIGKILL)
+    said, _ = orchestrator.communicate(timeout=60)
+    if who.startswith("everybody"):
+        assert orchestrator.returncode == 130
+        assert "run the same command again to go on" in said
+        assert "Traceback" not in said
+    elif who == "the training":
+        assert orchestrator.returncode == 3
+        assert "run the same command again to go on" in said
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    assert Journal(folder).status == "interrupted"
+
+    assert harness(*words).returncode == 0
+    theirs = final_weights(runs_of(study)[name])
+    for key, value in final_weights(folder).items():
+        assert torch.equal(value, theirs[key]), key
+    ledger = Ledger(folder)
+    assert len(ledger.journal.attempts) == 2
+    parts = sum(entry.joules.energy_j for entry in ledger.entries)
+    assert parts == pytest.approx(ledger.outer.energy_j, rel=1e-6)
+    assert {entry.window.attempt for entry in ledger.entries} == {1, 2}

@@ -1,0 +1,58 @@
+"""Every answer crosses JSON unchanged, so that a resumed method hears what it heard before."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import (
+    ChannelMask,
+    Inspect,
+    Mask,
+    Record,
+    Reinitialise,
+    Rewind,
+    Shrink,
+    Snapshot,
+    Train,
+    bn_channel_mask,
+    magnitude,
+)
+from harness.phases import Phase, Size, Trained
+
+MASK = ChannelMask({"a": "101", "b": "1"})
+
+
+@pytest.mark.parametrize(
+    ("phase", "answer"),
+    [
+        (Train("train", epochs=2), Trained(0.123456789012345)),
+        (Train("train", epochs=0), Trained(None)),
+        (Inspect(bn_channel_mask(0.5)), MASK),
+        (Inspect(lambda _network, _example: [1, "two", None]), [1, "two", None]),
+        (Shrink(MASK), Size(10, 20, 1.0)),
+        (Mask(magnitude, 0.2), Size(10, 20, 0.8)),
+        (Snapshot("early"), None),
+        (Rewind("early"), None),
+        (Reinitialise(), None),
+        (Record({"a": 1}), None),
+    ],
+)
+def test_answers_cross_json(phase: Phase, answer: object) -> None:
+    assert phase.decode(json.loads(json.dumps(phase.encode(answer)))) == answer
+    description = phase.describe()
+    assert json.loads(json.dumps(description)) == description
+    phase.invented()
+
+
+def test_descriptions_tell_phases_apart() -> None:
+    assert Train("a", 1).describe() != Train("a", 2).describe()
+    assert Shrink(MASK).describe() != Shrink(ChannelMask({"a": "111", "b": "1"})).describe()
+    half, third = (Inspect(bn_channel_mask(ratio)).describe() for ratio in (0.5, 0.3))
+    assert half != third
+
+
+def test_a_phase_that_cannot_be_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="epochs is -1"):
+        Train("train", epochs=-1)

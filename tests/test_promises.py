@@ -1,0 +1,75 @@
+"""What the repository says of itself holds."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import harness
+from tests.conftest import REPOSITORY
+
+
+def text(name: str) -> str:
+    return (REPOSITORY / name).read_text("utf-8")
+
+
+def commands_of_the_readme() -> list[str]:
+    return re.findall(r"^python3 -m venv .*$", text("README.md"), flags=re.MULTILINE)
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    _, tests = commands_of_the_readme()
+    assert tests in text(".ci/run").splitlines()
+
+
+def test_style_and_types_come_before_the_tests() -> None:
+    assert "env_list = lint, types, tests" in text("tox.ini")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    assert project["version"] == harness.__version__
+    assert f"version: {harness.__version__}\n" in text("CITATION.cff")
+
+
+def test_constraints_pin_every_dependency_without_addresses() -> None:
+    pinned = {}
+    for line in text("constraints.txt").splitlines():
+        if not line.startswith("#"):
+            found = re.fullmatch(r"([a-z0-9._-]+)={2,3}([0-9a-z.]+)( ; .*)?", line)
+            assert found, line
+            pinned[found[1]] = found[2]
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    extras = [each for group in project["optional-dependencies"].values() for each in group]
+    for wanted in [*project["dependencies"], *extras]:
+        assert re.split(r"[>=<\[]", wanted)[0] in pinned, wanted
+
+
+def test_the_method_of_the_readme_is_the_one_that_is_tested() -> None:
+    from tests.test_main_job import PLUGIN
+
+    shown = re.search(r"class FixedEpochPrune.*?(?=```)", text("README.md"), flags=re.DOTALL)
+    assert shown
+    assert shown[0].strip() in PLUGIN
+
+
+def test_the_study_of_the_readme_is_one() -> None:
+    from harness.registry import Registry
+    from harness.spec import expand
+    from harness.study import Study
+
+    shown = re.search(r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL)
+    assert shown
+    specs = expand(Study(**tomllib.loads(shown[1])), Registry.discover())
+    assert len(specs) == 3 * (1 + 3)
+
+
+def test_every_column_of_the_table_is_described() -> None:
+    from harness.results import table
+
+    described = text("harness/results/README.md")
+    source = text("harness/results/table.py")
+    row = source[source.index("def _run_row") : source.index("def _curve_rows")]
+    columns = set(re.findall(r'^        "(\w+)":', row, flags=re.MULTILINE))
+    assert len(columns) > 20
+    assert {c for c in columns if f"`{c}`" not in described} == set(), table.__doc__

@@ -1,0 +1,132 @@
+"""Studies: typed, swept, stable; wrong ones are told with the place and the nearest right word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from harness.errors import UsageError
+from harness.registry import Registry
+from harness.spec import expand, folder_name, short_labels
+from harness.study import Study
+from harness.validation import tell
+
+PLAIN: dict[str, Any] = {
+    "name": "plain",
+    "seeds": [0, 1],
+    "workload": {"data": "digits", "model": "vgg_small"},
+    "methods": {"dense": {}, "early_bird": {"prune_ratio": [0.3, 0.7], "reinit": [False, True]}},
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.discover()
+
+
+def test_lists_are_swept_and_seeds_interleave_the_methods(registry: Registry) -> None:
+    specs = expand(Study(**PLAIN), registry)
+    assert len(specs) == 2 * (1 + 4)
+    assert [spec.seed for spec in specs] == [0] * 5 + [1] * 5
+    ratios = {(s.hyperparameters["prune_ratio"], s.hyperparameters["reinit"]) for s in specs[1:5]}
+    assert ratios == {(0.3, False), (0.3, True), (0.7, False), (0.7, True)}
+
+
+def test_a_hyper_parameter_that_is_a_list_is_swept_by_a_list_of_lists() -> None:
+    from harness import Method
+
+    class Steps(Method):
+        ratios: tuple[float, ...] = (0.5,)
+
+        def phases(self, _budget: object) -> Any:
+            yield from ()
+
+    registry = Registry()
+    registry.add(Steps, "test")
+    plain = {**PLAIN, "seeds": [0]}
+    one = expand(Study(**{**plain, "methods": {"steps": {"ratios": [0.1, 0.2]}}}), registry)
+    two = expand(Study(**{**plain, "methods": {"steps": {"ratios": [[0.1], [0.2]]}}}), registry)
+    assert [spec.hyperparameters["ratios"] for spec in one] == [[0.1, 0.2]]
+    assert [spec.hyperparameters["ratios"] for spec in two] == [[0.1], [0.2]]
+
+
+def test_the_key_is_stable_and_follows_what_decides_the_result(registry: Registry) -> None:
+    [spec, *_] = expand(Study(**PLAIN), registry)
+    # A constant, so that a change of any default that would mix old and new runs is noticed here.
+    assert spec.key == "4c5906859c26050f"
+    elsewhere = spec.model_copy(update={"study": "other", "plugins": ("x.py",)})
+    assert elsewhere.key == spec.key
+    assert spec.model_copy(update={"seed": 5}).key != spec.key
+    longer = spec.training.model_copy(update={"epochs": 3})
+    assert spec.model_copy(update={"training": longer}).key != spec.key
+
+
+def test_labels_are_as_short_as_they_can_be(registry: Registry) -> None:
+    specs = expand(Study(**{**PLAIN, "seeds": [0]}), registry)
+    labels = short_labels((spec.method, spec.hyperparameters) for spec in specs)
+    assert labels[0] == "dense"
+    assert labels[1] == "early_bird prune_ratio=0.3 reinit=False"
+    assert short_labels([("early_bird", {"prune_ratio": 0.3})]) == ["early_bird"]
+
+
+@pytest.mark.parametrize("arm", ["a/b", "../..", "x" * 200, "naïve", "", "a\nb"])
+def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
+    name = folder_name(arm)
+    assert name
+    assert "/" not in name
+    assert not name.startswith(".")
+    assert len(name) < 100
+    assert name != folder_name(arm + "!")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sedes": [0]}, ["sedes", "unknown key", "'seeds'"]),
+        ({"seeds": []}, ["seeds", "must not be empty"]),
+        ({"seeds": [0, 0]}, ["seeds", "once"]),
+        ({"seeds": [-1]}, ["seeds.0", "greater than or equal to 0", "-1"]),
+        ({"workload": {"data": "digit", "model": "vgg_small"}}, ["workload.data", "'digits'"]),
+        ({"workload": {"data": "digits"}}, ["workload.model", "missing"]),
+        ({"training": {"epocs": 3}}, ["training.epocs", "'epochs'"]),
+        ({"training": {"schedule": "cosin"}}, ["training.schedule", "'cosine'"]),
+        ({"training": {"learning_rate": float("nan")}}, ["training.learning_rate"]),
+        ({"energy": {"meters": ["nvlm"]}}, ["energy.meters.0", "'nvml'"]),
+        ({"carbon": {"region": "texas"}}, ["carbon", "region is given without country"]),
+        ({"methods": {}}, ["methods"]),
+        ({"name": "../x"}, ["name"]),
+    ],
+)
+def test_a_wrong_study_is_told_in_words(change: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Study(**{**PLAIN, **change})
+    told = tell(caught.value, Study)
+    assert "\n" not in told
+    for word in words:
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"earlybird": {}}, "did you mean 'early_bird'"),
+        ({"early_bird": {"prune_rati": 0.5}}, r"early_bird.prune_rati: unknown key.*'prune_ratio'"),
+        ({"early_bird": {"prune_ratio": -0.1}}, "early_bird.prune_ratio: should be greater than 0"),
+        (
+            {"early_bird": {"prune_ratio": []}},
+            "prune_ratio: the list of values is empty",
+        ),
+        (
+            {"early_bird": {"prune_ratio": [0.5, 2]}},
+            "prune_ratio: should be less than 1",
+        ),
+        ({"progressive": {"retrain": "rewnd"}}, "progressive.retrain: 'rewnd'.*'rewind'"),
+    ],
+)
+def test_wrong_methods_are_told_in_words(
+    methods: dict[str, Any], message: str, registry: Registry
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        expand(Study(**{**PLAIN, "methods": methods}), registry)
