@@ -56,7 +56,9 @@ class RunSpec(BaseModel):
 
 
 def expand(study: Study, registry: Registry) -> list[RunSpec]:
-    """All runs of a study, seeds outermost, so that no method has one hot hour to itself.
+    """All runs of a study, interleaved, so that no method has one hot hour to itself.
+
+    Seeds are outermost, and each seed begins with another method.
 
     Raises:
         UsageError: A method or one of its hyper-parameters is wrong.
@@ -74,9 +76,14 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
             energy=study.energy,
             plugins=study.plugins,
         )
-        for seed in study.seeds
-        for label, method in arms
+        for turn, seed in enumerate(study.seeds)
+        for label, method in _rotated(arms, turn)
     ]
+
+
+def _rotated(arms: list[tuple[str, Method]], turn: int) -> list[tuple[str, Method]]:
+    first = turn % max(len(arms), 1)
+    return arms[first:] + arms[:first]
 
 
 def _arms(name: str, values: dict[str, Any], registry: Registry) -> Iterator[tuple[str, Method]]:

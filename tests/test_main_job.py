@@ -182,6 +182,35 @@ def test_there_is_a_plain_line_an_epoch(study: Path) -> None:
     assert "[1/10] dense, seed 0: train epoch 1/3 · loss" in said
 
 
+def test_the_plugins_hyper_parameters_are_described_and_checked(
+    study: Path, harness: Harness
+) -> None:
+    plugin = str(study.parent / "mine.py")
+    told = harness("describe", "fixed_epoch_prune", "--plugin", plugin).stdout
+    assert "epoch = 1  (int, >= 1)\n      When to prune." in told
+    wrong = harness("--plugin", plugin, "--set", "methods.fixed_epoch_prune.prune_ratio=1.5")
+    assert wrong.returncode == 2
+    assert "methods.fixed_epoch_prune.prune_ratio: should be less than 1" in wrong.stderr
+
+
+def test_a_method_of_an_installed_package_runs_by_its_name(
+    study: Path, harness: Harness, tmp_path: Path
+) -> None:
+    package = tmp_path / "site"
+    info = package / "theirs-1.0.dist-info"
+    info.mkdir(parents=True)
+    (package / "theirs.py").write_text((study.parent / "mine.py").read_text())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[energy_harness.methods]\nfixed = theirs:FixedEpochPrune\n"
+    )
+    path = os.pathsep.join([str(package), str(REPOSITORY)])
+    ended = harness("fixed_epoch_prune", "--seed", "0", *SHORT, env={"PYTHONPATH": path})
+    assert ended.returncode == 0, ended.stderr
+    [row] = public.load(tmp_path / "out").to_dict("records")
+    assert (row["method"], row["status"], row["epoch"]) == ("fixed_epoch_prune", "done", 1)
+
+
 def test_running_again_repeats_nothing(study: Path, harness: Harness) -> None:
     before = records(study)
     ended = harness(

@@ -30,6 +30,7 @@ def test_lists_are_swept_and_seeds_interleave_the_methods(registry: Registry) ->
     specs = expand(Study(**PLAIN), registry)
     assert len(specs) == 2 * (1 + 4)
     assert [spec.seed for spec in specs] == [0] * 5 + [1] * 5
+    assert [spec.method for spec in specs].index("dense", 5) == 9
     ratios = {(s.hyperparameters["prune_ratio"], s.hyperparameters["reinit"]) for s in specs[1:5]}
     assert ratios == {(0.3, False), (0.3, True), (0.7, False), (0.7, True)}
 

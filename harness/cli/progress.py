@@ -47,7 +47,7 @@ class Progress:
         for said in current.update():
             text = f"{self._titles[spec.key]}: {said}"
             self._display.epoch(text, self._share(spec, current.epochs_trained))
-        doing = f"{self._titles[spec.key]}: {current.window} · {current.drawn()}"
+        doing = f"{self._titles[spec.key]}: {current.doing()}"
         self._display.now(doing, self._share(spec, current.epochs_trained))
 
     def finish(self, outcome: Outcome) -> None:
@@ -85,7 +85,8 @@ class _Follower:
         self._energy = LiveEnergy(folder.trace(max(self._attempt, 1)))
         self._folder = folder
         self._began = time.monotonic()
-        self.window = "starting"
+        self._window = "starting"
+        self._epoch = ""
         self.epochs_trained = 0
 
     def update(self) -> Iterator[str]:
@@ -98,14 +99,18 @@ class _Follower:
         self._energy.update()
         for event in events:
             if event["event"] == "border":
-                self.window = event["window"]
+                self._window = event["window"]
             elif event["event"] == "epoch":
                 self.epochs_trained = event["epochs_trained"]
+                self._epoch = f"{event['window']} epoch {event['epoch']}/{event['of']}"
                 yield (
-                    f"{event['window']} epoch {event['epoch']}/{event['of']} · "
-                    f"loss {event['loss']:.3f} · validation {event['val_accuracy']:.1%} · "
-                    f"{self.drawn()}"
+                    f"{self._epoch} · loss {event['loss']:.3f} · "
+                    f"validation {event['val_accuracy']:.1%} · {self.drawn()}"
                 )
+
+    def doing(self) -> str:
+        """What goes on now, after which epoch, and what it draws."""
+        return " · ".join(filter(None, [self._window, self._epoch, self.drawn()]))
 
     def drawn(self, *, final: bool = False) -> str:
         """Energy so far, and power now or time in all."""

@@ -53,7 +53,7 @@ def run_study(
     check_site(study.carbon)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
-    with open_progress(specs, _planned(specs, registry)) as progress:
+    with folder.hold(), open_progress(specs, _planned(specs, registry)) as progress:
         outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
     make_report(str(folder.path))
     return _told([outcome for outcome in outcomes if outcome.status != "done"])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +141,27 @@ class StudyFolder:
             write_atomically(self.settings, json.dumps(wanted, indent=2).encode())
         except OSError as error:
             raise UsageError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep every other harness out of the folder meanwhile; the lock dies with the process.
+
+        Raises:
+            UsageError: Another one works there.
+        """
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UsageError(
+                    f"{self.path}: another harness works here: {file.read()}"
+                ) from None
+            file.truncate(0)
+            since = datetime.now().astimezone().isoformat(timespec="seconds")
+            file.write(f"process {os.getpid()} on {platform.node()} since {since}")
+            file.flush()
+            yield
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         for table in ("workload", "training"):

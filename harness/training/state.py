@@ -86,7 +86,7 @@ class TrainingState:
         names = [name for name, _ in self.network.named_parameters()]
         old = self.optimizer.state_dict()
         index = shrink(self.network, mask, self.workload.example)
-        self.network = self.workload.lay_out(self.network)
+        self.workload.lay_out(self.network)
         self.masks = {name: take(kept, index[name]) for name, kept in self.masks.items()}
         self.optimizer = self._new_optimizer()
         old["state"] = {

@@ -47,7 +47,8 @@ class Workload:
         """The dense network with the weights that `seed` draws."""
         network = self._build(self.train.images.shape[1], self.classes).to(self.device)
         self.initialise(network, seed)
-        return self.lay_out(network)
+        self.lay_out(network)
+        return network
 
     def initialise(self, network: nn.Module, seed: int) -> None:
         """Draw all weights anew: PyTorch's defaults, and the stated scale for BatchNorm."""
@@ -62,11 +63,12 @@ class Workload:
                 nn.init.constant_(layer.weight, self.choice.gamma_init)
         network.to(self.device)
 
-    def lay_out(self, network: nn.Module) -> nn.Module:
-        """The memory format that the device prefers; pruned weights lose it and need it again."""
+    def lay_out(self, network: nn.Module) -> None:
+        """Give weights the memory format that the device prefers; pruned ones have lost it."""
         if self.device.type == "cuda":
-            return network.to(memory_format=torch.channels_last)
-        return network
+            for weight in network.parameters():
+                if weight.ndim == 4:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop and flip a batch, as the recipe says."""
