@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import signal
@@ -133,7 +134,9 @@ def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
             "scikit-learn": sklearn.__version__,
             "system": platform.platform(),
         },
-        "plugins": list(spec.plugins),
+        "plugins": {
+            path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in spec.plugins
+        },
     }
 
 

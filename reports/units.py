@@ -55,6 +55,12 @@ def energy(joules: float) -> str:
     return f"{unit.show(joules)} {unit.symbol}" if math.isfinite(joules) else MISSING
 
 
+def duration(seconds: float) -> str:
+    """One duration with its own unit."""
+    unit = time_unit([seconds])
+    return f"{unit.show(seconds)} {unit.symbol}" if math.isfinite(seconds) else MISSING
+
+
 def significant(value: float, digits: int = 3) -> str:
     """A number with about `digits` significant digits and no exponent."""
     if not math.isfinite(value):

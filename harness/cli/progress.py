@@ -9,13 +9,13 @@ from typing import Protocol
 
 import click
 
-from harness.cli.units import duration, joules
 from harness.energy.live import LiveEnergy
 from harness.engines.local import Outcome
 from harness.log import LogReader
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.spec import RunSpec, short_labels
+from reports.units import duration, energy
 
 
 class _Display(Protocol):
@@ -115,10 +115,10 @@ class _Follower:
     def drawn(self, *, final: bool = False) -> str:
         """Energy so far, and power now or time in all."""
         label = " (estimated)" if "estimated" in self._energy.source else ""
-        energy = f"{joules(self._energy.energy_j)}{label}"
+        spent = f"{energy(self._energy.energy_j)}{label}"
         if final:
-            return f"{energy} · {duration(time.monotonic() - self._began)}"
-        return f"{energy} · {self._energy.power_w:.1f} W"
+            return f"{spent} · {duration(time.monotonic() - self._began)}"
+        return f"{spent} · {self._energy.power_w:.1f} W"
 
 
 def _ending(outcome: Outcome) -> str:

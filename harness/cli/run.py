@@ -53,6 +53,10 @@ def run_study(
     check_site(study.carbon)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
+    click.echo(
+        f"study {study.name}: {len(specs)} runs of {study.workload.model} on "
+        f"{study.workload.data}, results in {folder.path}"
+    )
     with folder.hold(), open_progress(specs, _planned(specs, registry)) as progress:
         outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
     make_report(str(folder.path))

@@ -1,4 +1,4 @@
-"""How accuracy grows as energy is spent: the best validation accuracy against joules so far."""
+"""How accuracy grows as energy is spent: validation accuracy against joules so far."""
 
 from __future__ import annotations
 
@@ -30,25 +30,22 @@ Runs = dict[int, tuple[Array, Array]]
 def draw(results: StudyResults) -> Figured:
     """Each arm's mean with its band, and every seed faint."""
     runs = _runs_by_arm(results)
-    means = {
-        arm: mean_curve({s: (e, np.maximum.accumulate(a)) for s, (e, a) in seeds.items()})
-        for arm, seeds in runs.items()
-    }
+    means = {arm: mean_curve(seeds) for arm, seeds in runs.items()}
     floor = _floor(runs)
     with style.printed():
         figure = _draw(results, runs, means, floor)
     zoom = f"The accuracy axis starts at {fixed(floor * 100, 0)} %. " if floor > 0 else ""
     caption = (
-        "Bold: best validation accuracy so far, of any network on the way, against all energy "
-        "spent since the run began; the mean over the range that all seeds of an arm share, "
-        "with its band. Faint: each run's network of the moment, which pruning and rewinding "
-        "set back. A value holds until the next evaluation. "
+        "Validation accuracy of the network of the moment against all energy spent since the run "
+        "began, search and retraining included; pruning and rewinding set it back. Bold: the mean "
+        "over seeds at each evaluation, with its band, to the arm's mark at the end. Faint: each "
+        "run. "
         f"{zoom}{captions.seeds(results)} {captions.provenance(results)}"
     )
     adjective = standing_of(results.finished).adjective
     alt = (
-        f"Step curves of the best validation accuracy against {adjective} "
-        f"energy so far, for {', '.join(runs) or 'no arm'}."
+        f"Curves of validation accuracy against {adjective} energy so far, "
+        f"for {', '.join(runs) or 'no arm'}."
     )
     return Figured(figure, _frame(runs, means), caption, alt)
 
@@ -107,20 +104,20 @@ def _draw(
     unit = energy_unit(energy[-1] for seeds in runs.values() for energy, _ in seeds.values())
     figure = Figure(figsize=(style.WIDTH_IN, 4.1), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("Best accuracy so far as energy is spent")
+    axes.set_title("Accuracy as energy is spent")
     axes.set_xlabel(f"{standing.axis} spent so far ({unit.symbol})")
     axes.set_ylabel("Validation accuracy (%)")
     style.watermark(figure, standing)
     for arm, seeds in runs.items():
         for energy, accuracy in seeds.values():
             x, y = energy / unit.size, accuracy * 100
-            axes.step(x, y, where="post", color=styles[arm].colour, lw=0.6, alpha=0.22)
+            axes.plot(x, y, color=styles[arm].colour, lw=0.6, alpha=0.25)
         _draw_mean(axes, means[arm], styles[arm], unit, standing)
     top = max((a.max() for seeds in runs.values() for _, a in seeds.values()), default=1.0)
     axes.set_ylim(floor * 100, min(100.0, top * 100 + (top - floor) * 9))
     axes.set_xlim(left=0)
     labels.freeze(figure)
-    ends = {arm: mean.iloc[-1] for arm, mean in means.items() if len(mean)}
+    ends = {arm: mean.iloc[-1] for arm, mean in means.items()}
     anchors = [
         labels.Anchor(
             labels.wrapped(arm, 28),
@@ -130,9 +127,7 @@ def _draw(
         )
         for arm, end in ends.items()
     ]
-    if runs and (
-        len(ends) < len(runs) or not labels.place(axes, anchors, _obstacles(axes, runs, unit))
-    ):
+    if runs and not labels.place(axes, anchors, _obstacles(axes, runs, unit)):
         handles = [
             Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=5)
             for look in (styles[arm] for arm in runs)
@@ -144,15 +139,13 @@ def _draw(
 def _draw_mean(
     axes: Axes, mean: pd.DataFrame, look: style.ArmStyle, unit: Unit, standing: Standing
 ) -> None:
-    """The mean's steps and band, with the arm's mark at its end."""
-    if mean.empty:
-        return
+    """The mean's line and band, with the arm's mark at its end."""
     x = mean["energy_j"].to_numpy(dtype=float) / unit.size
     y = mean["val_accuracy"].to_numpy(dtype=float) * 100
     low = mean["val_accuracy_low"].to_numpy(dtype=float) * 100
     high = mean["val_accuracy_high"].to_numpy(dtype=float) * 100
-    axes.fill_between(x, low, high, step="post", color=look.colour, alpha=0.14, lw=0)
-    axes.step(x, y, where="post", color=look.colour, ls=look.line, lw=1.7)
+    axes.fill_between(x, low, high, color=look.colour, alpha=0.14, lw=0)
+    axes.plot(x, y, color=look.colour, ls=look.line, lw=1.7)
     face = look.colour if standing.measured else "white"
     axes.plot(
         *(x[-1], y[-1], look.marker),
@@ -166,15 +159,15 @@ def _draw_mean(
 
 
 def _obstacles(axes: Axes, runs: dict[str, Runs], unit: Unit) -> list[Bbox]:
-    """Every seed's steps as thin boxes in display coordinates."""
+    """Every seed's line as a row of small boxes in display coordinates."""
     boxes = []
     for seeds in runs.values():
         for energy, accuracy in seeds.values():
             corners = axes.transData.transform(
                 np.column_stack([energy / unit.size, accuracy * 100])
             )
-            for (x0, y0), (x1, y1) in pairwise(corners):
-                boxes.append(Bbox.from_extents(x0, y0, x1, y0).padded(1.5))
-                boxes.append(Bbox.from_extents(x1, min(y0, y1), x1, max(y0, y1)).padded(1.5))
-            boxes.append(Bbox.from_extents(*corners[-1], *corners[-1]).padded(4))
+            for start, end in pairwise(corners):
+                pieces = max(2, int(np.hypot(*(end - start)) / 6))
+                for x, y in np.linspace(start, end, pieces):
+                    boxes.append(Bbox.from_extents(x, y, x, y).padded(3))
     return boxes

@@ -1,4 +1,4 @@
-"""Validation accuracy as a step function of the energy spent, averaged over seeds."""
+"""Validation accuracy on the way, averaged over seeds evaluation by evaluation."""
 
 from __future__ import annotations
 
@@ -11,29 +11,21 @@ from reports.statistics import t_interval
 Array = npt.NDArray[np.float64]
 
 
-def held(energy_j: Array, accuracy: Array, at_j: Array) -> Array:
-    """The newest accuracy known at each energy: it holds until the next evaluation.
-
-    `energy_j` must ascend; every `at_j` must be at or after its first value.
-    """
-    return accuracy[np.searchsorted(energy_j, at_j, side="right") - 1]
-
-
 def mean_curve(runs: dict[int, tuple[Array, Array]]) -> pd.DataFrame:
-    """The mean over seeds with its 95 % t interval, where every seed has been evaluated.
+    """For each evaluation the mean energy, and the mean accuracy with its 95 % t interval.
 
-    `runs` maps a seed to its energies (J, ascending) and accuracies. The grid holds every
-    seed's evaluations between the last seed's first and the first seed's last, so that the
-    mean of the step functions is exact. Empty if the seeds share no range.
+    Seeds are matched by the number of the evaluation, not by energy: they prune after the same
+    epoch but not after the same joule, and a mean at equal joules would mix networks from before
+    and after. Ends with the seed that was evaluated least often.
+
+    Args:
+        runs: From a seed to its energies (J, ascending) and accuracies (0 to 1).
     """
-    start = max(energy_j[0] for energy_j, _ in runs.values())
-    stop = min(energy_j[-1] for energy_j, _ in runs.values())
-    grid = np.unique(np.concatenate([energy_j for energy_j, _ in runs.values()]))
-    grid = grid[(grid >= start) & (grid <= stop)]
-    values = np.array([held(energy_j, accuracy, grid) for energy_j, accuracy in runs.values()])
+    evaluations = min(len(energy_j) for energy_j, _ in runs.values())
     rows = []
-    for at_j, column in zip(grid, values.T, strict=True):
-        mean = t_interval(column)
-        rows.append((at_j, mean.mean, mean.low, mean.high, mean.n))
+    for number in range(evaluations):
+        energy_j = float(np.mean([energy_j[number] for energy_j, _ in runs.values()]))
+        mean = t_interval([float(accuracy[number]) for _, accuracy in runs.values()])
+        rows.append((energy_j, mean.mean, mean.low, mean.high, mean.n))
     columns = ["energy_j", "val_accuracy", "val_accuracy_low", "val_accuracy_high", "n"]
     return pd.DataFrame(rows, columns=columns)

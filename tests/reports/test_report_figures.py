@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from reports import style
 from reports.figures import accuracy_curves, accuracy_energy, energy_phases
-from reports.figures.curves import held, mean_curve
+from reports.figures.curves import mean_curve
 from reports.figures.phase_colours import number, phase_colours, stem
 from reports.labels import Anchor, freeze, place, renderer_of
 from reports.page import FIGURES
@@ -134,29 +134,21 @@ def test_captions_say_what_they_must() -> None:
         assert "no interval" in draw(make(seeds=1)).caption
 
 
-def test_held_is_a_step_function() -> None:
-    energy, accuracy = np.array([10.0, 20.0, 30.0]), np.array([0.5, 0.8, 0.7])
-    at = np.array([10.0, 19.9, 20.0, 29.0, 30.0])
-    assert held(energy, accuracy, at).tolist() == [0.5, 0.5, 0.8, 0.8, 0.7]
-
-
-def test_mean_curve_covers_the_shared_range_only() -> None:
+def test_the_mean_curve_matches_seeds_evaluation_by_evaluation() -> None:
     runs = {
         0: (np.array([10.0, 20.0, 30.0]), np.array([0.4, 0.6, 0.8])),
-        1: (np.array([12.0, 24.0, 28.0]), np.array([0.5, 0.7, 0.9])),
+        1: (np.array([12.0, 24.0]), np.array([0.5, 0.7])),
     }
     curve = mean_curve(runs)
-    assert curve["energy_j"].tolist() == [12.0, 20.0, 24.0, 28.0]
-    assert curve["val_accuracy"].tolist() == pytest.approx([0.45, 0.55, 0.65, 0.75])
+    assert curve["energy_j"].tolist() == [11.0, 22.0]
+    assert curve["val_accuracy"].tolist() == pytest.approx([0.45, 0.65])
+    assert curve["n"].tolist() == [2, 2]
 
 
-def test_seeds_without_a_shared_range_have_no_mean_but_are_drawn() -> None:
-    results = make(["dense"], seeds=2)
-    late = results.curves["seed"] == 1
-    results.curves.loc[late, "energy_j"] += 1000
-    figured = accuracy_curves.draw(results)
-    assert set(figured.frame["kind"]) == {"run"}
-    assert figured.figure.legends
+def test_a_drop_that_every_seed_shows_is_not_smeared_by_their_energies() -> None:
+    accuracy = np.array([0.9, 0.2, 0.9])
+    runs = {seed: (np.array([10.0, 20.0, 30.0]) * (1 + seed), accuracy) for seed in range(3)}
+    assert mean_curve(runs)["val_accuracy"].tolist() == pytest.approx([0.9, 0.2, 0.9])
 
 
 def test_failed_runs_are_in_no_figure() -> None:
