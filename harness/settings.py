@@ -69,8 +69,9 @@ class Training(Settings):
 class EnergySettings(Settings):
     """Which sensors are read, and how often."""
 
-    meters: Annotated[tuple[Literal["nvml", "estimate"], ...], Field(min_length=1)] = (
+    meters: Annotated[tuple[Literal["nvml", "rapl", "estimate"], ...], Field(min_length=1)] = (
         "nvml",
+        "rapl",
         "estimate",
     )
     """Kinds of sensor to look for. Estimates never enter a total that a sensor measured."""

@@ -17,7 +17,7 @@ class Sensor:
     Attributes:
         device: A stable id, such as a GPU's UUID.
         name: The device's name, for people.
-        kind: "gpu" or "cpu".
+        kind: "gpu", "cpu" or "dram".
         quantity: "energy" (cumulative, J) or "power" (W).
         source: Where the figure comes from: a hardware counter, sampled power, a model
             ("estimated"), or a stand-in driver ("simulated").

@@ -16,11 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.energy import estimate, nvml
+from harness.energy import estimate, nvml, rapl
 from harness.energy.meter import Finder, Meter, MeterSetup
 from harness.log import LogWriter
 
-FINDERS: dict[str, Finder] = {"nvml": nvml.find, "estimate": estimate.find}
+FINDERS: dict[str, Finder] = {
+    "nvml": nvml.find,
+    "rapl": rapl.find,
+    "estimate": estimate.find,
+}
 """From the kind of meter, as a study names it, to what finds such meters on this machine."""
 
 COUNTER_UPDATE_S = 0.25
