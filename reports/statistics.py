@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 CONFIDENCE = 0.95
+_NO_WIDTH = 1e-9
 
 Verdict = Literal["kept", "worse", "inconclusive"]
 
@@ -95,8 +96,12 @@ def non_inferiority(difference: Interval, margin: float) -> Verdict:
     """Whether an accuracy is shown to lie no more than `margin` below the baseline's.
 
     "kept" if the whole interval lies above −margin, "worse" if the whole of it lies below,
-    else "inconclusive" (Piaggio et al. 2012, JAMA 308:24). Same unit for both arguments.
+    else "inconclusive" (Piaggio et al. 2012, JAMA 308:24). Same unit for both arguments. An
+    interval without width shows nothing: two or three seeds differ equally by chance where a
+    test set is small.
     """
+    if not difference.half_width > _NO_WIDTH:
+        return "inconclusive"
     if difference.low > -margin:
         return "kept"
     if difference.high < -margin:

@@ -13,11 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.atomic import write_atomically
 from harness.errors import UsageError
 from harness.settings import Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
+from harness.validation import tell
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,14 @@ class RunFolder:
         """The run's specification.
 
         Raises:
-            UsageError: It was written by a newer version.
+            UsageError: It is damaged, or was written by a newer version.
         """
-        saved = json.loads(self.spec.read_text())
+        saved = _read_json(self.spec)
         _check_schema(saved.get("schema_version"), self.spec)
-        return RunSpec(**saved)
+        try:
+            return RunSpec(**saved)
+        except ValidationError as error:
+            raise UsageError(f"{self.spec}: damaged: {tell(error, RunSpec)}") from None
 
 
 @dataclass(frozen=True)
@@ -105,12 +111,9 @@ class StudyFolder:
         Raises:
             UsageError: No results lie here, or they are of a newer version.
         """
-        try:
-            saved: dict[str, Any] = json.loads(self.settings.read_text())
-        except OSError:
-            raise UsageError(f"{self.path}: no results here (no {self.settings.name})") from None
-        except ValueError as error:
-            raise UsageError(f"{self.settings}: damaged: {error}") from None
+        if not self.settings.exists():
+            raise UsageError(f"{self.path}: no results here (no {self.settings.name})")
+        saved = _read_json(self.settings)
         _check_schema(saved.get("schema_version"), self.settings)
         return saved
 
@@ -172,6 +175,16 @@ class StudyFolder:
                         f"{self.path} holds runs with {table}.{key} = {old!r}, not {value!r}; "
                         "give this study another folder with --out"
                     )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: damaged: {error}") from None
+    if not isinstance(saved, dict):
+        raise UsageError(f"{path}: damaged: not a JSON object")
+    return saved
 
 
 def _check_schema(version: object, path: Path) -> None:

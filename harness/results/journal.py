@@ -84,6 +84,8 @@ class Journal:
     def __init__(self, folder: RunFolder) -> None:
         self.attempts: list[Attempt] = []
         for event in read_log(folder.journal):
+            if not isinstance(event, dict) or "event" not in event or "time_ns" not in event:
+                continue  # a damaged line says nothing
             if event["event"] == "attempt":
                 self.attempts.append(Attempt(event["number"], event["restored"]))
             if self.attempts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.atomic import write_atomically
 from harness.energy.carbon import CarbonFactor, carbon_factor
 from harness.energy.meter import Sensor
+from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.results.journal import LOST, OVERHEAD
 from harness.results.ledger import Ledger
@@ -58,14 +60,17 @@ class Tables:
 
         factor = carbon_factor(folder.carbon())
         found = [(run, run.read_spec()) for run in folder.runs()]
+        if not found:
+            raise UsageError(f"{path}: no runs here yet")
         labels = short_labels((spec.method, spec.hyperparameters) for _, spec in found)
         rows: dict[str, list[Row]] = defaultdict(list)
         for (run, spec), label in zip(found, labels, strict=True):
             ledger = Ledger(run)
             identity = {"arm": label, "method": spec.method, "seed": spec.seed}
             rows["runs"].append(_run_row(spec, label, ledger, factor))
-            rows["curves"] += [identity | row for row in _curve_rows(ledger)]
-            rows["phases"] += [identity | row for row in _phase_rows(ledger)]
+            if ledger.sensors:
+                rows["curves"] += [identity | row for row in _curve_rows(ledger)]
+                rows["phases"] += [identity | row for row in _phase_rows(ledger)]
         self.runs = pd.DataFrame(rows["runs"])
         for name, column in self.runs.items():
             # A yes or no that only some runs have stays one, with gaps, also in a file.
@@ -93,6 +98,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) ->
     drawn: dict[str, float] = defaultdict(float)
     for entry in ledger.entries:
         drawn[entry.label] += entry.joules.energy_j
+    # Without any sensor the energy is unknown, which is not nothing.
+    known = bool(ledger.sensors)
     facts = {key: value for e in journal.events("record") for key, value in e["facts"].items()}
     return {
         "schema_version": SCHEMA,
@@ -104,13 +111,13 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) ->
         "reason": journal.reason,
         "test_accuracy": result.get("test_accuracy"),
         "val_accuracy": result.get("val_accuracy"),
-        "energy_j": outer.energy_j,
-        "uncertainty_j": outer.uncertainty_j,
+        "energy_j": outer.energy_j if known else math.nan,
+        "uncertainty_j": outer.uncertainty_j if known else math.nan,
         **_standing(ledger.sensors, ledger.notes),
         "coverage": outer.coverage,
-        "lost_j": drawn[LOST],
-        "overhead_j": drawn[OVERHEAD],
-        "co2e_kg": factor.co2e_kg(outer.energy_j),
+        "lost_j": drawn[LOST] if known else math.nan,
+        "overhead_j": drawn[OVERHEAD] if known else math.nan,
+        "co2e_kg": factor.co2e_kg(outer.energy_j) if known else math.nan,
         "carbon_basis": factor.basis,
         "duration_s": ledger.duration_s,
         "attempts": len(journal.attempts),

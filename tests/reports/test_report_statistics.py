@@ -102,3 +102,10 @@ def test_pairing_removes_what_a_seed_does_to_both() -> None:
 )
 def test_non_inferiority(low: float, high: float, verdict: str) -> None:
     assert non_inferiority(Interval(0.0, low, high, 3), 0.5) == verdict
+
+
+def test_an_interval_without_width_shows_nothing() -> None:
+    """Two seeds that differ by the same one sample are chance, not certainty."""
+    differing = paired_difference({0: 0.99, 1: 0.98}, {0: 0.993, 1: 0.983})
+    assert differing.half_width == pytest.approx(0, abs=1e-12)
+    assert non_inferiority(differing, 0.005) == "inconclusive"

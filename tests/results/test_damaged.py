@@ -1,0 +1,75 @@
+"""Damaged results are told, or left out: never a traceback, never a nought for a missing figure."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.results.folder import RunFolder
+from harness.results.table import Tables
+from tests.results.test_resume import SPECS, attempt, start
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A finished run of its own."""
+    folder = start(SPECS[0], tmp_path)
+    attempt(SPECS[0], folder)
+    return folder
+
+
+def test_without_a_trace_the_energy_is_unknown_and_not_nought(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    run.trace(1).unlink()
+    tables = Tables(tmp_path)
+    [row] = tables.runs.to_dict("records")
+    assert row["status"] == "done"
+    assert row["energy_source"] == "none"
+    assert all(math.isnan(row[name]) for name in ("energy_j", "uncertainty_j", "co2e_kg", "lost_j"))
+    assert row["coverage"] == 0
+    assert len(tables.curves) == len(tables.phases) == 0
+
+
+def test_a_report_of_unknown_energy_says_so(run: RunFolder, tmp_path: Path) -> None:
+    import reports
+    from reports.data import StudyResults
+    from reports.sentence import sentence
+    from reports.summary import summarise
+
+    run.trace(1).unlink()
+    tables = Tables(tmp_path)
+    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases)
+    assert reports.build(results, tmp_path / "report").exists()
+    assert "nan" not in sentence(summarise(results)).lower()
+
+
+@pytest.mark.parametrize("line", ["garbage", "[1, 2]", "{}", '{"event": "border"}', "null"])
+def test_a_damaged_line_of_the_journal_is_left_out(
+    run: RunFolder, tmp_path: Path, line: str
+) -> None:
+    lines = run.journal.read_text().splitlines()
+    run.journal.write_text("\n".join([lines[0], line, *lines[1:]]) + "\n")
+    [row] = Tables(tmp_path).runs.to_dict("records")
+    assert row["status"] == "done"
+    assert row["energy_j"] > 0
+
+
+@pytest.mark.parametrize("content", ["", "garbage", "[]", "{}", '{"schema_version": 1}'])
+def test_a_damaged_specification_is_told(run: RunFolder, tmp_path: Path, content: str) -> None:
+    run.spec.write_text(content)
+    with pytest.raises(UsageError, match=r"spec\.json"):
+        Tables(tmp_path)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no results here"):
+        Tables(tmp_path)
+    settings = {"schema_version": 1, "name": "tiny", "carbon": {}}
+    (tmp_path / "study.json").write_text(json.dumps(settings))
+    with pytest.raises(UsageError, match="no runs here yet"):
+        Tables(tmp_path)
