@@ -274,6 +274,20 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
     assert "not shown" in ended.stdout or "finished" in ended.stdout
 
 
+@pytest.mark.parametrize("after_s", [0.0, 3.0])
+def test_ctrl_c_before_training_began_is_told_without_a_traceback(
+    after_s: float, tmp_path: Path
+) -> None:
+    orchestrator = started(tmp_path, "dense", *SHORT)
+    assert orchestrator.stdout.readline().startswith("study quick: 3 runs of vgg_small on digits")
+    time.sleep(after_s)
+    os.killpg(orchestrator.pid, signal.SIGINT)
+    said, _ = orchestrator.communicate(timeout=60)
+    assert orchestrator.returncode == 130
+    assert "Traceback" not in said
+    assert "run the same command again to go on" in said
+
+
 @pytest.mark.parametrize("who", ["everybody, by Ctrl-C", "the training", "the orchestrator", "all"])
 def test_killed_and_run_again_it_ends_the_same(
     who: str, study: Path, harness: Harness, tmp_path: Path

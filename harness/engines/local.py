@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 
 from harness.atomic import write_atomically
@@ -53,6 +55,7 @@ class LocalEngine:
         self._watch = watch
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["harness.worker"])
+        _start_fork_server()
         self._watts, self._watts_note = watts_per_thread()
 
     def run(self, specs: Iterable[RunSpec]) -> Iterable[Outcome]:
@@ -108,6 +111,15 @@ class LocalEngine:
         )
         attempt = len(Journal(folder).attempts) + 1
         return RecorderProcess(folder.trace(attempt), spec.energy, setup)
+
+
+def _start_fork_server() -> None:
+    # It inherits what is ignored: Ctrl-C while it imports torch is not for it to complain about.
+    was = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, was)
 
 
 def _receive(channel: Connection, meanwhile: Callable[[], None]) -> dict[str, list[str]] | None:
