@@ -54,8 +54,8 @@ def test_the_method_of_the_readme_is_the_one_that_is_tested() -> None:
 
 
 def test_the_study_of_the_readme_is_one() -> None:
+    from harness.expand import expand
     from harness.registry import Registry
-    from harness.spec import expand
     from harness.study import Study
 
     shown = re.search(r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL)

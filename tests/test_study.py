@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from harness.errors import UsageError
+from harness.expand import expand
 from harness.registry import Registry
-from harness.spec import expand, folder_name, short_labels
+from harness.spec import folder_name, short_labels
 from harness.study import Study
 from harness.validation import tell
 
@@ -62,6 +63,12 @@ def test_the_key_is_stable_and_follows_what_decides_the_result(registry: Registr
     assert spec.model_copy(update={"seed": 5}).key != spec.key
     longer = spec.training.model_copy(update={"epochs": 3})
     assert spec.model_copy(update={"training": longer}).key != spec.key
+
+
+def test_a_label_names_only_what_differs_from_the_defaults(registry: Registry) -> None:
+    methods = {"early_bird": {"prune_ratio": [0.5, 0.7], "reinit": False}}
+    specs = expand(Study(**{**PLAIN, "seeds": [0], "methods": methods}), registry)
+    assert [spec.arm for spec in specs] == ["early_bird", "early_bird prune_ratio=0.7"]
 
 
 def test_labels_are_as_short_as_they_can_be(registry: Registry) -> None:

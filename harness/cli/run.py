@@ -10,11 +10,12 @@ import click
 
 from harness.cli.choose import choose_study
 from harness.errors import ExitCode
+from harness.expand import expand
 from harness.phases import Budget
 from harness.plan import planned_epochs
 from harness.registry import Registry
 from harness.results.folder import StudyFolder
-from harness.spec import RunSpec, expand
+from harness.spec import RunSpec
 
 if TYPE_CHECKING:
     from harness.cli.progress import Progress

@@ -101,7 +101,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) ->
     # Without any sensor the energy is unknown, which is not nothing.
     known = bool(ledger.sensors)
     facts = {key: value for e in journal.events("record") for key, value in e["facts"].items()}
-    return {
+    row = {
         "schema_version": SCHEMA,
         "study": spec.study,
         "arm": label,
@@ -130,9 +130,9 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) ->
         "device": start.get("device"),
         "host": start.get("host"),
         "started_at": start.get("wall"),
-        **facts,
-        **{key: _flat(value) for key, value in spec.hyperparameters.items()},
     }
+    extra = facts | {key: _flat(value) for key, value in spec.hyperparameters.items()}
+    return row | {f"method_{key}" if key in row else key: value for key, value in extra.items()}
 
 
 def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:

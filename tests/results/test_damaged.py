@@ -66,6 +66,16 @@ def test_a_damaged_specification_is_told(run: RunFolder, tmp_path: Path, content
         Tables(tmp_path)
 
 
+def test_a_hyper_parameter_cannot_take_the_place_of_a_column(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    spec = json.loads(run.spec.read_text())
+    run.spec.write_text(json.dumps(spec | {"hyperparameters": {"energy_j": 1.0, "status": "x"}}))
+    [row] = Tables(tmp_path).runs.to_dict("records")
+    assert row["energy_j"] > 1
+    assert (row["status"], row["method_status"], row["method_energy_j"]) == ("done", "x", 1.0)
+
+
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results here"):
         Tables(tmp_path)

@@ -16,6 +16,7 @@ import torch
 
 from harness import worker
 from harness.energy.meter import Sensor
+from harness.expand import expand
 from harness.log import LogWriter, read_log
 from harness.registry import Registry
 from harness.results.folder import RunFolder, StudyFolder
@@ -23,7 +24,7 @@ from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
 from harness.results.ledger import Ledger
 from harness.results.table import Tables
-from harness.spec import RunSpec, expand
+from harness.spec import RunSpec
 from harness.study import Study
 
 POWER_W = 40.0
