@@ -73,3 +73,14 @@ def test_every_column_of_the_table_is_described() -> None:
     columns = set(re.findall(r'^        "(\w+)":', row, flags=re.MULTILINE))
     assert len(columns) > 20
     assert {c for c in columns if f"`{c}`" not in described} == set(), table.__doc__
+
+
+def test_the_published_figures_follow_from_their_raw_records() -> None:
+    import pandas as pd
+
+    folder = REPOSITORY / "benchmarks" / "quick-cpu"
+    published = pd.read_csv(folder / "runs.csv").set_index(["method", "seed"])
+    derived = harness.load(folder).set_index(["method", "seed"])
+    assert len(published) == 12
+    for column in ("test_accuracy", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
+        pd.testing.assert_series_equal(derived[column], published[column])
