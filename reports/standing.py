@@ -28,11 +28,6 @@ class Standing:
         return "simulated" in self.kinds
 
     @property
-    def estimated(self) -> bool:
-        """Whether any figure comes from a model and not from a sensor."""
-        return "estimated" in self.kinds
-
-    @property
     def measured(self) -> bool:
         """Whether every figure comes from a sensor."""
         return self.kinds == {"measured"}

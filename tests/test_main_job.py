@@ -271,7 +271,8 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
     assert ended.returncode == 3
     [reason] = public.load(tmp_path / "out")["reason"]
     assert "the training loss became nan in epoch" in reason
-    assert "not shown" in ended.stdout or "finished" in ended.stdout
+    assert f"failed: {reason}" in ended.stdout
+    assert "to try a failed run again, delete its folder" in ended.stderr
 
 
 @pytest.mark.parametrize("after_s", [0.0, 3.0])

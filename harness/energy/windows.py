@@ -67,14 +67,6 @@ class EnergyCurve:
             coverage=self._coverage(start_ns, end_ns),
         )
 
-    def power_w(self, over_s: float) -> float:
-        """Mean power over the last `over_s` seconds of the trace."""
-        if len(self._time_ns) < 2:
-            return 0.0
-        end_ns = int(self._time_ns[-1])
-        start_ns = max(int(self._time_ns[0]), end_ns - int(over_s * 1e9))
-        return (self.at(end_ns) - self.at(start_ns)) / max((end_ns - start_ns) * 1e-9, 1e-9)
-
     def _border_j(self, time_ns: int) -> float:
         """95 % half-width of a border's share of the interval it falls in: evenly likely in it."""
         index = int(np.searchsorted(self._time_ns, time_ns))

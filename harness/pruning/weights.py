@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Scores = dict[str, "Tensor"]
-ScoreFunction = Callable[["nn.Module", "Tensor"], Scores]
 
 
 def magnitude(network: nn.Module, _batch: Tensor) -> Scores:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.log import read_log
+from harness.log import LogReader
 from harness.results.folder import RunFolder
 
 Status = Literal["planned", "running", "interrupted", "failed", "done"]
@@ -79,17 +79,26 @@ class Attempt:
 
 
 class Journal:
-    """All that happened to one run."""
+    """All that happened to one run.
+
+    Attributes:
+        attempts: One a process that worked on it.
+        damaged_lines: How many lines could not be read; what they said is lost.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.attempts: list[Attempt] = []
-        for event in read_log(folder.journal):
+        self.damaged_lines = 0
+        log = LogReader(folder.journal)
+        for event in log.new():
             if not isinstance(event, dict) or "event" not in event or "time_ns" not in event:
-                continue  # a damaged line says nothing
+                self.damaged_lines += 1
+                continue
             if event["event"] == "attempt":
                 self.attempts.append(Attempt(event["number"], event["restored"]))
             if self.attempts:
                 self.attempts[-1].events.append(event)
+        self.damaged_lines += log.torn_lines
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """All events of a kind, over all attempts."""
@@ -111,11 +120,6 @@ class Journal:
         """Why the run failed."""
         ends = self.events("end")
         return ends[-1].get("reason") if ends else None
-
-    @property
-    def checkpoints(self) -> int:
-        """The number of the newest complete checkpoint; 0 is none."""
-        return max((event["number"] for event in self.events("checkpoint")), default=0)
 
     def answers(self) -> dict[int, dict[str, Any]]:
         """The last answer to every phase, by its index, with the phase's description."""

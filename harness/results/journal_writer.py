@@ -22,6 +22,7 @@ class JournalWriter:
         self._log = LogWriter(path)
         self._synchronize = synchronize
         self._window: str | None = None
+        self._ended = False
 
     def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
         """Append one event."""
@@ -36,7 +37,10 @@ class JournalWriter:
             self.event("border", window=window)
 
     def end(self, status: str, **values: Any) -> None:
-        """Close the last window, and with it the attempt."""
+        """Close the last window, and with it the attempt; only the first call counts."""
+        if self._ended:
+            return
+        self._ended = True
         self._synchronize()
         self.event("end", durable=True, status=status, **values)
         self._log.close()

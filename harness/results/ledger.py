@@ -38,12 +38,14 @@ class Ledger:
     Attributes:
         journal: What happened.
         entries: All windows of all attempts, in order; they tile the attempts.
-        notes: Why sensors are missing.
+        notes: Why sensors are missing, and what of the records is damaged.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self.journal = Journal(folder)
         self.notes: list[str] = []
+        if self.journal.damaged_lines:
+            self.notes.append(f"journal: {self.journal.damaged_lines} damaged lines left out")
         self.entries: list[Entry] = []
         self._curves: dict[int, list[EnergyCurve]] = {}
         self._ends: dict[int, int] = {}

@@ -124,7 +124,6 @@ def test_too_few_readings_cover_nothing(count) -> None:
     curve = EnergyCurve(readings([1.0][:count], [5.0][:count]))
     drawn = curve.between(*seconds(0, 2))
     assert (drawn.energy_j, drawn.coverage) == (0, 0)
-    assert curve.power_w(1) == 0
 
 
 def test_border_on_a_reading_is_certain() -> None:
@@ -193,15 +192,6 @@ def test_total_adds_gains_and_squares_of_borders_and_takes_the_worst_coverage() 
 
 def test_total_of_nothing_claims_nothing() -> None:
     assert total([]) == Joules(0, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("over_s", "power_w"),
-    [(1, 60), (2, 40), (3, 30), (100, 30)],
-)
-def test_power_is_the_mean_over_the_last_seconds(over_s, power_w) -> None:
-    curve = EnergyCurve(readings([0, 1, 2, 3], [100, 110, 130, 190]))
-    assert curve.power_w(over_s) == pytest.approx(power_w)
 
 
 COUNTER, POWER = sensor(), sensor("power", "sampled")

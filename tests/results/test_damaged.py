@@ -57,6 +57,7 @@ def test_a_damaged_line_of_the_journal_is_left_out(
     [row] = Tables(tmp_path).runs.to_dict("records")
     assert row["status"] == "done"
     assert row["energy_j"] > 0
+    assert "journal: 1 damaged lines left out" in row["energy_note"]
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[]", "{}", '{"schema_version": 1}'])

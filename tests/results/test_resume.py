@@ -35,9 +35,9 @@ STUDY: dict[str, Any] = {
     "training": {"epochs": 4, "batch_size": 256, "schedule": "cosine", "crop_padding": 1},
     "methods": {
         "dense": {},
-        "progressive": {"rounds": 2, "retrain_epochs": 2},
+        "progressive": {"rounds": 2, "retrain_epochs": 2, "retrain": ["rewind", "finetune"]},
         "lottery_ticket": {"rounds": [1], "structured": [False, True]},
-        "early_bird": {"window": 2, "max_distance": 0.3},
+        "early_bird": {"window": 2, "max_distance": [0.3, 0.001], "reinit": [False, True]},
     },
 }
 SPECS = expand(Study(**STUDY), Registry.discover())
@@ -123,6 +123,20 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]
         folders[spec.key] = start(spec, study)
         attempt(spec, folders[spec.key])
     return folders
+
+
+def test_a_search_without_a_ticket_is_on_record_and_trains_on(
+    references: dict[str, RunFolder],
+) -> None:
+    strict = [s for s in SPECS if s.hyperparameters.get("max_distance") == 0.001]
+    assert len(strict) == 6
+    for spec in strict:
+        journal = Journal(references[spec.key])
+        [said] = journal.events("record")
+        assert said["facts"] == {"ticket_emerged": False, "ticket_epoch": 2}
+        [result] = journal.events("result")
+        assert result["epochs_trained"] == (6 if spec.hyperparameters["reinit"] else 4)
+        assert result["parameters"] < journal.events("dense")[0]["parameters"]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.title)
