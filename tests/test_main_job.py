@@ -275,7 +275,7 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
     assert "to try a failed run again, delete its folder" in ended.stderr
 
 
-@pytest.mark.parametrize("after_s", [0.0, 3.0])
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 3.0])
 def test_ctrl_c_before_training_began_is_told_without_a_traceback(
     after_s: float, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 
 from harness.atomic import write_atomically
@@ -114,12 +114,15 @@ class LocalEngine:
 
 
 def _start_fork_server() -> None:
-    # It inherits what is ignored: Ctrl-C while it imports torch is not for it to complain about.
-    was = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The server inherits the block, so that Ctrl-C while it imports torch is not for it to answer.
+    # Here Ctrl-C is only put off; ignored, it would be lost. The tracker comes first, since its
+    # start lifts the block.
+    resource_tracker.ensure_running()
+    was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, was)
+        signal.pthread_sigmask(signal.SIG_SETMASK, was)
 
 
 def _receive(channel: Connection, meanwhile: Callable[[], None]) -> dict[str, list[str]] | None:
