@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,38 +13,42 @@ import pytest
 from harness.energy.meter import MeterSetup
 from harness.energy.recorder_process import RecorderProcess
 from harness.settings import EnergySettings
+from tests.fakes.stand_in import LIBRARY, StandIn, build
 
-SOURCE = Path(__file__).parents[1] / "fakes" / "nvml.c"
-LIBRARY = "libnvidia-ml.so.1"
-
-StandIn = Callable[..., None]
+Pretend = Callable[..., StandIn]
 Start = Callable[..., RecorderProcess]
 
 
 @pytest.fixture(scope="session")
-def stand_in_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the stand-in NVML in it."""
-    compiler = shutil.which("cc")
-    if compiler is None:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in NVML, compiled."""
+    if shutil.which("cc") is None:
         pytest.skip("no C compiler ('cc') to build the stand-in NVML with")
     if sys.platform != "linux":
         pytest.skip("the stand-in NVML takes the driver's place through LD_LIBRARY_PATH of Linux")
-    folder = tmp_path_factory.mktemp("stand-in")
-    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
-    subprocess.run([compiler, *flags, "-o", folder / LIBRARY, SOURCE], check=True)
-    return folder
+    return build(tmp_path_factory.mktemp("stand-in"))
 
 
 @pytest.fixture
-def stand_in(stand_in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Puts the stand-in NVML in the driver's place, with settings as in nvml.c."""
+def stand_in(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretend]:
+    """Puts a stand-in NVML in the driver's place, for processes started from then on.
 
-    def pretend(**settings: object) -> None:
-        monkeypatch.setenv("LD_LIBRARY_PATH", str(stand_in_folder))
-        for name, value in settings.items():
-            monkeypatch.setenv(f"STANDIN_{name.upper()}", str(value))
+    Takes what `StandIn` takes, and returns the machine.
+    """
+    made: list[StandIn] = []
 
-    return pretend
+    def pretend(
+        gpus: int = 1, power_w: float | Sequence[float] = 200.0, **settings: float
+    ) -> StandIn:
+        path = tmp_path / f"stand-in-{len(made)}"
+        made.append(StandIn(path, gpus, power_w, **settings))
+        for name, value in made[-1].environment(library).items():
+            monkeypatch.setenv(name, value)
+        return made[-1]
+
+    yield pretend
+    for machine in made:
+        machine.close()
 
 
 @pytest.fixture

@@ -32,6 +32,11 @@ def wait_for(path: Path, condition: Callable[[Trace], bool]) -> Trace:
     return trace
 
 
+def is_read(trace: Trace) -> bool:
+    """Whether every sensor has been read some times."""
+    return bool(trace.readings) and all(len(each.time_ns) > 9 for each in trace.readings)
+
+
 def record(start, path: Path, *meters: str, seconds: float = 0.4, **settings) -> Trace:
     recorder = start(*meters, **settings)
     time.sleep(seconds)
@@ -47,11 +52,11 @@ def window_of(trace: Trace) -> tuple[int, int]:
 
 
 def test_counter_gives_the_known_energy_within_its_resolution(stand_in, start, trace) -> None:
-    stand_in(power_w=200, update_ms=UPDATE_S * 1000)
+    machine = stand_in(power_w=200, counter_update_ms=UPDATE_S * 1000)
     found = record(start, trace, "nvml", seconds=1.5)
     begin, end = window_of(found)
     drawn = curves(found)[0].between(begin, end)
-    true_j = 200 * (end - begin) / SECOND
+    true_j = machine.gpus[0].truth_j(begin, end)
     assert true_j > 250
     assert drawn.energy_j == pytest.approx(true_j, abs=200 * (UPDATE_S + JITTER_S))
     assert drawn.coverage == 1
@@ -65,7 +70,7 @@ def test_counter_is_read_beside_power_and_preferred(stand_in, start, trace) -> N
 
 
 def test_without_counter_power_is_integrated(stand_in, start, trace) -> None:
-    stand_in(power_w=200, no_counter=1)
+    stand_in(power_w=200, counter_supported=0)
     found = record(start, trace, "nvml")
     begin, end = window_of(found)
     (curve,) = curves(found)
@@ -73,7 +78,7 @@ def test_without_counter_power_is_integrated(stand_in, start, trace) -> None:
     assert curve.between(begin, end).energy_j == pytest.approx(200 * (end - begin) / SECOND)
 
 
-@pytest.mark.parametrize("settings", [{}, {"no_counter": 1}])
+@pytest.mark.parametrize("settings", [{}, {"counter_supported": 0}])
 def test_stand_in_is_called_simulated(stand_in, start, trace, settings) -> None:
     stand_in(**settings)
     sources = {each.sensor.source for each in record(start, trace, "nvml").readings}
@@ -97,7 +102,7 @@ def test_source_follows_from_driver_and_quantity(monkeypatch, driver, quantity, 
 
 
 def test_only_the_named_gpu_is_read(stand_in, start, trace) -> None:
-    stand_in(power_w="50,300", no_counter=1)
+    stand_in(power_w=[50, 300], counter_supported=0)
     found = record(start, trace, "nvml", gpus=(uuid(1),))
     begin, end = window_of(found)
     assert {each.sensor.device for each in found.readings} == {uuid(1)}
@@ -106,7 +111,7 @@ def test_only_the_named_gpu_is_read(stand_in, start, trace) -> None:
 
 
 def test_all_gpus_add_up(stand_in, start, trace) -> None:
-    stand_in(power_w="50,300", no_counter=1)
+    stand_in(power_w=[50, 300], counter_supported=0)
     found = record(start, trace, "nvml", gpus=None)
     begin, end = window_of(found)
     drawn = total(curve.between(begin, end) for curve in curves(found))
@@ -115,8 +120,10 @@ def test_all_gpus_add_up(stand_in, start, trace) -> None:
 
 @pytest.mark.parametrize("code", [3, 15, 28, 999])
 def test_gpu_lost_on_the_way_is_told(stand_in, start, trace, code) -> None:
-    stand_in(power_w=200, error=code, error_after_s=0.7)
+    machine = stand_in(power_w=200, counter_update_ms=UPDATE_S * 1000)
     recorder = start("nvml")
+    wait_for(trace, is_read)
+    machine.fault(code, gpu=0)
     found = wait_for(trace, lambda read: all(each.failures > 9 for each in read.readings))
     end = time.monotonic_ns()
     recorder.stop()
@@ -124,7 +131,7 @@ def test_gpu_lost_on_the_way_is_told(stand_in, start, trace, code) -> None:
     first, last = found.readings[0].time_ns[[0, -1]]
     drawn = curve.between(int(first), end)
     assert 0 < drawn.coverage < 1
-    known_j = 200 * (last - first) / SECOND
+    known_j = machine.gpus[0].truth_j(int(first), int(last))
     assert drawn.energy_j == pytest.approx(known_j, abs=200 * (UPDATE_S + JITTER_S))
     errors = [line[3] for line in lines_of(trace) if isinstance(line, list) and line[2] is None]
     assert all(errors)
@@ -132,8 +139,10 @@ def test_gpu_lost_on_the_way_is_told(stand_in, start, trace, code) -> None:
 
 
 def test_other_gpu_goes_on_when_one_is_lost(stand_in, start, trace) -> None:
-    stand_in(power_w="200,50", error=15, error_after_s=0.7, error_gpu=0)
+    machine = stand_in(power_w=[200, 50])
     recorder = start("nvml")
+    wait_for(trace, is_read)
+    machine.fault(15, gpu=0)
     wait_for(trace, lambda read: read.readings[0].failures > 9)
     recorder.stop()
     found = read_trace(trace)
@@ -159,16 +168,19 @@ def test_without_any_sensor_nothing_is_claimed(start, trace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "settings", "note"),
+    ("gpus", "fault", "note"),
     [
-        ((), {}, "nvml: the run uses no GPU that NVML can read"),
-        (("GPU-unknown",), {}, "nvml: Not Found"),
-        (None, {"error": 15}, "nvml: GPU is lost"),
-        (None, {"error": 3, "no_counter": 1}, "nvml: the run uses no GPU that NVML can read"),
+        ((), None, "nvml: the run uses no GPU that NVML can read"),
+        (("GPU-unknown",), None, "nvml: Not Found"),
+        (None, (15, "", 0), "nvml: GPU is lost"),
+        (None, (9, "nvmlInit"), "nvml: Driver Not Loaded"),
+        (None, (3, "nvmlDeviceGetPower"), "nvml: the run uses no GPU that NVML can read"),
     ],
 )
-def test_a_note_says_why_no_gpu_is_read(stand_in, start, trace, gpus, settings, note) -> None:
-    stand_in(**settings)
+def test_a_note_says_why_no_gpu_is_read(stand_in, start, trace, gpus, fault, note) -> None:
+    machine = stand_in(counter_supported=0)
+    if fault:
+        machine.fault(*fault)
     found = record(start, trace, "nvml", "estimate", gpus=gpus)
     assert found.notes == (note,)
     assert [curve.sensor.source for curve in curves(found)] == ["estimated"]

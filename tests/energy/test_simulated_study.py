@@ -10,16 +10,16 @@ from harness.results.folder import RunFolder
 from harness.results.ledger import Ledger
 from harness.results.table import load
 from tests.conftest import Harness
-from tests.energy.conftest import StandIn
+from tests.energy.conftest import Pretend
 
 POWER_W = 400.0
 UPDATE_S = 0.1
 
 
 def test_joules_are_power_times_time_and_called_simulated(
-    harness: Harness, stand_in: StandIn, tmp_path: Path
+    harness: Harness, stand_in: Pretend, tmp_path: Path
 ) -> None:
-    stand_in(power_w="300,100", update_ms=100)
+    stand_in(power_w=[300, 100], counter_update_ms=UPDATE_S * 1000)
     ended = harness(
         *("dense", "early_bird", "--seed", "0", "--out", "out"),
         *("--set", "training.epochs=3", "--set", "energy.gpus=all"),
