@@ -1,14 +1,17 @@
-"""What tests of several rooms share: the command line as a user calls it, and a tiny workload."""
+"""What tests of several rooms share: the command line as a user calls it, and the stand-in NVML."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.stand_in import build
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -31,3 +34,13 @@ def harness(tmp_path: Path) -> Harness:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in NVML, compiled."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler ('cc') to build the stand-in NVML with")
+    if sys.platform != "linux":
+        pytest.skip("the stand-in NVML takes the driver's place through LD_LIBRARY_PATH of Linux")
+    return build(tmp_path_factory.mktemp("stand-in"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,20 +11,10 @@ import pytest
 from harness.energy.meter import MeterSetup
 from harness.energy.recorder_process import RecorderProcess
 from harness.settings import EnergySettings
-from tests.fakes.stand_in import LIBRARY, StandIn, build
+from tests.fakes.stand_in import LIBRARY, StandIn
 
 Pretend = Callable[..., StandIn]
 Start = Callable[..., RecorderProcess]
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in NVML, compiled."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler ('cc') to build the stand-in NVML with")
-    if sys.platform != "linux":
-        pytest.skip("the stand-in NVML takes the driver's place through LD_LIBRARY_PATH of Linux")
-    return build(tmp_path_factory.mktemp("stand-in"))
 
 
 @pytest.fixture
