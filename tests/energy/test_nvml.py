@@ -13,6 +13,7 @@ from harness.energy import nvml
 from harness.energy.trace import Trace, read_trace
 from harness.energy.windows import curves, total
 from tests.energy.traces import SECOND, lines_of
+from tests.fakes.stand_in import square
 
 UPDATE_S = 0.02
 JITTER_S = 0.03
@@ -60,6 +61,18 @@ def test_counter_gives_the_known_energy_within_its_resolution(stand_in, start, t
     assert true_j > 250
     assert drawn.energy_j == pytest.approx(true_j, abs=200 * (UPDATE_S + JITTER_S))
     assert drawn.coverage == 1
+
+
+def test_counter_follows_a_power_that_changes(stand_in, start, trace) -> None:
+    machine = stand_in(power_w=20, counter_update_ms=UPDATE_S * 1000)
+    now_ns = time.monotonic_ns()
+    square(machine.gpus[0], now_ns, now_ns + 60 * SECOND, 0.37, duty=0.3, high_w=300, low_w=20)
+    found = record(start, trace, "nvml", seconds=1.5)
+    begin, end = window_of(found)
+    true_j = machine.gpus[0].truth_j(begin, end)
+    assert 100 < true_j < 200
+    drawn = curves(found)[0].between(begin, end)
+    assert drawn.energy_j == pytest.approx(true_j, abs=300 * (UPDATE_S + JITTER_S))
 
 
 def test_counter_is_read_beside_power_and_preferred(stand_in, start, trace) -> None:

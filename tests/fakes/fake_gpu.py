@@ -40,10 +40,10 @@ class FakeGpu(layout.Gpu):
             ValueError: It was already told what it draws later than that, or has no room left.
         """
         moment_ns = self._now_ns() if at_ns is None else at_ns
+        if len(self._power.starts_ns) == layout.MOST_PIECES:
+            raise ValueError(f"a GPU's power has at most {layout.MOST_PIECES} pieces")
         self._power.draw(power_w, moment_ns)
         index = len(self._power.starts_ns) - 1
-        if index >= layout.MOST_PIECES:
-            raise ValueError(f"a GPU's power has at most {layout.MOST_PIECES} pieces")
         energy_j = 0.0
         if index:
             before = self.pieces[index - 1]

@@ -65,9 +65,10 @@ static double summed_j(const Gpu *gpu, int64_t start_ns, int64_t end_ns) {
  * reads discard never overlap, so that no counter runs backwards. Processes that read at the very
  * same moment may lose a note of each other: a lock would hang all when its holder is killed. */
 static double discarded_j(Gpu *gpu, int64_t now_ns, int64_t update_ns, int64_t start_ns) {
-    if (gpu->counter_read_ns < start_ns) { /* a reset forgets what was lost before it */
+    if (gpu->lost_start_ns != start_ns) { /* a reset forgets what was lost before it */
         gpu->lost_j = gpu->lost_shown_j = 0;
-        gpu->counter_read_ns = start_ns;
+        gpu->lost_start_ns = start_ns;
+        if (gpu->counter_read_ns < start_ns) gpu->counter_read_ns = start_ns;
     }
     int64_t from_ns = now_ns - ns(gpu->read_cost_ms);
     if (from_ns < gpu->counter_read_ns) from_ns = gpu->counter_read_ns;

@@ -82,7 +82,8 @@ enum {
     X(int64_t, counter_read_ns, 0) /* the last read of the counter ... */ \
     X(double, lost_j, 0) /* ... what reads have discarded by then ... */ \
     X(double, lost_shown_j, 0) /* ... and by the update that was shown */ \
-    X(int64_t, lost_shown_ns, 0)
+    X(int64_t, lost_shown_ns, 0) \
+    X(int64_t, lost_start_ns, 0) /* since which the counter counts */
 
 #define MACHINE_SETTINGS(X) \
     X(int64_t, clock_ns, 0) /* unless 0: the time, in the place of CLOCK_MONOTONIC */ \

@@ -70,6 +70,11 @@ def test_power_is_the_mean_over_its_window(make) -> None:
         assert average.value.uiVal / 1000 == usage_w()
 
 
+def test_power_has_gain_offset_and_resolution(make) -> None:
+    make(power_w=200.4, gain=0.95, offset_w=3, power_quantum_mw=1000)
+    assert (usage_w(), instant_w()) == (193, 193)  # of 193.38
+
+
 def test_power_comes_late_and_in_phase(make) -> None:
     machine = make(power_phase_ms=30, power_latency_ms=15, power_window_ms=0)
     machine.gpus[0].draw(300, NOW + 130 * MS)
@@ -103,6 +108,18 @@ def test_a_counter_that_sums_samples_aliases(make) -> None:
     before_j = counter_j()
     machine.clock_ns = end_ns + 7 * SECOND
     assert counter_j() - before_j == pytest.approx(1000)
+
+
+def test_a_sum_of_samples_is_the_sum_of_every_sample(make) -> None:
+    machine = make(counter_sums_samples=1, counter_start_ns=NOW, power_phase_ms=10)
+    gpu = machine.gpus[0]
+    wild(machine)
+    sum_j, update_ns = 0.0, NOW + 10 * MS
+    for _ in range(300):
+        sum_j += 4 * gpu.truth_j(update_ns - 25 * MS, update_ns)
+        machine.clock_ns = update_ns + 91 * MS  # the counter's next update, 90 ms later, is past
+        assert counter_j() == pytest.approx(sum_j, abs=0.0011)
+        update_ns += 100 * MS
 
 
 def test_noise_is_reproducible_and_as_large_as_asked(make) -> None:
@@ -158,3 +175,14 @@ def test_reading_the_counter_often_loses_energy(make) -> None:
         assert 1 - drawn_j / (200 * 4) == pytest.approx(lost, rel=0.03)
         assert machine.gpus[0].counter_reads == len(readings) + 1
         assert machine.gpus[0].power_reads == 0
+
+
+def test_a_reset_forgets_what_reads_have_lost(make) -> None:
+    machine = make(power_w=200, read_cost_ms=15, counter_update_ms=0)
+    for _ in range(1000):
+        machine.clock_ns += MS
+        counter_j()
+    assert machine.gpus[0].lost_j > 0.9 * 200
+    machine.gpus[0].reset_ns = machine.clock_ns
+    machine.clock_ns += SECOND
+    assert counter_j() == pytest.approx(200 * (1 - 0.95 * 0.015), abs=0.001)

@@ -17,7 +17,7 @@ from tests.fakes.reader import MS, NOW, SECOND, counter_j, field, handle, usage_
 def test_both_languages_agree_on_the_state(library) -> None:
     assert ctypes.CDLL(str(library)).standin_size() == ctypes.sizeof(layout.Machine)
     names = list(layout.GPU_SETTINGS)
-    assert (names[0], names[-1]) == ("counter_supported", "lost_shown_ns")  # the whole list
+    assert (names[0], names[-1]) == ("counter_supported", "lost_start_ns")  # the whole list
 
 
 def test_faults_hold_for_calls_gpus_and_times(make) -> None:
