@@ -82,19 +82,27 @@ class EnergySettings(Settings):
 
 
 class Carbon(Settings):
-    """Where the electricity comes from; without a country, the world's average."""
+    """Where the electricity comes from.
 
-    country: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    What wins, if several are given: `kg_per_kwh`, then `cloud` or `country` with `region`, then the
+    world's average.
+    """
+
+    country: str | None = None
     """ISO 3166-1 alpha-3 code, such as "DEU"."""
     region: str | None = None
-    """A US state, Canadian province, ... that CodeCarbon's data know, in lower case."""
+    """A US state, Canadian or Chinese province, or Nordic bidding zone ("se3"), in lower case."""
+    cloud: str | None = None
+    """A cloud's region, as PROVIDER/REGION, such as "gcp/europe-west1"."""
     kg_per_kwh: Annotated[float, Field(ge=0, le=10)] | None = None
-    """A factor given by hand; it wins over country and region."""
+    """A factor given by hand."""
     pue: Annotated[float, Field(ge=1, le=5)] = 1.0
     """Power usage effectiveness of the building, multiplied into the CO2e only."""
 
     @model_validator(mode="after")
-    def _region_has_country(self) -> Carbon:
-        if self.region and not self.country:
+    def _one_place(self) -> Carbon:
+        if self.cloud is not None and (self.country, self.region) != (None, None):
+            raise ValueError("cloud is given with country or region; a place has one name")
+        if self.region is not None and self.country is None:
             raise ValueError("region is given without country")
         return self

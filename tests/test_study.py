@@ -103,6 +103,8 @@ def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
         ({"training": {"learning_rate": float("nan")}}, ["training.learning_rate"]),
         ({"energy": {"meters": ["nvlm"]}}, ["energy.meters.0", "'nvml'"]),
         ({"carbon": {"region": "texas"}}, ["carbon", "region is given without country"]),
+        ({"carbon": {"country": "DEU", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
+        ({"carbon": {"region": "texas", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
         ({"methods": {}}, ["methods"]),
         ({"name": "../x"}, ["name"]),
     ],

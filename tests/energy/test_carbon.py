@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from importlib.resources import files
 from typing import Any
@@ -29,6 +30,18 @@ STATES = {
     if not name.startswith("_")
 }
 PROVINCES = data("2023", "canada_energy_mix.json")
+CHINA = list(data("2023", "china_provincial_emissions.json")["data"].values())
+ZONES = data("nordic_emissions.json")["data"]
+NORDIC = {"SE": "SWE", "NO": "NOR", "FI": "FIN"}
+CLOUDS = {
+    f"{row['provider']}/{row['region']}": row
+    for row in csv.DictReader(
+        files("codecarbon")
+        .joinpath("data", "cloud", "impact.csv")
+        .read_text("utf-8-sig")
+        .split("\n")
+    )
+}
 
 
 def test_every_country_has_its_own_figure() -> None:
@@ -53,6 +66,42 @@ def test_every_province_counts_what_its_fuels_emit() -> None:
     assert factors == pytest.approx(expected)
 
 
+def test_every_chinese_province_has_its_figure_under_each_of_its_names() -> None:
+    expected = {name: each["emission_factor"] / 1000 for each in CHINA for name in each["names"]}
+    factors = {p: carbon_factor(Carbon(country="CHN", region=p)).kg_per_kwh for p in expected}
+    assert len(expected) > 30
+    assert factors == pytest.approx(expected)
+
+
+def test_every_nordic_zone_has_its_figure() -> None:
+    factors = {
+        zone: carbon_factor(Carbon(country=NORDIC[zone[:2]], region=zone.lower())).kg_per_kwh
+        for zone in ZONES
+    }
+    expected = {zone: each["emission_factor"] / 1000 for zone, each in ZONES.items()}
+    assert len(expected) >= 10
+    assert factors == pytest.approx(expected)
+
+
+def test_every_cloud_region_has_its_figure() -> None:
+    factors = {name: carbon_factor(Carbon(cloud=name)).kg_per_kwh for name in CLOUDS}
+    expected = {name: float(row["impact"]) / 1000 for name, row in CLOUDS.items()}
+    assert len(expected) >= 40
+    assert factors == pytest.approx(expected)
+
+
+def test_cloud_figures_are_those_of_the_year_that_the_basis_names() -> None:
+    """Google's grid carbon intensities of 2023; other years have other figures."""
+    published = {"europe-west2": 0.136, "us-east5": 0.322, "africa-south1": 0.646}
+    found = {name: carbon_factor(Carbon(cloud=f"gcp/{name}")) for name in published}
+    assert {name: each.kg_per_kwh for name, each in found.items()} == pytest.approx(published)
+    assert all("2023" in each.basis for each in found.values())
+
+
+def test_a_cloud_region_that_the_data_misspell_is_found_by_its_right_name() -> None:
+    assert "Doha, Qatar" in carbon_factor(Carbon(cloud="gcp/me-central1")).basis
+
+
 def test_without_country_the_world_average_is_taken_and_named() -> None:
     found = carbon_factor(Carbon())
     world = data("carbon_intensity_per_source.json")["world_average"]
@@ -66,7 +115,9 @@ def test_co2e_by_hand() -> None:
     assert factor.co2e_kg(7.2e6) == pytest.approx(0.762)
 
 
-@pytest.mark.parametrize("site", [{}, {"country": "DEU"}, {"country": "USA", "region": "ohio"}])
+@pytest.mark.parametrize(
+    "site", [{}, {"country": "DEU"}, {"cloud": "gcp/us-west1"}, {"kg_per_kwh": 0.3}]
+)
 def test_pue_multiplies(site) -> None:
     plain, building = carbon_factor(Carbon(**site)), carbon_factor(Carbon(**site, pue=1.5))
     assert building.kg_per_kwh == pytest.approx(1.5 * plain.kg_per_kwh)
@@ -74,8 +125,9 @@ def test_pue_multiplies(site) -> None:
 
 
 @pytest.mark.parametrize("given_kg", [0.0, 0.05])
-def test_factor_given_by_hand_wins(given_kg) -> None:
-    found = carbon_factor(Carbon(country="DEU", kg_per_kwh=given_kg))
+@pytest.mark.parametrize("site", [{}, {"country": "DEU"}, {"cloud": "gcp/us-west1"}])
+def test_factor_given_by_hand_wins(given_kg, site) -> None:
+    found = carbon_factor(Carbon(**site, kg_per_kwh=given_kg))
     assert found.kg_per_kwh == given_kg
     assert "given" in found.basis
 
@@ -86,7 +138,12 @@ def test_factor_given_by_hand_wins(given_kg) -> None:
         ({}, ["world", "2019", "475 g/kWh", "PUE 1"]),
         ({"country": "SWE"}, ["Sweden", str(COUNTRIES["SWE"]["year"]), "life cycle", "41 g/kWh"]),
         ({"country": "USA", "region": "ohio"}, ["ohio", "United States", "2023", "direct"]),
+        ({"country": "USA", "region": "ohio"}, ["EPA eGRID2023", "CodeCarbon"]),
         ({"country": "CAN", "region": "quebec"}, ["quebec", "Canada", "2023", "direct"]),
+        ({"country": "CHN", "region": "neimenggu"}, ["Inner Mongolia", "2023", "CO2 alone", "MEE"]),
+        ({"country": "SWE", "region": "se4"}, ["Southern Sweden", "2025", "85.05%", "ENTSO-E"]),
+        ({"country": "FIN", "region": "fi"}, ["Finland", "source not stated"]),
+        ({"cloud": "gcp/europe-west1"}, ["Belgium", "2023", "direct", "122 g/kWh", "Google Cloud"]),
     ],
 )
 def test_basis_names_place_year_and_kind(site, words) -> None:
@@ -97,12 +154,22 @@ def test_basis_names_place_year_and_kind(site, words) -> None:
 @pytest.mark.parametrize(
     ("site", "message"),
     [
-        ({"country": "XYZ"}, "carbon.country: .*'XYZ'"),
+        ({"country": "QQQ"}, "carbon.country: .*'QQQ'.*known .*DEU.*ZWE"),
+        ({"country": "Germany"}, r"did you mean 'DEU' \(Germany\)"),
+        ({"country": "deu"}, r"did you mean 'DEU' \(Germany\)"),
+        ({"country": "GERMNAY"}, r"did you mean 'DEU' \(Germany\)"),
         ({"country": "USA", "region": "calfornia"}, "did you mean 'california'"),
         ({"country": "USA", "region": "California"}, "did you mean 'california'"),
         ({"country": "USA", "region": "_unit"}, "carbon.region: .*'_unit' in USA"),
         ({"country": "CAN", "region": "ohio"}, "carbon.region: .*'ohio' in CAN"),
-        ({"country": "SWE", "region": "atlantis"}, "carbon.region: .*'atlantis' in SWE"),
+        ({"country": "SWE", "region": "atlantis"}, "'atlantis' in SWE; known: se1, se2, se3, se4"),
+        ({"country": "SWE", "region": "no1"}, "carbon.region: .*'no1' in SWE"),
+        ({"country": "SWE", "region": "SE3"}, "did you mean 'se3'"),
+        ({"country": "CHN", "region": "tibet"}, "carbon.region: .*'tibet' in CHN"),
+        ({"country": "DEU", "region": "hessen"}, "regions of CAN, CHN, FIN, NOR, SWE, USA only"),
+        ({"cloud": "gcp/europe-west11"}, "carbon.cloud: .*did you mean 'gcp/europe-west1"),
+        ({"cloud": "aws/eu-west-1"}, "carbon.cloud: .*'aws/eu-west-1'"),
+        ({"cloud": "gcp"}, "carbon.cloud: .*'gcp'; known: .*gcp/us-west4"),
     ],
 )
 def test_place_without_data_is_refused(site, message) -> None:
