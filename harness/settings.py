@@ -84,8 +84,8 @@ class EnergySettings(Settings):
 class Carbon(Settings):
     """Where the electricity comes from.
 
-    What wins, if several are given: `kg_per_kwh`, then `cloud` or `country` with `region`, then the
-    world's average.
+    What wins, if several are given: `kg_per_kwh`, then `series`, then `cloud` or `country` with
+    `region`, then the world's average.
     """
 
     country: str | None = None
@@ -96,8 +96,14 @@ class Carbon(Settings):
     """A cloud's region, as PROVIDER/REGION, such as "gcp/europe-west1"."""
     kg_per_kwh: Annotated[float, Field(ge=0, le=10)] | None = None
     """A factor given by hand."""
+    series: Annotated[str, Field(min_length=1)] | None = None
+    """CSV file of the factor over time: `time` (ISO 8601 with zone), `kg_per_kwh` or `g_per_kwh`;
+    relative to the study file."""
     pue: Annotated[float, Field(ge=1, le=5)] = 1.0
     """Power usage effectiveness of the building, multiplied into the CO2e only."""
+    also: tuple[str, ...] = ()
+    """Further places to count the same energy at, with the same PUE: "FRA", "USA/california",
+    "gcp/europe-west1"."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Carbon:
@@ -105,4 +111,6 @@ class Carbon(Settings):
             raise ValueError("cloud is given with country or region; a place has one name")
         if self.region is not None and self.country is None:
             raise ValueError("region is given without country")
+        if len(set(self.also)) < len(self.also):
+            raise ValueError("also: each place may be named once")
         return self

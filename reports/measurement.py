@@ -8,10 +8,13 @@ import pandas as pd
 
 from reports.captions import assumptions, words
 from reports.standing import standing_of
-from reports.units import energy, fixed
+from reports.units import energy, fixed, mass_unit
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
+
+_BASIS = "carbon_basis_"
+"""How the columns of further places begin."""
 
 
 def banner(results: StudyResults) -> str:
@@ -63,7 +66,11 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
         ("Host", "host"),
         ("Carbon", "carbon_basis"),
     ]
+    places = [str(name)[len(_BASIS) :] for name in runs.columns if str(name).startswith(_BASIS)]
+    listed += [(f"Carbon of {place}", _BASIS + place) for place in places]
     found = [(name, "; ".join(words(runs[column]))) for name, column in listed]
+    if places:
+        found.append(("CO2e of these runs", _co2e_by_place(runs, places)))
     coverage = pd.to_numeric(runs["coverage"]).dropna()
     if len(coverage):
         ends = dict.fromkeys(fixed(float(c) * 100, 1) for c in (coverage.min(), coverage.max()))
@@ -79,3 +86,11 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
         span = started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"
         found.append(("Runs started", span))
     return [(name, value) for name, value in found if value]
+
+
+def _co2e_by_place(runs: pd.DataFrame, places: list[str]) -> str:
+    """The sum over the runs, where they ran and where else the study asks for."""
+    columns = {"here": "co2e_kg"} | {place: f"co2e_kg_{place}" for place in places}
+    sums = {name: float(pd.to_numeric(runs[column]).sum()) for name, column in columns.items()}
+    unit = mass_unit(sums.values())
+    return ", ".join(f"{name} {unit.show(kg)} {unit.symbol}" for name, kg in sums.items())

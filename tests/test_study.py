@@ -105,6 +105,7 @@ def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
         ({"carbon": {"region": "texas"}}, ["carbon", "region is given without country"]),
         ({"carbon": {"country": "DEU", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
         ({"carbon": {"region": "texas", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
+        ({"carbon": {"also": ["FRA", "FRA"]}}, ["carbon", "each place may be named once"]),
         ({"methods": {}}, ["methods"]),
         ({"name": "../x"}, ["name"]),
     ],

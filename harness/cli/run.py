@@ -48,8 +48,9 @@ def run_study(
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
-    from harness.energy.carbon import check_site
+    from harness.energy.carbon_series import check_site
     from harness.engines.local import LocalEngine
+    from harness.results.carbon import keep_series
 
     check_site(study.carbon)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
@@ -59,6 +60,7 @@ def run_study(
         f"{study.workload.data}, results in {folder.path}"
     )
     with folder.hold(), open_progress(specs, _planned(specs, registry)) as progress:
+        keep_series(folder, study.carbon)
         outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
     make_report(str(folder.path))
     return _told([outcome for outcome in outcomes if outcome.status != "done"])

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.energy.grid import check_place, grid_factor
+from harness.energy.grid import check_place, grid_factor, is_country
 from harness.settings import Carbon
 
 JOULES_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True)
+class Co2e:
+    """CO2e of some energy.
+
+    Attributes:
+        kg: Kilograms.
+        basis: By what it was calculated, in words.
+    """
+
+    kg: float
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -45,10 +58,21 @@ def carbon_factor(site: Carbon) -> CarbonFactor:
     )
 
 
-def check_site(site: Carbon) -> None:
-    """Refuse whatever would go wrong later, before anything is trained.
+def further_sites(site: Carbon) -> dict[str, CarbonFactor]:
+    """The factors of the further places that a study names, with its own PUE.
 
     Raises:
-        UsageError: A place is unknown, so CodeCarbon would silently take another.
+        UsageError: A name is no place that CodeCarbon has data for.
     """
-    check_place(site)
+    return {name: carbon_factor(_place(name, site.pue)) for name in site.also}
+
+
+def _place(name: str, pue: float) -> Carbon:
+    """The place that a name means: "FRA", "USA/california" or "gcp/europe-west1"."""
+    country, slash, region = name.partition("/")
+    if slash and not is_country(country):
+        place = Carbon(cloud=name, pue=pue)
+    else:
+        place = Carbon(country=country, region=region if slash else None, pue=pue)
+    check_place(place, "carbon.also")
+    return place

@@ -82,6 +82,11 @@ def check_place(site: Carbon, key: str = "carbon") -> None:
         )
 
 
+def is_country(word: str) -> bool:
+    """Whether a word, but for its case, is the code of a country that CodeCarbon has data for."""
+    return word.upper() in _countries()
+
+
 def _nearest_country(word: str, countries: dict[str, str]) -> str:
     codes = {text.lower(): code for code, name in countries.items() for text in (name, code)}
     close = difflib.get_close_matches(word.lower(), codes, n=1, cutoff=0.6)

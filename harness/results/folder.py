@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from harness.atomic import write_atomically
 from harness.errors import UsageError
-from harness.settings import Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
 from harness.validation import tell
@@ -116,10 +115,6 @@ class StudyFolder:
         saved = _read_json(self.settings)
         _check_schema(saved.get("schema_version"), self.settings)
         return saved
-
-    def carbon(self) -> Carbon:
-        """The site whose electricity the study counts with."""
-        return Carbon(**self.read_study()["carbon"])
 
     def bind(self, study: Study, specs: list[RunSpec]) -> None:
         """Make the folder this study's, or check that it is.

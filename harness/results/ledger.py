@@ -82,6 +82,10 @@ class Ledger:
         attempts = self.journal.attempts
         return sum((self._ends[each.number] - each.start_ns) * 1e-9 for each in attempts)
 
+    def end_ns(self, attempt: Attempt) -> int:
+        """When an attempt's last window closes, on its own clock."""
+        return self._ends[attempt.number]
+
     def spent_until(self, attempt: Attempt, time_ns: int) -> float:
         """Joules from the run's start to a moment of one attempt, earlier attempts included."""
         earlier = (

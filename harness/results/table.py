@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.atomic import write_atomically
-from harness.energy.carbon import CarbonFactor, carbon_factor
 from harness.energy.meter import Sensor
 from harness.errors import UsageError
+from harness.results.carbon import StudyCarbon
 from harness.results.folder import StudyFolder
 from harness.results.journal import LOST, OVERHEAD
 from harness.results.ledger import Ledger
@@ -58,7 +58,7 @@ class Tables:
         self.study: str = folder.read_study()["name"]
         import pandas as pd  # after the check: it takes a second, an error message need not
 
-        factor = carbon_factor(folder.carbon())
+        carbon = StudyCarbon(folder)
         found = [(run, run.read_spec()) for run in folder.runs()]
         if not found:
             raise UsageError(f"{path}: no runs here yet")
@@ -67,7 +67,7 @@ class Tables:
         for (run, spec), label in zip(found, labels, strict=True):
             ledger = Ledger(run)
             identity = {"arm": label, "method": spec.method, "seed": spec.seed}
-            rows["runs"].append(_run_row(spec, label, ledger, factor))
+            rows["runs"].append(_run_row(spec, label, ledger, carbon))
             if ledger.sensors:
                 rows["curves"] += [identity | row for row in _curve_rows(ledger)]
                 rows["phases"] += [identity | row for row in _phase_rows(ledger)]
@@ -88,10 +88,11 @@ class Tables:
         write_atomically(folder.table_parquet, buffer.getvalue())
 
 
-def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) -> Row:
+def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> Row:
     journal = ledger.journal
     done = journal.status == "done"
     outer = ledger.outer
+    co2e = carbon.here(ledger)
     result = _last(journal.events("result")) if done else {}
     start = _last(journal.events("attempt"))
     dense = _last(journal.events("dense"))
@@ -117,8 +118,9 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, factor: CarbonFactor) ->
         "coverage": outer.coverage,
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
-        "co2e_kg": factor.co2e_kg(outer.energy_j) if known else math.nan,
-        "carbon_basis": factor.basis,
+        "co2e_kg": co2e.kg,
+        "carbon_basis": co2e.basis,
+        **carbon.elsewhere(ledger),
         "duration_s": ledger.duration_s,
         "attempts": len(journal.attempts),
         "parameters": result.get("parameters"),

@@ -27,6 +27,7 @@ share = 0.25
 prune_ratio = [0.3, 0.7]
 [carbon]
 country = "FRA"
+series = "grid.csv"
 """
 
 
@@ -55,6 +56,17 @@ def test_a_file_is_taken_as_it_stands_with_plugins_beside_it(
     assert study.methods["half_the_time"] == {"share": 0.25}
     assert study.plugins == (str(tmp_path / "plugins" / "half.py"),)
     assert study.carbon.country == "FRA"
+    assert study.carbon.series == str(tmp_path / "grid.csv")
+
+
+def test_a_path_on_the_command_line_begins_where_the_command_is_called(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    changed = choose(file, change="carbon.series=other.csv").carbon.series
+    assert changed == str(tmp_path / "elsewhere" / "other.csv")
+    assert choose(file).carbon.series == str(tmp_path / "grid.csv")
 
 
 def test_methods_narrow_it_and_may_come_from_outside(file: str) -> None:

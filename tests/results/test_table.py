@@ -3,21 +3,120 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.results.carbon import keep_series
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.journal import Journal
 from harness.results.table import Tables
+from harness.settings import Carbon
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 
+KWH_J = 3.6e6
 
-def test_co2e_is_the_energy_times_the_factor_of_the_studys_site(tmp_path: Path) -> None:
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A finished run that draws a steady power."""
     folder = start(SPECS[0], tmp_path)
     attempt(SPECS[0], folder)
-    settings = tmp_path / "study.json"
-    saved = json.loads(settings.read_text())
-    settings.write_text(json.dumps(saved | {"carbon": {"country": "FRA", "pue": 1.5}}))
-    [row] = Tables(tmp_path).runs.to_dict("records")
-    assert row["energy_j"] == pytest.approx(POWER_W * row["duration_s"], rel=1e-6)
-    assert row["co2e_kg"] == pytest.approx(row["energy_j"] / 3.6e6 * 0.056039 * 1.5, rel=1e-6)
-    assert row["carbon_basis"].startswith("France 2023, life cycle, CodeCarbon")
+    return folder
+
+
+def row(study: Path, **carbon: Any) -> dict[str, Any]:
+    """The only row of a study's table, with other settings of its carbon."""
+    settings = study / "study.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"carbon": carbon}))
+    keep_series(StudyFolder(study), Carbon(**carbon))
+    [found] = Tables(study).runs.to_dict("records")
+    return found
+
+
+def write_series(path: Path, rows: dict[datetime, float]) -> str:
+    lines = [f"{time.isoformat()},{kg}" for time, kg in rows.items()]
+    path.write_text("\n".join(["time,kg_per_kwh", *lines]))
+    return str(path)
+
+
+@pytest.mark.usefixtures("run")
+def test_co2e_is_the_energy_times_the_factor_of_the_studys_site(tmp_path: Path) -> None:
+    found = row(tmp_path, country="FRA", pue=1.5)
+    assert found["energy_j"] == pytest.approx(POWER_W * found["duration_s"], rel=1e-6)
+    assert found["co2e_kg"] == pytest.approx(found["energy_j"] / KWH_J * 0.056039 * 1.5, rel=1e-6)
+    assert found["carbon_basis"].startswith("France 2023, life cycle, CodeCarbon")
+
+
+@pytest.mark.usefixtures("run")
+def test_further_places_get_columns_from_the_same_energy_with_the_same_pue(tmp_path: Path) -> None:
+    found = row(tmp_path, kg_per_kwh=0.3, pue=2, also=["FRA", "USA/ohio", "gcp/europe-west1"])
+    kwh = found["energy_j"] / KWH_J
+    assert found["co2e_kg"] == pytest.approx(kwh * 0.3 * 2)
+    assert found["co2e_kg_FRA"] == pytest.approx(kwh * 0.056039 * 2, rel=1e-6)
+    assert found["co2e_kg_gcp/europe-west1"] == pytest.approx(kwh * 0.122 * 2)
+    assert "ohio" in found["carbon_basis_USA/ohio"]
+
+
+def test_each_joule_counts_by_the_factor_of_its_moment(run: RunFolder, tmp_path: Path) -> None:
+    """At a steady power, half the time is half the energy, whatever windows lie in it."""
+    [begin] = Journal(run).attempts
+    began = datetime.fromisoformat(begin.events[0]["wall"])
+    duration_s = row(tmp_path)["duration_s"]
+    rows = {began: 0.1, began + timedelta(seconds=duration_s / 4): 0.5}
+    file = write_series(tmp_path / "grid.csv", rows | {began + timedelta(days=1): 9.0})
+    found = row(tmp_path, series=file, country="FRA")
+    expected_kg = found["energy_j"] / KWH_J * (0.1 / 4 + 0.5 * 3 / 4)
+    assert found["co2e_kg"] == pytest.approx(expected_kg, rel=1e-3)
+    assert found["carbon_basis"].startswith("series grid.csv, ")
+    assert "outside" not in found["carbon_basis"]
+
+
+@pytest.mark.usefixtures("run")
+def test_what_wins_over_a_series_and_what_it_wins_over(tmp_path: Path) -> None:
+    file = write_series(tmp_path / "grid.csv", {datetime(2020, 1, 1, tzinfo=UTC): 0.7})
+    both = row(tmp_path, series=file, cloud="gcp/europe-west1")
+    assert both["co2e_kg"] == pytest.approx(both["energy_j"] / KWH_J * 0.7)
+    assert "100.0% of the energy lies outside" in both["carbon_basis"]
+    hand = row(tmp_path, series=file, kg_per_kwh=0.2)
+    assert hand["co2e_kg"] == pytest.approx(hand["energy_j"] / KWH_J * 0.2)
+
+
+@pytest.mark.usefixtures("run")
+def test_the_series_is_kept_with_the_results(tmp_path: Path) -> None:
+    file = write_series(tmp_path / "grid.csv", {datetime(2020, 1, 1, tzinfo=UTC): 0.7})
+    with_file = row(tmp_path, series=file)
+    Path(file).unlink()
+    [found] = Tables(tmp_path).runs.to_dict("records")
+    assert found["co2e_kg"] == with_file["co2e_kg"] > 0
+
+
+def test_unknown_energy_or_time_makes_unknown_co2e(run: RunFolder, tmp_path: Path) -> None:
+    file = write_series(tmp_path / "grid.csv", {datetime(2020, 1, 1, tzinfo=UTC): 0.7})
+    first, *others = run.journal.read_text().splitlines()
+    timeless = {key: value for key, value in json.loads(first).items() if key != "wall"}
+    run.journal.write_text("\n".join([json.dumps(timeless), *others]) + "\n")
+    found = row(tmp_path, series=file, also=["FRA"])
+    assert math.isnan(found["co2e_kg"])
+    assert "does not say when" in found["carbon_basis"]
+    assert found["co2e_kg_FRA"] > 0
+    run.trace(1).unlink()
+    assert math.isnan(row(tmp_path, also=["FRA"])["co2e_kg_FRA"])
+
+
+@pytest.mark.usefixtures("run")
+def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
+    from reports import measurement
+    from reports.data import StudyResults
+
+    row(tmp_path, kg_per_kwh=0.3, also=["FRA"])
+    tables = Tables(tmp_path)
+    tables.runs["co2e_kg"], tables.runs["co2e_kg_FRA"] = 0.003, 0.0005
+    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases)
+    told = dict(measurement.facts(results))
+    assert told["Carbon"] == "factor given by the study, 300 g/kWh, PUE 1"
+    assert told["Carbon of FRA"].startswith("France 2023")
+    assert told["CO2e of these runs"] == "here 3.00 g, FRA 0.500 g"

@@ -1,0 +1,157 @@
+"""CO2e where the factor changes over time, and the file that says how it changes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from harness.energy.carbon import CarbonFactor, Co2e, further_sites
+from harness.energy.grid import check_place
+from harness.errors import UsageError, nearest
+from harness.settings import Carbon
+
+SCALES = {"kg_per_kwh": 1.0, "g_per_kwh": 1e-3}
+"""Columns that may hold the factor, and what makes kilograms of them."""
+MOST_KG_PER_KWH = 10.0
+"""A bound against mistaken units: no grid comes near it, and grams in the wrong column pass it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one process drew over time.
+
+    Attributes:
+        start_ns: When it began, on the wall clock (nanoseconds since 1970, UTC).
+        end_ns: When it ended.
+        energy_j: Joules drawn until a moment; only differences count.
+    """
+
+    start_ns: int
+    end_ns: int
+    energy_j: Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class CarbonSeries:
+    """Factors over time: each holds until the next one begins.
+
+    Attributes:
+        starts_ns: When each factor begins to hold (nanoseconds since 1970, UTC), rising.
+        factors: As many factors.
+        end_ns: Until when the last one is known to hold; outside, the nearest factor counts.
+    """
+
+    starts_ns: tuple[int, ...]
+    factors: tuple[CarbonFactor, ...]
+    end_ns: float = math.inf
+
+    def co2e(self, drawn: Iterable[Drawn]) -> Co2e:
+        """CO2e of all that was drawn; the basis names the factors used, and how much lay outside.
+
+        Returns:
+            The sum, over every piece of time under one factor, of its energy x that factor.
+        """
+        pieces = [piece for each in drawn for piece in self._pieces(each)]
+        used = [factor for factor, _, _ in pieces] or self.factors
+        outside_j = math.fsum(energy_j for _, energy_j, outside in pieces if outside)
+        note = ""
+        if outside_j > 0:
+            share = outside_j / math.fsum(energy_j for _, energy_j, _ in pieces)
+            note = f"; {share:.1%} of the energy lies outside its time, counted at its nearest end"
+        return Co2e(
+            kg=math.fsum(factor.co2e_kg(energy_j) for factor, energy_j, _ in pieces),
+            basis="; ".join(dict.fromkeys(factor.basis for factor in used)) + note,
+        )
+
+    def _pieces(self, drawn: Drawn) -> Iterator[tuple[CarbonFactor, float, bool]]:
+        """Factor, energy, and whether it lies outside, of every piece of time under one factor."""
+        inside = [t for t in (*self.starts_ns, self.end_ns) if drawn.start_ns < t < drawn.end_ns]
+        borders = sorted({drawn.start_ns, drawn.end_ns, *map(int, inside)})
+        for start_ns, end_ns in pairwise(borders):
+            number = max(bisect_right(self.starts_ns, start_ns) - 1, 0)
+            energy_j = drawn.energy_j(end_ns) - drawn.energy_j(start_ns)
+            outside = not self.starts_ns[0] <= start_ns < self.end_ns
+            yield self.factors[number], energy_j, outside
+
+
+def read_series(path: Path, name: str, pue: float) -> CarbonSeries:
+    """The factors in a CSV file: columns `time` (ISO 8601 with zone), `kg_per_kwh` or `g_per_kwh`.
+
+    The last row ends the series: what is drawn after it counts as outside.
+
+    Args:
+        path: The file.
+        name: What to call it, in the basis and in messages.
+        pue: Multiplied into every factor.
+
+    Raises:
+        UsageError: It cannot be read, or a row is wrong; the message names the line.
+    """
+    try:
+        rows = csv.DictReader(path.read_text("utf-8-sig").splitlines())
+        column = _column(rows.fieldnames or (), name)
+        found = [_row(row, column, f"{name}, line {rows.line_num}") for row in rows]
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{name}: not CSV: {error}") from None
+    if not found:
+        raise UsageError(f"{name}: no rows")
+    for (before, _), (time, _) in pairwise(found):
+        if time <= before:
+            raise UsageError(f"{name}: {time.isoformat()} does not come after {before.isoformat()}")
+    first, last = found[0][0].isoformat(), found[-1][0].isoformat()
+    basis = f"{name}, {first} to {last}, PUE {pue:g}"
+    starts_ns = tuple(nanoseconds(time) for time, _ in found)
+    factors = tuple(CarbonFactor(kg_per_kwh * pue, basis) for _, kg_per_kwh in found)
+    return CarbonSeries(starts_ns, factors, starts_ns[-1])
+
+
+def check_site(site: Carbon) -> None:
+    """Refuse, before anything is trained, whatever of a study's carbon would go wrong after it.
+
+    Raises:
+        UsageError: A place is unknown, so that CodeCarbon would silently take another, or the
+            series is wrong.
+    """
+    check_place(site)
+    further_sites(site)
+    if site.series is not None:
+        read_series(Path(site.series), f"carbon.series: {site.series}", site.pue)
+
+
+def nanoseconds(time: datetime) -> int:
+    """Nanoseconds since 1970, UTC, of a time with zone."""
+    return round(time.timestamp() * 1_000_000) * 1000
+
+
+def _column(fields: Iterable[str], name: str) -> str:
+    """Which of the two columns of factors the file has."""
+    known = set(fields)
+    found = known & set(SCALES)
+    if "time" not in known:
+        raise UsageError(f"{name}: no column 'time'; {nearest('time', known)}")
+    if len(found) != 1:
+        how = "both columns" if found else "no column"
+        raise UsageError(f"{name}: {how} of kg_per_kwh and g_per_kwh; it must have one")
+    return found.pop()
+
+
+def _row(row: dict[str, str | None], column: str, place: str) -> tuple[datetime, float]:
+    said, number = row["time"], row[column]
+    try:
+        time = datetime.fromisoformat((said or "").strip())
+        kg_per_kwh = float(number or "") * SCALES[column]
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}") from None
+    if time.tzinfo is None:
+        raise UsageError(f"{place}: time {said} has no zone; write it as {said}Z if it is UTC")
+    if not 0 <= kg_per_kwh <= MOST_KG_PER_KWH:
+        raise UsageError(f"{place}: {column} {number} is not between 0 and 10 kg/kWh")
+    return time, kg_per_kwh

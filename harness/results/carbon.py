@@ -1,0 +1,95 @@
+"""The CO2e of runs: from a study's sites and a run's ledger to columns of the table."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.atomic import write_atomically
+from harness.energy.carbon import Co2e, carbon_factor, further_sites
+from harness.energy.carbon_series import CarbonSeries, Drawn, nanoseconds, read_series
+from harness.errors import UsageError
+from harness.results.folder import StudyFolder
+from harness.results.journal import Attempt
+from harness.results.ledger import Ledger
+from harness.settings import Carbon
+
+
+def keep_series(folder: StudyFolder, site: Carbon) -> None:
+    """Copy a study's series to its results, so that a report needs nothing from elsewhere.
+
+    Raises:
+        UsageError: The series cannot be read, or the copy not written.
+    """
+    if site.series is None:
+        return
+    try:
+        write_atomically(_series(folder), Path(site.series).read_bytes())
+    except OSError as error:
+        raise UsageError(f"carbon.series: {site.series}: {error.strerror}") from None
+
+
+class StudyCarbon:
+    """What the electricity of a study's runs costs, here and at the further sites.
+
+    Args:
+        folder: The study's results.
+
+    Raises:
+        UsageError: CodeCarbon has no data for a site, or the series is damaged.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        site = Carbon(**folder.read_study()["carbon"])
+        self._constant = carbon_factor(site)
+        self._changing = _changing(folder, site)
+        self._further = further_sites(site)
+
+    def here(self, ledger: Ledger) -> Co2e:
+        """CO2e of a run where it ran; not a number if its energy or its time is unknown."""
+        energy_j = _energy_j(ledger)
+        if self._changing is None:
+            return Co2e(self._constant.co2e_kg(energy_j), self._constant.basis)
+        try:
+            drawn = [_drawn(ledger, attempt) for attempt in ledger.journal.attempts]
+        except (KeyError, TypeError, ValueError):
+            return Co2e(math.nan, "unknown: the journal does not say when the run took place")
+        found = self._changing.co2e(drawn)
+        return found if math.isfinite(energy_j) else Co2e(math.nan, found.basis)
+
+    def elsewhere(self, ledger: Ledger) -> dict[str, Any]:
+        """Two columns a further site: CO2e that the same energy would have cost there, and why."""
+        row: dict[str, Any] = {}
+        for name, factor in self._further.items():
+            row[f"co2e_kg_{name}"] = factor.co2e_kg(_energy_j(ledger))
+            row[f"carbon_basis_{name}"] = factor.basis
+        return row
+
+
+def _changing(folder: StudyFolder, site: Carbon) -> CarbonSeries | None:
+    """The factors over time, if that is what wins."""
+    if site.kg_per_kwh is None and site.series is not None:
+        return read_series(_series(folder), f"series {Path(site.series).name}", site.pue)
+    return None
+
+
+def _series(folder: StudyFolder) -> Path:
+    return folder.path / "carbon_series.csv"
+
+
+def _energy_j(ledger: Ledger) -> float:
+    # Without any sensor the energy is unknown, which is not nothing.
+    return ledger.outer.energy_j if ledger.sensors else math.nan
+
+
+def _drawn(ledger: Ledger, attempt: Attempt) -> Drawn:
+    """What an attempt drew, on the wall clock, which its first event notes to the second."""
+    began_ns = nanoseconds(datetime.fromisoformat(attempt.events[0]["wall"]))
+    offset_ns = began_ns - attempt.start_ns
+    return Drawn(
+        start_ns=began_ns,
+        end_ns=ledger.end_ns(attempt) + offset_ns,
+        energy_j=lambda wall_ns: ledger.spent_until(attempt, wall_ns - offset_ns),
+    )
