@@ -84,8 +84,8 @@ class EnergySettings(Settings):
 class Carbon(Settings):
     """Where the electricity comes from.
 
-    What wins, if several are given: `kg_per_kwh`, then `series`, then `cloud` or `country` with
-    `region`, then the world's average.
+    What wins, if several are given: `kg_per_kwh`, then `series`, then `live`, then `cloud` or
+    `country` with `region`, then the world's average.
     """
 
     country: str | None = None
@@ -99,6 +99,9 @@ class Carbon(Settings):
     series: Annotated[str, Field(min_length=1)] | None = None
     """CSV file of the factor over time: `time` (ISO 8601 with zone), `kg_per_kwh` or `g_per_kwh`;
     relative to the study file."""
+    live: Literal["electricitymaps"] | None = None
+    """Ask this service for the country's intensity when the study starts. The key is taken from
+    the environment (CODECARBON_ELECTRICITYMAPS_API_TOKEN); without an answer, it is as if unset."""
     pue: Annotated[float, Field(ge=1, le=5)] = 1.0
     """Power usage effectiveness of the building, multiplied into the CO2e only."""
     also: tuple[str, ...] = ()
@@ -111,6 +114,8 @@ class Carbon(Settings):
             raise ValueError("cloud is given with country or region; a place has one name")
         if self.region is not None and self.country is None:
             raise ValueError("region is given without country")
+        if self.live is not None and (self.country is None or self.region is not None):
+            raise ValueError("live needs a country without region; the service is asked by country")
         if len(set(self.also)) < len(self.also):
             raise ValueError("also: each place may be named once")
         return self

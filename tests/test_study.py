@@ -106,6 +106,12 @@ def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
         ({"carbon": {"country": "DEU", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
         ({"carbon": {"region": "texas", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
         ({"carbon": {"also": ["FRA", "FRA"]}}, ["carbon", "each place may be named once"]),
+        ({"carbon": {"live": "electricitymap"}}, ["carbon.live", "'electricitymaps'"]),
+        ({"carbon": {"live": "electricitymaps"}}, ["carbon", "live needs a country"]),
+        (
+            {"carbon": {"live": "electricitymaps", "country": "USA", "region": "ohio"}},
+            ["carbon", "live needs a country without region"],
+        ),
         ({"methods": {}}, ["methods"]),
         ({"name": "../x"}, ["name"]),
     ],

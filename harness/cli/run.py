@@ -50,7 +50,8 @@ def run_study(
     from harness.cli.report import make_report
     from harness.energy.carbon_series import check_site
     from harness.engines.local import LocalEngine
-    from harness.results.carbon import keep_series
+    from harness.results.carbon import ask_live, keep_series
+    from harness.results.journal import Journal
 
     check_site(study.carbon)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
@@ -59,9 +60,14 @@ def run_study(
         f"study {study.name}: {len(specs)} runs of {study.workload.model} on "
         f"{study.workload.data}, results in {folder.path}"
     )
-    with folder.hold(), open_progress(specs, _planned(specs, registry)) as progress:
+    with folder.hold():
         keep_series(folder, study.carbon)
-        outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
+        if any(Journal(folder.run(spec)).status not in ("done", "failed") for spec in specs):
+            note = ask_live(folder, study.carbon)
+            if note is not None:
+                click.echo(f"note: {note}", err=True)
+        with open_progress(specs, _planned(specs, registry)) as progress:
+            outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
     make_report(str(folder.path))
     return _told([outcome for outcome in outcomes if outcome.status != "done"])
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from harness.atomic import write_atomically
-from harness.energy.carbon import Co2e, carbon_factor, further_sites
+from harness.energy.carbon import CarbonFactor, Co2e, carbon_factor, further_sites
+from harness.energy.carbon_live import ask
 from harness.energy.carbon_series import CarbonSeries, Drawn, nanoseconds, read_series
 from harness.errors import UsageError
+from harness.log import LogWriter, read_log
 from harness.results.folder import StudyFolder
 from harness.results.journal import Attempt
 from harness.results.ledger import Ledger
@@ -31,6 +35,23 @@ def keep_series(folder: StudyFolder, site: Carbon) -> None:
         raise UsageError(f"carbon.series: {site.series}: {error.strerror}") from None
 
 
+def ask_live(folder: StudyFolder, site: Carbon) -> str | None:
+    """Put the grid's intensity of this moment on record, if the study counts by it.
+
+    Returns:
+        Why there is none, in a sentence; nothing if all is well.
+    """
+    if not _counts_live(site) or site.country is None:
+        return None
+    record = ask(site.country)
+    log = LogWriter(_live(folder))
+    log.append(record, durable=True)
+    log.close()
+    if "error" not in record:
+        return None
+    return f"no live carbon intensity ({record['error']}); CO2e is counted by the offline factor"
+
+
 class StudyCarbon:
     """What the electricity of a study's runs costs, here and at the further sites.
 
@@ -44,7 +65,7 @@ class StudyCarbon:
     def __init__(self, folder: StudyFolder) -> None:
         site = Carbon(**folder.read_study()["carbon"])
         self._constant = carbon_factor(site)
-        self._changing = _changing(folder, site)
+        self._changing = _changing(folder, site, self._constant)
         self._further = further_sites(site)
 
     def here(self, ledger: Ledger) -> Co2e:
@@ -68,11 +89,43 @@ class StudyCarbon:
         return row
 
 
-def _changing(folder: StudyFolder, site: Carbon) -> CarbonSeries | None:
+def _changing(folder: StudyFolder, site: Carbon, offline: CarbonFactor) -> CarbonSeries | None:
     """The factors over time, if that is what wins."""
+    if _counts_live(site):
+        return _live_series(read_log(_live(folder)), site, offline)
     if site.kg_per_kwh is None and site.series is not None:
         return read_series(_series(folder), f"series {Path(site.series).name}", site.pue)
     return None
+
+
+def _counts_live(site: Carbon) -> bool:
+    return site.live is not None and site.kg_per_kwh is None and site.series is None
+
+
+def _live_series(records: list[Any], site: Carbon, offline: CarbonFactor) -> CarbonSeries:
+    """What was answered, each time from then on; the offline factor where nothing was."""
+    found = {0: replace(offline, basis=f"{offline.basis} (no live intensity on record)")}
+    for record in records:
+        if isinstance(record, dict) and record.get("country") == site.country:
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # a damaged line
+                start_ns = nanoseconds(datetime.fromisoformat(record["time"]))
+                found[start_ns] = _live_factor(record, site, offline)
+    return CarbonSeries(tuple(sorted(found)), tuple(found[start] for start in sorted(found)))
+
+
+def _live_factor(record: dict[str, Any], site: Carbon, offline: CarbonFactor) -> CarbonFactor:
+    if "error" in record:
+        return replace(offline, basis=f"{offline.basis} (no live intensity: {record['error']})")
+    kg_per_kwh = float(record["kg_per_kwh"])
+    basis = (
+        f"{site.country} at {record['time']}, live from Electricity Maps, "
+        f"life cycle (its default), {kg_per_kwh * 1000:.0f} g/kWh, PUE {site.pue:g}"
+    )
+    return CarbonFactor(kg_per_kwh * site.pue, basis)
+
+
+def _live(folder: StudyFolder) -> Path:
+    return folder.path / "carbon_live.jsonl"
 
 
 def _series(folder: StudyFolder) -> Path:

@@ -94,6 +94,40 @@ def test_the_series_is_kept_with_the_results(tmp_path: Path) -> None:
     assert found["co2e_kg"] == with_file["co2e_kg"] > 0
 
 
+def write_live(study: Path, *records: dict[str, Any]) -> None:
+    lines = [json.dumps({"country": "DEU"} | record) for record in records]
+    (study / "carbon_live.jsonl").write_text("\n".join([*lines, ""]))
+
+
+def test_a_live_answer_holds_until_the_next_and_the_offline_factor_where_there_is_none(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    [begin] = Journal(run).attempts
+    began = datetime.fromisoformat(begin.events[0]["wall"])
+    middle = began + timedelta(seconds=row(tmp_path)["duration_s"] / 2)
+    offline_kg = 0.38095
+    live = {"country": "DEU", "live": "electricitymaps", "pue": 1.5}
+    answered = {"time": began.isoformat(), "kg_per_kwh": 0.1}
+    failed = {"time": middle.isoformat(), "error": "refused"}
+    damaged = [{"time": "noon", "kg_per_kwh": 9}, {"time": middle.isoformat()}]
+    foreign = {"time": began.isoformat(), "kg_per_kwh": 9, "country": "FRA"}
+
+    def mean_kg(*records: dict[str, Any]) -> tuple[float, str]:
+        write_live(tmp_path, *records)
+        found = row(tmp_path, **live)
+        return found["co2e_kg"] / (found["energy_j"] / KWH_J) / 1.5, found["carbon_basis"]
+
+    kg, basis = mean_kg(answered, foreign, *damaged)
+    assert kg == pytest.approx(0.1)
+    assert basis.startswith(f"DEU at {began.isoformat()}, live from Electricity Maps")
+    kg, basis = mean_kg(answered, failed)
+    assert kg == pytest.approx((0.1 + offline_kg) / 2, rel=1e-3)
+    assert "(no live intensity: refused)" in basis
+    kg, basis = mean_kg()
+    assert kg == pytest.approx(offline_kg)
+    assert basis.endswith("(no live intensity on record)")
+
+
 def test_unknown_energy_or_time_makes_unknown_co2e(run: RunFolder, tmp_path: Path) -> None:
     file = write_series(tmp_path / "grid.csv", {datetime(2020, 1, 1, tzinfo=UTC): 0.7})
     first, *others = run.journal.read_text().splitlines()
