@@ -14,11 +14,16 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     USAGE = 2
     RUNS_FAILED = 3
+    NOT_MEASURABLE = 5
     INTERRUPTED = 130
 
 
 class UsageError(Exception):
     """A wrong input. Its text names the place and, where there is one, the nearest right word."""
+
+
+class MeasurementError(Exception):
+    """Energy cannot be measured as asked for. Its text says why."""
 
 
 class RunError(Exception):

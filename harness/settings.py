@@ -66,19 +66,34 @@ class Training(Settings):
     """Save a checkpoint after every so many epochs of a phase, and at its end."""
 
 
+MeterKind = Literal["nvml", "rapl", "zeus", "estimate"]
+
+
 class EnergySettings(Settings):
     """Which sensors are read, and how often."""
 
-    meters: Annotated[tuple[Literal["nvml", "rapl", "estimate"], ...], Field(min_length=1)] = (
+    meters: Annotated[tuple[MeterKind, ...], Field(min_length=1)] = (
         "nvml",
         "rapl",
+        "zeus",
         "estimate",
     )
-    """Kinds of sensor to look for. Estimates never enter a total that a sensor measured."""
+    """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name.
+    Estimates never enter a total that a sensor measured."""
     gpus: Literal["used", "all"] = "used"
     """Read the GPU that the run uses, or all of the machine's."""
     period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05
-    """Time from one reading to the next."""
+    """Time from one reading of power to the next, or 0.02 s if that is shorter and there is no
+    counter. Energy counters are read at their own rhythm."""
+    warm_up_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """Keep a GPU busy for so long before a run's window opens, so that none starts cold."""
+    idle_s: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Then measure idle power for so long, where a sensor measures; it is reported, never taken
+    off."""
+    cool_down_c: Annotated[float, Field(gt=0, le=120)] | None = None
+    """Then wait until no GPU is warmer than this."""
+    isolation: Literal["warn", "error"] = "warn"
+    """What to do about other processes on a measured GPU: say so, or refuse to start the run."""
 
 
 class Carbon(Settings):

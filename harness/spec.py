@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.settings import EnergySettings, Training, WorkloadChoice
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the files in a results folder (see results/README.md)."""
 
 

@@ -24,6 +24,7 @@ import torch._dynamo  # the first optimizer imports it: three seconds that no ru
 import torch_pruning
 
 from harness import __version__
+from harness.energy.recorder.borders_pipe import announcer
 from harness.errors import RunError
 from harness.execute import Bench
 from harness.registry import Registry
@@ -33,6 +34,7 @@ from harness.results.journal_writer import JournalWriter
 from harness.run import drive
 from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
+from harness.training.gpu_load import warm_up
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 
@@ -44,13 +46,14 @@ class _Stopped(BaseException):
     """The run was told to stop; not an error of anybody's."""
 
 
-def work(folder_path: Path, channel: Connection) -> None:
+def work(folder_path: Path, channel: Connection, borders: Connection) -> None:
     """Work on one run until it is done, fails, or is stopped.
 
     Args:
         folder_path: The run's folder, with its specification.
         channel: To the engine: this process says which GPUs it uses, is told "go" when the
             recorder reads, says "over" when its last window is closed, and leaves when told.
+        borders: To the recorder: a byte for every border between two windows.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
@@ -60,17 +63,20 @@ def work(folder_path: Path, channel: Connection) -> None:
     spec = folder.read_spec()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        warm_up(device, spec.energy.warm_up_s)
         channel.send({"gpus": _gpu_uuids(device)})
         channel.recv()
-        _attempt(spec, folder, device)
+        _attempt(spec, folder, device, announcer(borders))
         channel.send("over")
         channel.recv()
     except (_Stopped, EOFError, BrokenPipeError):
         return  # stopped before it began, or told to leave
 
 
-def _attempt(spec: RunSpec, folder: RunFolder, device: torch.device) -> None:
-    journal = JournalWriter(folder.journal, _synchronizer(device))
+def _attempt(
+    spec: RunSpec, folder: RunFolder, device: torch.device, announce: Callable[[], None]
+) -> None:
+    journal = JournalWriter(folder.journal, _synchronizer(device), announce)
     attempts = len(Journal(folder).attempts)
     start = Checkpoint.load(folder.checkpoint, device)
     journal.event(
@@ -114,7 +120,8 @@ def _gpu_uuids(device: torch.device) -> list[str]:
     # By UUID, since CUDA's order of devices is not NVML's.
     if device.type != "cuda":
         return []
-    return [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    return [uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"]
 
 
 def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 
-def work(folder: Path, channel: Connection) -> None:
+def work(folder: Path, channel: Connection, borders: Connection) -> None:
     """Run `harness.worker.work`; torch is imported there, or was by the fork server."""
     from harness.worker import work
 
-    work(folder, channel)
+    work(folder, channel, borders)

@@ -13,6 +13,9 @@ from reports.units import energy, fixed, mass_unit
 if TYPE_CHECKING:
     from reports.data import StudyResults
 
+UNEQUAL_C = 5.0
+"""Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
+
 _BASIS = "carbon_basis_"
 """How the columns of further places begin."""
 
@@ -49,9 +52,50 @@ def warnings(results: StudyResults) -> list[str]:
     if coverage < 0.95:
         share = fixed(float(coverage) * 100, 1)
         found.append(f"In at least one run only {share} % of the time was observed.")
+    found += _conditions(results.finished)
     if results.finished_arms and results.baseline_arm not in results.finished_arms:
         found.append(f"There is no finished run of {results.baseline}, so no ratio is given.")
     return found
+
+
+def _conditions(runs: pd.DataFrame) -> list[str]:
+    """What happened around the measurement of some runs but not of others, or to any of them."""
+    found = [
+        f"Measurement of {'one run' if count == 1 else f'{count} runs'}: {flag}."
+        for flag, count in _flags(runs).items()
+    ]
+    warmth = _numbers(runs, "start_temperature_c")
+    if len(warmth) and warmth.max() - warmth.min() > UNEQUAL_C:
+        ends = f"{fixed(float(warmth.min()), 0)} to {fixed(float(warmth.max()), 0)} °C"
+        found.append(f"Runs started at different temperatures ({ends}): set energy.cool_down_c.")
+    return found
+
+
+def _flags(runs: pd.DataFrame) -> dict[str, int]:
+    """Each flag of a measurement, and how many runs carry it."""
+    counts: dict[str, int] = {}
+    for text in runs.get("energy_flags", pd.Series(dtype=str)).dropna():
+        for flag in filter(None, str(text).split("; ")):
+            counts[flag] = counts.get(flag, 0) + 1
+    return counts
+
+
+def _uncertainty(runs: pd.DataFrame) -> str:
+    """The parts that the uncertainty of a run has, as shares of its energy, largest in each."""
+    names = {"gain_j": "sensor", "border_j": "borders", "gap_j": "gaps", "aliasing_j": "aliasing"}
+    drawn = pd.to_numeric(runs["energy_j"])
+    shares = {
+        name: (pd.to_numeric(runs[column]) / drawn).max() * 100
+        for column, name in names.items()
+        if column in runs
+    }
+    told = [f"{name} {fixed(float(share), 2)} %" for name, share in shares.items() if share > 0]
+    return ", ".join(told)
+
+
+def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
+    """A column's known values; none where an older table lacks it."""
+    return pd.to_numeric(runs.get(column, pd.Series(dtype=float))).dropna()
 
 
 def facts(results: StudyResults) -> list[tuple[str, str]]:
@@ -75,6 +119,15 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
     if len(coverage):
         ends = dict.fromkeys(fixed(float(c) * 100, 1) for c in (coverage.min(), coverage.max()))
         found.append(("Time observed", f"{' to '.join(ends)} % of a run"))
+    found.append(("Uncertainty of a run's energy (95 %), at most", _uncertainty(runs)))
+    idle = _numbers(runs, "idle_energy_j")
+    if len(idle):
+        told = f"{energy(float(idle.mean()))} a run on average, included above"
+        found.append(("The same devices idle for as long", told))
+    apart = _numbers(runs, "power_disagreement")
+    if len(apart):
+        ends = dict.fromkeys(f"{float(a) * 100:+.1f}" for a in (apart.min(), apart.max()))
+        found.append(("Integrated power against the counter", f"{' to '.join(ends)} %"))
     lost = pd.to_numeric(results.finished["lost_j"]).sum()
     found.append(("Lost to interruptions, included above", energy(float(lost))))
     unfinished = results.runs[results.runs["status"] != "done"]

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, MeasurementError, UsageError
 
 
 class _RunByDefault(click.Group):
@@ -34,7 +34,8 @@ def cli() -> None:
     Without a command: `run`. So `python -m harness` runs the built-in study, and
     `python -m harness dense early_bird` two of its methods.
 
-    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 130 interrupted.
+    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 5 energy cannot be
+    measured, 130 interrupted.
     """
 
 
@@ -104,6 +105,8 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except UsageError as error:
         _end(f"error: {error}", ExitCode.USAGE)
+    except MeasurementError as error:
+        _end(f"error: {error}", ExitCode.NOT_MEASURABLE)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"\n{context.get_usage()}" if context else ""

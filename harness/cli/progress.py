@@ -114,7 +114,8 @@ class _Follower:
 
     def drawn(self, *, final: bool = False) -> str:
         """Energy so far, and power now or time in all."""
-        label = " (estimated)" if "estimated" in self._energy.source else ""
+        unmeasured = {"estimated", "simulated"} & set(self._energy.source.split("+"))
+        label = f" ({' and '.join(sorted(unmeasured))})" if unmeasured else ""
         spent = f"{energy(self._energy.energy_j)}{label}"
         if final:
             return f"{spent} · {duration(time.monotonic() - self._began)}"

@@ -48,7 +48,7 @@ def run_study(
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
-    from harness.energy.carbon_series import check_site
+    from harness.energy.carbon.series import check_site
     from harness.engines.local import LocalEngine
     from harness.results.carbon import ask_live, keep_series
     from harness.results.journal import Journal

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 from harness.energy.meter import Sensor
 from harness.energy.windows import chosen
 from harness.log import LogReader
 
+FRESH_S = 0.01
+"""A counter updated faster than this shows at every reading what was drawn."""
 RECENT_NS = 1_000_000_000
 """Over how long the power now is averaged."""
 
@@ -19,50 +20,85 @@ class LiveEnergy:
 
     def __init__(self, path: Path) -> None:
         self._reader = LogReader(path)
-        self._sensors: list[Sensor] = []
-        self._chosen: set[int] = set()
-        self._last: dict[int, tuple[int, float]] = {}
-        self._steps: deque[tuple[int, int, float]] = deque()  # from, to, J
-        self.energy_j = 0.0
+        self._followed: list[_Followed] = []
+        self._falsified: set[int] = set()
+
+    @property
+    def energy_j(self) -> float:
+        """Joules since the first reading."""
+        return sum(each.energy_j for each in self._chosen())
 
     @property
     def source(self) -> str:
         """Where the figure comes from; "" before the first reading."""
-        return "+".join(sorted({self._sensors[number].source for number in self._chosen}))
+        return "+".join(sorted({each.sensor.source for each in self._chosen()}))
 
     @property
     def power_w(self) -> float:
         """Mean power over the last second, or the last step between readings if it is longer."""
-        if not self._steps:
-            return 0.0
-        covered_ns = self._steps[-1][1] - self._steps[0][0]
-        return sum(step_j for _, _, step_j in self._steps) / max(covered_ns * 1e-9, 1e-9)
+        return sum(each.power_w for each in self._chosen())
 
     def update(self) -> None:
         """Read what was appended since the last call."""
         for line in self._reader.new():
             if isinstance(line, list):
-                self._add(line[0], line[1], line[2])
+                if line[2] is not None:
+                    self._followed[line[0]].add(line[1], line[2])
             elif "sensors" in line:
-                self._begin([Sensor(**sensor) for sensor in line["sensors"]])
+                self._followed = [_Followed(Sensor.from_json(each)) for each in line["sensors"]]
+                self._falsified.clear()
+            elif "falsified" in line:
+                self._falsified.add(line["falsified"])
+            elif "conditions" in line:
+                for each in self._followed:
+                    each.begin()
 
-    def _begin(self, sensors: list[Sensor]) -> None:
-        self._sensors = sensors
-        self._chosen = set(chosen(sensors))
-        self._last.clear()
-        self._steps.clear()
+    def _chosen(self) -> list[_Followed]:
+        # Whether a counter can be used is told only after its first readings, so all are followed.
+        heard = [n for n, each in enumerate(self._followed) if each.is_heard]
+        falsified = {place for place, n in enumerate(heard) if n in self._falsified}
+        best = chosen([self._followed[n].sensor for n in heard], falsified)
+        return [self._followed[heard[place]] for place in best]
+
+
+class _Followed:
+    """One sensor: its energy so far, and the moments of the last second at which it was known."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        self.sensor = sensor
         self.energy_j = 0.0
+        self._last: tuple[int, float] | None = None
+        self._known: deque[tuple[int, float]] = deque()  # moment, J up to then
 
-    def _add(self, number: int, time_ns: int, value: Any) -> None:
-        if number not in self._chosen or value is None:
-            return
-        before_ns, before = self._last.get(number, (time_ns, value))
-        self._last[number] = (time_ns, value)
-        if self._sensors[number].quantity == "energy":
-            step_j = max(value - before, 0.0)
+    @property
+    def is_heard(self) -> bool:
+        return self._last is not None
+
+    @property
+    def power_w(self) -> float:
+        if self._last is None:
+            return 0.0
+        # A slow counter is known where it moves; one that has not for long draws nothing.
+        ends_ns = self._known[-1][0]
+        ends_ns = self._last[0] if self._last[0] - ends_ns > RECENT_NS else ends_ns
+        start_ns, start_j = self._known[0]
+        return (self.energy_j - start_j) / max((ends_ns - start_ns) * 1e-9, 1e-9)
+
+    def begin(self) -> None:
+        """From here on it counts: what was drawn before was not the run's."""
+        self.energy_j = 0.0
+        self._known = deque((moment_ns, 0.0) for moment_ns, _ in list(self._known)[-1:])
+
+    def add(self, time_ns: int, value: float) -> None:
+        before_ns, before = self._last or (time_ns, value)
+        self._last = (time_ns, value)
+        if self.sensor.quantity == "energy":
+            known = value != before or self.sensor.update_s < FRESH_S
+            self.energy_j += max(value - before, 0.0)
         else:
-            step_j = (value + before) / 2 * (time_ns - before_ns) * 1e-9
-        self.energy_j += step_j
-        self._steps.append((before_ns, time_ns, step_j))
-        while time_ns - self._steps[0][1] >= RECENT_NS:
-            self._steps.popleft()
+            known = True
+            self.energy_j += (value + before) / 2 * (time_ns - before_ns) * 1e-9
+        if known or not self._known:
+            self._known.append((time_ns, self.energy_j))
+        while len(self._known) > 1 and time_ns - self._known[1][0] >= RECENT_NS:
+            self._known.popleft()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
+
+
+class SensorError(Exception):
+    """A reading that failed; its text says why."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,13 @@ class Sensor:
         relative_uncertainty: Gain error as a share of the reading (95 %), fixed for a device.
         resolution_j: Smallest step of an energy reading.
         note: The assumptions behind the figure, in a sentence.
+        part: "device", or the part of it that this sensor sees alone, such as "memory": such a
+            reading lies within the device's own and is never added to it.
+        update_s: Time between two updates of the reading as far as is known beforehand; 0 if every
+            reading is fresh.
+        window_s: Time over which a power reading is averaged, as far as is known beforehand; a
+            sensor whose window is shorter than `update_s` is blind in between.
+        ceiling_w: The most that the device can draw for long; infinite if unknown.
     """
 
     device: str
@@ -34,25 +45,20 @@ class Sensor:
     relative_uncertainty: float
     resolution_j: float = 0.0
     note: str = ""
+    part: str = "device"
+    update_s: float = 0.0
+    window_s: float = 0.0
+    ceiling_w: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The sensor as JSON."""
         return asdict(self)
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading.
-
-    Attributes:
-        time_ns: Monotonic clock (CLOCK_MONOTONIC), the middle of the reading.
-        value: In J or W, as the sensor's quantity says; None where the sensor failed.
-        error: Why it failed.
-    """
-
-    time_ns: int
-    value: float | None
-    error: str | None = None
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Sensor:
+        """The sensor that `to_json` gave; older traces say less of it."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{key: value for key, value in saved.items() if key in known})
 
 
 class Meter(Protocol):
@@ -60,8 +66,29 @@ class Meter(Protocol):
 
     sensor: Sensor
 
-    def sample(self) -> Sample:
-        """Read once, now. Never raises: a failure is a sample without a value."""
+    def read(self) -> float:
+        """Read once, now, in J or W as the sensor's quantity says.
+
+        Raises:
+            SensorError: There was no reading.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Says how a device is doing, at a slow rate: temperature, clocks, who uses it."""
+
+    @property
+    def device(self) -> str:
+        """The device's id, as its sensors name it."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What stays: limits and modes, recorded and never changed."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What changes. Never raises: what cannot be read is left out."""
         ...
 
 
@@ -84,10 +111,11 @@ class MeterSetup:
 
 @dataclass(frozen=True)
 class Found:
-    """The meters of one kind on this machine, and why there are none, if so."""
+    """The meters of one kind on this machine, who watches the devices, and what is missing."""
 
     meters: list[Meter]
-    note: str | None = None
+    notes: tuple[str, ...] = ()
+    observers: list[Observer] = field(default_factory=list)
 
 
 Finder = Callable[[MeterSetup], Found]

@@ -15,9 +15,10 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 
 from harness.atomic import write_atomically
-from harness.energy.estimate import watts_per_thread
 from harness.energy.meter import MeterSetup
-from harness.energy.recorder_process import RecorderProcess
+from harness.energy.meters.estimate import watts_per_thread
+from harness.energy.recorder.conditions import check_isolation
+from harness.energy.recorder.process import RecorderProcess
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Status
 from harness.spec import RunSpec
@@ -68,6 +69,8 @@ class LocalEngine:
                 self._prepare(spec, folder)
                 self._work_on(spec, folder)
             yield Outcome(spec, folder, Journal(folder).status, worked)
+            if worked:
+                folder.pack_traces()
 
     def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -75,14 +78,19 @@ class LocalEngine:
 
     def _work_on(self, spec: RunSpec, folder: RunFolder) -> None:
         mine, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(folder.path, theirs))
+        announced, announcing = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=work, args=(folder.path, theirs, announcing))
         process.start()
         theirs.close()
+        announcing.close()
         recorder = None
         try:
             hello = _receive(mine, lambda: self._watch(spec, folder))
             if hello is not None:
-                recorder = self._start_recorder(spec, folder, process.pid or 0, hello["gpus"])
+                recorder = self._start_recorder(
+                    spec, folder, process.pid or 0, hello["gpus"], announced
+                )
+                check_isolation(spec.energy, recorder.conditions)
                 with contextlib.suppress(BrokenPipeError):  # it is gone; the next line finds out
                     mine.send("go")
                 _receive(mine, lambda: self._watch(spec, folder))
@@ -95,13 +103,19 @@ class LocalEngine:
             if recorder is not None:
                 recorder.stop()
             mine.close()
+            announced.close()
             process.join(PATIENCE_S)
             if process.is_alive():
                 process.kill()
                 process.join()
 
     def _start_recorder(
-        self, spec: RunSpec, folder: RunFolder, process_id: int, gpus: list[str]
+        self,
+        spec: RunSpec,
+        folder: RunFolder,
+        process_id: int,
+        gpus: list[str],
+        announced: Connection,
     ) -> RecorderProcess:
         setup = MeterSetup(
             process_id=process_id,
@@ -110,7 +124,7 @@ class LocalEngine:
             watts_note=self._watts_note,
         )
         attempt = len(Journal(folder).attempts) + 1
-        return RecorderProcess(folder.trace(attempt), spec.energy, setup)
+        return RecorderProcess(folder.trace(attempt), spec.energy, setup, announced.fileno())
 
 
 def _start_fork_server() -> None:

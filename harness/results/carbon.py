@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.atomic import write_atomically
-from harness.energy.carbon import CarbonFactor, Co2e, carbon_factor, further_sites
-from harness.energy.carbon_live import ask
-from harness.energy.carbon_series import CarbonSeries, Drawn, nanoseconds, read_series
+from harness.energy.carbon.factor import CarbonFactor, Co2e, carbon_factor, further_sites
+from harness.energy.carbon.live import ask
+from harness.energy.carbon.series import CarbonSeries, Drawn, nanoseconds, read_series
 from harness.errors import UsageError
 from harness.log import LogWriter, read_log
 from harness.results.folder import StudyFolder

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.atomic import write_atomically
+from harness.energy.trace_file import pack
 from harness.errors import UsageError
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
@@ -41,6 +42,12 @@ class RunFolder:
     def trace(self, attempt: int) -> Path:
         """What was drawn when, in one attempt."""
         return self.path / f"trace-{attempt}.jsonl"
+
+    def pack_traces(self) -> None:
+        """Make compact files of the traces; one that cannot be packed stays as it is."""
+        for trace in sorted(self.path.glob("trace-*.jsonl")):
+            with suppress(OSError):
+                pack(trace)
 
     @property
     def checkpoint(self) -> Path:

@@ -9,24 +9,39 @@ from typing import Any
 
 from harness.log import LogWriter
 
+_BORDERS = frozenset({"attempt", "border", "end"})
+
 
 class JournalWriter:
     """Appends the events of one attempt.
 
     A border ends one energy window and begins the next, so windows tile the attempt by
     construction. Before a border the device is waited for: work that was launched in a window is
-    paid for in it.
+    paid for in it. Every border is announced, so that the recorder looks closely there.
+
+    Args:
+        path: The journal.
+        synchronize: Waits for the device.
+        announce: Called right after a window's end or beginning was noted.
     """
 
-    def __init__(self, path: Path, synchronize: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        synchronize: Callable[[], None],
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
         self._log = LogWriter(path)
         self._synchronize = synchronize
+        self._announce = announce
         self._window: str | None = None
         self._ended = False
 
     def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
         """Append one event."""
         line = {"event": name, "time_ns": time.monotonic_ns(), **values}
+        if name in _BORDERS:
+            self._announce()
         self._log.append(line, durable=durable)
 
     def border(self, window: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from harness.energy.curves.curve import Joules
+from harness.energy.health import Health
 from harness.energy.meter import Sensor
 from harness.energy.trace import read_trace
-from harness.energy.windows import EnergyCurve, Joules, curves, total
+from harness.energy.windows import EnergyCurve, curves, total
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, Attempt, Journal, Window
 
@@ -39,6 +41,7 @@ class Ledger:
         journal: What happened.
         entries: All windows of all attempts, in order; they tile the attempts.
         notes: Why sensors are missing, and what of the records is damaged.
+        health: How sensors and devices behaved, an attempt each.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -46,18 +49,20 @@ class Ledger:
         self.notes: list[str] = []
         if self.journal.damaged_lines:
             self.notes.append(f"journal: {self.journal.damaged_lines} damaged lines left out")
+        self.health: list[Health] = []
         self.entries: list[Entry] = []
         self._curves: dict[int, list[EnergyCurve]] = {}
         self._ends: dict[int, int] = {}
         for attempt in self.journal.attempts:
             trace = read_trace(folder.trace(attempt.number))
             self.notes += [note for note in trace.notes if note not in self.notes]
-            self._curves[attempt.number] = curves(trace)
             last_ns = int(attempt.events[-1]["time_ns"])
-            self._ends[attempt.number] = (
-                last_ns if attempt.has_ended else max(last_ns, trace.end_ns)
-            )
-            windows = attempt.windows(self._ends[attempt.number], attempt.restored)
+            end_ns = last_ns if attempt.has_ended else max(last_ns, trace.end_ns)
+            self._ends[attempt.number] = end_ns
+            windows = attempt.windows(end_ns, attempt.restored)
+            borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
+            self._curves[attempt.number] = curves(trace, borders_ns)
+            self.health.append(Health(trace, attempt.start_ns, end_ns))
             self.entries += [self._entry(attempt, window) for window in windows]
 
     def _entry(self, attempt: Attempt, window: Window) -> Entry:

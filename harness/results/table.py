@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.atomic import write_atomically
+from harness.energy.health import Health
 from harness.energy.meter import Sensor
 from harness.errors import UsageError
 from harness.results.carbon import StudyCarbon
@@ -114,7 +115,12 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> 
         "val_accuracy": result.get("val_accuracy"),
         "energy_j": outer.energy_j if known else math.nan,
         "uncertainty_j": outer.uncertainty_j if known else math.nan,
+        "gain_j": outer.gain_j if known else math.nan,
+        "border_j": outer.border_j if known else math.nan,
+        "gap_j": outer.gap_j if known else math.nan,
+        "aliasing_j": outer.aliasing_j if known else math.nan,
         **_standing(ledger.sensors, ledger.notes),
+        **_health(ledger.health),
         "coverage": outer.coverage,
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
@@ -146,6 +152,22 @@ def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
         "energy_scope": joined(sensor.kind for sensor in sensors) or "none",
         "energy_device": ", ".join(sorted({sensor.name for sensor in sensors})),
         "energy_note": "; ".join([*sorted({s.note for s in sensors if s.note}), *notes]),
+    }
+
+
+def _health(attempts: list[Health]) -> Row:
+    """How the measurement of a run went; of several attempts the worst counts."""
+
+    def worst(values: Iterable[float | None]) -> float | None:
+        return max((value for value in values if value is not None), key=abs, default=None)
+
+    idle = [each.idle_energy_j for each in attempts]
+    return {
+        "idle_energy_j": None if None in idle or not idle else sum(filter(None, idle)),
+        "power_disagreement": worst(each.disagreement for each in attempts),
+        "start_temperature_c": attempts[-1].start_temperature_c if attempts else None,
+        "throttled_share": worst(each.throttled_share for each in attempts),
+        "energy_flags": "; ".join(sorted({flag for each in attempts for flag in each.flags})),
     }
 
 

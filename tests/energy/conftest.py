@@ -6,13 +6,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from harness.energy.meter import MeterSetup
-from harness.energy.recorder_process import RecorderProcess
+from harness.energy.meters import rapl
+from harness.energy.recorder.process import RecorderProcess
 from harness.settings import EnergySettings
 from tests.fakes.stand_in import LIBRARY, StandIn
 
+BEGINS_NS = 50_000_000_000
+"""When a virtual machine's time begins."""
 Pretend = Callable[..., StandIn]
 Start = Callable[..., RecorderProcess]
 
@@ -40,6 +44,35 @@ def stand_in(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
+def virtual(library: Path, tmp_path: Path) -> Iterator[Pretend]:
+    """Puts a stand-in NVML in the driver's place within this process, in virtual time.
+
+    Takes what `StandIn` takes, and returns the machine.
+    """
+    made: list[StandIn] = []
+
+    def pretend(
+        gpus: int = 1, power_w: float | Sequence[float] = 200.0, **settings: float
+    ) -> StandIn:
+        path = tmp_path / f"virtual-{len(made)}"
+        made.append(StandIn(path, gpus, power_w, clock_ns=BEGINS_NS, **settings))
+        made[-1].load(library)
+        pynvml.nvmlInit()
+        return made[-1]
+
+    yield pretend
+    for machine in made:
+        machine.close()
+
+
+@pytest.fixture
+def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is read in the place of Linux's, by child processes too."""
+    monkeypatch.setenv(rapl.STAND_IN, str(tmp_path / "powercap"))
+    return tmp_path / "powercap"
+
+
+@pytest.fixture
 def no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which NVML cannot be loaded, even if this one has a GPU."""
     folder = tmp_path / "no-driver"
@@ -64,10 +97,15 @@ def start(trace: Path) -> Iterator[Start]:
         gpus: tuple[str, ...] | None = None,
         process_id: int | None = None,
         period_s: float = 0.02,
+        idle_s: float = 0.0,
+        cool_down_c: float | None = None,
+        borders: int | None = None,
     ) -> RecorderProcess:
-        settings = EnergySettings(meters=meters, period_s=period_s)
+        settings = EnergySettings(
+            meters=meters, period_s=period_s, idle_s=idle_s, cool_down_c=cool_down_c
+        )
         setup = MeterSetup(process_id or os.getpid(), gpus, 5.0, "a test's figure")
-        started.append(RecorderProcess(trace, settings, setup))
+        started.append(RecorderProcess(trace, settings, setup, borders))
         return started[-1]
 
     yield begin

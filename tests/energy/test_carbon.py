@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.energy.carbon import CarbonFactor, carbon_factor
+from harness.energy.carbon.factor import CarbonFactor, carbon_factor
 from harness.settings import Carbon
 
 POUND_KG = 0.45359237

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from codecarbon.core import electricitymaps_api
 
-from harness.energy import carbon_live
+from harness.energy.carbon import live as carbon_live
 from harness.log import read_log
 from harness.results.carbon import ask_live
 from harness.results.folder import StudyFolder

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.energy.carbon import CarbonFactor
-from harness.energy.carbon_series import CarbonSeries, Drawn, check_site, nanoseconds, read_series
+from harness.energy.carbon.factor import CarbonFactor
+from harness.energy.carbon.series import CarbonSeries, Drawn, check_site, nanoseconds, read_series
 from harness.errors import UsageError
 from harness.settings import Carbon
 

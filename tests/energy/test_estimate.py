@@ -1,181 +1,218 @@
-"""The estimate: CPU time of real processes against psutil's own figures, and watts by CPU name."""
+"""The estimate: CPU time and memory of real processes against what they are known to have used."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from importlib.resources import files
+from types import SimpleNamespace
 
-import pandas as pd
 import psutil
 import pytest
 
-from harness.energy import estimate
-from harness.energy.estimate import EstimateMeter, watts_per_thread
-from harness.energy.meter import MeterSetup
+from harness.energy.meter import Meter, MeterSetup, SensorError
+from harness.energy.meters import estimate, family
+from harness.energy.meters.estimate import MEMORY_W_PER_GB
 
 WATTS = 5.0
 TICK_J = WATTS / os.sysconf("SC_CLK_TCK")
 
-FAMILY = """
-import subprocess, sys, time
+RUN = (
+    """
+import os, signal, subprocess, sys, time
 from subprocess import PIPE
-burn = '''
-import time
-while time.process_time() < 0.5: pass
+kept = []
+burn = """
+    + repr(
+        """
+import sys, time
+while time.process_time() < float(sys.argv[1]): pass
 print("burnt", flush=True)
-input()
-'''
-child = subprocess.Popen([sys.executable, "-c", burn], stdin=PIPE, stdout=PIPE)
-while time.process_time() < 0.5: pass
-child.stdout.readline()
-print("burnt", flush=True)
-input()  # end the child, but leave its entry in the table of processes
-child.stdin.close()
-child.stdout.read()
-print("ended", flush=True)
-input()  # clear the entry
-child.wait()
-print("cleared", flush=True)
-input()
+if sys.argv[2:]: input()
 """
+    )
+    + """
+for line in sys.stdin:
+    word, *rest = line.split()
+    if word == "burn":
+        ends = time.process_time() + float(rest[0])
+        while time.process_time() < ends: pass
+    elif word == "child":
+        command = [sys.executable, "-c", burn, rest[0], "stay"]
+        kept.append(subprocess.Popen(command, stdin=PIPE, stdout=PIPE))
+        kept[-1].stdout.readline()
+    elif word == "brief":
+        subprocess.run([sys.executable, "-c", burn, rest[0]], stdout=PIPE, check=True)
+    elif word == "end":
+        kept[-1].stdin.close()
+        kept[-1].stdout.read()
+    elif word == "clear":
+        kept[-1].wait()
+    elif word == "ignore":
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    elif word == "hold":
+        block = b"x" * int(float(rest[0]) * 1e6)
+    print("done", flush=True)
+"""
+)
 
 
-class Family:
-    """A process and its child, each with half a second of CPU time, idle by now."""
+class Run:
+    """A process that does as it is told."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", FAMILY],
+            [sys.executable, "-c", RUN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self.process.stdout.readline() == "burnt\n"
+        self.tell("burn 0")
 
-    def step(self, answer: str) -> None:
-        self.process.stdin.write("\n")
+    def tell(self, words: str) -> None:
+        self.process.stdin.write(f"{words}\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == f"{answer}\n"
+        assert self.process.stdout.readline() == "done\n"
 
-    def cpu_time_s(self) -> float:
-        parent = psutil.Process(self.process.pid)
-        times = [each.cpu_times() for each in [parent, *parent.children()]]
-        return sum(each.user + each.system for each in times)
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture
-def family() -> Iterator[Family]:
-    found = Family()
+def run() -> Iterator[Run]:
+    found = Run()
     yield found
-    found.process.kill()
-    found.process.communicate()
+    found.end()
 
 
-def meter_of(process_id: int) -> EstimateMeter:
-    return EstimateMeter(MeterSetup(process_id, (), WATTS, "a test's figure"))
+def meters_of(process_id: int) -> list[Meter]:
+    return estimate.find(MeterSetup(process_id, (), WATTS, "a test's figure")).meters
 
 
-def test_energy_is_cpu_time_of_process_and_child_times_watts(family) -> None:
-    sample = meter_of(family.process.pid).sample()
-    assert sample.value == pytest.approx(family.cpu_time_s() * WATTS, abs=4 * TICK_J)
-    assert sample.value > 0.9 * WATTS
+def cpu_of(process_id: int) -> Meter:
+    return meters_of(process_id)[0]
 
 
-@pytest.mark.parametrize("period_ns", [0, estimate.FAMILY_PERIOD_NS])
-def test_child_that_ended_keeps_its_share_and_is_counted_once(
-    family, monkeypatch, period_ns
-) -> None:
-    monkeypatch.setattr(estimate, "FAMILY_PERIOD_NS", period_ns)
-    meter = meter_of(family.process.pid)
-    alive = meter.sample().value
-    family.step("ended")
-    ended = meter.sample().value
-    family.step("cleared")
-    cleared = meter.sample().value
+def test_energy_is_cpu_time_times_watts(run) -> None:
+    meter = cpu_of(run.process.pid)
+    before_j, before = meter.read(), psutil.Process(run.process.pid).cpu_times()
+    run.tell("burn 0.4")
+    after_j, after = meter.read(), psutil.Process(run.process.pid).cpu_times()
+    seconds = after.user + after.system - before.user - before.system
+    assert seconds >= 0.35
+    assert after_j - before_j == pytest.approx(seconds * WATTS, abs=2 * TICK_J)
+
+
+@pytest.mark.parametrize("look_ns", [0, family.LOOK_PERIOD_NS])
+def test_a_child_that_ends_keeps_its_share_and_is_counted_once(run, monkeypatch, look_ns) -> None:
+    monkeypatch.setattr(family, "LOOK_PERIOD_NS", look_ns)
+    run.tell("child 0.5")
+    meter = cpu_of(run.process.pid)
+    alive = meter.read()
+    assert alive > 0.5 * WATTS
+    run.tell("end")
+    ended = meter.read()
+    run.tell("clear")
+    cleared = meter.read()
     assert alive <= ended <= cleared
     assert cleared == pytest.approx(alive, abs=0.2 * WATTS)
 
 
-def test_process_that_is_gone_gives_a_sample_without_value(family) -> None:
-    meter = meter_of(family.process.pid)
-    assert meter.sample().value is not None
-    family.process.kill()
-    family.process.wait()
-    sample = meter.sample()
-    assert sample.value is None
-    assert "gone" in sample.error
+def test_a_child_that_lives_shorter_than_a_look_is_counted(run) -> None:
+    meter = cpu_of(run.process.pid)
+    before = meter.read()
+    run.tell("brief 0.3")
+    assert meter.read() - before > 0.27 * WATTS
 
 
-def test_process_that_nobody_waited_for_is_gone_as_well() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        meter = meter_of(process.pid)
-        process.stdin.close()
+@pytest.mark.parametrize("look_ns", [0, family.LOOK_PERIOD_NS])
+def test_a_child_that_nobody_waits_for_keeps_what_was_seen(run, monkeypatch, look_ns) -> None:
+    monkeypatch.setattr(family, "LOOK_PERIOD_NS", look_ns)
+    run.tell("ignore")
+    run.tell("child 0.5")
+    meter = cpu_of(run.process.pid)
+    alive = meter.read()
+    run.tell("end")
+    time.sleep(0.1)
+    gone = meter.read()
+    assert alive <= gone < alive + 0.2 * WATTS
+    run.tell("burn 0.2")
+    assert meter.read() >= gone + 0.19 * WATTS
+
+
+class Told:
+    """CPU times as psutil gives them, from a list."""
+
+    def __init__(self, *seconds: float | None) -> None:
+        self._seconds = list(seconds)
+
+    def ask(self) -> SimpleNamespace:
+        seconds = self._seconds.pop(0)
+        if seconds is None:
+            raise psutil.NoSuchProcess(1)
+        return SimpleNamespace(user=seconds, system=0, children_user=0, children_system=0)
+
+
+def test_a_child_that_ends_between_two_questions_is_counted_once(monkeypatch) -> None:
+    """Its parent was asked before it was waited for, and it itself after."""
+    found = family.Family(os.getpid())
+    parent, child = Told(1.0, 1.0, 101.0, 101.0), Told(100.0, None, None, None)
+    monkeypatch.setattr(found, "_process", parent)
+    monkeypatch.setattr(found, "_members", [parent, child])
+    monkeypatch.setattr(found, "_looked_ns", time.monotonic_ns())
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil.Process, "cpu_times", Told.ask)
+        assert [found.cpu_time_s() for _ in range(3)] == [101.0] * 3
+
+
+def test_a_process_that_nobody_has_waited_for_yet_still_counts() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"]
+    ) as process:
+        meter = cpu_of(process.pid)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert meter.sample().value is None
+        assert meter.read() == pytest.approx(0.3 * WATTS, abs=0.1 * WATTS)
 
 
-def test_estimate_is_called_one() -> None:
-    sensor = meter_of(os.getpid()).sensor
-    assert (sensor.source, sensor.kind) == ("estimated", "cpu")
-    assert sensor.relative_uncertainty == 0.5
-    assert "a test's figure" in sensor.note
+def test_memory_is_what_the_processes_hold_times_watts(run) -> None:
+    memory = meters_of(run.process.pid)[1]
+    assert (memory.sensor.quantity, memory.sensor.kind) == ("power", "dram")
+    before_w = memory.read()
+    resident_gb = psutil.Process(run.process.pid).memory_info().rss * 1e-9
+    assert before_w == pytest.approx(resident_gb * MEMORY_W_PER_GB, rel=0.02)
+    run.tell("hold 100")
+    assert memory.read() - before_w == pytest.approx(0.1 * MEMORY_W_PER_GB, rel=0.05)
 
 
-def machine(monkeypatch, tmp_path, name: str, siblings: int, flags: str = "fpu sse") -> None:
-    """Pretend to run on another CPU."""
-    info = tmp_path / "cpuinfo"
-    processor = (
-        f"processor\t: 0\nmodel name\t: {name}\nsiblings\t: {siblings}\nflags\t\t: {flags}\n"
-    )
-    info.write_text(processor * 2)
-    monkeypatch.setattr(estimate, "CPU_INFO", info)
+def test_memory_of_children_counts(run, monkeypatch) -> None:
+    monkeypatch.setattr(family, "LOOK_PERIOD_NS", 0)
+    memory = meters_of(run.process.pid)[1]
+    before_w = memory.read()
+    run.tell("child 0.01")
+    child_gb = psutil.Process(run.process.pid).children()[0].memory_info().rss * 1e-9
+    assert memory.read() - before_w >= 0.9 * child_gb * MEMORY_W_PER_GB
 
 
-@pytest.mark.parametrize(
-    ("name", "design_power_w"),
-    [
-        ("AMD EPYC 7763 64-Core Processor", 280),
-        ("Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", 135),
-        ("AMD Ryzen 9 5950X 16-Core Processor", 105),
-        ("Intel(R) Core(TM) Ultra 7 155H", 28),
-        ("12th Gen Intel(R) Core(TM) i7-12700H", 45),
-        ("AMD Ryzen 7 PRO 4750U with Radeon Graphics", 15),
-    ],
-)
-def test_watts_are_design_power_by_thread(monkeypatch, tmp_path, name, design_power_w) -> None:
-    """Of one socket's threads, however many sockets there are."""
-    machine(monkeypatch, tmp_path, name, siblings=8)
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
-    watts, note = watts_per_thread()
-    assert watts == design_power_w / 8
-    assert name in note
+def test_a_process_that_is_gone_is_a_failed_reading(run) -> None:
+    meters = meters_of(run.process.pid)
+    run.end()
+    for meter in meters:
+        with pytest.raises(SensorError, match="gone"):
+            meter.read()
 
 
-def test_a_virtual_machine_gets_the_fallback_since_it_hides_threads(monkeypatch, tmp_path) -> None:
-    machine(monkeypatch, tmp_path, "AMD EPYC 7763 64-Core Processor", 2, flags="fpu hypervisor sse")
-    watts, note = watts_per_thread()
-    assert watts == 4
-    assert "virtual machine" in note
+def test_a_process_that_never_was_is_a_note(run) -> None:
+    run.end()
+    found = estimate.find(MeterSetup(run.process.pid, (), WATTS, ""))
+    assert found.meters == []
+    assert "the run's process is gone" in found.notes[0]
 
 
-@pytest.mark.parametrize("name", ["AMD EPYC", "Intel(R) Xeon(R) Processor @ 2.20GHz", "x86_64", ""])
-def test_cpu_that_is_not_in_the_table_gets_the_fallback(monkeypatch, tmp_path, name) -> None:
-    machine(monkeypatch, tmp_path, name, siblings=8)
-    watts, note = watts_per_thread()
-    assert watts == 4
-    assert "fallback" in note
-
-
-def odd_names() -> list[str]:
-    """CPUs whose figure in CodeCarbon's table is no positive number, such as "27.29.5"."""
-    table = pd.read_csv(str(files("codecarbon").joinpath("data", "hardware", "cpu_power.csv")))
-    return table.loc[~(pd.to_numeric(table["TDP"], errors="coerce") > 0), "Name"].tolist()
-
-
-@pytest.mark.parametrize("name", odd_names())
-def test_cpu_without_a_usable_figure_gets_the_fallback(monkeypatch, tmp_path, name) -> None:
-    machine(monkeypatch, tmp_path, name, siblings=8)
-    assert watts_per_thread()[0] == 4
+def test_estimates_are_called_so() -> None:
+    sensors = [meter.sensor for meter in meters_of(os.getpid())]
+    assert {sensor.source for sensor in sensors} == {"estimated"}
+    assert {sensor.relative_uncertainty for sensor in sensors} == {0.5}
+    assert "a test's figure" in sensors[0].note

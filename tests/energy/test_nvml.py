@@ -1,206 +1,155 @@
-"""NVIDIA GPUs: the real recorder reads a stand-in driver whose power is known."""
+"""What boards offer and how they are named, with a stand-in driver in this process."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from pathlib import Path
+import os
 
-import pynvml
 import pytest
 
-from harness.energy import nvml
-from harness.energy.trace import Trace, read_trace
-from harness.energy.windows import curves, total
-from tests.energy.traces import SECOND, lines_of
-from tests.fakes.stand_in import square
-
-UPDATE_S = 0.02
-JITTER_S = 0.03
-"""How far a moment may be off on a busy machine: a reading is timed by its middle."""
+from harness.energy.meter import Found, MeterSetup
+from harness.energy.meters import nvml
 
 
-def uuid(index: int) -> str:
-    return f"GPU-00000000-0000-0000-0000-{index:012d}"
+def find(gpus: tuple[str, ...] | None = None) -> Found:
+    return nvml.find(MeterSetup(os.getpid(), gpus, 4.0, ""))
 
 
-def wait_for(path: Path, condition: Callable[[Trace], bool]) -> Trace:
-    """The trace in `path` as soon as it fulfils `condition`."""
-    until = time.monotonic() + 20
-    while not condition(trace := read_trace(path)):
-        assert time.monotonic() < until, "the trace never came to hold what is waited for"
-        time.sleep(0.02)
-    return trace
+def kinds(found: Found) -> list[tuple[str, str, bool]]:
+    """Quantity and part of each sensor, and whether it is averaged over more than it skips."""
+    sensors = [meter.sensor for meter in found.meters]
+    return [(s.quantity, s.part, s.window_s > s.update_s) for s in sensors]
 
 
-def is_read(trace: Trace) -> bool:
-    """Whether every sensor has been read some times."""
-    return bool(trace.readings) and all(len(each.time_ns) > 9 for each in trace.readings)
+def test_a_board_offers_its_counter_and_power_now_and_averaged(virtual) -> None:
+    virtual()
+    assert kinds(find()) == [
+        ("energy", "device", False),
+        ("power", "device", False),
+        ("power", "device", True),
+    ]
 
 
-def record(start, path: Path, *meters: str, seconds: float = 0.4, **settings) -> Trace:
-    recorder = start(*meters, **settings)
-    time.sleep(seconds)
-    recorder.stop()
-    return read_trace(path)
+def test_readings_are_in_joules_and_watts(virtual) -> None:
+    machine = virtual(power_w=123.0)
+    energy, instant, averaged = find().meters
+    update_ns = machine.clock_ns // 100_000_000 * 100_000_000
+    assert energy.read() == pytest.approx(machine.gpus[0].truth_j(0, update_ns), abs=0.002)
+    assert (instant.read(), averaged.read()) == (123.0, 123.0)
 
 
-def window_of(trace: Trace) -> tuple[int, int]:
-    """A window well within the readings of every sensor, with its ends between two of them."""
-    begin = max(int(each.time_ns[0]) for each in trace.readings)
-    end = min(int(each.time_ns[-1]) for each in trace.readings)
-    return begin + 7_000_000, end - 7_000_000
-
-
-def test_counter_gives_the_known_energy_within_its_resolution(stand_in, start, trace) -> None:
-    machine = stand_in(power_w=200, counter_update_ms=UPDATE_S * 1000)
-    found = record(start, trace, "nvml", seconds=1.5)
-    begin, end = window_of(found)
-    drawn = curves(found)[0].between(begin, end)
-    true_j = machine.gpus[0].truth_j(begin, end)
-    assert true_j > 250
-    assert drawn.energy_j == pytest.approx(true_j, abs=200 * (UPDATE_S + JITTER_S))
-    assert drawn.coverage == 1
-
-
-def test_counter_follows_a_power_that_changes(stand_in, start, trace) -> None:
-    machine = stand_in(power_w=20, counter_update_ms=UPDATE_S * 1000)
-    now_ns = time.monotonic_ns()
-    square(machine.gpus[0], now_ns, now_ns + 60 * SECOND, 0.37, duty=0.3, high_w=300, low_w=20)
-    found = record(start, trace, "nvml", seconds=1.5)
-    begin, end = window_of(found)
-    true_j = machine.gpus[0].truth_j(begin, end)
-    assert 100 < true_j < 200
-    drawn = curves(found)[0].between(begin, end)
-    assert drawn.energy_j == pytest.approx(true_j, abs=300 * (UPDATE_S + JITTER_S))
-
-
-def test_counter_is_read_beside_power_and_preferred(stand_in, start, trace) -> None:
-    stand_in(power_w=200)
-    found = record(start, trace, "nvml")
-    assert [each.sensor.quantity for each in found.readings] == ["energy", "power"]
-    assert [each.sensor.quantity for each in curves(found)] == ["energy"]
-
-
-def test_without_counter_power_is_integrated(stand_in, start, trace) -> None:
-    stand_in(power_w=200, counter_supported=0)
-    found = record(start, trace, "nvml")
-    begin, end = window_of(found)
-    (curve,) = curves(found)
-    assert curve.sensor.quantity == "power"
-    assert curve.between(begin, end).energy_j == pytest.approx(200 * (end - begin) / SECOND)
-
-
-@pytest.mark.parametrize("settings", [{}, {"counter_supported": 0}])
-def test_stand_in_is_called_simulated(stand_in, start, trace, settings) -> None:
-    stand_in(**settings)
-    sources = {each.sensor.source for each in record(start, trace, "nvml").readings}
-    assert sources == {"simulated"}
+def test_without_field_values_the_old_usage_stands_in(virtual) -> None:
+    virtual(fields_supported=0)
+    found = find()
+    assert [kind[0] for kind in kinds(found)] == ["energy", "power"]
+    assert found.notes == ()
 
 
 @pytest.mark.parametrize(
-    ("driver", "quantity", "source"),
+    ("architecture", "capability", "averaged"),
     [
-        ("580.65.06", "energy", "counter"),
-        (b"535.54", "power", "sampled"),
-        ("stand-in 1.0", "energy", "simulated"),
-        ("580.65-patched", "power", "simulated"),
+        (5, (7, 0), 0),
+        (6, (7, 5), 0),
+        (7, (8, 0), 0),
+        (7, (8, 6), 1),
+        (8, (8, 9), 1),
+        (9, (9, 0), 1),
     ],
+    ids=["Volta", "Turing", "A100", "consumer Ampere", "Ada", "Hopper"],
 )
-def test_source_follows_from_driver_and_quantity(monkeypatch, driver, quantity, source) -> None:
-    monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: driver)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda _handle: b"NVIDIA H200")
-    sensor = nvml._sensor("GPU-1", None, quantity)
-    assert (sensor.source, sensor.name) == (source, "NVIDIA H200")
-
-
-def test_only_the_named_gpu_is_read(stand_in, start, trace) -> None:
-    stand_in(power_w=[50, 300], counter_supported=0)
-    found = record(start, trace, "nvml", gpus=(uuid(1),))
-    begin, end = window_of(found)
-    assert {each.sensor.device for each in found.readings} == {uuid(1)}
-    drawn = total(curve.between(begin, end) for curve in curves(found))
-    assert drawn.energy_j == pytest.approx(300 * (end - begin) / SECOND)
-
-
-def test_all_gpus_add_up(stand_in, start, trace) -> None:
-    stand_in(power_w=[50, 300], counter_supported=0)
-    found = record(start, trace, "nvml", gpus=None)
-    begin, end = window_of(found)
-    drawn = total(curve.between(begin, end) for curve in curves(found))
-    assert drawn.energy_j == pytest.approx(350 * (end - begin) / SECOND)
-
-
-@pytest.mark.parametrize("code", [3, 15, 28, 999])
-def test_gpu_lost_on_the_way_is_told(stand_in, start, trace, code) -> None:
-    machine = stand_in(power_w=200, counter_update_ms=UPDATE_S * 1000)
-    recorder = start("nvml")
-    wait_for(trace, is_read)
-    machine.fault(code, gpu=0)
-    found = wait_for(trace, lambda read: all(each.failures > 9 for each in read.readings))
-    end = time.monotonic_ns()
-    recorder.stop()
-    (curve,) = curves(found)
-    first, last = found.readings[0].time_ns[[0, -1]]
-    drawn = curve.between(int(first), end)
-    assert 0 < drawn.coverage < 1
-    known_j = machine.gpus[0].truth_j(int(first), int(last))
-    assert drawn.energy_j == pytest.approx(known_j, abs=200 * (UPDATE_S + JITTER_S))
-    errors = [line[3] for line in lines_of(trace) if isinstance(line, list) and line[2] is None]
-    assert all(errors)
-    assert "end" in lines_of(trace)[-1]
-
-
-def test_other_gpu_goes_on_when_one_is_lost(stand_in, start, trace) -> None:
-    machine = stand_in(power_w=[200, 50])
-    recorder = start("nvml")
-    wait_for(trace, is_read)
-    machine.fault(15, gpu=0)
-    wait_for(trace, lambda read: read.readings[0].failures > 9)
-    recorder.stop()
-    found = read_trace(trace)
-    begin, end = window_of(Trace(found.readings[2:]))
-    lost, other = (curve.between(begin, end) for curve in curves(found))
-    assert other.coverage == 1
-    assert lost.coverage == total([lost, other]).coverage < 1
-    assert [each.failures > 0 for each in found.readings] == [True, True, False, False]
-
-
-@pytest.mark.usefixtures("no_driver")
-def test_without_driver_an_estimate_stands_in_and_a_note_says_why(start, trace) -> None:
-    found = record(start, trace, "nvml", "estimate")
-    assert found.notes == ("nvml: NVML Shared Library Not Found",)
-    assert [curve.sensor.source for curve in curves(found)] == ["estimated"]
-
-
-@pytest.mark.usefixtures("no_driver")
-def test_without_any_sensor_nothing_is_claimed(start, trace) -> None:
-    found = record(start, trace, "nvml")
-    assert found.readings == ()
-    assert total(curve.between(0, SECOND) for curve in curves(found)).coverage == 0
+def test_whether_the_usage_is_averaged_follows_from_the_generation(
+    virtual, architecture, capability, averaged
+) -> None:
+    major, minor = capability
+    virtual(architecture=architecture, compute_major=major, compute_minor=minor, fields_supported=0)
+    power = find().meters[1].sensor
+    assert (power.window_s > power.update_s) == averaged
+    assert ("average" in power.note) == averaged
 
 
 @pytest.mark.parametrize(
-    ("gpus", "fault", "note"),
+    ("architecture", "capability", "timing"),
     [
-        ((), None, "nvml: the run uses no GPU that NVML can read"),
-        (("GPU-unknown",), None, "nvml: Not Found"),
-        (None, (15, "", 0), "nvml: GPU is lost"),
-        (None, (9, "nvmlInit"), "nvml: Driver Not Loaded"),
-        (None, (3, "nvmlDeviceGetPower"), "nvml: the run uses no GPU that NVML can read"),
+        (4, (6, 0), (0.02, 0.01)),
+        (5, (7, 0), (0.02, 0.01)),
+        (6, (7, 5), (0.1, 0.1)),
+        (7, (8, 0), (0.1, 0.025)),
+        (7, (8, 6), (0.1, 0.1)),
+        (9, (9, 0), (0.1, 0.025)),
+        (99, (12, 0), (0.1, 0.025)),
+    ],
+    ids=["Pascal", "Volta", "Turing", "A100", "consumer Ampere", "Hopper", "to come"],
+)
+def test_instant_power_is_as_blind_as_its_generation(
+    virtual, architecture, capability, timing
+) -> None:
+    virtual(architecture=architecture, compute_major=capability[0], compute_minor=capability[1])
+    instant = find().meters[1].sensor
+    assert (instant.update_s, instant.window_s) == timing
+
+
+@pytest.mark.parametrize(
+    ("driver", "sources"),
+    [
+        ("580.65.06", ["counter", "sampled", "sampled"]),
+        ("535.54", ["counter", "sampled", "sampled"]),
+        ("stand-in 2.0", ["simulated"] * 3),
+        ("580.65-patched", ["simulated"] * 3),
     ],
 )
-def test_a_note_says_why_no_gpu_is_read(stand_in, start, trace, gpus, fault, note) -> None:
-    machine = stand_in(counter_supported=0)
-    if fault:
-        machine.fault(*fault)
-    found = record(start, trace, "nvml", "estimate", gpus=gpus)
-    assert found.notes == (note,)
-    assert [curve.sensor.source for curve in curves(found)] == ["estimated"]
+def test_only_a_real_driver_measures(virtual, driver, sources) -> None:
+    virtual().driver = driver
+    assert [meter.sensor.source for meter in find().meters] == sources
 
 
-def test_estimate_never_joins_a_gpu(stand_in, start, trace) -> None:
-    stand_in()
-    found = record(start, trace, "nvml", "estimate")
-    assert "estimated" in {each.sensor.source for each in found.readings}
-    assert [curve.sensor.source for curve in curves(found)] == ["simulated"]
+def test_the_ceiling_is_the_limit_in_force_or_unknown(virtual) -> None:
+    machine = virtual(power_limit_enforced_w=275)
+    assert {meter.sensor.ceiling_w for meter in find().meters} == {275.0}
+    machine.fault(3, "nvmlDeviceGetEnforcedPowerLimit")
+    assert {meter.sensor.ceiling_w for meter in find().meters} == {None}
+
+
+def test_twelve_gpus_are_each_read_as_themselves(virtual) -> None:
+    """Index 10 is not GPU 1."""
+    machine = virtual(power_w=[100.0 + number for number in range(12)])
+    instant = {m.sensor.device: m for m in find().meters if m.sensor.quantity == "power"}
+    expected = {gpu.uuid: 100.0 + number for number, gpu in enumerate(machine.gpus)}
+    assert {device: meter.read() for device, meter in instant.items()} == expected
+    backwards = tuple(gpu.uuid for gpu in reversed(machine.gpus))
+    named = [m for m in find(backwards).meters if m.sensor.quantity == "power"][::2]
+    assert [meter.read() for meter in named] == [111.0 - number for number in range(12)]
+
+
+def test_a_slice_stands_for_its_whole_board_and_says_that_it_is_shared(virtual) -> None:
+    machine = virtual(gpus=2, mig=1)
+    found = find(("MIG-00000000-0000-0000-0001-000000000001",))
+    assert {meter.sensor.device for meter in found.meters} == {machine.gpus[1].uuid}
+    assert all("shared" in meter.sensor.note for meter in found.meters)
+    assert found.meters[0].read() > 0
+    whole = find((machine.gpus[1].uuid,))
+    assert not any("shared" in meter.sensor.note for meter in whole.meters)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "note"),
+    [
+        ((), {}, "nvml: the run uses no GPU"),
+        (("GPU-unknown",), {}, "nvml: GPU GPU-unknown: Not Found"),
+        (None, {"gpus": 0}, "nvml: the run uses no GPU"),
+        (
+            None,
+            {"counter_supported": 0, "power_supported": 0},
+            "nvml: GPU 0: offers neither energy nor power",
+        ),
+    ],
+)
+def test_a_note_says_why_no_gpu_is_read(virtual, gpus, settings, note) -> None:
+    virtual(**settings)
+    found = find(gpus)
+    assert (found.meters, found.notes) == ([], (note,))
+
+
+def test_an_unknown_gpu_does_not_hide_the_others(virtual) -> None:
+    machine = virtual(gpus=2)
+    found = find(("GPU-unknown", machine.gpus[1].uuid))
+    assert len(found.meters) == 3
+    assert len(found.notes) == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.carbon import carbon_factor, further_sites
-from harness.energy.carbon_series import check_site
+from harness.energy.carbon.factor import carbon_factor, further_sites
+from harness.energy.carbon.series import check_site
 from harness.errors import UsageError
 from harness.settings import Carbon
 

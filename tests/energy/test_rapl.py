@@ -3,144 +3,123 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import time
 
-import numpy as np
 import pytest
 
-from harness.energy import rapl
-from harness.energy.meter import MeterSetup
-from harness.energy.trace import Readings, Trace
+from harness.energy.meter import Found, MeterSetup, SensorError
+from harness.energy.meters import rapl
+from harness.energy.trace import read_trace
 from harness.energy.windows import curves
+from tests.fakes.rapl import RANGE_UJ, FakeRapl, server
 
-SETUP = MeterSetup(os.getpid(), None, 4.0, "a test's figure")
-RANGE_UJ = 262_143_328_850
-
-
-class Zones:
-    """A folder such as /sys/class/powercap, with counters that the test turns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def add(self, zone: str, name: str, energy_uj: int = 0) -> None:
-        folder = self.path / zone
-        folder.mkdir(parents=True)
-        (folder / "name").write_text(f"{name}\n")
-        (folder / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
-        self.turn(zone, energy_uj)
-
-    def turn(self, zone: str, energy_uj: int) -> None:
-        (self.path / zone / "energy_uj").write_text(f"{energy_uj}\n")
+SECOND = 1_000_000_000
+PACKAGE = {"intel-rapl:0": "package-0"}
 
 
-@pytest.fixture
-def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zones:
-    monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
-    return Zones(tmp_path)
+def find() -> Found:
+    return rapl.find(MeterSetup(os.getpid(), None, 4.0, ""))
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the rights of root, which reads everything."""
-    was = os.geteuid()
-    if was == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(was)
-
-
-def test_packages_and_dram_are_read_and_nothing_twice(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0")
-    zones.add("intel-rapl:0/intel-rapl:0:0", "core")
-    zones.add("intel-rapl:0/intel-rapl:0:1", "uncore")
-    zones.add("intel-rapl:0/intel-rapl:0:2", "dram")
-    zones.add("intel-rapl:1", "package-1")
-    zones.add("intel-rapl:2", "psys")
-    zones.add("intel-rapl-mmio:0", "package-0")
-    sensors = [meter.sensor for meter in rapl.find(SETUP).meters]
-    assert [(sensor.device.split(":")[0], sensor.kind) for sensor in sensors] == [
-        ("package-0", "cpu"),
-        ("package-0 dram", "dram"),
-        ("package-1", "cpu"),
+@pytest.mark.parametrize("dies", [1, 2])
+def test_packages_and_dram_are_read_and_nothing_twice(powercap, dies) -> None:
+    FakeRapl(powercap, server(dies))
+    sensors = [meter.sensor for meter in find().meters]
+    found = sorted((sensor.device.split(":")[0], sensor.kind) for sensor in sensors)
+    names = [
+        f"package-{package}" + (f"-die-{die}" if dies > 1 else "")
+        for package in range(2)
+        for die in range(dies)
     ]
-    assert {sensor.source for sensor in sensors} == {"counter"}
+    expected = [(f"{name} dram", "dram") for name in names] + [(name, "cpu") for name in names]
+    assert found == sorted(expected)
 
 
-def test_dies_of_a_package_are_packages_of_their_own(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0-die-0")
-    zones.add("intel-rapl:1", "package-0-die-1")
-    devices = {meter.sensor.device.split(":")[0] for meter in rapl.find(SETUP).meters}
-    assert devices == {"package-0-die-0", "package-0-die-1"}
+def test_figures_of_another_folder_are_called_simulated(powercap, tmp_path, monkeypatch) -> None:
+    FakeRapl(powercap, PACKAGE)
+    assert find().meters[0].sensor.source == "simulated"
+    monkeypatch.delenv(rapl.STAND_IN)
+    FakeRapl(tmp_path / "real", PACKAGE)
+    monkeypatch.setattr(rapl, "POWERCAP", tmp_path / "real")
+    assert find().meters[0].sensor.source == "counter"
 
 
-def test_joules_count_on_over_every_wrap(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0", RANGE_UJ - 1_000_000)
-    [meter] = rapl.find(SETUP).meters
-    truth_uj, position = 0, RANGE_UJ - 1_000_000
+def test_joules_count_on_over_every_wrap(powercap) -> None:
+    fake = FakeRapl(powercap, PACKAGE, 0.0)
+    zone = fake["intel-rapl:0"]
+    zone.offset_uj = RANGE_UJ - 1_000_000
+    zone.turn_to(0)
+    [meter] = find().meters
+    truth_uj = 0
     for step_uj in (400_000, 3_000_000, RANGE_UJ // 2, RANGE_UJ // 2, RANGE_UJ // 2, 7):
         truth_uj += step_uj
-        position = (position + step_uj) % (RANGE_UJ + 1)
-        zones.turn("intel-rapl:0", position)
-        assert meter.sample().value == pytest.approx(truth_uj * 1e-6, abs=1e-5)
+        zone.offset_uj += step_uj
+        zone.turn_to(0)
+        assert meter.read() == pytest.approx(truth_uj * 1e-6, abs=1e-5)
 
 
-def test_packages_and_dram_add_up(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0")
-    zones.add("intel-rapl:0/intel-rapl:0:0", "dram")
-    meters = rapl.find(SETUP).meters
-    first = [meter.sample() for meter in meters]
-    zones.turn("intel-rapl:0", 5_000_000)
-    zones.turn("intel-rapl:0/intel-rapl:0:0", 2_000_000)
-    last = [meter.sample() for meter in meters]
-    readings = tuple(
-        Readings(
-            meter.sensor,
-            np.array([before.time_ns, after.time_ns]),
-            np.array([before.value, after.value]),
-            failures=0,
-        )
-        for meter, before, after in zip(meters, first, last, strict=True)
-    )
-    end_ns = max(sample.time_ns for sample in last)
-    drawn = [curve.between(first[0].time_ns, end_ns) for curve in curves(Trace(readings))]
-    assert sum(joules.energy_j for joules in drawn) == pytest.approx(7.0)
+def test_joules_through_the_recorder_are_the_true_ones_across_wraps(powercap, start, trace) -> None:
+    """The counter wraps about every 0.4 s."""
+    zones = {**PACKAGE, "intel-rapl:0:0": "dram"}
+    watts = {"intel-rapl:0": 80.0, "intel-rapl:0:0": 10.0}
+    fake = FakeRapl(powercap, zones, watts, range_uj=32_000_000)
+    with fake.turning():
+        recorder = start("rapl", "estimate", period_s=0.05)
+        begin = time.monotonic_ns()
+        time.sleep(0.5)
+        fake["intel-rapl:0"].draw(160.0)
+        time.sleep(0.7)
+        end = time.monotonic_ns()
+        time.sleep(0.1)
+        recorder.stop()
+    found = curves(read_trace(trace), (begin, end))
+    assert {curve.sensor.source for curve in found} == {"simulated"}
+    drawn_j = sum(curve.between(begin, end).energy_j for curve in found)
+    truth_j = sum(zone.truth_j(begin, end) for zone in fake.zones.values())
+    assert truth_j > 150
+    assert drawn_j == pytest.approx(truth_j, rel=0.05)
 
 
-def test_without_permission_the_note_says_what_grants_it(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0")
-    zones.path.chmod(0o755)
-    (zones.path / "intel-rapl:0" / "energy_uj").chmod(0)
-    for parent in zones.path.parents[:2]:  # pytest's own folders, closed to others
-        parent.chmod(0o755)
-    with as_nobody():
-        found = rapl.find(SETUP)
+def test_the_recorder_reads_it_at_its_period_and_not_closely(powercap, start, trace) -> None:
+    with FakeRapl(powercap, PACKAGE, 80.0).turning():
+        recorder = start("rapl", period_s=0.1)
+        time.sleep(1)
+        recorder.stop()
+    (readings,) = read_trace(trace).readings
+    assert 3 <= len(readings.value) <= 10 + 1 + 10
+
+
+def test_without_permission_the_note_says_what_grants_it(powercap) -> None:
+    fake = FakeRapl(powercap, PACKAGE)
+    fake.forbid()
+    with fake.as_nobody():
+        found = find()
     assert found.meters == []
-    assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in (found.note or "")
+    (note,) = found.notes
+    assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in note
+    fake.permit()
+    with fake.as_nobody():
+        assert len(find().meters) == 1
 
 
-def test_a_counter_that_goes_away_is_a_failed_reading(zones: Zones) -> None:
-    zones.add("intel-rapl:0", "package-0", 10)
-    [meter] = rapl.find(SETUP).meters
-    (zones.path / "intel-rapl:0" / "energy_uj").unlink()
-    sample = meter.sample()
-    assert sample.value is None
-    assert "FileNotFoundError" in (sample.error or "")
+def test_a_counter_that_goes_away_is_a_failed_reading(powercap) -> None:
+    fake = FakeRapl(powercap, PACKAGE)
+    [meter] = find().meters
+    fake["intel-rapl:0"].energy_file.unlink()
+    with pytest.raises(SensorError, match="FileNotFoundError"):
+        meter.read()
+    fake.turn_to(4 * SECOND)
+    assert meter.read() == pytest.approx(200)
 
 
 @pytest.mark.parametrize("content", ["", "not a number\n"])
-def test_a_broken_counter_is_a_note_and_no_exception(zones: Zones, content: str) -> None:
-    zones.add("intel-rapl:0", "package-0")
-    (zones.path / "intel-rapl:0" / "energy_uj").write_text(content)
-    found = rapl.find(SETUP)
+def test_a_broken_counter_is_a_note_and_no_exception(powercap, content) -> None:
+    FakeRapl(powercap, PACKAGE)["intel-rapl:0"].energy_file.write_text(content)
+    found = find()
     assert found.meters == []
-    assert "ValueError" in (found.note or "")
+    assert "ValueError" in found.notes[0]
 
 
-@pytest.mark.usefixtures("zones")
-def test_a_machine_without_rapl_says_so() -> None:
-    assert rapl.find(SETUP).note == "rapl: no counters on this machine"
+def test_a_machine_without_rapl_says_so(powercap) -> None:
+    assert not powercap.exists()
+    assert find().notes == ("rapl: no counters on this machine",)

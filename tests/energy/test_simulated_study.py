@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.results.folder import RunFolder
@@ -33,11 +36,34 @@ def test_joules_are_power_times_time_and_called_simulated(
     update_j = POWER_W * UPDATE_S
     truth = POWER_W * table["duration_s"]
     assert table["energy_j"].to_numpy() == pytest.approx(truth.to_numpy(), abs=update_j)
-    for spec in (tmp_path / "out").rglob("spec.json"):
-        for entry in Ledger(RunFolder(spec.parent)).entries:
-            off_j = abs(entry.joules.energy_j - POWER_W * entry.duration_s)
-            assert off_j <= min(update_j, entry.joules.uncertainty_j)
+    runs = [RunFolder(spec.parent) for spec in (tmp_path / "out").rglob("spec.json")]
+    entries = [entry for run in runs for entry in Ledger(run).entries]
+    off_j = np.array([abs(e.joules.energy_j - POWER_W * e.duration_s) for e in entries])
+    stated_j = np.array([e.joules.uncertainty_j for e in entries])
+    assert len(entries) > 20
+    assert off_j.max() <= update_j
+    assert np.isfinite(stated_j).all()
+    assert (
+        np.mean(off_j <= stated_j) >= 0.85
+    )  # of 95 % intervals, on a machine that is late at times
     page = (tmp_path / "out" / "report" / "index.html").read_text()
     assert "simulated" in page
     assert "SIMULATED" in page
     assert "dense's simulated energy" in " ".join(ended.stdout.split())
+
+
+def test_a_study_that_wants_its_gpus_alone_is_refused_beside_others(
+    harness: Harness, stand_in: Pretend, tmp_path: Path
+) -> None:
+    stand_in(gpus=1).gpus[0].processes = {os.getpid(): 1 << 30}
+    ended = harness(
+        *("dense", "--seed", "0", "--out", "out", "--set", "training.epochs=1"),
+        *("--set", "energy.gpus=all", "--set", "energy.isolation=error"),
+        *("--set", "energy.idle_s=0"),
+    )
+    assert ended.returncode == 5
+    words = " ".join(ended.stderr.split())
+    assert re.search(f"energy.isolation: other processes use GPU-[-0-9]+: {os.getpid()}", words)
+    assert "Traceback" not in words
+    journals = [path.read_text() for path in (tmp_path / "out").rglob("journal*")]
+    assert not any("epoch" in text for text in journals)

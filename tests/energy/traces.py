@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.energy.meter import Quantity, Sensor, Source
 from harness.energy.trace import Readings
+from tests.fakes.known_power import KnownPower
 
 SECOND = 1_000_000_000
 """A second in nanoseconds."""
@@ -22,22 +23,41 @@ def sensor(
     device: str = "GPU-0",
     relative_uncertainty: float = 0.05,
     resolution_j: float = 0.0,
+    **more: Any,
 ) -> Sensor:
     """A sensor; its kind follows from its source."""
     kind = "cpu" if source == "estimated" else "gpu"
-    return Sensor(device, device, kind, quantity, source, relative_uncertainty, resolution_j)
+    return Sensor(
+        device, device, kind, quantity, source, relative_uncertainty, resolution_j, **more
+    )
 
 
 def readings(
-    times_s: Sequence[float], values: Sequence[float], of: Sensor | None = None
+    times_s: Sequence[float],
+    values: Sequence[float],
+    of: Sensor | None = None,
+    failed_s: Sequence[float] = (),
 ) -> Readings:
-    """Readings of `of` at moments in seconds."""
+    """Readings of `of` at moments in seconds, and moments at which it failed."""
     return Readings(
         sensor=of or sensor(),
-        time_ns=np.array([round(time * SECOND) for time in times_s], dtype=np.int64),
+        time_ns=_nanoseconds(times_s),
         value=np.array(values, dtype=np.float64),
-        failures=0,
+        failed_ns=_nanoseconds(failed_s),
     )
+
+
+def _nanoseconds(times_s: Sequence[float]) -> np.ndarray:
+    return np.array([round(time * SECOND) for time in times_s], dtype=np.int64)
+
+
+def counted(
+    power: KnownPower, times_s: Sequence[float], of: Sensor, phase_s: float = 0.0
+) -> Readings:
+    """What a counter shows of a known power: the energy up to its last update."""
+    updates = np.floor((np.array(times_s) - phase_s) / of.update_s + 1e-6)
+    updates_ns = _nanoseconds((phase_s + updates * of.update_s).tolist())
+    return readings(times_s, [power.truth_j(0, int(at_ns)) for at_ns in updates_ns], of)
 
 
 def header(sensors: Iterable[Sensor]) -> dict[str, Any]:

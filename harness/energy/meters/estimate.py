@@ -1,7 +1,7 @@
-"""A stated estimate for machines without a sensor: CPU time of the run x watts of a busy thread.
+"""A stated estimate for machines without a sensor: the run's CPU time and memory x stated powers.
 
-It is a model, not a measurement, and is called an estimate wherever it appears. It ignores memory,
-disks, fans and idle power, and it takes the power of a thread as constant.
+It is a model, not a measurement, and is called an estimate wherever it appears. It ignores disks,
+fans and idle power, and it takes the power of a thread and of a gigabyte as constant.
 """
 
 from __future__ import annotations
@@ -9,38 +9,34 @@ from __future__ import annotations
 import os
 import platform
 import re
-import time
 from pathlib import Path
 
 import psutil
 
-from harness.energy.meter import Found, MeterSetup, Sample, Sensor
+from harness.energy.carbon.quiet import import_codecarbon
+from harness.energy.meter import Found, MeterSetup, Sensor
+from harness.energy.meters.family import Family
 
 FALLBACK_WATTS_PER_THREAD = 4.0
 """CodeCarbon's figure for a CPU that is not in its table."""
 MODEL_UNCERTAINTY = 0.5
 """Our judgement of how far such a model may be off; it is not a confidence interval."""
+MEMORY_W_PER_GB = 0.375
+"""CodeCarbon's figure for memory by size: 3 W for 8 GB."""
 CPU_INFO = Path("/proc/cpuinfo")
-FAMILY_PERIOD_NS = 1_000_000_000
-"""Time between two looks for new descendants."""
 _DECORATION = r"\((r|tm|c)\)|\bcpu\b|\bprocessor\b|\b\d+-core\b|\b\d+th gen\b|\bwith radeon.*|@.*"
 """What a CPU's name says beyond its model, in lower case."""
 
 
-class EstimateMeter:
+class CpuEstimate:
     """Energy of a process and its descendants, from their CPU time."""
 
-    def __init__(self, setup: MeterSetup) -> None:
-        self._process = psutil.Process(setup.process_id)
+    def __init__(self, family: Family, setup: MeterSetup) -> None:
+        self._family = family
         self._watts = setup.watts_per_thread
-        self._family = [self._process]
-        self._looked_ns = 0
-        self._last: dict[int, float] = {}
-        self._gone_s = 0.0
-        name = cpu_name()
         self.sensor = Sensor(
             device=f"cpu:{platform.node()}",
-            name=name,
+            name=cpu_name(),
             kind="cpu",
             quantity="energy",
             source="estimated",
@@ -48,48 +44,42 @@ class EstimateMeter:
             resolution_j=self._watts / os.sysconf("SC_CLK_TCK"),
             note=(
                 f"CPU time of the run's processes x {self._watts:g} W a busy thread "
-                f"({setup.watts_note}); memory, idle power and everything else left out"
+                f"({setup.watts_note}); idle power and everything else left out"
             ),
         )
 
-    def sample(self) -> Sample:
-        """CPU time so far, in joules; descendants that have ended keep their share."""
-        before = time.monotonic_ns()
-        try:
-            spent_s = self._cpu_time_s()
-        except psutil.Error as failure:
-            return Sample(before, None, f"{type(failure).__name__}: the run's process is gone")
-        return Sample((before + time.monotonic_ns()) // 2, spent_s * self._watts)
+    def read(self) -> float:
+        """CPU time so far, in joules."""
+        return self._family.cpu_time_s() * self._watts
 
-    def _cpu_time_s(self) -> float:
-        # Looking for descendants reads the whole process table; their times are cheap.
-        if time.monotonic_ns() - self._looked_ns > FAMILY_PERIOD_NS:
-            self._family = [self._process, *self._process.children(recursive=True)]
-            self._looked_ns = time.monotonic_ns()
-        now: dict[int, float] = {}
-        for process in self._family:
-            try:
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                times = process.cpu_times()
-            except psutil.Error:
-                if process is self._process:
-                    raise
-                continue
-            now[process.pid] = times.user + times.system
-        if self._process.pid not in now:
-            raise psutil.NoSuchProcess(self._process.pid)
-        self._gone_s += sum(spent for pid, spent in self._last.items() if pid not in now)
-        self._last = now
-        return self._gone_s + sum(now.values())
+
+class MemoryEstimate:
+    """Power of the memory that a process and its descendants hold."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self.sensor = Sensor(
+            device=f"memory:{platform.node()}",
+            name="memory",
+            kind="dram",
+            quantity="power",
+            source="estimated",
+            relative_uncertainty=MODEL_UNCERTAINTY,
+            note=f"resident memory of the run's processes x {MEMORY_W_PER_GB:g} W/GB",
+        )
+
+    def read(self) -> float:
+        """Watts for what is resident now."""
+        return self._family.resident_gb() * MEMORY_W_PER_GB
 
 
 def find(setup: MeterSetup) -> Found:
     """The estimate is always there, as long as the run's process is."""
     try:
-        return Found([EstimateMeter(setup)])
+        family = Family(setup.process_id)
     except psutil.Error as failure:
-        return Found([], f"estimate: {type(failure).__name__}: the run's process is gone")
+        return Found([], (f"estimate: {type(failure).__name__}: the run's process is gone",))
+    return Found([CpuEstimate(family, setup), MemoryEstimate(family)])
 
 
 def watts_per_thread() -> tuple[float, str]:
@@ -99,12 +89,13 @@ def watts_per_thread() -> tuple[float, str]:
     knows the exact name and the machine is real; else CodeCarbon's fallback. A virtual machine
     shows a few threads of a CPU whose other threads it hides.
     """
-    from codecarbon.input import DataSource
-
     name = cpu_name()
     fallback = "CodeCarbon's fallback"
     if re.search(r"\bhypervisor\b", _cpu_field("flags")):
         return FALLBACK_WATTS_PER_THREAD, f"{fallback} for '{name}' in a virtual machine"
+    import_codecarbon()
+    from codecarbon.input import DataSource
+
     table = DataSource().get_cpu_power_data()
     known = table.loc[table["Name"].map(_plain_name) == _plain_name(name), "TDP"]
     design_power_w = _number(known.iloc[0]) if len(known) else 0.0

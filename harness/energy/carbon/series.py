@@ -11,8 +11,8 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from harness.energy.carbon import CarbonFactor, Co2e, further_sites
-from harness.energy.grid import check_place
+from harness.energy.carbon.factor import CarbonFactor, Co2e, further_sites
+from harness.energy.carbon.grid import check_place
 from harness.errors import UsageError, nearest
 from harness.settings import Carbon
 

@@ -8,7 +8,8 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.energy.carbon_series import MOST_KG_PER_KWH
+from harness.energy.carbon.quiet import import_codecarbon
+from harness.energy.carbon.series import MOST_KG_PER_KWH
 
 KEY = "CODECARBON_ELECTRICITYMAPS_API_TOKEN"
 """Environment variable with the key, the one that CodeCarbon reads."""
@@ -42,6 +43,8 @@ def ask(country: str) -> dict[str, Any]:
 def _asked(country: str, key: str) -> dict[str, Any]:
     try:
         import pycountry
+
+        import_codecarbon()
         from codecarbon.core.electricitymaps_api import get_carbon_intensity
         from codecarbon.external.geography import GeoMetadata
 

@@ -7,14 +7,17 @@ run's: with them, what else runs on the machine is in the figure.
 
 from __future__ import annotations
 
+import os
 import platform
-import time
 from pathlib import Path
 
-from harness.energy.estimate import cpu_name
-from harness.energy.meter import Found, Meter, MeterSetup, Sample, Sensor
+from harness.energy.meter import Found, Meter, MeterSetup, Sensor, SensorError
+from harness.energy.meters.estimate import cpu_name
 
 POWERCAP = Path("/sys/class/powercap")
+STAND_IN = "ENERGY_HARNESS_POWERCAP"
+"""Environment variable: another folder to read, whose figures are then called simulated."""
+UPDATE_S = 0.001
 GAIN_UNCERTAINTY = 0.05
 """Our judgement: packages agree with external meters within a few percent (Khan et al., 2018)."""
 PERMIT = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
@@ -39,22 +42,22 @@ class RaplMeter:
             name=f"{cpu_name()}, {name}",
             kind="dram" if name.endswith("dram") else "cpu",
             quantity="energy",
-            source="counter",
+            source="simulated" if STAND_IN in os.environ else "counter",
             relative_uncertainty=GAIN_UNCERTAINTY,
             resolution_j=1e-6,
+            update_s=UPDATE_S,
             note=f"RAPL counter of {name}: the whole machine's, not the run's alone",
         )
 
-    def sample(self) -> Sample:
+    def read(self) -> float:
         """Joules since the meter was made; the counter wraps at its range."""
-        before = time.monotonic_ns()
         try:
             now_uj = self._read_uj()
         except (OSError, ValueError) as failure:
-            return Sample(before, None, f"{type(failure).__name__}: {failure}")
+            raise SensorError(f"{type(failure).__name__}: {failure}") from None
         self._total_uj += (now_uj - self._last_uj) % (self._range_uj + 1)
         self._last_uj = now_uj
-        return Sample((before + time.monotonic_ns()) // 2, self._total_uj * 1e-6)
+        return self._total_uj * 1e-6
 
     def _read_uj(self) -> int:
         return int(self._counter.read_text())
@@ -64,21 +67,21 @@ def find(_setup: MeterSetup) -> Found:
     """The packages of this machine, and their DRAM."""
     zones = _zones()
     if not zones:
-        return Found([], "rapl: no counters on this machine")
+        return Found([], ("rapl: no counters on this machine",))
     meters: list[Meter] = []
     try:
         meters += [RaplMeter(zone, name) for name, zone in zones.items()]
     except PermissionError:
-        return Found([], f"rapl: reading is not permitted; allow it with: {PERMIT}")
+        return Found([], (f"rapl: reading is not permitted; allow it with: {PERMIT}",))
     except (OSError, ValueError) as failure:
-        return Found([], f"rapl: {type(failure).__name__}: {failure}")
+        return Found([], (f"rapl: {type(failure).__name__}: {failure}",))
     return Found(meters)
 
 
 def _zones() -> dict[str, Path]:
     """From names such as "package-0" and "package-0 dram" to their folders."""
     found: dict[str, Path] = {}
-    for package in sorted(POWERCAP.glob("intel-rapl:*")):
+    for package in sorted(_powercap().glob("intel-rapl:*")):
         name = _name(package)
         if package.name.count(":") == 1 and name.startswith("package"):
             found[name] = package
@@ -86,6 +89,10 @@ def _zones() -> dict[str, Path]:
                 if _name(part) == "dram":
                     found[f"{name} dram"] = part
     return found
+
+
+def _powercap() -> Path:
+    return Path(os.environ.get(STAND_IN, POWERCAP))
 
 
 def _name(zone: Path) -> str:

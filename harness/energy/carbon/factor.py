@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.energy.grid import check_place, grid_factor, is_country
+from harness.energy.carbon.grid import check_place, grid_factor, is_country
 from harness.settings import Carbon
 
 JOULES_PER_KWH = 3.6e6

@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import difflib
 import json
-from importlib.resources import files
 from typing import Any
 
+from harness.energy.carbon.quiet import codecarbon_data, import_codecarbon
 from harness.errors import UsageError, nearest
 from harness.settings import Carbon
 
@@ -34,6 +34,7 @@ def grid_factor(site: Carbon) -> tuple[float, str]:
     if site.country is None:
         world = _data("carbon_intensity_per_source.json")["world_average"]
         return float(world) / 1000, "world average (IEA 2019), direct emissions"
+    import_codecarbon()
     from codecarbon.core.emissions import Emissions
     from codecarbon.core.units import Energy
     from codecarbon.external.geography import GeoMetadata
@@ -96,6 +97,7 @@ def _nearest_country(word: str, countries: dict[str, str]) -> str:
 
 
 def _of_cloud(name: str) -> tuple[float, str]:
+    import_codecarbon()
     from codecarbon.core.emissions import Emissions
     from codecarbon.core.units import Energy
     from codecarbon.external.geography import CloudMetadata
@@ -150,12 +152,12 @@ def _countries() -> dict[str, Any]:
 
 
 def _clouds() -> dict[str, dict[str, str]]:
-    path = files("codecarbon").joinpath("data", "cloud", "impact.csv")
+    path = codecarbon_data() / "cloud" / "impact.csv"
     rows = csv.DictReader(path.read_text("utf-8-sig").splitlines())
     return {f"{row['provider']}/{row['region']}": row for row in rows}
 
 
 def _data(name: str) -> dict[str, Any]:
-    folder = files("codecarbon").joinpath("data", "private_infra")
+    folder = codecarbon_data() / "private_infra"
     found: dict[str, Any] = json.loads(folder.joinpath(name).read_text("utf-8"))
     return found

@@ -1,0 +1,1 @@
+"""From joules to CO2 equivalent, by place and time."""

@@ -1,0 +1,144 @@
+"""What an energy counter can vouch for: stretches of its readings, and the borders within them.
+
+A counter that falls was set back (driver reload, GPU reset); one that stands still is frozen, since
+no card draws nothing; one that leaps shows nonsense. In between it is trusted, however long it was
+not read: what it counted meanwhile is in its next reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.energy.curves.borders import energies_at
+from harness.energy.curves.knots import FRESH_S, Floats, Knots, counter_knots
+from harness.energy.curves.rhythm import update_period_s
+from harness.energy.trace import Readings
+
+FROZEN_UPDATES = 3
+"""A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
+recorder reads on for longer than that at the end."""
+ABSURD = 3.0
+"""More than so many times the board's limit is no power that it draws."""
+ABSURD_W = 5000.0
+"""The same where no limit is known."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A time over which a counter is trusted.
+
+    Attributes:
+        time_s: Knots and borders, shape (nodes,), rising.
+        energy_j: The counter at each, shape (nodes,).
+        border_var: Its variance at each, J², shape (nodes,).
+    """
+
+    time_s: Floats
+    energy_j: Floats
+    border_var: Floats
+
+
+def stretches(readings: Readings, borders_s: Floats) -> list[Stretch]:
+    """The stretches of a counter's readings, with the energy at every border in them."""
+    found = []
+    update_s = _update_s(readings)
+    for first, end in _trusted(readings):
+        knots = counter_knots(readings.time_ns[first:end], readings.value[first:end], update_s)
+        if first:
+            # What a counter shows first after a break is of no update: it began at some moment.
+            knots = knots.after_first()
+        if len(knots.time_s) > 1:
+            found.append(_stretch(knots, borders_s, readings.sensor.resolution_j))
+    return found
+
+
+def _stretch(knots: Knots, borders_s: Floats, resolution_j: float) -> Stretch:
+    inside = (borders_s >= knots.time_s[0]) & (borders_s <= knots.last_s)
+    moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
+    energy_j, variance = energies_at(moments_s, knots)
+    time_s = np.concatenate([knots.time_s, moments_s])
+    order = np.argsort(time_s, kind="stable")
+    return Stretch(
+        time_s=time_s[order],
+        energy_j=np.concatenate([knots.energy_j, energy_j])[order],
+        border_var=np.concatenate([_knot_var(knots, resolution_j), variance])[order],
+    )
+
+
+def _knot_var(knots: Knots, resolution_j: float) -> Floats:
+    """Variance of the energy at a knot, from not knowing its moment."""
+    # The slope beside an unsure moment is as unsure: the steepest of its neighbours' counts.
+    slopes_w = np.gradient(knots.energy_j, knots.time_s)
+    padded_w = np.pad(slopes_w, 1, mode="edge")
+    power_w = np.maximum(np.maximum(padded_w[:-2], padded_w[2:]), slopes_w)
+    variance: Floats = (power_w * knots.half_s) ** 2 / 3 + resolution_j**2 / 12
+    return variance
+
+
+def _trusted(readings: Readings) -> list[tuple[int, int]]:
+    """From and to which reading the counter is trusted, in order."""
+    if not len(readings.time_ns):
+        return []
+    time_s, steps_j = readings.time_s, np.diff(readings.value)
+    cut = (steps_j < 0) | _absurd(readings, np.diff(time_s), steps_j)
+    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(time_s)]
+    parts = [(first, end) for first, end in pairwise(edges) if end > first]
+    if readings.sensor.update_s < FRESH_S:
+        return parts
+    frozen_s = _frozen_s(readings)
+    return [each for part in parts for each in _thawed(time_s, readings.value, frozen_s, *part)]
+
+
+def _absurd(readings: Readings, apart_s: Floats, steps_j: Floats) -> NDArray[np.bool_]:
+    ceiling_w = readings.sensor.ceiling_w
+    most_w = ABSURD * ceiling_w if ceiling_w else ABSURD_W
+    # A step may show what was drawn since the update before it.
+    absurd: NDArray[np.bool_] = steps_j > most_w * (apart_s + 2 * readings.sensor.update_s)
+    return absurd & (readings.sensor.update_s >= FRESH_S)
+
+
+def _thawed(
+    time_s: Floats, value: Floats, frozen_s: float, first: int, end: int
+) -> list[tuple[int, int]]:
+    """Parts of a stretch without the time in which the counter stood still.
+
+    That began at some moment before the first reading to show it, so that this one is left out.
+    """
+    starts, lasts = _runs(value[first:end])
+    found, begin = [], first
+    for start, last in zip(starts + first, lasts + first, strict=True):
+        if time_s[last] - time_s[start] > frozen_s:
+            found.append((begin, int(start)))
+            begin = int(last)
+    found.append((begin, end))
+    return [(a, b) for a, b in found if b - a > 1]
+
+
+def stood_still(readings: Readings) -> bool:
+    """Whether a slow counter was ever frozen."""
+    starts, lasts = _runs(readings.value)
+    held_s = readings.time_s[lasts] - readings.time_s[starts]
+    slow = readings.sensor.update_s >= FRESH_S
+    return slow and bool((held_s > _frozen_s(readings)).any())
+
+
+def _frozen_s(readings: Readings) -> float:
+    return FROZEN_UPDATES * max(_update_s(readings), readings.sensor.update_s)
+
+
+def _runs(value: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last of each row of equal readings."""
+    changed = np.flatnonzero(np.diff(value) != 0)
+    return np.concatenate([[0], changed + 1]), np.concatenate([changed, [len(value) - 1]])
+
+
+def _update_s(readings: Readings) -> float:
+    """Time between two updates, over all stretches: one alone may show too few."""
+    known_s = readings.sensor.update_s
+    if known_s < FRESH_S:
+        return known_s
+    return update_period_s(readings.time_ns, readings.value) or known_s

@@ -1,0 +1,159 @@
+"""The cumulative energy of one device over time, with every part of its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+Z95 = 1.96
+"""Half-width of a 95 % interval in standard deviations."""
+COHERENCE_S = 60.0
+"""How long a periodic load may keep its phase against a sensor's (our judgement): over longer
+windows what such a sensor does not see averages out."""
+
+
+@dataclass(frozen=True)
+class Joules:
+    """The energy of a window on some devices. All uncertainties are half-widths at 95 %.
+
+    Attributes:
+        energy_j: What was drawn.
+        gain_j: Accuracy of the sensor: fixed for a device and the same in every window, so that it
+            adds up over windows.
+        border_j: From not knowing exactly what was drawn up to the window's borders.
+        gap_j: From time in which the sensor gave no usable reading.
+        aliasing_j: From time in which a sampling sensor does not look.
+        coverage: Share of the window that was observed, 0 to 1.
+    """
+
+    energy_j: float
+    gain_j: float
+    border_j: float
+    gap_j: float
+    aliasing_j: float
+    coverage: float
+
+    @property
+    def uncertainty_j(self) -> float:
+        """All parts together."""
+        return math.hypot(self.gain_j, self.border_j, self.gap_j, self.aliasing_j)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Cumulative quantities at moments, linear in between, flat outside.
+
+    Windows are differences of the curve, so that windows that tile a span add up to the span.
+
+    Attributes:
+        time_s: Monotonic clock, shape (nodes,), rising.
+        energy_j: Energy up to each node.
+        border_var: Variance of the energy up to a node that both of its sides share (a counter's
+            share of an update), J².
+        random_var: Variance gathered up to a node (samples of a power that varies), J².
+        gap_j: Uncertainty (95 %) gathered in gaps up to a node.
+        aliasing_j: Uncertainty (95 %) gathered while not looking, up to a node.
+        seen_s: Time observed up to a node.
+    """
+
+    time_s: Floats
+    energy_j: Floats
+    border_var: Floats
+    random_var: Floats
+    gap_j: Floats
+    aliasing_j: Floats
+    seen_s: Floats
+
+    def at(self, time_s: float, what: Floats) -> float:
+        """One of the quantities at a moment."""
+        return float(np.interp(time_s, self.time_s, what)) if len(self.time_s) else 0.0
+
+    def between(self, start_s: float, end_s: float, gain: float, resolution_j: float) -> Joules:
+        """The energy of one window.
+
+        Args:
+            start_s: Its first moment.
+            end_s: Its last.
+            gain: The sensor's relative uncertainty (95 %).
+            resolution_j: No border is known better than this.
+        """
+        length_s = end_s - start_s
+
+        def over(what: Floats) -> float:
+            return self.at(end_s, what) - self.at(start_s, what)
+
+        energy_j = over(self.energy_j)
+        shared = self.at(start_s, self.border_var) + self.at(end_s, self.border_var)
+        seen_s = over(self.seen_s)
+        fading = min(1.0, math.sqrt(COHERENCE_S / length_s)) if length_s > 0 else 1.0
+        return Joules(
+            energy_j=energy_j,
+            gain_j=abs(energy_j) * gain,
+            border_j=max(Z95 * math.sqrt(max(shared + over(self.random_var), 0)), resolution_j),
+            gap_j=over(self.gap_j),
+            aliasing_j=over(self.aliasing_j) * fading,
+            coverage=min(max(seen_s / length_s, 0.0), 1.0) if length_s > 0 else 0.0,
+        )
+
+
+GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "seen_s")
+"""Quantities of a curve that add up along it."""
+
+
+def joined(parts: Sequence[Curve]) -> Curve:
+    """Curves that follow each other in time, as one; each goes on from where the last ended."""
+    if not parts:
+        return nothing()
+
+    def gathered(name: str) -> Floats:
+        found, base = [], 0.0
+        for part in parts:
+            values: Floats = getattr(part, name)
+            found.append(values - values[0] + base)
+            base = float(found[-1][-1])
+        return np.concatenate(found)
+
+    return Curve(
+        time_s=np.concatenate([part.time_s for part in parts]),
+        border_var=np.concatenate([part.border_var for part in parts]),
+        **{name: gathered(name) for name in GATHERED},
+    )
+
+
+def nothing() -> Curve:
+    """The curve of a device of which nothing is known."""
+    return Curve(**{name: np.zeros(0) for name in ("time_s", "border_var", *GATHERED)})
+
+
+def unknown_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:
+    """How far off a mean power may be (95 %) for time that nobody looked at.
+
+    The power then is taken as evenly likely between the least and the most that the device draws.
+    """
+    below, above = max(mean_w - floor_w, 0.0), max(ceiling_w - mean_w, 0.0)
+    both, less = below + above, min(below, above)
+    return CONFIDENCE * both / 2 if CONFIDENCE * both <= 2 * less else CONFIDENCE * both - less
+
+
+def hidden_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:
+    """How far off a mean power may be (95 %) for time between looks that all saw this power.
+
+    Such a load is at another power for some part of its period, in step with the looks. The longer
+    that part is, the less likely is it that none of them falls into it: the density of what was
+    missed falls off in proportion, to zero for a load that is never what it was seen to be.
+    """
+    below_w, above_w = max(mean_w - floor_w, 0.0), max(ceiling_w - mean_w, 0.0)
+    less_w, more_w = sorted((below_w, above_w))
+    both_w = below_w + above_w
+    beyond_w = more_w - math.sqrt((1 - CONFIDENCE) * more_w * both_w)
+    if beyond_w >= less_w:
+        return beyond_w
+    ratio = less_w * more_w / both_w
+    return ratio * (2 - math.sqrt(4 - CONFIDENCE * both_w / ratio))

@@ -1,0 +1,80 @@
+"""A run's process and its descendants, without this process: their CPU time and memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from harness.energy.meter import SensorError
+
+LOOK_PERIOD_NS = 1_000_000_000
+"""Time between two looks for new descendants."""
+
+
+class Family:
+    """A process and its descendants.
+
+    Raises:
+        psutil.NoSuchProcess: There is no such process.
+    """
+
+    def __init__(self, process_id: int) -> None:
+        self._process = psutil.Process(process_id)
+        self._members = [self._process]
+        self._looked_ns = 0
+        self._last_s = 0.0
+        self._gone_s = 0.0
+
+    def cpu_time_s(self) -> float:
+        """CPU time of all, those that have ended included.
+
+        Raises:
+            SensorError: The process is gone.
+        """
+        # Who has ended and was waited for lives on in the times of its parent's children; who
+        # vanished without (its parent ignores it) makes the sum fall, and is kept apart. So does
+        # who ended after its parent was asked: asked again, the parent knows.
+        now_s = self._sum_s()
+        if now_s < self._last_s:
+            now_s = self._sum_s()
+        self._gone_s += max(self._last_s - now_s, 0.0)
+        self._last_s = now_s
+        return now_s + self._gone_s
+
+    def _sum_s(self) -> float:
+        total: float = sum(
+            times.user + times.system + times.children_user + times.children_system
+            for times in self._ask(psutil.Process.cpu_times)
+        )
+        return total
+
+    def resident_gb(self) -> float:
+        """Resident memory of all; pages they share count for each.
+
+        Raises:
+            SensorError: The process is gone.
+        """
+        resident: int = sum(memory.rss for memory in self._ask(psutil.Process.memory_info))
+        return resident * 1e-9
+
+    def _ask(self, question: Callable[[psutil.Process], Any]) -> list[Any]:
+        # Looking for descendants reads the whole process table; their figures are cheap.
+        answers = []
+        try:
+            if time.monotonic_ns() - self._looked_ns > LOOK_PERIOD_NS:
+                found = self._process.children(recursive=True)
+                self._members = [self._process, *(p for p in found if p.pid != os.getpid())]
+                self._looked_ns = time.monotonic_ns()
+            answers.append(question(self._process))
+        except psutil.Error as failure:
+            raise SensorError(f"{type(failure).__name__}: the run's process is gone") from None
+        for process in self._members[1:]:
+            try:
+                answers.append(question(process))
+            except psutil.Error:
+                continue
+        return answers

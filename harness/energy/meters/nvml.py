@@ -1,0 +1,246 @@
+"""NVIDIA GPUs through NVML: the total energy counter where there is one, and power beside it.
+
+Boards are named by UUID, since CUDA's order of devices is not NVML's. What is known of the power
+sensors of each generation follows Yang et al., "Accurate and Convenient Energy Measurements for
+GPUs" (SC 2024, arXiv 2312.02741).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pynvml
+
+from harness.energy.meter import Found, Meter, MeterSetup, Observer, Quantity, Sensor, SensorError
+from harness.energy.meters.gpu_state import GpuObserver
+
+GAIN_UNCERTAINTY = 0.05
+"""Gain error of a board's power sensor, about 5 %, fixed for a board (arXiv 2312.02741)."""
+COUNTER_UPDATE_S = 0.1
+"""Longest known time between two updates of a board's energy counter."""
+AVERAGE_S = 1.0
+"""What "average" power is averaged over, on Ampere and newer."""
+_BLIND = (0.1, 0.025)
+_SEEING = (0.1, 0.1)
+_KNOWN_SENSORS = {
+    pynvml.NVML_DEVICE_ARCH_PASCAL: (0.02, 0.01),
+    pynvml.NVML_DEVICE_ARCH_VOLTA: (0.02, 0.01),
+    pynvml.NVML_DEVICE_ARCH_TURING: _SEEING,
+    pynvml.NVML_DEVICE_ARCH_HOPPER: _BLIND,
+}
+"""From the architecture to update period and window of instant power; Ampere has two kinds."""
+_CONSUMER_AMPERE = (8, 6)
+_SHARED = "the whole board, shared with other MIG slices"
+
+Read = Callable[[Any], int]
+
+
+@dataclass
+class NvmlMeter:
+    """One quantity of one GPU: `ask` returns an integer in mJ or mW."""
+
+    sensor: Sensor
+    ask: Callable[[], int]
+
+    def read(self) -> float:
+        """Read once, in J or W; "unknown error" is asked again once, since it often passes."""
+        try:
+            try:
+                return self.ask() / 1000
+            except pynvml.NVMLError_Unknown:
+                return self.ask() / 1000
+        except pynvml.NVMLError as failure:
+            raise SensorError(str(failure)) from None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A reading that boards may offer, and the sensor it makes."""
+
+    quantity: Quantity
+    ask: Read
+    averaged: bool = False
+    part: str = "device"
+
+
+def find(setup: MeterSetup) -> Found:
+    """The meters of the GPUs that `setup` names; one that cannot be read does not hide the rest."""
+    meters: list[Meter] = []
+    observers: list[Observer] = []
+    notes: list[str] = []
+    try:
+        pynvml.nvmlInit()
+        wanted = range(pynvml.nvmlDeviceGetCount()) if setup.gpus is None else setup.gpus
+    except pynvml.NVMLError as failure:
+        return Found([], (f"nvml: {failure}",))
+    if not wanted:
+        notes.append("nvml: the run uses no GPU")
+    for gpu in wanted:
+        try:
+            board = Board(gpu)
+            found, failed = board.meters()
+        except pynvml.NVMLError as failure:
+            notes.append(f"nvml: GPU {gpu}: {failure}")
+            continue
+        notes += [f"nvml: GPU {gpu}: {failure}" for failure in failed]
+        if board.shared:
+            notes.append(f"nvml: GPU {gpu}: {_SHARED} ({board.uuid})")
+        if not found and not failed:
+            notes.append(f"nvml: GPU {gpu}: offers neither energy nor power")
+        meters += found
+        observers.append(board.observer())
+    return Found(meters, tuple(notes), observers)
+
+
+class Board:
+    """One GPU as NVML shows it.
+
+    Args:
+        gpu: NVML's index, or the UUID of the board, or of a MIG slice of it: NVML gives no power
+            for a slice, so that the board stands for it, shared with other slices, and says so.
+
+    Attributes:
+        shared: Whether it stands for a slice.
+        uuid: Of the board.
+        name: Its kind, for people.
+
+    Raises:
+        pynvml.NVMLError: There is no such GPU, or it does not answer.
+    """
+
+    def __init__(self, gpu: int | str) -> None:
+        self.shared = isinstance(gpu, str) and gpu.startswith("MIG-")
+        if isinstance(gpu, int):
+            self._handle = pynvml.nvmlDeviceGetHandleByIndex(gpu)
+        else:
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(gpu)
+        if self.shared:
+            self._handle = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._handle)
+        self.uuid = _text(pynvml.nvmlDeviceGetUUID(self._handle))
+        self.name = _text(pynvml.nvmlDeviceGetName(self._handle))
+        self._driver = _text(pynvml.nvmlSystemGetDriverVersion())
+
+    def meters(self) -> tuple[list[Meter], list[str]]:
+        """A meter for every reading that this board offers, and why others failed."""
+        readings, failed = self._readings()
+        return [
+            NvmlMeter(self._sensor(reading), partial(reading.ask, self._handle))
+            for reading in readings
+        ], failed
+
+    def observer(self) -> Observer:
+        """What tells its state."""
+        return GpuObserver(self.uuid, self._handle, self._driver)
+
+    def _sensor(self, reading: _Reading) -> Sensor:
+        real = self._driver.replace(".", "").isdigit()
+        measured = "counter" if reading.quantity == "energy" else "sampled"
+        update_s, window_s = self._timing(reading)
+        shared = f"; {_SHARED}" if self.shared else ""
+        kind = "average " if reading.averaged else ""
+        return Sensor(
+            device=self.uuid,
+            name=self.name,
+            kind="gpu",
+            quantity=reading.quantity,
+            source=measured if real else "simulated",  # type: ignore[arg-type]
+            relative_uncertainty=GAIN_UNCERTAINTY,
+            resolution_j=0.001 if reading.quantity == "energy" else 0.0,
+            note=f"NVML {kind}{reading.quantity} reading, driver {self._driver}{shared}",
+            part=reading.part,
+            update_s=update_s,
+            window_s=window_s,
+            ceiling_w=_offered(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle),
+        )
+
+    def _readings(self) -> tuple[list[_Reading], list[str]]:
+        """What it offers; of what fails in any other way, the reason: it hides no other reading."""
+        found: list[_Reading] = []
+        failed: list[str] = []
+
+        def offer(reading: _Reading) -> None:
+            try:
+                found.extend([reading] if _offers(reading.ask, self._handle) else [])
+            except pynvml.NVMLError as failure:
+                failed.append(f"{reading.quantity} of the {reading.part}: {failure}")
+
+        for reading in _READINGS:
+            offer(reading)
+        if not any(reading.ask is _INSTANT for reading in found):
+            usage = pynvml.nvmlDeviceGetPowerUsage
+            offer(_Reading("power", usage, averaged=self._usage_is_averaged()))
+        return found, failed
+
+    def _usage_is_averaged(self) -> bool:
+        architecture, capability = self._generation()
+        return architecture >= pynvml.NVML_DEVICE_ARCH_AMPERE and capability != (8, 0)
+
+    def _timing(self, reading: _Reading) -> tuple[float, float]:
+        """Update period and window of a reading, in seconds."""
+        if reading.quantity == "energy":
+            return COUNTER_UPDATE_S, 0.0
+        if reading.averaged:
+            return COUNTER_UPDATE_S, AVERAGE_S
+        architecture, capability = self._generation()
+        if capability == _CONSUMER_AMPERE:
+            return _SEEING
+        return _KNOWN_SENSORS.get(architecture, _BLIND)
+
+    def _generation(self) -> tuple[int, tuple[int, int]]:
+        """Architecture and compute capability; an old one if the driver cannot say."""
+        try:
+            capability = pynvml.nvmlDeviceGetCudaComputeCapability(self._handle)
+            return pynvml.nvmlDeviceGetArchitecture(self._handle), tuple(capability)
+        except pynvml.NVMLError:
+            return pynvml.NVML_DEVICE_ARCH_KEPLER, (0, 0)
+
+
+def _field(field: int, scope: int, handle: Any) -> int:
+    """A field value; each has a return code of its own."""
+    (value,) = pynvml.nvmlDeviceGetFieldValues(handle, [(field, scope)])
+    if value.nvmlReturn != pynvml.NVML_SUCCESS:
+        raise pynvml.NVMLError(value.nvmlReturn)
+    return int(value.value.uiVal)
+
+
+_INSTANT = partial(_field, pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_GPU)
+_READINGS = (
+    _Reading("energy", pynvml.nvmlDeviceGetTotalEnergyConsumption),
+    _Reading("power", _INSTANT),
+    _Reading(
+        "power",
+        partial(_field, pynvml.NVML_FI_DEV_POWER_AVERAGE, pynvml.NVML_POWER_SCOPE_GPU),
+        averaged=True,
+    ),
+    _Reading(
+        "power",
+        partial(_field, pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_MEMORY),
+        part="memory",
+    ),
+)
+
+
+def _offers(ask: Read, handle: Any) -> bool:
+    for _ in range(2):
+        try:
+            ask(handle)
+        except (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound):
+            return False
+        except pynvml.NVMLError_Unknown:
+            continue
+        break
+    return True
+
+
+def _offered(ask: Read, handle: Any) -> float | None:
+    try:
+        return ask(handle) / 1000
+    except pynvml.NVMLError:
+        return None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

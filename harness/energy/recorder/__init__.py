@@ -1,0 +1,1 @@
+"""The recorder: a process outside the run that reads every meter into a trace."""

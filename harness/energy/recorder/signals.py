@@ -1,0 +1,49 @@
+"""Time, and what the recorder hears of the run."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from typing import Protocol
+
+
+class Signals(Protocol):
+    """Time, and what is heard of the run."""
+
+    stopped: bool
+
+    def now_ns(self) -> int:
+        """Monotonic clock."""
+        ...
+
+    def wait(self, until_ns: int) -> bool:
+        """Wait, but no longer than to the next word; whether a border was announced."""
+        ...
+
+
+class PipeSignals:
+    """The end of standard input, and the pipe on which the run announces its borders."""
+
+    def __init__(self, borders: int | None) -> None:
+        self.stopped = False
+        self._borders = borders
+        self._sources = [sys.stdin.fileno(), *([borders] if borders is not None else [])]
+
+    def now_ns(self) -> int:
+        """CLOCK_MONOTONIC, the clock of the run's journal."""
+        return time.monotonic_ns()
+
+    def wait(self, until_ns: int) -> bool:
+        """Wait, but no longer than to the next word; whether a border was announced."""
+        seconds = max(until_ns - time.monotonic_ns(), 0) * 1e-9
+        heard, _, _ = select.select(self._sources, [], [], seconds)
+        if sys.stdin.fileno() in heard:
+            self.stopped = True
+            self._sources.remove(sys.stdin.fileno())  # from now on it would always be heard
+        if self._borders in heard and self._borders is not None:
+            if os.read(self._borders, 4096):
+                return True
+            self._sources.remove(self._borders)  # the run is gone; what started us will say so
+        return False

@@ -1,0 +1,47 @@
+"""Writing a trace: readings as they come, without those that say nothing new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.log import LogWriter
+
+SILENT_NS = 1_000_000_000
+"""A reading that repeats the last is written after this time at the latest: proof of life."""
+
+
+class TraceWriter:
+    """Appends readings; of a row of equal ones it writes the first and the last.
+
+    Both moments of a change stay exact: when the old value was last seen, and the new one first.
+    """
+
+    def __init__(self, log: LogWriter) -> None:
+        self._log = log
+        self._written: dict[int, list[Any]] = {}
+        self._held: dict[int, list[Any]] = {}
+
+    def tell(self, line: dict[str, Any], *, durable: bool = False) -> None:
+        """Append what is no reading."""
+        self._log.append(line, durable=durable)
+
+    def reading(self, sensor: int, time_ns: int, value: float | None, error: str | None) -> bool:
+        """Append or hold back one reading; whether it differs from the sensor's last."""
+        line: list[Any] = [sensor, time_ns, value, *([error] if error else [])]
+        last = self._written.get(sensor)
+        moved = last is None or last[2:] != line[2:]
+        if not moved and last and time_ns - last[1] < SILENT_NS:
+            self._held[sensor] = line
+            return False
+        held = self._held.pop(sensor, None)
+        if moved and held:
+            self._log.append(held)
+        self._log.append(line)
+        self._written[sensor] = line
+        return moved
+
+    def release(self) -> None:
+        """Append what is held back."""
+        for line in self._held.values():
+            self._log.append(line)
+        self._held.clear()

@@ -1,0 +1,97 @@
+"""How near to the truth an A100's counter brings windows: a limit each, of errors without gain."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.energy.windows import curves
+from tests.energy.scenarios import IDLE_W, MODELS, START_NS, between, machine
+from tests.energy.virtual import SECOND, gpu_meters, record
+from tests.fakes.stand_in import StandIn, square
+
+
+def phased(stand_in: StandIn, rng: np.random.Generator) -> None:
+    for gpu in stand_in.gpus:
+        gpu.counter_phase_ms, gpu.power_phase_ms = rng.uniform(0, 100, 2)
+
+
+def errors(library: Path, folder: Path, seed: int, count: int, least_s: float, most_s: float):
+    """Relative errors of windows of one recording, with rests of all lengths between them."""
+    rng = np.random.default_rng(seed)
+    with machine(library, folder, **MODELS["a100"]) as stand_in:
+        phased(stand_in, rng)
+        (gpu,) = stand_in.gpus
+        windows, end_ns = [], START_NS + 5 * SECOND
+        for _ in range(count):
+            start_ns = end_ns + round(rng.uniform(0.3, 3) * SECOND)
+            end_ns = start_ns + round(rng.uniform(least_s, most_s) * SECOND)
+            gpu.draw(float(rng.choice([IDLE_W, 400, 600])), start_ns)
+            gpu.draw(IDLE_W, end_ns)
+            windows.append((start_ns, end_ns))
+        borders = [border for window in windows for border in window]
+        trace, _ = record(stand_in, gpu_meters(), borders)
+        (curve,) = curves(trace, borders)
+        return np.array([curve.between(*w).energy_j / gpu.truth_j(*w) - 1 for w in windows])
+
+
+def test_windows_from_0_15_to_1_5_s(library, tmp_path) -> None:
+    found = np.concatenate([errors(library, tmp_path, seed, 60, 0.15, 1.5) for seed in range(5)])
+    assert np.abs(found).mean() <= 0.005
+    assert np.abs(found).max() <= 0.02
+
+
+def test_windows_of_3_s_and_more(library, tmp_path) -> None:
+    found = np.concatenate([errors(library, tmp_path, seed, 30, 3, 10) for seed in range(3)])
+    assert np.abs(found).max() <= 0.002
+
+
+@pytest.mark.parametrize(("period_s", "duty"), [(1.0, 0.5), (1.0, 0.1), (0.1, 0.5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_periodic_loads_of_20_s(library, tmp_path, period_s, duty, seed) -> None:
+    rng = np.random.default_rng(seed)
+    with machine(library, tmp_path, **MODELS["a100"]) as stand_in:
+        phased(stand_in, rng)
+        (gpu,) = stand_in.gpus
+        start_ns = START_NS + 5 * SECOND + int(rng.integers(SECOND))
+        borders = [start_ns, start_ns + 20 * SECOND]
+        square(gpu, *borders, period_s, duty, 600, IDLE_W)
+        trace, _ = record(stand_in, gpu_meters(), borders)
+        found = between(trace, borders, *borders)
+        assert found.energy_j == pytest.approx(gpu.truth_j(*borders), rel=0.001)
+
+
+def test_short_phases_that_follow_each_other(library, tmp_path) -> None:
+    """Two borders in one update, and windows with no update of their own."""
+    rng = np.random.default_rng(0)
+    with machine(library, tmp_path, **MODELS["a100"]) as stand_in:
+        phased(stand_in, rng)
+        (gpu,) = stand_in.gpus
+        steps_ns = rng.integers(30_000_000, 200_000_000, 60)
+        borders = (START_NS + 5 * SECOND + np.cumsum(steps_ns)).tolist()
+        for border in borders:
+            gpu.draw(rng.uniform(100, 600), border)
+        trace, _ = record(stand_in, gpu_meters(), borders)
+        (curve,) = curves(trace, borders)
+        found = [(curve.between(*pair), gpu.truth_j(*pair)) for pair in pairwise(borders)]
+        held = [abs(joules.energy_j - true_j) <= joules.border_j for joules, true_j in found]
+        assert np.mean(held) >= 0.93
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_many_gpus_are_each_themselves(library, tmp_path, count) -> None:
+    powers_w = [100.0 + 30 * number for number in range(count)]
+    with machine(library, tmp_path, powers_w, **MODELS["a100"]) as stand_in:
+        phased(stand_in, np.random.default_rng(1))
+        borders = [START_NS + 5 * SECOND, START_NS + 12 * SECOND]
+        trace, _ = record(stand_in, gpu_meters(), borders)
+        found = {
+            curve.sensor.device: curve.between(*borders).energy_j
+            for curve in curves(trace, borders)
+        }
+        assert list(found) == [gpu.uuid for gpu in stand_in.gpus]
+        for gpu, power_w in zip(stand_in.gpus, powers_w, strict=True):
+            assert found[gpu.uuid] == pytest.approx(7 * power_w, rel=0.002)

@@ -1,0 +1,130 @@
+"""Does the stated uncertainty hold the truth? A small part of `benchmarks/energy_coverage.py`.
+
+And the same for sensors that fail in all ways at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from harness.energy.curves.curve import Joules
+from tests.energy.scenarios import (
+    LOCKED,
+    MODELS,
+    START_NS,
+    WAVES,
+    between,
+    imperfect,
+    machine,
+    window,
+)
+from tests.energy.virtual import SECOND, gpu_meters, record
+
+WINDOWS = 40
+"""Of each sensor, each way: 200 with counters and 200 without.
+
+Were only 93 % of all windows covered, the least that is aimed at, 200 of them would show fewer than
+174 (87 %) with a chance of 0.2 % (binomial). None is too many: at 99.5 %, the most that is aimed
+at, all 200 are covered with a chance of 37 %. So what is stated is bounded from above instead.
+"""
+LEAST = 174
+
+
+@pytest.mark.parametrize("counter", [True, False])
+def test_uncertainty_holds_the_truth_as_often_as_it_claims(library, tmp_path, counter) -> None:
+    waves = sorted(WAVES)
+    drawn = [
+        window(library, tmp_path, model, waves[n % len(waves)], 1000 * m + n, counter=counter)
+        for m, model in enumerate(MODELS)
+        for n in range(WINDOWS)
+    ]
+    assert sum(each.is_covered for each in drawn) >= LEAST
+    assert sum(each.rest_is_covered for each in drawn) >= LEAST
+    if counter:
+        # 5 % gain, and what is not known of borders; 5.4 % on average over 1000 of each sensor.
+        assert np.mean([d.joules.uncertainty_j / d.truth_j for d in drawn]) < 0.06
+        assert max(abs(d.error) for d in drawn) < 0.1
+
+
+def test_blind_sensor_is_honest_of_loads_in_step_with_it(library, tmp_path) -> None:
+    """60 windows whose energy it cannot see: of 93 % fewer than 50 with a chance of 0.5 %."""
+    drawn = [
+        window(library, tmp_path, "a100", wave, seed, counter=False)
+        for wave in LOCKED
+        for seed in range(30)
+    ]
+    assert sum(each.is_covered for each in drawn) >= 50
+    assert np.mean([abs(each.error) for each in drawn]) > 0.1  # it is a hard case
+
+
+FAULTY_RUNS = 200
+CODES = (1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 18, 28, 999)
+CALLS = (
+    "",
+    "nvmlDeviceGetTotalEnergyConsumption",
+    "nvmlDeviceGetFieldValues",
+    "nvmlDeviceGetPowerUsage",
+)
+
+
+class Faulty(NamedTuple):
+    """A run whose sensors failed: what was found, and what a perfect meter of its gain found."""
+
+    joules: Joules
+    sensed_j: float
+    truth_j: float
+
+
+def faulty(library, tmp_path, seed: int) -> Faulty:
+    rng = np.random.default_rng(seed)
+    model = MODELS[str(rng.choice(list(MODELS)))]
+    with machine(library, tmp_path, **model) as stand_in:
+        (gpu,) = stand_in.gpus
+        imperfect(rng, gpu)
+        meters = gpu_meters()
+        begin_ns = START_NS + 5 * SECOND
+        borders = [begin_ns]
+        for _ in range(rng.integers(1, 6)):
+            gpu.draw(rng.uniform(100, 600), borders[-1])
+            borders.append(borders[-1] + round(rng.uniform(0.5, 6) * SECOND))
+        gpu.draw(80, borders[-1])
+        end_ns = borders[-1]
+        for _ in range(rng.integers(1, 4)):
+            at_ns = int(rng.integers(begin_ns, end_ns))
+            kind = rng.choice(["code", "code", "reset", "frozen", "absurd", "lost"])
+            if kind == "code":
+                until_ns = at_ns + round(rng.uniform(0.05, 4) * SECOND)
+                call = str(rng.choice(CALLS))
+                stand_in.fault(int(rng.choice(CODES)), call, from_ns=at_ns, until_ns=until_ns)
+            elif kind == "reset":
+                gpu.reset_ns = at_ns
+            elif kind == "frozen":
+                gpu.frozen_ns = at_ns
+            elif kind == "absurd":
+                gpu.absurd_w = rng.choice([-5.0, 10_000.0])
+            else:
+                stand_in.fault(15, from_ns=at_ns)
+        trace, _ = record(stand_in, meters, borders)
+        joules = between(trace, borders, begin_ns, end_ns)
+        truth_j = gpu.truth_j(begin_ns, end_ns)
+        return Faulty(joules, truth_j * gpu.gain, truth_j)
+
+
+def test_whatever_fails_the_truth_is_held_and_coverage_tells(library, tmp_path) -> None:
+    runs = [faulty(library, tmp_path, seed) for seed in range(FAULTY_RUNS)]
+    for run in runs:
+        assert run.joules.energy_j >= 0
+        assert 0 <= run.joules.coverage <= 1
+        assert np.isfinite(run.joules.uncertainty_j)
+    held = [abs(run.joules.energy_j - run.truth_j) <= run.joules.uncertainty_j for run in runs]
+    assert np.mean(held) >= 0.93
+    whole = [run for run in runs if run.joules.coverage > 1 - 1e-9]
+    assert len(whole) >= 30
+    off_j = np.array([abs(run.joules.energy_j - run.sensed_j) for run in whole])
+    rest_j = [np.sqrt(run.joules.uncertainty_j**2 - run.joules.gain_j**2) for run in whole]
+    small_j = np.array([0.01 * run.sensed_j for run in whole])
+    assert np.mean(off_j < small_j) >= 0.9
+    assert (off_j < np.maximum(small_j, 1.5 * np.array(rest_j))).all()

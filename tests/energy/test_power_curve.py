@@ -1,0 +1,120 @@
+"""Sampled power, integrated, and what is said of the time in which nobody looked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.energy.curves.curve import hidden_power_w, unknown_power_w
+from harness.energy.windows import EnergyCurve
+from tests.energy.traces import SECOND, readings, sensor
+
+SEEING = sensor("power", "sampled", update_s=0.1, window_s=0.1, ceiling_w=400.0)
+BLIND = sensor("power", "sampled", update_s=0.1, window_s=0.025, ceiling_w=400.0)
+TIMES_S = np.arange(0, 20, 0.02)
+
+
+def drawn(power_w, window_s=(5, 15), of=SEEING, times_s=TIMES_S, failed_s=()):
+    found = readings(list(times_s), list(power_w), of, list(failed_s))
+    window = tuple(round(each * SECOND) for each in window_s)
+    return EnergyCurve(found, None, window, 0.02).between(*window)
+
+
+def held(power_w, update_s=0.1):
+    """Readings that stay the same for an update."""
+    return np.repeat(power_w, round(update_s / 0.02))[: len(TIMES_S)]
+
+
+@pytest.mark.parametrize("of", [SEEING, BLIND])
+def test_constant_power_without_noise(of) -> None:
+    found = drawn(np.full(len(TIMES_S), 200.0), of=of)
+    assert found.energy_j == pytest.approx(2000)
+    assert (found.gap_j, found.coverage) == (0, pytest.approx(1))
+
+
+def test_readings_that_saw_another_window_do_not_speak_for_this_one() -> None:
+    """80 W until 5 s; readings still show it 0.1 s later."""
+    seen_w = np.where(TIMES_S < 5.1, 80.0, 300.0)
+    assert drawn(seen_w).energy_j == pytest.approx(3000)
+
+
+@pytest.mark.parametrize("absurd_w", [-5.0, 1200.1, 4_294_962.0])
+def test_absurd_powers_do_not_enter(absurd_w) -> None:
+    power_w = np.full(len(TIMES_S), 200.0)
+    power_w[300:310] = absurd_w
+    found = drawn(power_w)
+    assert found.energy_j == pytest.approx(2000)
+    assert found.coverage < 1
+    assert found.gap_j > 0
+
+
+def test_failed_readings_are_a_gap() -> None:
+    lost = (TIMES_S > 8) & (TIMES_S < 10)
+    power_w = np.full((~lost).sum(), 200.0)
+    found = drawn(power_w, times_s=TIMES_S[~lost], failed_s=TIMES_S[lost])
+    assert found.coverage == pytest.approx(0.8, abs=0.01)
+    assert found.gap_j == pytest.approx(2 * unknown_power_w(200, 200, 400), rel=0.05)
+
+
+def test_silence_of_a_thinned_trace_is_no_gap() -> None:
+    """Equal readings are left out for up to a second."""
+    found = drawn(np.full(21, 200.0), times_s=np.arange(21.0))
+    assert (found.coverage, found.gap_j) == (pytest.approx(1), 0)
+
+
+def test_window_too_short_for_a_reading_of_its_own_says_so() -> None:
+    found = drawn(np.full(len(TIMES_S), 200.0), window_s=(5, 5.05))
+    assert found.energy_j == pytest.approx(10)
+    assert found.gap_j >= 0.05 * unknown_power_w(200, 200, 400) * 0.99
+
+
+def test_sensor_that_always_looks_misses_nothing() -> None:
+    assert drawn(np.full(len(TIMES_S), 200.0)).aliasing_j == 0
+
+
+def test_blind_sensor_owns_that_a_steady_load_may_be_one_in_step_with_it() -> None:
+    power_w = np.full(len(TIMES_S), 200.0)
+    power_w[:10] = 50
+    found = drawn(power_w, of=BLIND)
+    assert found.aliasing_j == pytest.approx(10 * 0.75 * hidden_power_w(200, 50, 400))
+
+
+def test_load_that_flickers_is_not_in_step() -> None:
+    rng = np.random.default_rng(0)
+    flickers = held(rng.choice([100.0, 300.0], 200))
+    slowly = held(np.repeat(rng.choice([100.0, 300.0], 10), 20))
+    assert drawn(flickers, of=BLIND).aliasing_j < 0.2 * drawn(slowly, of=BLIND).aliasing_j
+
+
+def test_long_windows_outlast_a_load_in_step() -> None:
+    """Its phase against the sensor wanders over minutes."""
+    times_s = np.arange(0, 700, 0.5)
+    power_w = np.full(len(times_s), 200.0)
+    short = drawn(power_w, (5, 65), BLIND, times_s).aliasing_j / 60
+    long = drawn(power_w, (5, 605), BLIND, times_s).aliasing_j / 600
+    assert long == pytest.approx(short / np.sqrt(10), rel=0.01)
+
+
+def test_average_over_a_second_is_uncertain_at_borders() -> None:
+    average = sensor("power", "sampled", update_s=0.1, window_s=1.0, ceiling_w=400.0)
+    power_w = np.full(len(TIMES_S), 200.0)
+    assert drawn(power_w, of=average).border_j > 5 * drawn(power_w).border_j
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_powers_that_nobody_looked_at_by_simulation(seed) -> None:
+    """95 % of the evenly likely powers, and of those that looks would rather miss."""
+    rng = np.random.default_rng(seed)
+    floor_w, mean_w, ceiling_w = np.sort(rng.uniform(0, 700, 3))
+    even_w = rng.uniform(floor_w, ceiling_w, 100_000)
+    within = np.abs(even_w - mean_w) <= unknown_power_w(mean_w, floor_w, ceiling_w)
+    assert np.mean(within) == pytest.approx(0.95, abs=0.005)
+    room_w = np.where(even_w > mean_w, ceiling_w - mean_w, mean_w - floor_w)
+    likely = rng.uniform(size=100_000) < 1 - np.abs(even_w - mean_w) / room_w
+    hidden = np.abs(even_w - mean_w)[likely] <= hidden_power_w(mean_w, floor_w, ceiling_w)
+    assert np.mean(hidden) == pytest.approx(0.95, abs=0.005)
+
+
+@pytest.mark.parametrize("unknown", [unknown_power_w, hidden_power_w])
+def test_power_that_cannot_vary_is_known(unknown) -> None:
+    assert unknown(200, 200, 200) == 0

@@ -1,0 +1,87 @@
+"""A packed trace holds what the lines held, takes less room, and replaces them only when whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.energy import trace_file
+from harness.energy.trace import read_trace
+from harness.energy.trace_file import lines, pack
+from tests.energy.traces import encode, header, sensor
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+reading = st.tuples(st.integers(0, 40), st.integers(0, 2**62), numbers).map(list)
+failure = st.tuples(st.integers(0, 40), st.integers(0, 2**62), st.none(), st.text()).map(list)
+told = st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.lists(st.integers())))
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.lists(st.one_of(reading, failure, told), max_size=30))
+def test_every_line_comes_back_in_its_place(tmp_path_factory, written: list[Any]) -> None:
+    trace = tmp_path_factory.mktemp("pack") / "trace-1.jsonl"
+    trace.write_bytes(encode(written))
+    as_read = list(lines(trace))
+    pack(trace)
+    assert not trace.exists()
+    assert list(lines(trace)) == as_read == json.loads(json.dumps(written))
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "trace-1.jsonl"
+    rows = [[0, 10**15 + 50_000_000 * n, round(0.0037 * n, 3)] for n in range(5000)]
+    path.write_bytes(encode([header([sensor()]), *rows, {"end": 1}]))
+    return path
+
+
+def test_packed_it_takes_a_fraction_of_the_room_and_reads_the_same(trace: Path) -> None:
+    before, size = read_trace(trace), trace.stat().st_size
+    packed = pack(trace)
+    after = read_trace(trace)
+    assert packed.stat().st_size < size / 3
+    assert (after.readings[0].time_ns == before.readings[0].time_ns).all()
+    assert (after.readings[0].value == before.readings[0].value).all()
+    assert after.told == before.told
+
+
+def test_more_rows_than_are_held_at_a_time(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "ROWS", 700)
+    as_read = list(lines(trace))
+    pack(trace)
+    assert list(lines(trace)) == as_read
+
+
+def test_pandas_reads_it_without_this_project(trace: Path) -> None:
+    table = pd.read_parquet(pack(trace))
+    assert table["value"].notna().sum() == 5000
+    first = json.loads(table.loc[table["sensor"].isna(), "text"].iloc[0])
+    assert first["sensors"][0]["quantity"] == "energy"
+
+
+def test_a_torn_last_line_is_left_out(trace: Path) -> None:
+    trace.write_bytes(trace.read_bytes() + b"[0, 17")
+    assert len(list(lines(trace))) == 5002
+    pack(trace)
+    assert len(list(lines(trace))) == 5002
+
+
+def test_what_could_not_be_packed_stays(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trace_file.os, "fsync", full)
+    as_read = list(lines(trace))
+    with pytest.raises(OSError, match="No space"):
+        pack(trace)
+    assert list(lines(trace)) == as_read
+
+
+def test_without_either_there_is_nothing(tmp_path: Path) -> None:
+    assert list(lines(tmp_path / "trace-1.jsonl")) == []

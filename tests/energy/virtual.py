@@ -1,0 +1,93 @@
+"""The recorder in virtual time: hours of a stand-in GPU recorded in seconds, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.energy.meter import Meter, MeterSetup
+from harness.energy.meters import nvml
+from harness.energy.recorder.recording import Recording
+from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.trace import Trace, trace_of
+from tests.fakes.stand_in import StandIn
+
+SECOND = 1_000_000_000
+READ_NS = 20_000
+"""What one reading takes."""
+
+
+class Lines:
+    """A log that is kept in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+
+    def append(self, value: Any, *, durable: bool = False) -> None:
+        del durable
+        self.lines.append(value)
+
+
+class VirtualSignals:
+    """Moves the machine's clock on instead of waiting; borders and the end come as planned."""
+
+    def __init__(self, machine: StandIn, borders_ns: Iterable[int], latency_ns: int = 300_000):
+        self._machine = machine
+        self._borders_ns = sorted(borders_ns)
+        self._latency_ns = latency_ns
+        self.stop_ns: int | None = None
+
+    def plan(self, borders_ns: Iterable[int], stop_ns: int) -> None:
+        """Announce these borders, and stop then."""
+        self._borders_ns = sorted(borders_ns)
+        self.stop_ns = stop_ns
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is over."""
+        return self.stop_ns is not None and self._machine.clock_ns >= self.stop_ns
+
+    def now_ns(self) -> int:
+        """The machine's clock, which goes on a little with every look."""
+        self._machine.clock_ns += READ_NS // 2
+        return self._machine.clock_ns
+
+    def wait(self, until_ns: int) -> bool:
+        """Jump to the next border, the stop or `until_ns`, whichever comes first."""
+        now_ns = self._machine.clock_ns
+        border_ns = self._borders_ns[0] + self._latency_ns if self._borders_ns else None
+        ends = [until_ns, border_ns, None if self.stopped else self.stop_ns]
+        self._machine.clock_ns = max(now_ns, min(end for end in ends if end is not None))
+        if border_ns is not None and self._machine.clock_ns >= border_ns:
+            self._borders_ns.pop(0)
+            return True
+        return False
+
+
+def gpu_meters(process_id: int = 1) -> list[Meter]:
+    """The meters of the loaded machine's GPUs."""
+    return nvml.find(MeterSetup(process_id, None, 4.0, "")).meters
+
+
+def record(
+    machine: StandIn,
+    meters: Sequence[Meter],
+    borders_ns: Sequence[int],
+    *,
+    period_s: float = 0.05,
+    idle_s: float = 2.0,
+) -> tuple[Trace, list[Any]]:
+    """Record until the last border, beginning in time to know the sensors by the first.
+
+    Returns:
+        The trace, and its lines.
+    """
+    log = Lines()
+    signals = VirtualSignals(machine, [])
+    header = {"sensors": [m.sensor.to_json() for m in meters], "notes": [], "period_s": period_s}
+    log.append(header)
+    recording = Recording(meters, [], TraceWriter(log), signals, round(period_s * SECOND))
+    recording.get_to_know(round(idle_s * SECOND))
+    signals.plan(borders_ns, borders_ns[-1] + READ_NS)
+    recording.read()
+    return trace_of(log.lines), log.lines
