@@ -98,6 +98,63 @@ def report(folder: str) -> None:
     make_report(folder)
 
 
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND [ARG]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (see below).")
+@click.option("--out", metavar="DIR", help="Keep the JSON and the raw trace in this folder.")
+@click.option(
+    "--interval",
+    "period_s",
+    type=click.FloatRange(0.01, 60),
+    default=0.05,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two readings of power; at most 0.02 where there is no energy counter.",
+)
+@click.option(
+    "--idle",
+    "idle_s",
+    type=click.FloatRange(0, 600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Measure idle power for so long before, where a sensor measures.",
+)
+@click.option("--country", metavar="CODE", help="Whose electricity, such as DEU.  [default: world]")
+def measure(**options: Any) -> None:
+    """Measure the energy of COMMAND, whatever it is.
+
+    Its exit code is passed through. GPUs are those that CUDA_VISIBLE_DEVICES leaves to it. The
+    figure goes to standard error, so that the command's output stays its own; with --json the
+    command's output goes to standard error, and standard output is one JSON object: duration_s,
+    energy_j, uncertainty_j, co2e_kg, coverage, devices, ...
+
+    \b
+    Examples:
+      python -m harness measure -- python train.py
+      python -m harness measure --json --out energy -- ./benchmark --fast
+    """  # noqa: D301
+    from harness.cli.measure import measure_command
+
+    sys.exit(measure_command(**options))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--load", is_flag=True, help="Load the GPUs for some seconds, to see them respond.")
+def doctor(**options: Any) -> None:
+    """Find every sensor, measure what it can do, and say what to do about what is missing.
+
+    \b
+    Examples:
+      python -m harness doctor
+      python -m harness doctor --load --json
+    """  # noqa: D301
+    from harness.cli.doctor import examine_machine
+
+    sys.exit(examine_machine(**options))
+
+
 def main() -> None:
     """Run the command line; every ending becomes an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,1 @@
+"""Getting to know this machine's sensors, for `doctor`."""

@@ -1,0 +1,100 @@
+"""`doctor`: every sensor as it is, what to do about the rest, and whether anything can measure."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Harness
+from tests.fakes.stand_in import StandIn
+
+
+@pytest.fixture
+def machine(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    made = StandIn(tmp_path / "state", power_w=[80.0], noise=0.003)
+    for name, value in made.environment(library).items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def examined(harness: Harness) -> tuple[dict[str, Any], int]:
+    ended = harness("doctor", "--json")
+    return json.loads(ended.stdout), ended.returncode
+
+
+def sensor(report: dict[str, Any], quantity: str) -> dict[str, Any]:
+    return next(s for s in report["sensors"] if s["quantity"] == quantity and s["kind"] == "gpu")
+
+
+def test_it_measures_how_often_sensors_are_updated(machine: StandIn, harness: Harness) -> None:
+    machine.gpus[0].power_update_ms = 20
+    report, code = examined(harness)
+    assert code == 0
+    assert report["measurable"]
+    assert sensor(report, "energy")["update_s"] == pytest.approx(0.1, rel=0.05)
+    assert sensor(report, "power")["update_s"] == pytest.approx(0.02, rel=0.1)
+    assert sensor(report, "energy")["source"] == "simulated"
+    assert abs(sensor(report, "energy")["observer_loss"]) < 0.1
+    assert 0 < sensor(report, "energy")["reading_s"] < 0.01
+
+
+def test_it_finds_a_counter_that_reading_falsifies(machine: StandIn, harness: Harness) -> None:
+    machine.gpus[0].read_cost_ms = 15
+    report, code = examined(harness)
+    assert code == 0
+    assert sensor(report, "energy")["observer_loss"] > 0.7
+
+
+def test_it_names_who_else_is_there_and_what_slows_the_card(
+    machine: StandIn, harness: Harness
+) -> None:
+    machine.gpus[0].processes = {os.getpid(): 1 << 30}
+    machine.gpus[0].throttle_reasons = 0x20
+    said = harness("doctor").stdout
+    assert f"other processes: {os.getpid()}" in said
+    assert "throttled: thermal (software)" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"), [(9, "modprobe nvidia"), (18, "reboot"), (4, "/dev/nvidia")]
+)
+def test_a_driver_that_does_not_answer_comes_with_what_to_do(
+    machine: StandIn, harness: Harness, code: int, helps: str
+) -> None:
+    machine.fault(code)
+    ended = harness("doctor")
+    assert helps in ended.stdout
+    assert "nothing can be measured here" in ended.stdout
+    assert ended.returncode == 5
+
+
+def test_where_there_is_only_an_estimate_nothing_can_be_measured(
+    harness: Harness, tmp_path: Path
+) -> None:
+    (tmp_path / "libnvidia-ml.so.1").touch()  # found first, and no library
+    (tmp_path / "powercap").mkdir()
+    ended = harness(
+        "doctor",
+        "--json",
+        env={
+            "LD_LIBRARY_PATH": str(tmp_path),
+            "ENERGY_HARNESS_POWERCAP": str(tmp_path / "powercap"),
+        },
+    )
+    report = json.loads(ended.stdout)
+    assert ended.returncode == 5
+    assert not report["measurable"]
+    assert {s["source"] for s in report["sensors"]} == {"estimated"}
+    assert any("--gpus all" in (each["do"] or "") for each in report["missing"])
+    assert report["disk"]["free_bytes"] > 0
+    assert report["clock"]["resolution_s"] < 1e-6
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_load_that_nothing_can_carry_is_told(harness: Harness) -> None:
+    ended = harness("doctor", "--load", env={"CUDA_VISIBLE_DEVICES": ""})
+    assert "no load: torch sees no GPU" in ended.stdout
