@@ -1,0 +1,1 @@
+"""How well, and at what cost, this harness measures: anybody can run these again."""

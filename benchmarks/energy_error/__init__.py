@@ -1,0 +1,1 @@
+"""Every tool's error on a stand-in GPU of known power."""
