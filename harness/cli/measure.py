@@ -94,14 +94,15 @@ def _run(command: tuple[str, ...], output: Any) -> int:
     # The terminal sends Ctrl-C to the command as well: let it end as it wants to, the first times.
     for patience in range(_PATIENCE):
         try:
-            code = process.wait()
+            # Without taking its exit code: an interruption in between would lose it.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             break
         except KeyboardInterrupt:
             if patience:
                 process.terminate()
     else:
         process.kill()
-        code = process.wait()
+    code = process.wait()
     return 128 - code if code < 0 else code
 
 
