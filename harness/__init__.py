@@ -11,36 +11,55 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from harness.batch import Batch as Batch
     from harness.channel_mask import ChannelMask as ChannelMask
+    from harness.errors import RunError as RunError
     from harness.method import ChannelPruningMethod as ChannelPruningMethod
     from harness.method import Method as Method
     from harness.method import Phases as Phases
+    from harness.method import PruneAtInit as PruneAtInit
     from harness.phases import Budget as Budget
+    from harness.phases import Finished as Finished
     from harness.phases import Inspect as Inspect
     from harness.phases import Mask as Mask
+    from harness.phases import Recall as Recall
     from harness.phases import Record as Record
     from harness.phases import Reinitialise as Reinitialise
     from harness.phases import Rewind as Rewind
+    from harness.phases import Rewire as Rewire
     from harness.phases import Shrink as Shrink
+    from harness.phases import Shuffle as Shuffle
     from harness.phases import Snapshot as Snapshot
     from harness.phases import Train as Train
+    from harness.pruning.lasso import dead_channels as dead_channels
+    from harness.pruning.lasso import group_lasso_weight as group_lasso_weight
     from harness.pruning.questions import bn_channel_mask as bn_channel_mask
+    from harness.pruning.random_channels import shuffled_channels as shuffled_channels
+    from harness.pruning.weights import Scores as Scores
+    from harness.pruning.weights import erdos_renyi as erdos_renyi
     from harness.pruning.weights import magnitude as magnitude
+    from harness.pruning.weights import prunable_weights as prunable_weights
     from harness.quantities import Count as Count
+    from harness.quantities import Positive as Positive
+    from harness.quantities import Precision as Precision
     from harness.quantities import Ratio as Ratio
     from harness.quantities import Weight as Weight
     from harness.results.table import load as load
 
 _HOMES = {
-    "harness.method": ("ChannelPruningMethod", "Method", "Phases"),
+    "harness.method": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
     "harness.phases": (
-        *("Budget", "Inspect", "Mask", "Record", "Reinitialise"),
-        *("Rewind", "Shrink", "Snapshot", "Train"),
+        *("Budget", "Finished", "Inspect", "Mask", "Recall", "Record", "Reinitialise"),
+        *("Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot", "Train"),
     ),
+    "harness.batch": ("Batch",),
     "harness.channel_mask": ("ChannelMask",),
+    "harness.errors": ("RunError",),
+    "harness.pruning.lasso": ("dead_channels", "group_lasso_weight"),
     "harness.pruning.questions": ("bn_channel_mask",),
-    "harness.pruning.weights": ("magnitude",),
-    "harness.quantities": ("Count", "Ratio", "Weight"),
+    "harness.pruning.random_channels": ("shuffled_channels",),
+    "harness.pruning.weights": ("Scores", "erdos_renyi", "magnitude", "prunable_weights"),
+    "harness.quantities": ("Count", "Positive", "Precision", "Ratio", "Weight"),
     "harness.results.table": ("load",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

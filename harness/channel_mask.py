@@ -13,7 +13,8 @@ class ChannelMask:
     Attributes:
         layers: From the name of a channel group (that of its first BatchNorm layer) to a string of
             "0" and "1", a character a channel. Layers whose channels are coupled by a residual
-            connection are one group and appear once.
+            connection are one group and appear once; under a concatenation a layer's channels may
+            belong to several groups. Channels that cannot be removed are in none.
     """
 
     layers: Mapping[str, str]
@@ -35,6 +36,20 @@ class ChannelMask:
     def dropped(self, name: str) -> list[int]:
         """The indices of the channels that group `name` loses."""
         return [index for index, bit in enumerate(self.layers[name]) if bit == "0"]
+
+    def then(self, later: ChannelMask) -> ChannelMask:
+        """This mask and then `later`, which is of the channels that this one keeps, in one.
+
+        Raises:
+            ValueError: `later` is not of the network that this mask leaves.
+        """
+        if self.widths() != {name: len(bits) for name, bits in later.layers.items()}:
+            raise ValueError("the later channel mask is of another network than the first leaves")
+        layers = {}
+        for name, bits in self.layers.items():
+            rest = iter(later.layers[name])
+            layers[name] = "".join(next(rest) if bit == "1" else "0" for bit in bits)
+        return ChannelMask(layers)
 
     def distance(self, other: ChannelMask) -> float:
         """The mask distance: normalised Hamming distance, 0 (equal) to 1 (You et al., 2020).

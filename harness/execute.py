@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -9,25 +10,34 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
+import torch
+
 from harness.errors import RunError
 from harness.phases import (
+    Finished,
     Inspect,
     Mask,
     Phase,
+    Recall,
     Record,
     Reinitialise,
     Rewind,
     Shrink,
+    Shuffle,
     Size,
     Snapshot,
     Train,
     Trained,
 )
 from harness.pruning.cost import size_of
+from harness.pruning.masks import alive_weights, shuffle_masks
 from harness.pruning.weights import prune_weights
 from harness.results.journal_writer import JournalWriter
 from harness.settings import Training
+from harness.training.compiling import compile_ahead
 from harness.training.loop import accuracy, train_epoch
+from harness.training.memory import fitting_batch_size, is_out_of_memory
+from harness.training.seeds import stream
 from harness.training.state import TrainingState
 from harness.workloads.workload import Workload
 
@@ -42,6 +52,7 @@ class Bench:
         seed: The run's seed.
         state: What training changes.
         journal: Where borders and events go.
+        recall: What the finished run of a method of this name, with the same seed, left.
     """
 
     workload: Workload
@@ -49,6 +60,7 @@ class Bench:
     seed: int
     state: TrainingState
     journal: JournalWriter
+    recall: Callable[[str], Finished]
 
 
 SaveEpoch = Callable[[int], None]
@@ -77,21 +89,26 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     val_accuracy = None
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
+    precision = phase.precision or recipe.precision
+    if recipe.compile and first_epoch < phase.epochs and not state.has_forward(precision):
+        bench.journal.border("compile")
+        compile_ahead(state, precision, recipe)
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
-        loss = train_epoch(state, phase, recipe, bench.seed)
+        loss = _train_epoch(phase, bench)
         is_last = epoch == phase.epochs
+        if not math.isfinite(loss):
+            raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
         if is_last or epoch % recipe.evaluate_epochs == 0:
             bench.journal.border("evaluation")
-            _check_finite(float(loss), phase, epoch)
-            val_accuracy = accuracy(state, bench.workload.validation)
+            val_accuracy = accuracy(state, bench.workload.validation, recipe)
             bench.journal.event(
                 "epoch",
                 window=phase.window,
                 epoch=epoch,
                 of=phase.epochs,
                 epochs_trained=state.epochs_trained,
-                loss=float(loss),
+                loss=loss,
                 val_accuracy=val_accuracy,
             )
         if not is_last and epoch % recipe.checkpoint_epochs == 0:
@@ -99,9 +116,18 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     return Trained(val_accuracy)
 
 
-def _check_finite(loss: float, phase: Train, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
+def _train_epoch(phase: Train, bench: Bench) -> float:
+    """The mean loss of one epoch; the device has been waited for."""
+    try:
+        return float(train_epoch(bench.state, phase, bench.training, bench.seed))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside the handler, where nothing holds on to the tensors of the failed step any more.
+    size = bench.training.batch_size
+    fits = fitting_batch_size(bench.state, size)
+    advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
+    raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
 
 
 @singledispatch
@@ -109,9 +135,17 @@ def _do(phase: Phase, _bench: Bench) -> Any:
     raise RunError(f"the harness does not know the phase {type(phase).__name__}")
 
 
+def _seed(bench: Bench, purpose: str) -> int:
+    """Seed torch for one purpose at this point of the run; the seed."""
+    seed = stream(bench.seed, purpose, bench.state.epochs_trained)
+    torch.manual_seed(seed)
+    return seed
+
+
 @_do.register
 def _inspect(phase: Inspect, bench: Bench) -> Any:
-    return phase.question(bench.state.network, bench.workload.example)
+    batch = bench.workload.train.sample(phase.samples, _seed(bench, "inspect"))
+    return phase.question(bench.state.network, batch)
 
 
 @_do.register
@@ -123,11 +157,31 @@ def _shrink(phase: Shrink, bench: Bench) -> Size:
 @_do.register
 def _mask(phase: Mask, bench: Bench) -> Size:
     state = bench.state
-    batch, _ = next(iter(bench.workload.train.in_order(bench.training.batch_size)))
-    scores = phase.score(state.network, batch)
-    state.masks = prune_weights(scores, state.masks, phase.fraction)
-    state.apply_masks()
+    seed = _seed(bench, "mask")
+    alive = None
+    for step in range(1, phase.iterations + 1):
+        samples = phase.samples or bench.training.batch_size
+        batch = bench.workload.train.sample(samples, stream(seed, step))
+        scores = phase.score(copy.deepcopy(state.network), batch)
+        now = alive_weights(scores, state.masks)
+        alive = now if alive is None else alive
+        target = round(alive * (1 - phase.fraction) ** (step / phase.iterations))
+        state.masks = prune_weights(scores, state.masks, 1 - target / now)
+        state.apply_masks()
     return _resized(bench)
+
+
+@_do.register
+def _shuffle(_phase: Shuffle, bench: Bench) -> Size:
+    _seed(bench, "shuffle")
+    bench.state.masks = shuffle_masks(bench.state.masks)
+    bench.state.apply_masks()
+    return _resized(bench)
+
+
+@_do.register
+def _recall(phase: Recall, bench: Bench) -> Finished:
+    return bench.recall(phase.method)
 
 
 @_do.register

@@ -5,63 +5,132 @@ from __future__ import annotations
 import itertools
 import types
 import typing
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from harness.errors import UsageError
 from harness.method import Method
 from harness.registry import Registry
+from harness.settings import Settings, Training, WorkloadChoice
 from harness.spec import RunSpec
 from harness.study import Study
 from harness.validation import tell
+
+Arm = tuple[str, Method]
+S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
 
 
 def expand(study: Study, registry: Registry) -> list[RunSpec]:
     """All runs of a study, interleaved, so that no method has one hot hour to itself.
 
-    Seeds are outermost, and each seed begins with another method.
+    Seeds are outermost, and each seed begins with another method; one that relies on the run of
+    another comes after it.
 
     Raises:
-        UsageError: A method or one of its hyper-parameters is wrong.
+        UsageError: A method, one of its hyper-parameters or a variant is wrong.
     """
-    arms = [arm for name, values in study.methods.items() for arm in _arms(name, values, registry)]
+    arms = [arm for name in study.methods for arm in _arms(name, study.methods[name], registry)]
+    _check_unique(arms)
+    _check_relied_on(arms)
+    variants = _variants(study)
+    several = len(variants) > 1
     return [
         RunSpec(
             study=study.name,
-            arm=label,
+            arm=f"{label} variant={variant}" if several else label,
             method=method.method_name(),
             hyperparameters=method.model_dump(mode="json"),
             seed=seed,
-            workload=study.workload,
-            training=study.training,
+            workload=workload,
+            training=training,
             energy=study.energy,
             plugins=study.plugins,
+            variant=variant,
         )
         for turn, seed in enumerate(study.seeds)
-        for label, method in _rotated(arms, turn)
+        for label, method in _in_order(_rotated(arms, turn))
+        for variant, workload, training in _rotated(variants, turn)
     ]
 
 
-def _rotated(arms: list[tuple[str, Method]], turn: int) -> list[tuple[str, Method]]:
-    first = turn % max(len(arms), 1)
-    return arms[first:] + arms[:first]
+def _variants(study: Study) -> list[tuple[str | None, WorkloadChoice, Training]]:
+    if not study.variants:
+        return [(None, study.workload, study.training)]
+    return [
+        (
+            name,
+            _changed(study.workload, variant.workload, f"variants.{name}.workload"),
+            _changed(study.training, variant.training, f"variants.{name}.training"),
+        )
+        for name, variant in study.variants.items()
+    ]
 
 
-def _arms(name: str, values: dict[str, Any], registry: Registry) -> Iterator[tuple[str, Method]]:
+def _changed(base: S, changes: Mapping[Any, Any], place: str) -> S:
+    try:
+        return type(base)(**{**base.model_dump(), **changes})
+    except ValidationError as error:
+        raise UsageError(tell(error, type(base), place)) from None
+
+
+def _rotated(items: list[T], turn: int) -> list[T]:
+    first = turn % max(len(items), 1)
+    return items[first:] + items[:first]
+
+
+def _in_order(arms: list[Arm]) -> list[Arm]:
+    """The arms as they come, but each after those that it relies on."""
+    ordered: list[Arm] = []
+    waiting = list(arms)
+    while waiting:
+        unmet = {method.method_name() for _, method in waiting}
+        ready = next((arm for arm in waiting if not unmet & {*arm[1].relies_on()}), None)
+        if ready is None:
+            circle = ", ".join(sorted(unmet))
+            raise UsageError(f"methods: {circle} wait for each other")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def _check_unique(arms: list[Arm]) -> None:
+    labels = [label for label, _ in arms]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"methods.{label}: named twice with the same hyper-parameters")
+
+
+def _check_relied_on(arms: list[Arm]) -> None:
+    names = [method.method_name() for _, method in arms]
+    for label, method in arms:
+        for other in method.relies_on():
+            count = names.count(other)
+            if count == 0:
+                raise UsageError(f"methods.{label}: builds on a run of {other}; add that method")
+            if count > 1:
+                raise UsageError(
+                    f"methods.{label}: builds on a run of {other}, of which the study has {count}; "
+                    "leave one"
+                )
+
+
+def _arms(name: str, given: Any, registry: Registry) -> Iterator[Arm]:
     kind = registry.get(name)
-    swept = {key: _choices(kind, key, value) for key, value in values.items()}
-    for key, choices in swept.items():
-        if not choices:
-            raise UsageError(f"methods.{name}.{key}: the list of values is empty")
-    for combination in itertools.product(*swept.values()):
-        chosen = dict(zip(swept, combination, strict=True))
-        try:
-            method = kind(**chosen)
-        except ValidationError as error:
-            raise UsageError(tell(error, kind, f"methods.{name}")) from None
-        yield _label(method), method
+    for values in given if isinstance(given, list) else [given]:
+        swept = {key: _choices(kind, key, value) for key, value in values.items()}
+        for key, choices in swept.items():
+            if not choices:
+                raise UsageError(f"methods.{name}.{key}: the list of values is empty")
+        for combination in itertools.product(*swept.values()):
+            chosen = dict(zip(swept, combination, strict=True))
+            try:
+                method = kind(**chosen)
+            except ValidationError as error:
+                raise UsageError(tell(error, kind, f"methods.{name}")) from None
+            yield _label(method), method
 
 
 def _choices(kind: type[Method], key: str, value: Any) -> list[Any]:

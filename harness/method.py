@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.phases import Budget, Inspect, Phase
+from harness.phases import Budget, Inspect, Mask, Phase, Train
 from harness.pruning.questions import bn_channel_mask
-from harness.quantities import Count
+from harness.quantities import Count, Ratio
 
 Phases = Generator[Phase, Any, None]
 
@@ -36,6 +36,10 @@ class Method(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__name__} has no phases")
 
+    def relies_on(self) -> tuple[str, ...]:
+        """Methods that must have a finished run with the same seed before, for `Recall`."""
+        return ()
+
 
 class ChannelPruningMethod(Method):
     """The base of methods that draw channel masks by |gamma| and shrink the network."""
@@ -48,3 +52,19 @@ class ChannelPruningMethod(Method):
     def ticket(self, prune_ratio: float) -> Inspect:
         """The question for the mask to shrink by: the paper's mask with floor and rounding."""
         return Inspect(bn_channel_mask(prune_ratio, self.min_channels, self.round_to))
+
+
+class PruneAtInit(Method):
+    """The base of methods that mask weights once, before training; nothing gets smaller."""
+
+    sparsity: Ratio = 0.9
+    """Share of the weights of convolutions and linear layers to hold at zero."""
+
+    def mask(self) -> Mask:
+        """Which weights to hold at zero, by which score."""
+        raise NotImplementedError(f"{type(self).__name__} has no mask")
+
+    def phases(self, budget: Budget) -> Phases:
+        """Mask, then train for the whole budget."""
+        yield self.mask()
+        yield Train("train", epochs=budget.epochs)

@@ -8,10 +8,11 @@ it, so a method that is resumed receives exactly what it received the first time
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from harness.channel_mask import ChannelMask
+from harness.quantities import Precision
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,40 @@ class Size:
     parameters: int
     macs: int
     density: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The answer to `Recall`: what another method's run with the same seed cost, and drew.
+
+    Attributes:
+        energy_j: Energy of the whole run, every attempt included.
+        epochs_trained: How many epochs it trained in all.
+        ticket: Which channels of the dense network it kept; None if it removed none.
+    """
+
+    energy_j: float
+    epochs_trained: int
+    ticket: ChannelMask | None
+
+
+@dataclass(frozen=True)
+class Rewire:
+    """Dynamic sparse training within `Train` (RigL, Evci et al., ICML 2020).
+
+    Every `every_steps` steps, in place of the optimizer's step, each masked tensor drops the share
+    `fraction` of its living weights that are smallest, and grows as many dead ones where the dense
+    gradient is largest; grown weights begin at zero. The share falls to zero along a cosine.
+
+    Attributes:
+        every_steps: Steps between two rewirings (Delta T in the paper).
+        fraction: Share of the living weights to move at first (alpha).
+        until_epoch: Place on the schedule from which the mask stands still (T_end).
+    """
+
+    every_steps: int
+    fraction: float
+    until_epoch: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +121,11 @@ class Train(Phase):
         rate: A constant learning rate, as a share of the recipe's, in place of the schedule.
         l1_gamma: Weight s of the L1 penalty on BatchNorm scales, added as the subgradient
             s * sign(gamma) (Liu et al., 2017).
+        group_lasso: Weight of the group-lasso penalty on channels (Lym et al., 2019): the sum of
+            the Euclidean norms of each input and output channel of convolutions and each input of
+            linear layers.
+        precision: Arithmetic of this phase; None for the recipe's.
+        rewire: Moves the weight masks while training; None leaves them as they are.
     """
 
     name: str
@@ -94,6 +134,9 @@ class Train(Phase):
     horizon: int | None = None
     rate: float | None = None
     l1_gamma: float = 0.0
+    group_lasso: float = 0.0
+    precision: Precision | None = None
+    rewire: Rewire | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -118,12 +161,15 @@ class Inspect(Phase):
     """Ask a question of the network without changing it.
 
     Attributes:
-        question: A pure function of the network (a `torch.nn.Module`) and one example batch that
-            answers with a `ChannelMask` or with plain JSON.
+        question: A pure function of the network (a `torch.nn.Module`) and a `Batch` of training
+            samples that answers with a `ChannelMask` or with plain JSON. If it draws random
+            numbers from torch, they follow from the run's seed.
+        samples: How many samples it sees, drawn at random; 1 suffices to trace the network.
     """
 
     keeps_state: ClassVar[bool] = True
     question: Callable[[Any, Any], Any]
+    samples: int = 1
 
     def encode(self, answer: Any) -> Any:
         if isinstance(answer, ChannelMask):
@@ -163,12 +209,32 @@ class Mask(_Resizing):
     """Hold the lowest-scored weights at zero from now on, chosen globally. Nothing gets smaller.
 
     Attributes:
-        score: A pure function `score(network, batch) -> {parameter name: tensor}`; higher stays.
+        score: A function `score(network, batch) -> {parameter name: tensor}`; higher stays. Its
+            network is a copy, with masked weights at zero, that it may change as it likes. If it
+            draws random numbers from torch, they follow from the run's seed.
         fraction: Share of the weights still alive to drop, strictly between 0 and 1.
+        iterations: Reach that share in so many steps of equal ratio, scoring anew before each.
+        samples: How many training samples the score sees, drawn at random for each step; None for
+            a batch of the recipe's size.
     """
 
     score: Callable[[Any, Any], Any]
     fraction: float
+    iterations: int = 1
+    samples: int | None = None
+
+    @property
+    def window(self) -> str:
+        return "prune"
+
+
+@dataclass(frozen=True)
+class Shuffle(_Resizing):
+    """Move the weight masks to random places within each tensor; every tensor keeps its density.
+
+    A control (Frankle et al., ICLR 2021): what is left of a ticket if only its densities matter?
+    Weights that come alive are zero until a `Rewind` or `Reinitialise`.
+    """
 
     @property
     def window(self) -> str:
@@ -195,6 +261,32 @@ class Reinitialise(Phase):
 
 
 @dataclass(frozen=True)
+class Recall(Phase):
+    """Ask what the finished run of another method with the same seed left; see `Finished`.
+
+    Attributes:
+        method: The other method; name it in `Method.relies_on`, so that it runs first.
+    """
+
+    keeps_state: ClassVar[bool] = True
+    method: str
+
+    @property
+    def window(self) -> str:
+        return "overhead"
+
+    def encode(self, answer: Finished) -> Any:
+        return {**vars(answer), "ticket": answer.ticket and dict(answer.ticket.layers)}
+
+    def decode(self, encoded: Any) -> Finished:
+        ticket = encoded["ticket"]
+        return Finished(**{**encoded, "ticket": None if ticket is None else ChannelMask(ticket)})
+
+    def invented(self) -> Finished:
+        return Finished(energy_j=1.0, epochs_trained=1, ticket=ChannelMask({}))
+
+
+@dataclass(frozen=True)
 class Record(Phase):
     """Write facts into the run's record (a column each in the table of runs)."""
 
@@ -209,6 +301,8 @@ class Record(Phase):
 def _plain(value: Any) -> Any:
     if isinstance(value, ChannelMask):
         return dict(value.layers)
+    if is_dataclass(value) and not callable(value):
+        return asdict(value)
     if callable(value):
         return value.describe() if hasattr(value, "describe") else value.__qualname__
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,3 +16,6 @@ Weight = Annotated[float, Field(ge=0, le=MOST)]
 """A number, at least 0."""
 Positive = Annotated[float, Field(gt=0, le=MOST)]
 """A number above 0."""
+Precision = Literal["fp32", "tf32", "bf16", "fp8", "int8_simulated"]
+"""Arithmetic of training. "int8_simulated" is 8-bit block floating point (SWALP, Yang et al., ICML
+2019) computed in fp32: it shows the accuracy of 8 bits and costs more energy, not less."""

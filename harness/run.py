@@ -89,8 +89,8 @@ def _finish(bench: Bench) -> None:
     """The one look at the test set, and what is left of the network."""
     state = bench.state
     bench.journal.border("test")
-    test_accuracy = accuracy(state, bench.workload.test)
-    val_accuracy = accuracy(state, bench.workload.validation)
+    test_accuracy = accuracy(state, bench.workload.test, bench.training)
+    val_accuracy = accuracy(state, bench.workload.validation, bench.training)
     size = size_of(state.network, bench.workload.example, state.masks)
     bench.journal.event(
         "result",

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from harness.catalogue import DATA, MODELS
+from harness.catalogue import DATA, MODELS, TORCHVISION
 from harness.errors import nearest
-from harness.quantities import Count, Positive, Ratio, Weight
+from harness.quantities import Count, Positive, Precision, Ratio, Weight
 
 
 def _one_of(known: dict[str, str]) -> AfterValidator:
     def check(value: str) -> str:
-        if value not in known:
+        if value not in known and not (known is MODELS and value.startswith(TORCHVISION)):
             raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
         return value
 
@@ -32,11 +32,31 @@ class WorkloadChoice(Settings):
     data: Annotated[str, _one_of(DATA)]
     """Name of the data set."""
     model: Annotated[str, _one_of(MODELS)]
-    """Name of the model."""
+    """Name of the model, or "torchvision/NAME" for a classification network of torchvision."""
+    root: str | None = None
+    """Folder of the data set's files, relative to the study file. Default: `data` where the
+    harness is called."""
+    download: bool = False
+    """Fetch the data set into `root` if it is not there (MNIST, Fashion-MNIST, CIFAR)."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    """Height and width that images are brought to. Needed where a folder's images differ."""
+    input: Literal["auto", "resident", "loader"] = "auto"
+    """Where training samples come from: "resident" keeps the data set on the device and augments
+    batches there, "loader" reads and augments sample by sample in worker processes (torch's
+    DataLoader). "auto" is resident if the data set is small enough."""
+    workers: Annotated[int, Field(ge=0, le=256)] = 4
+    """Processes that load samples, for the loader."""
     validation_share: Ratio = 0.125
     """Share of the training data that decisions may look at; the same split in every run."""
     gamma_init: Positive = 0.5
     """First value of every BatchNorm scale (0.5 in the Early-Bird and Network Slimming papers)."""
+    init: Literal["he", "pytorch"] = "he"
+    """First weights of convolutions: normal with variance 2 / fan-out (He et al., 2015), as in the
+    papers' code and torchvision, or PyTorch's default."""
+
+
+WHEREABOUTS = frozenset({"root", "download", "workers"})
+"""Keys of the workload that say where samples come from and how fast, not which they are."""
 
 
 class Training(Settings):
@@ -49,10 +69,12 @@ class Training(Settings):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Weight = 1e-4
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
     milestones: tuple[Ratio, ...] = (0.5, 0.75)
     """Shares of the schedule at which "step" multiplies the rate by `decay`."""
     decay: Ratio = 0.1
+    peak: Ratio = 0.3
+    """Share of the schedule at which "one_cycle" has risen to the full rate."""
     warmup_epochs: Weight = 0
     """Epochs of linear warm-up."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
@@ -60,6 +82,22 @@ class Training(Settings):
     """Random crops out of images padded by this many pixels."""
     flip: bool = False
     """Mirror images at random."""
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Blank a random square of this many pixels (DeVries & Taylor, 2017)."""
+    resized_crop: bool = False
+    """Cut out a random part of random size and shape, scaled to `image_size` (Szegedy et al.,
+    2015), in place of `crop_padding`; the recipe of ImageNet."""
+    precision: Precision = "fp32"
+    """Arithmetic: "fp32" (strict), "tf32" and "bf16" (autocast), "fp8" (bf16 with linear layers in
+    8 bits, by torchao), or "int8_simulated". A phase of a method may ask for another."""
+    channels_last: bool = True
+    """On a GPU, lay images and weights out as it prefers them."""
+    fused: bool = True
+    """On a GPU, step all parameters at once."""
+    compile: bool = False
+    """Run the network through torch.compile; compiling is an energy window of its own."""
+    deterministic: bool = False
+    """On a GPU, repeat results bit by bit, at the cost of speed. On a CPU they always do."""
     evaluate_epochs: Count = 1
     """Validate after every so many epochs of a phase, and at its end."""
     checkpoint_epochs: Count = 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.settings import EnergySettings, Training, WorkloadChoice
+from harness.settings import WHEREABOUTS, EnergySettings, Training, WorkloadChoice
 
 SCHEMA = 2
 """Version of the files in a results folder (see results/README.md)."""
@@ -31,12 +31,16 @@ class RunSpec(BaseModel):
     training: Training
     energy: EnergySettings
     plugins: tuple[str, ...] = ()
+    variant: str | None = None
+    """The study's name for what this run's workload and training differ by."""
 
     @property
     def key(self) -> str:
         """A stable hash of all that decides the result (not of how its energy is measured)."""
         told = self.model_dump(
-            mode="json", include={"method", "hyperparameters", "seed", "workload", "training"}
+            mode="json",
+            include={"method", "hyperparameters", "seed", "workload", "training"},
+            exclude={"workload": set(WHEREABOUTS)},
         )
         text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -45,6 +49,14 @@ class RunSpec(BaseModel):
     def title(self) -> str:
         """How the run is called in messages."""
         return f"{self.arm}, seed {self.seed}"
+
+
+def short_labels_of(specs: Iterable[RunSpec]) -> list[str]:
+    """The shortest labels that tell the arms of the given runs apart."""
+    return short_labels(
+        (spec.method, spec.hyperparameters | ({"variant": spec.variant} if spec.variant else {}))
+        for spec in specs
+    )
 
 
 def short_labels(arms: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,15 @@ from harness.settings import Carbon, EnergySettings, Settings, Training, Workloa
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Variant(Settings):
+    """What some of a study's runs do otherwise, such as their precision or their input."""
+
+    workload: dict[Literal["input", "workers"], Any] = Field(default_factory=dict)
+    """Keys of the study's `workload` that say how samples are read, not which."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the study's `training`."""
 
 
 class Study(Settings):
@@ -21,8 +30,11 @@ class Study(Settings):
     """Every method runs once with each."""
     workload: WorkloadChoice
     training: Training = Training()
-    methods: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    """From a method's name to its hyper-parameters; a list of values is a sweep over them."""
+    methods: Annotated[dict[str, dict[str, Any] | list[dict[str, Any]]], Field(min_length=1)]
+    """From a method's name to its hyper-parameters; a list of values is a sweep over them, and a
+    list of tables is one set after the other."""
+    variants: dict[Name, Variant] = Field(default_factory=dict)
+    """Every method runs once in each; the first is what the others are compared with."""
     energy: EnergySettings = EnergySettings()
     carbon: Carbon = Carbon()
     plugins: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -22,18 +23,21 @@ import sklearn.model_selection
 import torch
 import torch._dynamo  # the first optimizer imports it: three seconds that no run should pay
 import torch_pruning
+import torchvision
 
 from harness import __version__
 from harness.energy.recorder.borders_pipe import announcer
 from harness.errors import RunError
 from harness.execute import Bench
 from harness.registry import Registry
-from harness.results.folder import RunFolder
+from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
+from harness.results.recall import recall
 from harness.run import drive
 from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
+from harness.training.device import open_device
 from harness.training.gpu_load import warm_up
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
@@ -61,7 +65,7 @@ def work(folder_path: Path, channel: Connection, borders: Connection) -> None:
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
     spec = folder.read_spec()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = open_device(deterministic=spec.training.deterministic)
     try:
         warm_up(device, spec.energy.warm_up_s)
         channel.send({"gpus": _gpu_uuids(device)})
@@ -109,7 +113,16 @@ def _run(
     state = TrainingState(workload, spec.training, spec.seed, folder.snapshot)
     if start:
         state.load_state_dict(start.state)
-    drive(method, Bench(workload, spec.training, spec.seed, state, journal), folder, start)
+    study = StudyFolder(folder.path.parents[2])
+    bench = Bench(
+        workload,
+        spec.training,
+        spec.seed,
+        state,
+        journal,
+        functools.partial(recall, study, spec),
+    )
+    drive(method, bench, folder, start)
 
 
 def _synchronizer(device: torch.device) -> Callable[[], None]:
@@ -137,6 +150,7 @@ def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
             "energy-harness": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
             "torch-pruning": torch_pruning.__version__,
             "scikit-learn": sklearn.__version__,
             "system": platform.platform(),

@@ -1,9 +1,13 @@
-"""The door to a run's process: importable by the engine without importing torch."""
+"""The doors to processes that import torch: importable by the engine without importing it."""
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from harness.spec import RunSpec
 
 
 def work(folder: Path, channel: Connection, borders: Connection) -> None:
@@ -11,3 +15,15 @@ def work(folder: Path, channel: Connection, borders: Connection) -> None:
     from harness.worker import work
 
     work(folder, channel, borders)
+
+
+def refusals(specs: list[RunSpec], channel: Connection) -> None:
+    """Say over `channel` why this machine cannot carry out some of the runs, each reason once."""
+    from harness.admission import why_not
+    from harness.training.device import open_device
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers it
+    device = open_device(deterministic=False)
+    said = filter(None, (why_not(spec, device) for spec in specs))
+    with suppress(BrokenPipeError):
+        channel.send({"refused": list(dict.fromkeys(said))})

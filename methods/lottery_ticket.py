@@ -23,18 +23,23 @@ from harness import (
 class LotteryTicket(ChannelPruningMethod):
     """Train to the end, prune, rewind to an early epoch, train again: N rounds are N + 1 trainings.
 
-    Unstructured by default: weights are masked and held at zero, the network stays as large and as
-    costly as before, and its parameters and MACs say so. Structured tickets (channels by |gamma|)
-    shrink. Rewinding restores the weights, the momentum and the place on the schedule;
-    `rewind_epoch = 0` is the original lottery ticket (Frankle & Carbin, ICLR 2019).
+    Unstructured by default: the smallest weights of convolutions and linear layers, by one global
+    threshold, are masked and held at zero; the network stays as large and as costly as before, and
+    its parameters and MACs say so. One round with `fraction` at the sparsity wanted is the one-shot
+    ticket. `rewind_epoch = 0` is the original lottery ticket (Frankle & Carbin, ICLR 2019).
+    Structured tickets (channels by |gamma|, trained under the L1 penalty, as Early-Bird draws them
+    but after a full training) shrink.
+
+    Deviations from the papers and their code (open_lth): rewinding restores the momentum too, and
+    is to the end of an epoch, not to a step.
     """
 
     rounds: Count = 3
     """How often to prune and rewind."""
     fraction: Ratio = 0.2
-    """Share of the remaining weights (or channels) to drop in each round."""
+    """Share of the remaining weights (or channels) to drop in each round (the paper: 0.2)."""
     rewind_epoch: Annotated[int, Field(ge=0)] = 1
-    """The early epoch to rewind to."""
+    """The early epoch to rewind to (the paper: steps 500 to 2000 on CIFAR-10, epochs 1 to 5)."""
     structured: bool = False
     """Draw tickets of channels and shrink, in place of masks on weights."""
     l1_gamma: Weight = 1e-4

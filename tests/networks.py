@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.googlenet import BasicConv2d, Inception
+from torchvision.models.mobilenetv3 import InvertedResidualConfig
+from torchvision.models.resnet import Bottleneck
 
+from harness import ChannelMask
 from harness.batch_norm import scaled_batch_norms
-from harness.workloads.vgg import vgg_small
+from harness.pruning.channels import channel_scores, global_mask
+from harness.workloads.models.mobilenet import mobilenet
+from harness.workloads.models.preresnet import PreResNet
+from harness.workloads.models.resnet import ResNet, resnet20
+from harness.workloads.models.vgg import vgg, vgg_small
 
 CHANNELS = 3
 CLASSES = 5
@@ -17,10 +26,10 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _conv_bn(CHANNELS, 16)
-        self.first = nn.Sequential(_conv_bn(16, 16), nn.ReLU(), _conv_bn(16, 16))
-        self.second = nn.Sequential(_conv_bn(16, 24, stride=2), nn.ReLU(), _conv_bn(24, 24))
-        self.projection = _conv_bn(16, 24, stride=2, size=1)
+        self.stem = conv_bn(CHANNELS, 16)
+        self.first = nn.Sequential(conv_bn(16, 16), nn.ReLU(), conv_bn(16, 16))
+        self.second = nn.Sequential(conv_bn(16, 24, stride=2), nn.ReLU(), conv_bn(24, 24))
+        self.projection = conv_bn(16, 24, stride=2, size=1)
         self.head = nn.Linear(24, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -35,22 +44,87 @@ class Flattening(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(_conv_bn(CHANNELS, 16), nn.ReLU(), _conv_bn(16, 12))
+        self.features = nn.Sequential(conv_bn(CHANNELS, 16), nn.ReLU(), conv_bn(16, 12))
         self.head = nn.Linear(12 * 8 * 8, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images).flatten(1))
 
 
-def _conv_bn(channels: int, width: int, stride: int = 1, size: int = 3) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, width, size, stride, padding=size // 2, bias=False)
+def conv_bn(
+    channels: int, width: int, stride: int = 1, size: int = 3, *, bias: bool = False
+) -> nn.Sequential:
+    """A convolution and its BatchNorm."""
+    convolution = nn.Conv2d(channels, width, size, stride, padding=size // 2, bias=bias)
     return nn.Sequential(convolution, nn.BatchNorm2d(width))
+
+
+def head(width: int) -> list[nn.Module]:
+    """The mean over pixels and a linear layer."""
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES)]
+
+
+def _vgg16() -> nn.Module:
+    plan = (8, 8, None, 8, 8, None, *[12] * 3, None, *[16] * 3, None, *[16] * 3)
+    return vgg(CHANNELS, CLASSES, plan)
+
+
+def _mobilenet() -> nn.Module:
+    stages = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 2, 2))
+    return mobilenet(CHANNELS, CLASSES, stages, width=0.5)
+
+
+def _bottlenecks(groups: int = 1) -> nn.Module:
+    return models.ResNet(
+        Bottleneck, [1, 2, 1, 1], num_classes=CLASSES, groups=groups, width_per_group=16 // groups
+    )
+
+
+def _densenet() -> nn.Module:
+    return models.DenseNet(
+        growth_rate=8, block_config=(2, 3), num_init_features=16, bn_size=2, num_classes=CLASSES
+    )
+
+
+def _inception() -> nn.Module:
+    return nn.Sequential(
+        BasicConv2d(CHANNELS, 16, kernel_size=3, padding=1),
+        Inception(16, 8, 8, 12, 4, 8, 8),
+        nn.MaxPool2d(2),
+        Inception(36, 12, 8, 12, 4, 8, 8),
+        *head(40),
+    )
+
+
+def _squeeze_excite() -> nn.Module:
+    blocks = [
+        InvertedResidualConfig(16, 3, 16, 16, True, "RE", 1, 1, 1.0),
+        InvertedResidualConfig(16, 3, 48, 24, True, "HS", 2, 1, 1.0),
+        InvertedResidualConfig(24, 5, 72, 24, True, "HS", 1, 1, 1.0),
+    ]
+    return models.MobileNetV3(blocks, last_channel=64, num_classes=CLASSES, dropout=0.0)
+
+
+def _with_biases() -> nn.Module:
+    layers = conv_bn(CHANNELS, 16, bias=True), nn.PReLU(), conv_bn(16, 12, bias=True), nn.SiLU()
+    return nn.Sequential(*layers, *head(12))
 
 
 FAMILIES = {
     "vgg": lambda: vgg_small(CHANNELS, CLASSES),
     "residual": Residual,
     "flattening": Flattening,
+    "with_biases": _with_biases,
+    "vgg16": _vgg16,
+    "resnet18": lambda: ResNet(CHANNELS, CLASSES, widths=(8, 12, 16, 20), blocks=2),
+    "resnet20": lambda: resnet20(CHANNELS, CLASSES),
+    "preresnet": lambda: PreResNet(CHANNELS, CLASSES, widths=(4, 6, 8), blocks=2),
+    "mobilenet": _mobilenet,
+    "bottlenecks": _bottlenecks,
+    "resnext": lambda: _bottlenecks(groups=4),
+    "densenet": _densenet,
+    "inception": _inception,
+    "squeeze_excite": _squeeze_excite,
 }
 
 
@@ -70,3 +144,8 @@ def images(samples: int = 4, seed: int = 1) -> Tensor:
     """Random pictures of 8 x 8 pixels."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(samples, CHANNELS, 8, 8, generator=generator)
+
+
+def mask_of(network: nn.Module, prune_ratio: float = 0.5) -> ChannelMask:
+    """The mask by BatchNorm scales that keeps two channels or more in every group."""
+    return global_mask(channel_scores(network, images()), prune_ratio, min_channels=2)

@@ -26,23 +26,22 @@ from tests.conftest import REPOSITORY, Harness
 
 SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=128", "--out", "out")
 
-PLUGIN = '''"""A fixed, early prune: does waiting for the mask to settle add anything?"""
+PLUGIN = '''"""A late prune: does drawing the ticket early cost accuracy?"""
 
-from harness import ChannelPruningMethod, Count, Ratio, Shrink, Train
+from harness import ChannelPruningMethod, Ratio, Shrink, Train
 
 
-class FixedEpochPrune(ChannelPruningMethod):
-    """Prune at a fixed epoch, whatever the mask does."""
+class PruneHalfway(ChannelPruningMethod):
+    """Prune once half of the budget is spent, whatever the mask does."""
 
-    epoch: Count = 1
-    """When to prune."""
     prune_ratio: Ratio = 0.5
     """Share of the channels to drop."""
 
     def phases(self, budget):
-        yield Train("search", epochs=self.epoch, l1_gamma=1e-4)
+        half = budget.epochs // 2
+        yield Train("search", epochs=half, l1_gamma=1e-4)
         yield Shrink((yield self.ticket(self.prune_ratio)))
-        yield Train("retrain", epochs=budget.epochs - self.epoch)
+        yield Train("retrain", epochs=budget.epochs - half)
 '''
 FAILING = """
 from harness import Method, Train
@@ -112,7 +111,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_table_has_a_row_a_run_with_what_was_promised(study: Path) -> None:
     table = public.load(study)
-    methods = ["dense", "progressive", "lottery_ticket", "early_bird", "fixed_epoch_prune"]
+    methods = ["dense", "progressive", "lottery_ticket", "early_bird", "prune_halfway"]
     assert sorted(zip(table["method"], table["seed"], strict=True)) == sorted(
         (method, seed) for method in methods for seed in (0, 1)
     )
@@ -125,7 +124,7 @@ def test_the_table_has_a_row_a_run_with_what_was_promised(study: Path) -> None:
     assert (table["coverage"] == 1).all()
     assert (table["duration_s"] > 0).all()
     assert (table["co2e_kg"] > 0).all()
-    shrunk = table["method"].isin(["progressive", "early_bird", "fixed_epoch_prune"])
+    shrunk = table["method"].isin(["progressive", "early_bird", "prune_halfway"])
     assert (table.loc[shrunk, "parameters"] < table.loc[shrunk, "dense_parameters"]).all()
     masked = table["method"] == "lottery_ticket"
     assert (table.loc[masked, "macs"] == table.loc[masked, "dense_macs"]).all()
@@ -188,11 +187,11 @@ def test_the_plugins_hyper_parameters_are_described_and_checked(
     study: Path, harness: Harness
 ) -> None:
     plugin = str(study.parent / "mine.py")
-    told = harness("describe", "fixed_epoch_prune", "--plugin", plugin).stdout
-    assert "epoch = 1  (int, >= 1)\n      When to prune." in told
-    wrong = harness("--plugin", plugin, "--set", "methods.fixed_epoch_prune.prune_ratio=1.5")
+    told = harness("describe", "prune_halfway", "--plugin", plugin).stdout
+    assert "prune_ratio = 0.5  (float, > 0, < 1)\n      Share of the channels to drop." in told
+    wrong = harness("--plugin", plugin, "--set", "methods.prune_halfway.prune_ratio=1.5")
     assert wrong.returncode == 2
-    assert "methods.fixed_epoch_prune.prune_ratio: should be less than 1" in wrong.stderr
+    assert "methods.prune_halfway.prune_ratio: should be less than 1" in wrong.stderr
 
 
 def test_a_method_of_an_installed_package_runs_by_its_name(
@@ -204,13 +203,13 @@ def test_a_method_of_an_installed_package_runs_by_its_name(
     (package / "theirs.py").write_text((study.parent / "mine.py").read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[energy_harness.methods]\nfixed = theirs:FixedEpochPrune\n"
+        "[energy_harness.methods]\nhalfway = theirs:PruneHalfway\n"
     )
     path = os.pathsep.join([str(package), str(REPOSITORY)])
-    ended = harness("fixed_epoch_prune", "--seed", "0", *SHORT, env={"PYTHONPATH": path})
+    ended = harness("prune_halfway", "--seed", "0", *SHORT, env={"PYTHONPATH": path})
     assert ended.returncode == 0, ended.stderr
     [row] = public.load(tmp_path / "out").to_dict("records")
-    assert (row["method"], row["status"], row["epoch"]) == ("fixed_epoch_prune", "done", 1)
+    assert (row["method"], row["status"], row["prune_ratio"]) == ("prune_halfway", "done", 0.5)
 
 
 def test_running_again_repeats_nothing(study: Path, harness: Harness) -> None:

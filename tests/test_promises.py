@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import harness
 from tests.conftest import REPOSITORY
@@ -48,7 +49,7 @@ def test_constraints_pin_every_dependency_without_addresses() -> None:
 def test_the_method_of_the_readme_is_the_one_that_is_tested() -> None:
     from tests.test_main_job import PLUGIN
 
-    shown = re.search(r"class FixedEpochPrune.*?(?=```)", text("README.md"), flags=re.DOTALL)
+    shown = re.search(r"class PruneHalfway.*?(?=```)", text("README.md"), flags=re.DOTALL)
     assert shown
     assert shown[0].strip() in PLUGIN
 
@@ -58,10 +59,39 @@ def test_the_study_of_the_readme_is_one() -> None:
     from harness.registry import Registry
     from harness.study import Study
 
-    shown = re.search(r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL)
+    plain, variants = re.findall(r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL)
+    for shown, runs in ((plain, 3 * (1 + 3)), (plain + variants, 2 * 3 * (1 + 3))):
+        assert len(expand(Study(**tomllib.loads(shown)), Registry.discover())) == runs
+
+
+def test_the_pruning_rule_of_the_readme_is_snip(tmp_path: Path) -> None:
+    import torch
+
+    from harness import Batch
+    from harness.registry import Registry
+    from methods.snip import snip
+    from tests.networks import images, make
+
+    shown = re.search(r'"""my_rule.py"""\n.*?(?=```)', text("README.md"), flags=re.DOTALL)
     assert shown
-    specs = expand(Study(**tomllib.loads(shown[1])), Registry.discover())
-    assert len(specs) == 3 * (1 + 3)
+    file = tmp_path / "my_rule.py"
+    file.write_text(shown[0])
+    registry = Registry()
+    assert registry.add_file(str(file)) == ["my_snip"]
+    mask = registry.get("my_snip")().mask()
+    batch = Batch(images(), torch.arange(4))
+    ours, theirs = mask.score(make("vgg"), batch), snip(make("vgg"), batch)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(score, theirs[name]) for name, score in ours.items())
+
+
+def test_the_readme_names_every_method_model_data_set_and_study() -> None:
+    from harness.catalogue import DATA, MODELS
+    from harness.cli.choose import built_in_studies
+    from harness.registry import Registry
+
+    names = [*Registry.discover().names(), *DATA, *MODELS, *built_in_studies()]
+    assert [name for name in names if f"`{name}" not in text("README.md")] == []
 
 
 def test_every_column_of_the_table_is_described() -> None:

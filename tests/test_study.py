@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.registry import Registry
-from harness.spec import folder_name, short_labels
+from harness.spec import folder_name, short_labels, short_labels_of
 from harness.study import Study
 from harness.validation import tell
 
@@ -57,7 +57,7 @@ def test_a_hyper_parameter_that_is_a_list_is_swept_by_a_list_of_lists() -> None:
 def test_the_key_is_stable_and_follows_what_decides_the_result(registry: Registry) -> None:
     [spec, *_] = expand(Study(**PLAIN), registry)
     # A constant, so that a change of any default that would mix old and new runs is noticed here.
-    assert spec.key == "4c5906859c26050f"
+    assert spec.key == "7af0821aa6810651"
     elsewhere = spec.model_copy(update={"study": "other", "plugins": ("x.py",)})
     assert elsewhere.key == spec.key
     assert spec.model_copy(update={"seed": 5}).key != spec.key
@@ -147,3 +147,110 @@ def test_wrong_methods_are_told_in_words(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
+
+
+def test_a_list_of_tables_is_one_set_after_the_other(registry: Registry) -> None:
+    methods = {"early_bird": [{"prune_ratio": [0.3, 0.7]}, {"reinit": True}]}
+    specs = expand(Study(**{**PLAIN, "seeds": [0], "methods": methods}), registry)
+    chosen = [(s.hyperparameters["prune_ratio"], s.hyperparameters["reinit"]) for s in specs]
+    assert chosen == [(0.3, False), (0.7, False), (0.5, True)]
+
+
+VARIANTS = {
+    "usual": {"workload": {"input": "loader", "workers": 1}, "training": {"fused": False}},
+    "bf16": {"training": {"precision": "bf16"}},
+}
+
+
+def test_every_method_runs_in_every_variant_side_by_side(registry: Registry) -> None:
+    specs = expand(Study(**{**PLAIN, "methods": {"dense": {}}, "variants": VARIANTS}), registry)
+    assert [spec.arm for spec in specs] == [
+        *("dense variant=usual", "dense variant=bf16"),
+        *("dense variant=bf16", "dense variant=usual"),  # the other seed begins with the other
+    ]
+    usual, bf16 = specs[:2]
+    assert (usual.workload.input, usual.workload.workers, usual.training.fused) == (
+        *("loader", 1),
+        False,
+    )
+    assert (bf16.workload.input, bf16.training.precision) == ("auto", "bf16")
+    assert usual.key != bf16.key
+    assert short_labels_of(specs[:2]) == ["dense variant=usual", "dense variant=bf16"]
+
+
+def test_where_the_data_lie_does_not_decide_the_result(registry: Registry) -> None:
+    here, there = (
+        expand(Study(**{**PLAIN, "workload": {**PLAIN["workload"], **changed}}), registry)[0]
+        for changed in ({"root": "/a", "workers": 1}, {"root": "/b", "download": True})
+    )
+    assert here.key == there.key
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"training": {"precison": "bf16"}}, r"variants\.x\.training\.precison: .*'precision'"),
+        ({"training": {"epochs": 0}}, r"variants\.x\.training\.epochs: should be greater"),
+        ({"workload": {"workers": -1}}, r"variants\.x\.workload\.workers: should be greater"),
+    ],
+)
+def test_wrong_variants_are_told_in_words(
+    variant: dict[str, Any], message: str, registry: Registry
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        expand(Study(**{**PLAIN, "variants": {"x": variant}}), registry)
+
+
+def test_a_variant_may_not_change_what_is_trained_on() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Study(**{**PLAIN, "variants": {"x": {"workload": {"data": "mnist"}}}})
+    assert "variants.x.workload.data" in tell(caught.value, Study)
+
+
+def test_what_builds_on_another_run_comes_after_it_in_every_seed(registry: Registry) -> None:
+    methods = {"small_dense": {}, "dense_short": {"match": "early_bird"}, "early_bird": {}}
+    study = Study(**{**PLAIN, "seeds": [0, 1, 2, 3], "methods": {**methods, "dense": {}}})
+    names = [spec.method for spec in expand(study, registry)]
+    for seed in range(4):
+        order = names[4 * seed : 4 * seed + 4]
+        assert order.index("small_dense") > order.index("early_bird")
+        assert order.index("dense_short") > max(order.index("early_bird"), order.index("dense"))
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"small_dense": {}}, "small_dense: builds on a run of early_bird; add that method"),
+        (
+            {"small_dense": {}, "early_bird": {"prune_ratio": [0.3, 0.5]}},
+            "builds on a run of early_bird, of which the study has 2; leave one",
+        ),
+        ({"dense": [{}, {}]}, "dense: named twice with the same hyper-parameters"),
+    ],
+)
+def test_what_cannot_build_on_another_run_is_told_before_any(
+    methods: dict[str, Any], message: str, registry: Registry
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        expand(Study(**{**PLAIN, "methods": methods}), registry)
+
+
+def test_methods_that_wait_for_each_other_are_told() -> None:
+    from harness import Method
+
+    class One(Method):
+        def relies_on(self) -> tuple[str, ...]:
+            return ("two",)
+
+        def phases(self, _budget: object) -> Any:
+            yield from ()
+
+    class Two(One):
+        def relies_on(self) -> tuple[str, ...]:
+            return ("one",)
+
+    registry = Registry()
+    registry.add(One, "test")
+    registry.add(Two, "test")
+    with pytest.raises(UsageError, match="one, two wait for each other"):
+        expand(Study(**{**PLAIN, "methods": {"one": {}, "two": {}}}), registry)

@@ -41,10 +41,10 @@ def choose_study(
     listed = settings.get("plugins", [])
     own = [str(folder / path) for path in listed] if isinstance(listed, list) else []
     settings["plugins"] = [*own, *(str(Path(path).resolve()) for path in plugins)]
-    _find_series(settings, folder)
+    _find_files(settings, folder)
     for change in changes:
         _apply(change, settings)
-    _find_series(settings, Path.cwd())
+    _find_files(settings, Path.cwd())
     if seeds:
         settings["seeds"] = list(seeds)
     registry = Registry.discover(tuple(own))
@@ -85,11 +85,12 @@ def _read(source: str) -> tuple[dict[str, Any], str, Path]:
         raise UsageError(f"study {source}: not TOML: {error}") from None
 
 
-def _find_series(settings: dict[str, Any], folder: Path) -> None:
-    """Make the path of a carbon series absolute; one that is so already stays."""
-    carbon = settings.get("carbon")
-    if isinstance(carbon, dict) and isinstance(carbon.get("series"), str) and carbon["series"]:
-        carbon["series"] = str(folder / carbon["series"])
+def _find_files(settings: dict[str, Any], folder: Path) -> None:
+    """Make paths in settings absolute; one that is so already stays."""
+    for table, key in (("carbon", "series"), ("workload", "root")):
+        values = settings.get(table)
+        if isinstance(values, dict) and isinstance(values.get(key), str) and values[key]:
+            values[key] = str(folder / values[key])
 
 
 def _apply(change: str, settings: dict[str, Any]) -> None:

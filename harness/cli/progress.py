@@ -14,7 +14,7 @@ from harness.engines.local import Outcome
 from harness.log import LogReader
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
-from harness.spec import RunSpec, short_labels
+from harness.spec import RunSpec, short_labels_of
 from reports.units import duration, energy
 
 
@@ -31,7 +31,7 @@ class Progress:
 
     def __init__(self, specs: list[RunSpec], epochs: list[int], display: _Display) -> None:
         self._display = display
-        labels = short_labels((spec.method, spec.hyperparameters) for spec in specs)
+        labels = short_labels_of(specs)
         self._titles = {
             spec.key: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
             for number, (spec, label) in enumerate(zip(specs, labels, strict=True), start=1)

@@ -21,7 +21,7 @@ def make_report(folder: str) -> None:
     from reports.summary import summarise
     from reports.terminal import terminal_table
 
-    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases)
+    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases, tables.baseline)
     page = reports.build(results, StudyFolder(path).report)
     summary = summarise(results)
     console = Console(highlight=False)

@@ -52,7 +52,9 @@ def run_study(
     from harness.engines.local import LocalEngine
     from harness.results.carbon import ask_live, keep_series
     from harness.results.journal import Journal
+    from harness.workloads.presence import check_data
 
+    check_data(study.workload)
     check_site(study.carbon)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
@@ -62,12 +64,17 @@ def run_study(
     )
     with folder.hold():
         keep_series(folder, study.carbon)
-        if any(Journal(folder.run(spec)).status not in ("done", "failed") for spec in specs):
+        missing = [
+            spec for spec in specs if Journal(folder.run(spec)).status not in ("done", "failed")
+        ]
+        if missing:
             note = ask_live(folder, study.carbon)
             if note is not None:
                 click.echo(f"note: {note}", err=True)
         with open_progress(specs, _planned(specs, registry)) as progress:
-            outcomes = list(_work(LocalEngine(folder, progress.look), specs, progress))
+            engine = LocalEngine(folder, progress.look)
+            engine.check(missing)
+            outcomes = list(_work(engine, specs, progress))
     make_report(str(folder.path))
     return _told([outcome for outcome in outcomes if outcome.status != "done"])
 

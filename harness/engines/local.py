@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
+from typing import Any
 
 from harness.atomic import write_atomically
 from harness.energy.meter import MeterSetup
 from harness.energy.meters.estimate import watts_per_thread
 from harness.energy.recorder.conditions import check_isolation
 from harness.energy.recorder.process import RecorderProcess
+from harness.errors import UsageError
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Status
 from harness.spec import RunSpec
-from harness.worker_entry import work
+from harness.worker_entry import refusals, work
 
 POLL_S = 0.2
 """Time between two looks at a run, for the progress display."""
@@ -71,6 +73,25 @@ class LocalEngine:
             yield Outcome(spec, folder, Journal(folder).status, worked)
             if worked:
                 folder.pack_traces()
+
+    def check(self, specs: list[RunSpec]) -> None:
+        """Find out whether this machine can carry out all of the runs, before any begins.
+
+        Raises:
+            UsageError: It cannot; the message says which setting asks too much.
+        """
+        if not specs:
+            return
+        mine, theirs = self._context.Pipe()
+        process = self._context.Process(target=refusals, args=(specs, theirs))
+        process.start()
+        theirs.close()
+        said = _receive(mine, lambda: None)
+        process.join()
+        if said is None:
+            raise RuntimeError("the process that looks at this machine's devices died")
+        if said["refused"]:
+            raise UsageError("\n".join(said["refused"]))
 
     def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -139,12 +160,12 @@ def _start_fork_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, was)
 
 
-def _receive(channel: Connection, meanwhile: Callable[[], None]) -> dict[str, list[str]] | None:
+def _receive(channel: Connection, meanwhile: Callable[[], None]) -> dict[str, Any] | None:
     """What the run says next; None if its process is gone."""
     while not channel.poll(POLL_S):
         meanwhile()
     try:
-        said: dict[str, list[str]] = channel.recv()
+        said: dict[str, Any] = channel.recv()
     except (EOFError, ConnectionResetError):
         return None
     return said

@@ -3,95 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 
 from harness.batch_norm import gamma, scaled_batch_norms
 from harness.channel_mask import ChannelMask
+from harness.pruning.dependencies import candidate_groups
+from harness.pruning.groups import ChannelGroup
+from harness.pruning.parity import exact_copy, example_of, removable
 
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """BatchNorm layers whose channels can only be removed together; named by its first layer."""
-
-    layers: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The first layer's name."""
-        return self.layers[0]
-
-
-def dependency_graph(network: nn.Module, example: Tensor) -> tp.DependencyGraph:
-    """How the layers depend on each other, traced on one example input.
-
-    Tracing puts the network into evaluation mode and unfreezes its parameters; both are set back.
-    """
-    was_training = network.training
-    frozen = [parameter for parameter in network.parameters() if not parameter.requires_grad]
-    graph = tp.DependencyGraph().build_dependency(network, example_inputs=example[:1])
-    network.train(was_training)
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    return graph
+_known: WeakKeyDictionary[nn.Module, tuple[object, list[ChannelGroup]]] = WeakKeyDictionary()
 
 
 def channel_groups(network: nn.Module, example: Tensor) -> list[ChannelGroup]:
-    """The groups of coupled BatchNorm layers, in the order of the network.
+    """The channels that can be removed, in groups, in the order of the network.
+
+    Channels that cannot be removed keep their full width and are in no group: see
+    `candidate_groups` and `removable`. The answer is remembered until the network's structure or
+    the size of its inputs changes: finding it costs a trace and some forward passes of one sample,
+    on a copy.
+
+    Args:
+        network: Left as it is.
+        example: A batch of inputs; the first one is used.
 
     Raises:
-        ValueError: Layers are coupled with their channels shifted against each other (a
-            concatenation), which a mask a group cannot express.
+        ValueError: There are none, or the network cannot be traced.
     """
-    graph = dependency_graph(network, example)
-    norms = {layer: name for name, layer in scaled_batch_norms(network).items()}
-    groups: list[ChannelGroup] = []
-    grouped: set[str] = set()
-    for module, name in norms.items():
-        if name in grouped:
-            continue
-        whole = list(range(module.num_features))
-        coupled = graph.get_pruning_group(module, tp.prune_batchnorm_out_channels, whole)
-        members = {name}
-        for dependency, indices in coupled:
-            member = norms.get(dependency.target.module)
-            if member is None:
-                continue
-            if list(indices) != whole:
-                raise ValueError(f"channels of {name} and {member} are coupled with an offset")
-            members.add(member)
-        grouped |= members
-        groups.append(ChannelGroup(tuple(each for each in norms.values() if each in members)))
+    shapes = tuple((name, tensor.shape) for name, tensor in network.named_parameters())
+    structure = (shapes, example.shape[1:])
+    known, groups = _known.get(network, (None, []))
+    if known != structure:
+        sample = example_of(example)
+        candidates = candidate_groups(exact_copy(network), sample)
+        groups = removable(exact_copy(network), candidates, sample) if candidates else []
+        _known[network] = (structure, groups)
+    if not groups:
+        raise ValueError(f"{type(network).__name__} has no BatchNorm channels that can be removed")
     return groups
 
 
 def channel_scores(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """|gamma| of every channel, by group name; for coupled layers the mean over the group."""
-    layers = scaled_batch_norms(network)
-    return {
-        group.name: torch.stack([gamma(layers[name]).detach().abs() for name in group.layers])
-        .mean(dim=0)
-        .cpu()
-        for group in channel_groups(network, example)
+    """|gamma| of every channel, by group name, on the CPU; the mean over coupled layers."""
+    scales = {
+        name: gamma(layer).detach().abs().cpu()
+        for name, layer in scaled_batch_norms(network).items()
     }
+    scores = {}
+    for group in channel_groups(network, example):
+        total, layers = torch.zeros(group.size), torch.zeros(group.size)
+        for member in group.norms:
+            channel = torch.tensor(member.channel)
+            values = scales[member.layer][list(member.index)].float()
+            total.index_add_(0, channel, values)
+            layers.index_add_(0, channel, torch.ones_like(values))
+        scores[group.name] = total / layers
+    return scores
 
 
-def global_mask(
-    scores: Mapping[str, Tensor], prune_ratio: float, min_channels: int = 0, round_to: int = 1
+def threshold_mask(
+    scores: Mapping[str, Tensor], threshold: float, min_channels: int = 0, round_to: int = 1
 ) -> ChannelMask:
-    """Keep what scores strictly above one global threshold; raise widths to floor and multiple.
+    """Keep what scores strictly above `threshold`; then raise widths to floor and multiple.
 
     Args:
         scores: A one-dimensional tensor a group.
-        prune_ratio: Share of all channels under the threshold, 0 <= ratio < 1.
+        threshold: In the unit of the scores.
         min_channels: Floor of channels a group keeps.
-        round_to: Width multiple, rounded up; never above the group's width.
+        round_to: Width multiple, rounded up; never above the group's width. What is kept beyond
+            the threshold is the best of the rest.
     """
-    everything = torch.cat(list(scores.values())).sort().values
-    threshold = everything[int(len(everything) * prune_ratio)]
     layers = {}
     for name, score in scores.items():
         above = int((score > threshold).sum())
@@ -101,3 +84,19 @@ def global_mask(
         kept[best] = True
         layers[name] = "".join("1" if keep else "0" for keep in kept.tolist())
     return ChannelMask(layers)
+
+
+def global_mask(
+    scores: Mapping[str, Tensor], prune_ratio: float, min_channels: int = 0, round_to: int = 1
+) -> ChannelMask:
+    """Drop the share `prune_ratio` of all channels by one threshold; see `threshold_mask`.
+
+    Args:
+        scores: A one-dimensional tensor a group.
+        prune_ratio: Share of all channels under the threshold, 0 <= ratio < 1.
+        min_channels: Floor of channels a group keeps.
+        round_to: Width multiple, rounded up.
+    """
+    everything = torch.cat(list(scores.values())).sort().values
+    threshold = float(everything[int(len(everything) * prune_ratio)])
+    return threshold_mask(scores, threshold, min_channels, round_to)

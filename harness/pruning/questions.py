@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from harness.channel_mask import ChannelMask
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from harness.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
     min_channels: int = 0
     round_to: int = 1
 
-    def __call__(self, network: nn.Module, example: Tensor) -> ChannelMask:
-        """Answer for `network`; `example` is a batch of inputs."""
+    def __call__(self, network: nn.Module, batch: Batch) -> ChannelMask:
+        """Answer for `network`; one sample suffices."""
         from harness.pruning.channels import channel_scores, global_mask
 
-        scores = channel_scores(network, example)
+        scores = channel_scores(network, batch.images)
         return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to)
 
     def describe(self) -> dict[str, Any]:

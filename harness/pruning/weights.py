@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from harness.batch import Batch
+
 Scores = dict[str, "Tensor"]
+"""A score for every weight, by the parameter's name; higher stays."""
 
 
-def magnitude(network: nn.Module, _batch: Tensor) -> Scores:
+def magnitude(network: nn.Module, _batch: Batch) -> Scores:
     """|w| of every weight of convolution and linear layers (Han et al., 2015)."""
     return {name: weight.detach().abs() for name, weight in prunable_weights(network).items()}
 
@@ -19,6 +24,63 @@ def magnitude(network: nn.Module, _batch: Tensor) -> Scores:
 def prunable_weights(network: nn.Module) -> dict[str, Tensor]:
     """Weights of two dimensions or more, by name: no biases, no BatchNorm."""
     return {name: weight for name, weight in network.named_parameters() if weight.ndim > 1}
+
+
+@dataclass(frozen=True)
+class erdos_renyi:  # noqa: N801 - reads as the function it stands for
+    """Random scores under which one global threshold leaves Erdos-Renyi-Kernel densities.
+
+    Masking the share `1 - density` by them leaves each tensor `erdos_renyi_densities` of its
+    weights, rounded to whole weights, at places drawn from torch's generator of the CPU.
+
+    Attributes:
+        density: Share of all weights to leave alive.
+    """
+
+    density: float
+
+    def __call__(self, network: nn.Module, _batch: Batch) -> Scores:
+        """Score the weights of `network`; float64, so that large tensors hold no ties."""
+        import torch
+
+        weights = prunable_weights(network)
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        scores = {}
+        for name, share in erdos_renyi_densities(shapes, self.density).items():
+            weight = weights[name]
+            rank = torch.randperm(weight.numel(), device="cpu").to(torch.float64)
+            # A divisor method (Sainte-Lague): whatever the threshold is, the tensors' counts are in
+            # proportion to their quotas; the threshold that leaves the sum of the quotas is -1.
+            score = -(rank + 0.5) / (share * weight.numel())
+            scores[name] = score.reshape(weight.shape).to(weight.device)
+        return scores
+
+    def describe(self) -> dict[str, Any]:
+        """The score as JSON, for the journal."""
+        return {"erdos_renyi": asdict(self)}
+
+
+def erdos_renyi_densities(shapes: Mapping[str, Sequence[int]], density: float) -> dict[str, float]:
+    """The Erdos-Renyi-Kernel distribution of sparsity (Evci et al., ICML 2020).
+
+    A tensor's density is in proportion to the sum of its dimensions over their product. Where that
+    exceeds 1 the tensor is dense, and the others share what is left.
+
+    Args:
+        shapes: The shapes of the tensors, by name.
+        density: Share of all weights to leave alive, between 0 and 1.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    dense: set[str] = set()
+    while True:
+        sparse = [name for name in shapes if name not in dense]
+        left = density * sum(sizes.values()) - sum(sizes[name] for name in dense)
+        scale = left / max(sum(sum(shapes[name]) for name in sparse), 1)
+        shares = {name: scale * sum(shapes[name]) / sizes[name] for name in sparse}
+        full = {name for name, share in shares.items() if share > 1}
+        if not full:
+            return {name: shares.get(name, 1.0) for name in shapes}
+        dense |= full
 
 
 def prune_weights(scores: Scores, masks: Mapping[str, Tensor], fraction: float) -> Scores:
@@ -32,7 +94,7 @@ def prune_weights(scores: Scores, masks: Mapping[str, Tensor], fraction: float) 
         fraction: Strictly between 0 and 1.
 
     Returns:
-        New masks, each within the mask before it.
+        New masks (float32), each within the mask before it.
     """
     import torch
 
@@ -41,7 +103,7 @@ def prune_weights(scores: Scores, masks: Mapping[str, Tensor], fraction: float) 
     candidates = torch.cat([mask.flatten() for mask in alive.values()]).nonzero().flatten()
     order = flat[candidates].argsort(stable=True)
     drop = candidates[order[: round(len(candidates) * fraction)]]
-    survivors = torch.zeros_like(flat)
+    survivors = torch.zeros(flat.shape, device=flat.device)
     survivors[candidates] = 1
     survivors[drop] = 0
     sizes = [score.numel() for score in scores.values()]

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from harness.atomic import write_atomically
 from harness.energy.trace_file import pack
 from harness.errors import UsageError
+from harness.settings import WHEREABOUTS
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
 from harness.validation import tell
@@ -133,7 +134,9 @@ class StudyFolder:
         """
         wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
         if self.settings.exists():
-            self._check_same(self.read_study(), wanted)
+            saved = self.read_study()
+            if self.runs():
+                self._check_same(saved, wanted)
         for spec in specs:
             folder = self.run(spec)
             if folder.spec.exists() and folder.read_spec().key != spec.key:
@@ -172,7 +175,7 @@ class StudyFolder:
         for table in ("workload", "training"):
             for key, value in wanted[table].items():
                 old = saved[table].get(key, value)
-                if old != value:
+                if old != value and key not in WHEREABOUTS:
                     raise UsageError(
                         f"{self.path} holds runs with {table}.{key} = {old!r}, not {value!r}; "
                         "give this study another folder with --out"

@@ -17,7 +17,7 @@ from harness.results.carbon import StudyCarbon
 from harness.results.folder import StudyFolder
 from harness.results.journal import LOST, OVERHEAD
 from harness.results.ledger import Ledger
-from harness.spec import SCHEMA, RunSpec, short_labels
+from harness.spec import SCHEMA, RunSpec, short_labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,7 @@ class Tables:
 
     Attributes:
         study: The study's name.
+        baseline: The arm that others are compared with: dense, in the study's first variant.
         runs: One row a run.
         curves: One row an evaluation on validation data whose work was kept.
         phases: One row a run and window label; the energies of a run add up to its total.
@@ -56,14 +57,24 @@ class Tables:
 
     def __init__(self, path: Path) -> None:
         folder = StudyFolder(path)
-        self.study: str = folder.read_study()["name"]
+        study = folder.read_study()
+        self.study: str = study["name"]
         import pandas as pd  # after the check: it takes a second, an error message need not
 
         carbon = StudyCarbon(folder)
         found = [(run, run.read_spec()) for run in folder.runs()]
         if not found:
             raise UsageError(f"{path}: no runs here yet")
-        labels = short_labels((spec.method, spec.hyperparameters) for _, spec in found)
+        labels = short_labels_of(spec for _, spec in found)
+        first = next(iter(study.get("variants", {})), None)
+        self.baseline = next(
+            (
+                label
+                for (_, spec), label in zip(found, labels, strict=True)
+                if (spec.method, spec.variant) == ("dense", first)
+            ),
+            "dense",
+        )
         rows: dict[str, list[Row]] = defaultdict(list)
         for (run, spec), label in zip(found, labels, strict=True):
             ledger = Ledger(run)
@@ -108,6 +119,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> 
         "study": spec.study,
         "arm": label,
         "method": spec.method,
+        "variant": spec.variant,
+        "precision": spec.training.precision,
         "seed": spec.seed,
         "status": journal.status,
         "reason": journal.reason,

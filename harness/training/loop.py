@@ -6,13 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.batch_norm import gamma, scaled_batch_norms
 from harness.phases import Train
 from harness.settings import Training
+from harness.training.block_floating_point import quantise_gradients, quantise_state
+from harness.training.penalties import penalties
+from harness.training.precision import autocast
+from harness.training.rewiring import Rewiring
 from harness.training.schedule import rate_share
 from harness.training.seeds import stream
-from harness.training.state import TrainingState
-from harness.workloads.split import Split
+from harness.training.state import TrainingState, hold_at_zero
+from harness.workloads.source import Source
 
 
 def train_epoch(state: TrainingState, phase: Train, training: Training, seed: int) -> Tensor:
@@ -20,47 +23,60 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
 
     Args:
         state: Changed in place.
-        phase: For its schedule and its penalty.
+        phase: For its schedule, its penalties, its arithmetic and its rewiring.
         training: The recipe.
         seed: The run's seed; order and augmentation follow from it and the number of the epoch.
 
     Returns:
         The mean training loss, a scalar still on the device.
     """
-    workload = state.workload
-    device = workload.device
+    device = state.workload.device
     epoch_seed = stream(seed, "epoch", state.epochs_trained)
     torch.manual_seed(epoch_seed)
-    generator = torch.Generator(device).manual_seed(epoch_seed)
+    precision = phase.precision or training.precision
+    network = state.forward(precision).train()
+    state.network.train()
+    optimizer = state.optimizer
+    parameters = list(state.network.parameters())
+    masked, masks = list(state.masked().values()), list(state.masks.values())
+    batches = state.workload.train.epoch(training.batch_size, epoch_seed)
+    penalise = penalties(state.network, phase)
+    rewiring = Rewiring(state, phase.rewire, len(batches)) if phase.rewire else None
     horizon = phase.horizon or training.epochs
-    network = state.network.train()
-    scales = list(map(gamma, scaled_batch_norms(network).values())) if phase.l1_gamma else []
-    batches = workload.train.batches(training.batch_size, generator)
-    first = state.schedule_epoch
     total = torch.zeros((), device=device)
-    for step, (raw_images, labels) in enumerate(batches):
-        share = phase.rate or rate_share(training, first + step / len(batches), horizon)
-        for group in state.optimizer.param_groups:
-            group["lr"] = training.learning_rate * share
-        images = workload.augment(raw_images, generator)
-        loss = F.cross_entropy(network(images), labels, label_smoothing=training.label_smoothing)
-        state.optimizer.zero_grad(set_to_none=True)
+    for step, (images, labels) in enumerate(batches):
+        place = state.schedule_epoch + step / len(batches)
+        rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with autocast(precision, device):
+            loss = F.cross_entropy(
+                network(images), labels, label_smoothing=training.label_smoothing
+            )
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        for scale in scales:
-            scale.grad.add_(scale.detach().sign(), alpha=phase.l1_gamma)  # type: ignore[union-attr]
-        state.optimizer.step()
-        state.apply_masks()
+        penalise()
+        if precision == "int8_simulated":
+            quantise_gradients(parameters)
+        if rewiring and rewiring.is_due(step):
+            rewiring.move(step)
+        else:
+            optimizer.step()
+            if precision == "int8_simulated":
+                quantise_state(optimizer)
+            hold_at_zero(masked, masks)
         total += loss.detach()
-    state.schedule_epoch = first + 1
+    state.schedule_epoch += 1
     state.epochs_trained += 1
     return total / len(batches)
 
 
 @torch.no_grad()
-def accuracy(state: TrainingState, split: Split) -> float:
-    """Share of `split` classified rightly, 0 to 1, in evaluation mode."""
+def accuracy(state: TrainingState, split: Source, training: Training) -> float:
+    """Share of `split` classified rightly, 0 to 1, in evaluation mode and the recipe's autocast."""
     network = state.network.eval()
-    right = sum(
-        (network(images).argmax(dim=1) == labels).sum() for images, labels in split.in_order()
-    )
-    return float(right) / len(split)
+    right = torch.zeros((), dtype=torch.int64, device=state.workload.device)
+    with autocast(training.precision, state.workload.device):
+        for images, labels in split.in_order():
+            right += (network(images).argmax(dim=1) == labels).sum()
+    return int(right) / len(split)

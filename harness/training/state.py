@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.channel_mask import ChannelMask
 from harness.errors import RunError
 from harness.pruning.shrink import shrink, take
+from harness.quantities import Precision
 from harness.settings import Training
 from harness.training import tensor_files as files
+from harness.training.precision import in_precision
 from harness.training.seeds import stream
 from harness.workloads.workload import Workload
 
@@ -59,7 +61,25 @@ class TrainingState:
 
     def _build(self) -> None:
         self.network = self.workload.build_network(stream(self._seed, "weights"))
+        self._renew()
+
+    def _renew(self) -> None:
+        """Parameters are other objects than before, so what was made for the old ones goes."""
         self.optimizer = self._new_optimizer()
+        self._forward: dict[Precision, nn.Module] = {}
+
+    def forward(self, precision: Precision) -> nn.Module:
+        """The network as it trains in `precision`, on the same parameters; compiled if asked to."""
+        if precision not in self._forward:
+            module = in_precision(self.network, precision)
+            if self._training.compile:
+                module = cast(nn.Module, torch.compile(module, dynamic=False))
+            self._forward[precision] = module
+        return self._forward[precision]
+
+    def has_forward(self, precision: Precision) -> bool:
+        """Whether `forward` has been asked for since the structure last changed."""
+        return precision in self._forward
 
     def _new_optimizer(self) -> torch.optim.SGD:
         recipe = self._training
@@ -69,17 +89,17 @@ class TrainingState:
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
-            fused=self.workload.device.type == "cuda",
+            fused=recipe.fused and self.workload.device.type == "cuda",
         )
+
+    def masked(self) -> dict[str, nn.Parameter]:
+        """The parameters that have a mask, by name."""
+        parameters = dict(self.network.named_parameters())
+        return {name: parameters[name] for name in self.masks}
 
     def apply_masks(self) -> None:
         """Set masked weights back to zero."""
-        if self.masks:
-            parameters = dict(self.network.named_parameters())
-            with torch.no_grad():
-                torch._foreach_mul_(
-                    [parameters[name] for name in self.masks], list(self.masks.values())
-                )
+        hold_at_zero(list(self.masked().values()), list(self.masks.values()))
 
     def shrink(self, mask: ChannelMask) -> None:
         """Remove channels; the optimizer's state and weight masks of the survivors go along."""
@@ -88,7 +108,7 @@ class TrainingState:
         index = shrink(self.network, mask, self.workload.example)
         self.workload.lay_out(self.network)
         self.masks = {name: take(kept, index[name]) for name, kept in self.masks.items()}
-        self.optimizer = self._new_optimizer()
+        self._renew()
         old["state"] = {
             number: {
                 key: take(value, index[names[number]])
@@ -104,7 +124,7 @@ class TrainingState:
     def reinitialise(self, draw: int) -> None:
         """Draw the weights of today's structure anew; momentum and schedule start over."""
         self.workload.initialise(self.network, stream(self._seed, "reinitialise", draw))
-        self.optimizer = self._new_optimizer()
+        self._renew()
         self.schedule_epoch = 0.0
         self.apply_masks()
 
@@ -160,3 +180,10 @@ class TrainingState:
         self._load_weights(saved)
         self.masks = saved["masks"]
         self.epochs_trained = saved["epochs_trained"]
+
+
+@torch.no_grad()
+def hold_at_zero(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+    """Multiply weights by their masks, in place."""
+    if weights:
+        torch._foreach_mul_(list(weights), list(masks))

@@ -24,6 +24,7 @@ _KNOWN = {
     "level": "#a96b59",
     "round": "#4f9d8f",
     PRUNING: "#e76300",
+    "compile": "#717581",
     "evaluation": "#b9ac70",
     "test": "#8a8150",
     "checkpoint": "#92dadd",

@@ -140,7 +140,7 @@ def test_a_child_that_nobody_waits_for_keeps_what_was_seen(run, monkeypatch, loo
     gone = meter.read()
     assert alive <= gone < alive + 0.2 * WATTS
     run.tell("burn 0.2")
-    assert meter.read() >= gone + 0.19 * WATTS
+    assert meter.read() >= gone + 0.19 * WATTS - 1e-9  # a tick less, and a float's rounding
 
 
 class Told:

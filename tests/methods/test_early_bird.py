@@ -132,3 +132,23 @@ def test_the_ticket_has_a_floor_and_rounded_widths_but_the_distance_is_the_paper
     assert isinstance(shrink.mask, ChannelMask)
     assert all(width % 8 == 0 and width >= 8 for width in shrink.mask.widths().values())
     assert shrink.mask.kept >= masks[-1].count("1")
+
+
+@pytest.mark.parametrize(
+    ("low_precision", "search", "retrain"),
+    [("none", None, None), ("search", "bf16", None), ("all", "bf16", "bf16")],
+)
+def test_low_precision_reaches_as_far_as_it_is_asked_to(
+    low_precision: Any, search: str | None, retrain: str | None
+) -> None:
+    method = EarlyBird(window=2, low_precision=low_precision, low="bf16")
+    phases, _ = played(method, recorded(0, 16, 0.1), Budget(16))
+    trainings = [phase for phase in phases if isinstance(phase, Train)]
+    assert {phase.precision for phase in trainings if phase.name == "search"} == {search}
+    assert trainings[-1].name == "retrain"
+    assert trainings[-1].precision == retrain
+
+
+def test_the_papers_low_precision_is_8_simulated_bits() -> None:
+    phases, _ = played(EarlyBird(low_precision="all"), recorded(0, 16, 0.1), Budget(16))
+    assert {p.precision for p in phases if isinstance(p, Train)} == {"int8_simulated"}

@@ -5,21 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness import Budget, Mask, Rewind, Shrink, Snapshot, Train, magnitude
-from harness.phases import Phase
 from harness.plan import planned_epochs, planned_phases
 from methods.dense import Dense
 from methods.lottery_ticket import LotteryTicket
 from methods.progressive import Progressive
+from tests.methods.played import kinds, trainings
 
 BUDGET = Budget(epochs=16)
-
-
-def trainings(phases: list[Phase]) -> list[Train]:
-    return [phase for phase in phases if isinstance(phase, Train)]
-
-
-def kinds(phases: list[Phase]) -> list[str]:
-    return [type(phase).__name__ for phase in phases]
 
 
 def test_dense_trains_the_whole_budget() -> None:
@@ -30,6 +22,14 @@ def test_progressive_shrinks_and_retrains_every_round_at_full_length() -> None:
     phases = planned_phases(Progressive(rounds=2), BUDGET)
     assert kinds(phases) == ["Train", "Inspect", "Shrink", "Train", "Inspect", "Shrink", "Train"]
     assert planned_epochs(Progressive(rounds=2), BUDGET) == 48
+
+
+def test_one_round_is_network_slimming_with_the_papers_numbers() -> None:
+    first, _, shrink, retraining = planned_phases(Progressive(l1_gamma=1e-5), BUDGET)
+    assert first == Train("train", epochs=16, l1_gamma=1e-5)
+    assert isinstance(shrink, Shrink)
+    assert retraining == Train("retrain 1", epochs=16, start_epoch=0, horizon=16)
+    assert (Progressive().prune_ratio, Progressive().l1_gamma) == (0.7, 1e-4)
 
 
 def test_progressive_penalises_scales_only_before_a_pruning() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from harness import ChannelMask, bn_channel_mask
+from harness import ChannelMask
 from harness.batch_norm import scaled_batch_norms
+from harness.pruning import shrink as shrinking
 from harness.pruning.channels import channel_groups
 from harness.pruning.cost import size_of
 from harness.pruning.shrink import shrink, take
-from tests.networks import FAMILIES, images, make
+from tests.networks import FAMILIES, images, make, mask_of
 
 cases = pytest.mark.parametrize("family", FAMILIES)
 ratios = pytest.mark.parametrize("prune_ratio", [0.1, 0.5, 0.9])
@@ -25,40 +27,44 @@ def masked_twin(network: nn.Module, mask: ChannelMask) -> nn.Module:
     layers = scaled_batch_norms(twin)
     for group in channel_groups(network, images()):
         kept = torch.tensor([bit == "1" for bit in mask.layers[group.name]])
-        for name in group.layers:
+        for member in group.norms:
             with torch.no_grad():
-                layers[name].weight *= kept
-                layers[name].bias *= kept
+                for parameter in (layers[member.layer].weight, layers[member.layer].bias):
+                    parameter[list(member.index)] *= kept[list(member.channel)]
     return twin
+
+
+def structure_and_values(network: nn.Module) -> tuple[str, dict[str, Tensor]]:
+    return repr(network), {name: value.clone() for name, value in network.state_dict().items()}
 
 
 @cases
 @ratios
 def test_outputs_and_gradients_equal_the_masked_twins(family: str, prune_ratio: float) -> None:
-    network = make(family)
-    mask = bn_channel_mask(prune_ratio, min_channels=2)(network, images())
+    network = make(family).double()
+    mask = mask_of(network, prune_ratio)
     twin = masked_twin(network, mask)
     index = shrink(network, mask, images())
+    of_twin = dict(twin.named_parameters())
+    inputs = images().double()
     for mode in (True, False):
-        network.train(mode)
-        twin.train(mode)
-        network.zero_grad()
-        twin.zero_grad()
-        ours, theirs = network(images()), twin(images())
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+        network.train(mode).zero_grad()
+        twin.train(mode).zero_grad()
+        ours, theirs = network(inputs), twin(inputs)
+        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
         ours.square().mean().backward()
         theirs.square().mean().backward()
-        of_twin = dict(twin.named_parameters())
         for name, parameter in network.named_parameters():
             expected = take(of_twin[name].grad, index[name])
-            torch.testing.assert_close(parameter.grad, expected, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(parameter.grad, expected, atol=1e-9, rtol=1e-7)
 
 
 @cases
 def test_survivors_are_bit_equal_and_where_the_index_says(family: str) -> None:
     network = make(family)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    index = shrink(network, bn_channel_mask(0.5, 2)(network, images()), images())
+    _, before = structure_and_values(network)
+    index = shrink(network, mask_of(network), images())
+    assert index.keys() == before.keys()
     for name, value in network.state_dict().items():
         assert torch.equal(value, take(before[name], index[name])), name
 
@@ -67,14 +73,27 @@ def test_survivors_are_bit_equal_and_where_the_index_says(family: str) -> None:
 def test_the_network_is_really_smaller(family: str) -> None:
     network = make(family)
     before = size_of(network, images(), {})
-    mask = bn_channel_mask(0.5, 2)(network, images())
+    mask = mask_of(network)
     shrink(network, mask, images())
     after = size_of(network, images(), {})
-    assert after.parameters < 0.7 * before.parameters
-    assert after.macs < 0.7 * before.macs
-    for group in channel_groups(network, images()):
-        layer = scaled_batch_norms(network)[group.name]
-        assert layer.num_features == mask.widths()[group.name]
+    share = 0.9 if family == "resnext" else 0.7
+    assert after.parameters < share * before.parameters
+    assert after.macs < share * before.macs
+    sizes = {group.name: group.size for group in channel_groups(network, images())}
+    assert sizes == mask.widths()
+
+
+@pytest.mark.parametrize("family", ["flattening", "preresnet", "mobilenet", "densenet"])
+def test_two_shrinks_are_one_with_the_composed_mask(family: str) -> None:
+    twice, once = make(family), make(family)
+    first = mask_of(twice, 0.3)
+    shrink(twice, first, images())
+    later = mask_of(twice, 0.4)
+    shrink(twice, later, images())
+    shrink(once, first.then(later), images())
+    assert repr(once) == repr(twice)
+    for name, value in once.state_dict().items():
+        assert torch.equal(value, twice.state_dict()[name]), name
 
 
 def test_macs_and_parameters_agree_with_a_count_by_hand() -> None:
@@ -85,11 +104,69 @@ def test_macs_and_parameters_agree_with_a_count_by_hand() -> None:
     assert size.density == pytest.approx(1 - 108 / size.parameters)
 
 
+def test_modes_frozen_parameters_and_random_numbers_stay_as_they_were() -> None:
+    network = make("residual").train()
+    network.stem[1].eval()
+    network.first[0][0].weight.requires_grad_(False)
+    state = torch.get_rng_state()
+    shrink(network, mask_of(network), images())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [name for name, each in network.named_modules() if not each.training] == ["stem.1"]
+    frozen = [name for name, each in network.named_parameters() if not each.requires_grad]
+    assert frozen == ["first.0.0.weight"]
+
+
+def test_weights_laid_out_channels_last_shrink_alike() -> None:
+    plain = make("residual")
+    mask = mask_of(plain)
+    laid_out = make("residual").to(memory_format=torch.channels_last)
+    shrink(plain, mask, images())
+    shrink(laid_out, mask, images().to(memory_format=torch.channels_last))
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, laid_out.state_dict()[name]), name
+
+
+def test_a_mask_that_drops_nothing_changes_nothing() -> None:
+    network = make("vgg")
+    structure, before = structure_and_values(network)
+    everything = {name: "1" * len(bits) for name, bits in mask_of(network).layers.items()}
+    index = shrink(network, ChannelMask(everything), images())
+    assert repr(network) == structure
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert torch.equal(take(value, index[name]), value)
+
+
 def test_a_mask_of_another_network_or_with_an_empty_layer_is_refused() -> None:
     network = make("residual")
-    mask = bn_channel_mask(0.5, 2)(network, images())
+    mask = mask_of(network)
     empty = {**mask.layers, "stem.1": "0" * 16}
     with pytest.raises(ValueError, match=r"leaves no channel in stem\.1"):
         shrink(network, ChannelMask(empty), images())
     with pytest.raises(ValueError, match="another network"):
         shrink(make("vgg"), mask, images())
+
+
+@pytest.mark.parametrize("role", ["norm", "out", "in"])
+def test_a_removal_that_would_change_the_function_is_refused_before_anything_changes(
+    role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make("vgg")
+    mask = mask_of(network)
+    structure, before = structure_and_values(network)
+    first, *others = channel_groups(network, images())
+    wrong = replace(
+        first,
+        members=tuple(
+            replace(member, index=(*member.index[1:], member.index[0]))
+            if member.role == role
+            else member
+            for member in first.members
+        ),
+    )
+    monkeypatch.setattr(shrinking, "channel_groups", lambda *_: [wrong, *others])
+    with pytest.raises(ValueError, match="from Sequential would change what it computes"):
+        shrink(network, mask, images())
+    assert repr(network) == structure
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name

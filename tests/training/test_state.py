@@ -42,7 +42,7 @@ def assert_same(one: TrainingState, other: TrainingState) -> None:
 
 
 def ticket(state: TrainingState, ratio: float = 0.5) -> None:
-    state.shrink(bn_channel_mask(ratio, 8, 8)(state.network, state.workload.example))
+    state.shrink(bn_channel_mask(ratio, 8, 8)(state.network, state.workload.train.sample(1, 0)))
 
 
 def test_saved_and_loaded_it_trains_on_bit_equal(make_state: MakeState) -> None:
@@ -51,7 +51,7 @@ def test_saved_and_loaded_it_trains_on_bit_equal(make_state: MakeState) -> None:
     ticket(state)
     train_epoch(state, TRAIN, RECIPE, seed=0)
     state.masks = prune_weights(
-        magnitude(state.network, state.workload.example), state.masks, fraction=0.2
+        magnitude(state.network, state.workload.train.sample(1, 0)), state.masks, fraction=0.2
     )
     state.apply_masks()
     buffer = io.BytesIO()
@@ -101,7 +101,9 @@ def test_rewinding_returns_to_the_snapshot_bit_by_bit_under_the_mask(
     state.take_snapshot("early")
     early = weights(state)
     train_epoch(state, TRAIN, RECIPE, seed=0)
-    state.masks = prune_weights(magnitude(state.network, state.workload.example), {}, 0.5)
+    state.masks = prune_weights(
+        magnitude(state.network, state.workload.train.sample(1, 0)), {}, 0.5
+    )
     state.apply_masks()
     state.rewind("early")
     assert state.schedule_epoch == 1

@@ -1,0 +1,32 @@
+"""Whether a run can be carried out on this device at all: found out before it begins."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.catalogue import resolve_model
+from harness.errors import UsageError
+from harness.phases import Budget, Train
+from harness.plan import planned_phases
+from harness.registry import Registry
+from harness.spec import RunSpec
+from harness.training.precision import refusal
+
+
+def why_not(spec: RunSpec, device: torch.device) -> str | None:
+    """Why `device` cannot carry out `spec`, with the setting to change; None if it can."""
+    try:
+        resolve_model(spec.workload.model)
+    except UsageError as error:
+        return f"workload.model: {error}"
+    said = refusal(spec.training.precision, device)
+    if said:
+        return f"training.precision: {said}"
+    method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
+    try:
+        phases = planned_phases(method, Budget(spec.training.epochs))
+    except Exception:  # noqa: BLE001 - a stranger's method may not bear invented answers; the run will tell
+        return None
+    asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
+    refused = (refusal(precision, device) for precision in sorted(asked))
+    return next((f"methods.{spec.method}: {said}" for said in refused if said), None)

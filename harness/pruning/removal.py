@@ -1,0 +1,91 @@
+"""Channels silenced, and channels removed in memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from harness.channel_mask import ChannelMask
+from harness.pruning.groups import ChannelGroup
+
+_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+@torch.no_grad()
+def silence(network: nn.Module, groups: Iterable[ChannelGroup], mask: ChannelMask) -> None:
+    """Set scale and shift of dropped channels to zero in every BatchNorm; nothing gets smaller."""
+    for group in groups:
+        dropped = set(mask.dropped(group.name))
+        for member in group.norms:
+            layer = network.get_submodule(member.layer)
+            for parameter in layer.parameters(recurse=False):
+                parameter[member.of_channels(dropped)] = 0
+
+
+def remove(
+    network: nn.Module, groups: Iterable[ChannelGroup], mask: ChannelMask
+) -> dict[str, Tensor]:
+    """Remove dropped channels in place; see `harness.pruning.shrink.shrink` for what is returned.
+
+    All indices count in the network as it is on entry, and each layer is cut once, so groups that
+    share a layer do not shift each other.
+    """
+    lost_outputs: defaultdict[str, set[int]] = defaultdict(set)
+    lost_inputs: defaultdict[str, set[int]] = defaultdict(set)
+    for group in groups:
+        dropped = set(mask.dropped(group.name))
+        for member in group.members:
+            lost = lost_inputs if member.role == "in" else lost_outputs
+            lost[member.layer].update(member.of_channels(dropped))
+    index = {name: _numbered(tensor) for name, tensor in _tensors(network, recurse=True)}
+    for name in lost_outputs.keys() | lost_inputs.keys():
+        layer = network.get_submodule(name)
+        for tensor, kept in _cut(layer, lost_outputs[name], lost_inputs[name]).items():
+            index[f"{name}.{tensor}"] = kept
+    return index
+
+
+def take(tensor: Tensor, index: Tensor) -> Tensor:
+    """The entries of `tensor` that survive a shrink, in their new shape."""
+    return tensor.flatten()[index.to(tensor.device)]
+
+
+def _cut(layer: nn.Module, outputs: set[int], inputs: set[int]) -> dict[str, Tensor]:
+    index = {}
+    for name, tensor in _tensors(layer, recurse=False):
+        if tensor.ndim == 0:
+            continue
+        index[name] = _without(_numbered(tensor), 0, outputs)
+        if tensor.ndim > 1:
+            index[name] = _without(index[name], 1, inputs)
+        kept = take(tensor.detach(), index[name])
+        if isinstance(tensor, nn.Parameter):
+            kept = nn.Parameter(kept, requires_grad=tensor.requires_grad)
+        setattr(layer, name, kept)
+    if isinstance(layer, _Convolution):
+        layer.out_channels -= len(outputs)
+        if layer.groups > 1:
+            layer.in_channels = layer.groups = layer.out_channels
+        layer.in_channels -= len(inputs)
+    elif isinstance(layer, nn.Linear):
+        layer.out_features -= len(outputs)
+        layer.in_features -= len(inputs)
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        layer.num_features -= len(outputs)
+    return index
+
+
+def _tensors(module: nn.Module, *, recurse: bool) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(recurse=recurse), *module.named_buffers(recurse=recurse)]
+
+
+def _numbered(tensor: Tensor) -> Tensor:
+    return torch.arange(tensor.numel()).reshape(tensor.shape)
+
+
+def _without(index: Tensor, dim: int, lost: set[int]) -> Tensor:
+    kept = [each for each in range(index.shape[dim]) if each not in lost]
+    return index.index_select(dim, torch.tensor(kept)) if lost else index

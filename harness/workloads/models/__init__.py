@@ -1,0 +1,1 @@
+"""Networks, a family a file."""

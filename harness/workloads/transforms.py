@@ -1,0 +1,93 @@
+"""Transforms of pictures one by one, as torchvision's usual recipes have them.
+
+They draw from torch's generator of the process, which the reader seeds for every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import transforms
+
+from harness.settings import Training
+from harness.workloads.normalisation import Normalisation
+
+Transform = Callable[[Any], Any]
+
+ZOOM = 256 / 224
+"""Of random-size crops, objects look larger than they are; evaluation cuts out the centre of a
+picture that is larger by as much, as the recipe of ImageNet does."""
+
+
+class Cutout:
+    """Blank a random square whose centre is any pixel (DeVries & Taylor, 2017).
+
+    Args:
+        size: Side of the square, in pixels.
+        fill: The mean, shape (channels, 1, 1).
+    """
+
+    def __init__(self, size: int, fill: Tensor) -> None:
+        self._size = size
+        self._fill = fill
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The image with its square, changed in place."""
+        top, left = (int(torch.randint(side, ())) - self._size // 2 for side in image.shape[1:])
+        rows = slice(max(top, 0), max(top + self._size, 0))
+        columns = slice(max(left, 0), max(left + self._size, 0))
+        image[:, rows, columns] = self._fill
+        return image
+
+
+def framing(image_size: int | None) -> list[Transform]:
+    """Bring the shorter side to `image_size` and cut out the centre; None leaves pictures alone."""
+    if image_size is None:
+        return []
+    return [transforms.Resize(image_size), transforms.CenterCrop(image_size)]
+
+
+def plain(training: Training, image_size: int | None, size: tuple[int, int]) -> list[Transform]:
+    """What evaluation does to a picture.
+
+    Args:
+        training: The recipe.
+        image_size: The setting.
+        size: Height and width of the result.
+    """
+    if training.resized_crop:
+        return [transforms.Resize(round(min(size) * ZOOM)), transforms.CenterCrop(size)]
+    return framing(image_size)
+
+
+def augmented(training: Training, image_size: int | None, size: tuple[int, int]) -> list[Transform]:
+    """What training does to a picture, but for cutout; arguments as for `plain`."""
+    if training.resized_crop:
+        steps: list[Transform] = [transforms.RandomResizedCrop(size)]
+    else:
+        steps = framing(image_size)
+        if training.crop_padding:
+            steps.append(transforms.RandomCrop(size, padding=training.crop_padding))
+    if training.flip:
+        steps.append(transforms.RandomHorizontalFlip())
+    return steps
+
+
+def to_floats(normalise: Normalisation) -> list[Transform]:
+    """To a normalised tensor."""
+    mean, spread = normalise.mean.flatten().tolist(), normalise.spread.flatten().tolist()
+    return [transforms.ToTensor(), transforms.Normalize(mean, spread)]
+
+
+def to_bytes() -> list[Transform]:
+    """To a tensor of 8-bit numbers, a quarter as large; it is normalised on the device."""
+    return [transforms.PILToTensor()]
+
+
+def chain(steps: list[Transform]) -> Transform:
+    """One transform of several."""
+    composed: Transform = transforms.Compose(steps)
+    return composed

@@ -1,0 +1,50 @@
+"""GraSP, gradient signal preservation (Wang et al., ICLR 2020, arXiv 2002.07376)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import Batch, Count, Mask, PruneAtInit, Scores, prunable_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TEMPERATURE = 200.0
+"""Divides the network's outputs, as in the official code."""
+
+
+class Grasp(PruneAtInit):
+    """Mask the weights whose removal harms the flow of gradients least, before training: GraSP.
+
+    To first order, removing a weight changes the squared norm of the gradient g by -2 w * Hg, where
+    H is the Hessian. The paper removes the weights with the largest -w * Hg; the score here is
+    w * Hg, so that higher stays. The threshold is global. Weights are masked: the network stays as
+    large and as costly as before.
+
+    Deviations from the official code: samples are drawn at random, not so many a class; they are
+    one batch in place of two halves, and linear layers are not drawn anew before they are scored.
+    """
+
+    samples: Count = 100
+    """How many samples to score on (the paper: 10 a class)."""
+
+    def mask(self) -> Mask:
+        return Mask(grasp, self.sparsity, samples=self.samples)
+
+
+def grasp(network: nn.Module, batch: Batch) -> Scores:
+    """The product of w and Hg for every weight; BatchNorm takes its statistics from the batch."""
+    import torch
+    import torch.nn.functional as F
+
+    weights = prunable_weights(network)
+    values = list(weights.values())
+    loss = F.cross_entropy(network.train()(batch.images) / TEMPERATURE, batch.labels)
+    gradients = torch.autograd.grad(loss, values, create_graph=True)
+    # The gradient of g.detach() * g is Hg, without ever forming H.
+    flow = torch.stack([(gradient.detach() * gradient).sum() for gradient in gradients]).sum()
+    products = torch.autograd.grad(flow, values)
+    return {
+        name: (weight * product).detach()
+        for (name, weight), product in zip(weights.items(), products, strict=True)
+    }

@@ -1,0 +1,147 @@
+"""Every other method, interrupted after every phase, ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import worker
+from harness.channel_mask import ChannelMask
+from harness.errors import RunError
+from harness.expand import expand
+from harness.registry import Registry
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.journal import Journal
+from harness.results.ledger import Ledger
+from harness.results.recall import recall
+from harness.spec import RunSpec
+from harness.study import Study
+from tests.results.test_resume import (
+    STUDY,
+    _Interrupted,
+    assert_same_result,
+    assert_whole,
+    attempt,
+    start,
+)
+
+METHODS: dict[str, Any] = {
+    "dense": {},
+    "early_bird": {"window": 2, "max_distance": 0.3, "low_precision": "search", "low": "bf16"},
+    "dense_short": {"match": "early_bird"},
+    "small_dense": {},
+    "random_ticket": {"window": 2, "max_distance": 0.3, "low_precision": "all"},
+    "fixed_epoch_prune": {},
+    "shuffled_ticket": {"rounds": 2, "fraction": 0.3},
+    "magnitude_at_init": {},
+    "snip": {},
+    "grasp": {},
+    "synflow": {"iterations": 5},
+    "rigl": {"every_steps": 2, "sparsity": 0.5},
+    "prune_train": {"interval": 1, "lasso_ratio": 0.97, "threshold": 0.09, "min_channels": 1},
+}
+SPECS = expand(Study(**{**STUDY, "seeds": [0], "methods": METHODS}), Registry.discover())
+IDS = {"argnames": "spec", "argvalues": SPECS, "ids": lambda spec: spec.method}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every run, uninterrupted, in one folder of results."""
+    study = tmp_path_factory.mktemp("reference")
+    for spec in SPECS:
+        attempt(spec, start(spec, study))
+    return study
+
+
+def of(study: Path, method: str) -> RunFolder:
+    [spec] = [spec for spec in SPECS if spec.method == method]
+    return StudyFolder(study).run(spec)
+
+
+@pytest.mark.parametrize(**IDS)
+def test_it_ends_well(spec: RunSpec, study: Path) -> None:
+    journal = Journal(StudyFolder(study).run(spec))
+    assert journal.status == "done", journal.reason
+    assert_whole(StudyFolder(study).run(spec))
+
+
+@pytest.mark.parametrize(**IDS)
+def test_interrupted_after_every_phase(
+    spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    reference = StudyFolder(study).run(spec)
+    for method in Registry.discover().get(spec.method)(**spec.hyperparameters).relies_on():
+        there = of(study, method).path
+        shutil.copytree(there, tmp_path / there.relative_to(study))
+    folder = start(spec, tmp_path)
+    stops = 0
+    while Journal(folder).status != "done":
+        # First stop before the phase is kept, so that it is done again; then right after.
+        _Interrupted.stop_at = ("checkpoint", 1) if stops % 2 else ("answer", 1)
+        attempt(spec, folder)
+        stops += 1
+        assert stops < 60, Journal(folder).reason
+    assert stops > len(Journal(reference).events("answer")) // 2
+    assert_same_result(folder, reference)
+    assert_whole(folder)
+
+
+def test_a_ticket_that_another_run_drew_is_taken_over_width_by_width(study: Path) -> None:
+    ticket = recall(StudyFolder(study), SPECS[0], "early_bird").ticket
+    [small] = Journal(of(study, "small_dense")).events("result")
+    [early] = Journal(of(study, "early_bird")).events("result")
+    assert ticket is not None
+    assert ticket.kept < ticket.channels
+    assert (small["parameters"], small["macs"]) == (early["parameters"], early["macs"])
+
+
+def test_random_channels_have_the_tickets_widths(study: Path) -> None:
+    shrinks = {
+        name: [
+            ChannelMask(event["description"]["mask"])
+            for event in Journal(of(study, name)).events("answer")
+            if event["description"]["kind"] == "Shrink"
+        ]
+        for name in ("random_ticket", "early_bird")
+    }
+    assert all(len(masks) == 1 for masks in shrinks.values())
+    [random], [inspected] = (
+        shrinks["random_ticket"],
+        [
+            event["answer"]
+            for event in Journal(of(study, "random_ticket")).events("answer")
+            if "bn_channel_mask" in str(event["description"])
+        ][-1:],
+    )
+    assert random.widths() == ChannelMask(inspected["channel_mask"]).widths()
+
+
+def test_the_joules_of_another_run_set_the_length_of_the_schedule(study: Path) -> None:
+    joules = {name: Ledger(of(study, name)).outer.energy_j for name in ("early_bird", "dense")}
+    [short] = Journal(of(study, "dense_short")).events("result")
+    expected = round(4 * joules["early_bird"] / joules["dense"])
+    assert short["epochs_trained"] == max(expected, 1)
+
+
+def test_prune_train_really_shrinks_and_masks_do_not(study: Path) -> None:
+    def left(method: str) -> tuple[float, float]:
+        journal = Journal(of(study, method))
+        [result] = journal.events("result")
+        return result["parameters"] / journal.events("dense")[0]["parameters"], result["density"]
+
+    assert left("prune_train")[0] < 0.9
+    for method, sparsity in (("snip", 0.9), ("synflow", 0.9), ("rigl", 0.5)):
+        parameters, density = left(method)
+        assert parameters == 1
+        assert density == pytest.approx(1 - sparsity, abs=0.01)
+
+
+@pytest.mark.parametrize(("seed", "method"), [(1, "early_bird"), (0, "progressive")])
+def test_a_run_that_is_not_there_is_told(seed: int, method: str, study: Path) -> None:
+    mine = SPECS[0].model_copy(update={"seed": seed})
+    with pytest.raises(RunError, match=f"needs one finished run of {method} with seed {seed}"):
+        recall(StudyFolder(study), mine, method)

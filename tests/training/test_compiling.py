@@ -1,0 +1,63 @@
+"""torch.compile: its work has a window of its own and leaves the state as it was."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from harness import Train
+from harness.execute import Bench, execute
+from harness.settings import Training, WorkloadChoice
+from harness.training.compiling import compile_ahead
+from harness.training.state import TrainingState
+from harness.workloads.workload import open_workload
+
+RECIPE = Training(epochs=1, batch_size=512, schedule="cosine", compile=True)
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler"),
+    pytest.mark.filterwarnings("ignore"),  # the compiler's own
+]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> TrainingState:
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+    workload = open_workload(choice, RECIPE, torch.device("cpu"))
+    return TrainingState(workload, RECIPE, 0, lambda name: tmp_path / f"{name}.pt")
+
+
+def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]:
+    """The energy windows that a phase of so many epochs opens."""
+    windows: list[str] = []
+    journal = SimpleNamespace(border=windows.append, event=lambda *_, **__: None)
+    bench = Bench(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
+    execute(Train("train", epochs=epochs), bench, 0, lambda _epoch: None)
+    return windows
+
+
+def test_compiling_leaves_the_state_as_it_was(state: TrainingState) -> None:
+    before = {name: value.clone() for name, value in state.network.state_dict().items()}
+    compile_ahead(state, "fp32", RECIPE)
+    for name, value in state.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None for parameter in state.network.parameters())
+
+
+def test_it_has_a_window_of_its_own_whenever_the_network_is_new(
+    state: TrainingState, tmp_path: Path
+) -> None:
+    assert windows_of(state, RECIPE, epochs=0) == []
+    assert windows_of(state, RECIPE, epochs=1) == ["compile", "train", "evaluation"]
+    recipe = RECIPE.model_copy(update={"compile": False})
+    plain = TrainingState(state.workload, recipe, 0, lambda name: tmp_path / name)
+    assert windows_of(plain, recipe, epochs=1) == ["train", "evaluation"]
+    for name, value in state.network.state_dict().items():
+        torch.testing.assert_close(value, plain.network.state_dict()[name], atol=1e-4, rtol=1e-3)
+    assert windows_of(state, RECIPE, epochs=1) == ["train", "evaluation"]
+    state.reinitialise(draw=1)
+    assert windows_of(state, RECIPE, epochs=1) == ["compile", "train", "evaluation"]

@@ -1,0 +1,64 @@
+"""Dynamic sparse training: the mask moves when it should, and the number alive never does."""
+
+from __future__ import annotations
+
+import torch
+
+from harness import Rewire, Train, erdos_renyi
+from harness.pruning.weights import prune_weights
+from harness.training.loop import train_epoch
+from harness.training.rewiring import Rewiring
+from harness.training.state import TrainingState
+from tests.training.conftest import RECIPE, MakeState
+
+RULE = Rewire(every_steps=4, fraction=0.3, until_epoch=1.5)
+
+
+def sparse(make_state: MakeState) -> TrainingState:
+    state = make_state()
+    torch.manual_seed(0)
+    scores = erdos_renyi(0.3)(state.network, state.workload.train.sample(1, 0))
+    state.masks = prune_weights(scores, {}, 0.7)
+    state.apply_masks()
+    return state
+
+
+def alive(state: TrainingState) -> dict[str, int]:
+    return {name: int(mask.sum()) for name, mask in state.masks.items()}
+
+
+def test_the_mask_moves_and_every_tensor_keeps_its_number_alive(make_state: MakeState) -> None:
+    state = sparse(make_state)
+    masks, counts = {n: m.clone() for n, m in state.masks.items()}, alive(state)
+    train_epoch(state, Train("train", epochs=1, rewire=RULE), RECIPE, seed=0)
+    assert alive(state) == counts
+    moved = [float((mask != masks[name]).float().mean()) for name, mask in state.masks.items()]
+    assert max(moved) > 0.01
+    for name, mask in state.masks.items():
+        assert torch.all(state.masked()[name][mask == 0] == 0)
+
+
+def test_it_moves_every_so_many_steps_until_its_end(make_state: MakeState) -> None:
+    state = sparse(make_state)
+    due = [step for step in range(10) if Rewiring(state, RULE, steps=10).is_due(step)]
+    assert due == [4, 8]  # never at the very first step
+    state.schedule_epoch = 1.0
+    due = [step for step in range(10) if Rewiring(state, RULE, steps=10).is_due(step)]
+    assert due == [2]  # step 12 of all; the end is at step 15
+    state.schedule_epoch = 2.0
+    assert not any(Rewiring(state, RULE, steps=10).is_due(step) for step in range(10))
+
+
+def test_grown_weights_begin_at_zero_without_momentum(make_state: MakeState) -> None:
+    state = sparse(make_state)
+    train_epoch(state, Train("train", epochs=1), RECIPE, seed=0)
+    masks = {name: mask.clone() for name, mask in state.masks.items()}
+    for weight in state.masked().values():
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    state.schedule_epoch = 0.0
+    Rewiring(state, RULE, steps=10).move(step=4)
+    for name, weight in state.masked().items():
+        grown = (state.masks[name] == 1) & (masks[name] == 0)
+        assert grown.any() == (masks[name].mean() < 1), name
+        assert torch.all(weight[grown] == 0)
+        assert torch.all(state.optimizer.state[weight]["momentum_buffer"][grown] == 0)
