@@ -10,14 +10,10 @@ it is stopped by a signal, so that nothing is started or ended meanwhile.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
-import math
 import os
-import platform
 import random
 import signal
-import statistics
 import sys
 import tempfile
 import threading
@@ -29,12 +25,12 @@ from typing import Any
 
 import psutil
 import torch
-from scipy import stats
 from torch import nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.paired import change, circumstances, heading, ratio
 from harness.energy.meter import MeterSetup
 from harness.energy.recorder.process import RecorderProcess
 from harness.settings import EnergySettings
@@ -130,26 +126,20 @@ def paired(process: psutil.Process, threads: int, pairs: int) -> dict[str, Any]:
             process.send_signal(signal.SIGCONT if with_it else signal.SIGSTOP)
             found[with_it].append(throughput(step))
     process.send_signal(signal.SIGCONT)
-    change = {kind: _change(found[True], found[False], kind) for kind in ("per_s", "per_cpu_s")}
-    return {"threads": threads, "percent": change, "with": found[True], "without": found[False]}
-
-
-def _change(ours: list[dict[str, float]], others: list[dict[str, float]], kind: str) -> list[float]:
-    """Mean and 95 % interval (Student's t, paired, on the log scale) in percent."""
-    logs = [math.log(a[kind] / b[kind]) for a, b in zip(ours, others, strict=True)]
-    mean = statistics.mean(logs)
-    half = stats.t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return [100 * math.expm1(value) for value in (mean, mean - half, mean + half)]
+    percent = {
+        kind: ratio(
+            [leg[kind] for leg in found[True]], [leg[kind] for leg in found[False]]
+        ).percent()
+        for kind in ("per_s", "per_cpu_s")
+    }
+    return {"threads": threads, "percent": percent, "with": found[True], "without": found[False]}
 
 
 def told(record: dict[str, Any]) -> str:
     """The figures for people."""
     alone = record["steady"]
     lines = [
-        "# What the recorder costs",
-        "",
-        f"- Command: `{record['command']}`, {record['date']}",
-        f"- Machine: {record['machine']}; Python {record['python']}, torch {record['torch']}",
+        *heading(record, "What the recorder costs"),
         f"- {GPUS} stand-in GPUs, default settings, a border every {BORDER_PERIOD_S:g} s",
         "",
         "| | |",
@@ -163,10 +153,9 @@ def told(record: dict[str, Any]) -> str:
     for each in record["throughput"]:
         threads = f"{each['threads']} thread{'s' * (each['threads'] > 1)}"
         for kind, of in (("per_s", "second"), ("per_cpu_s", "second of its CPU time")):
-            mean, low, high = each["percent"][kind]
             lines.append(
                 f"| steps of training a {of} with it, {threads}, {len(each['with'])} pairs (95 %) "
-                f"| {mean:+.2f} % ({low:+.2f} to {high:+.2f}) |"
+                f"| {change(each['percent'][kind])} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -180,11 +169,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, recorder(Path(folder)) as process:
         record = {
-            "command": " ".join(["python", *sys.argv]),
-            "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            "machine": f"{os.cpu_count()} {platform.machine()} cores, {platform.system()}",
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            **circumstances(),
             "steady": steady(process, options.seconds),
             "throughput": [
                 paired(process, threads, options.pairs // threads**2) for threads in (1, 2)

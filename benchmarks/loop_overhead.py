@@ -1,0 +1,178 @@
+"""What the harness' loop costs: its epoch against that of a bare loop written by hand.
+
+    python benchmarks/loop_overhead.py [--rounds N] [--json FILE]
+
+Both train the same network from the same weights on the same batches and end with the same
+weights; they take turns, in random order. On a GPU if torch sees one, the clock stopped once the
+device is done; else on all cores, about 4 minutes if nothing else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.paired import change, circumstances, heading, in_turns, ratio, repeated, timed
+from benchmarks.random_cifar import resident_workload
+from harness.phases import Train
+from harness.settings import Training, WorkloadChoice
+from harness.training.device import open_device
+from harness.training.loop import train_epoch
+from harness.training.seeds import stream
+from harness.training.state import TrainingState
+from harness.workloads.augment import random_crop, random_flip, windows
+from harness.workloads.resident import Resident
+from harness.workloads.workload import Workload, open_workload
+
+SEED = 0
+
+
+def bare_epoch(
+    network: nn.Module, optimizer: torch.optim.SGD, data: Resident, recipe: Training, seed: int
+) -> float:
+    """One epoch as a careful person writes it for one recipe; the mean loss."""
+    device = data.padded.device
+    draw = torch.Generator(device).manual_seed(seed)
+    crops = windows(data.padded, recipe.crop_padding)
+    batches = torch.randperm(len(data), generator=draw, device=device).split(recipe.batch_size)
+    total = torch.zeros((), device=device)
+    network.train()
+    for step, index in enumerate(batches):
+        images = random_crop(crops, index, draw)
+        if recipe.flip:
+            images = random_flip(images, draw)
+        images = images.contiguous(memory_format=data.layout)
+        progress = step / len(batches) / recipe.epochs
+        rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            loss = F.cross_entropy(network(images), data.labels[index])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    return float(total / len(batches))
+
+
+def cases(device: torch.device, images: int) -> dict[str, Workload]:
+    """Few batches of a few samples for a CPU, a whole epoch of large ones for a GPU."""
+    on_gpu = device.type == "cuda"
+    digits = Training(epochs=16, batch_size=64, schedule="cosine", crop_padding=1)
+    cifar = Training(
+        epochs=30,
+        batch_size=512 if on_gpu else 32,
+        schedule="cosine",
+        crop_padding=4,
+        flip=True,
+        precision="bf16" if on_gpu else "fp32",
+    )
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+    return {
+        "digits, vgg_small": open_workload(choice, digits, device),
+        "CIFAR size, ResNet-18": resident_workload("resnet18", images, cifar, device),
+    }
+
+
+def compare(workload: Workload, rounds: int) -> dict[str, Any]:
+    """Epochs of both loops in turns, each from the same start."""
+    recipe, data, device = workload.training, workload.train, workload.device
+    state = TrainingState(workload, recipe, SEED, Path)
+    start = copy.deepcopy(state.network.state_dict())
+    network = copy.deepcopy(state.network)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=device.type == "cuda",
+    )
+    phase = Train("train", epochs=recipe.epochs)
+    epoch_seed = stream(SEED, "epoch", 0)
+
+    def ours() -> dict[str, float]:
+        state.network.load_state_dict(start)
+        state.optimizer.state.clear()
+        state.schedule_epoch, state.epochs_trained = 0.0, 0
+        return timed(lambda: float(train_epoch(state, phase, recipe, SEED)), device)
+
+    def bare() -> dict[str, float]:
+        network.load_state_dict(start)
+        optimizer.state.clear()
+        return timed(lambda: bare_epoch(network, optimizer, data, recipe, epoch_seed), device)
+
+    ways = {"ours": ours, "bare": bare}
+    in_turns(ways, 1)
+    apart = max(
+        float((a - b).detach().abs().max())
+        for a, b in zip(state.network.parameters(), network.parameters(), strict=True)
+    )
+    found = in_turns(ways, rounds, seed=1)
+    return {
+        "steps": len(data.epoch(recipe.batch_size, 0)),
+        "batch_size": recipe.batch_size,
+        "precision": recipe.precision,
+        "weights_apart": apart,
+        "percent": {
+            kind: ratio(*([leg[kind] for leg in found[way]] for way in ways)).percent()
+            for kind in ("s", "cpu_s")
+        },
+        "epochs": found,
+    }
+
+
+def told(record: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [
+        *heading(record, "What the harness' loop costs"),
+        repeated(record, "What the loop takes more than the bare one (95 %)"),
+        "",
+        "| | steps of | bare epoch, s | time | CPU time | weights apart afterwards |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, case in record["cases"].items():
+        seconds = statistics.median(epoch["s"] for epoch in case["epochs"]["bare"])
+        lines.append(
+            f"| {name}, {case['precision']} | {case['steps']} x {case['batch_size']} | "
+            f"{seconds:.3g} | {change(case['percent']['s'])} | "
+            f"{change(case['percent']['cpu_s'])} | {case['weights_apart']:.1g} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=40, help="of an epoch each")
+    parser.add_argument("--images", type=int, help="of CIFAR's size, an epoch")
+    parser.add_argument("--json", metavar="FILE", help="keep the raw figures there")
+    options = parser.parse_args()
+    device = open_device(deterministic=False)
+    images = options.images or (50_000 if device.type == "cuda" else 192)
+    record = {
+        **circumstances(),
+        "rounds": options.rounds,
+        "cases": {
+            name: compare(workload, options.rounds)
+            for name, workload in cases(device, images).items()
+        },
+    }
+    sys.stdout.write(told(record))
+    if options.json:
+        Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Random images of CIFAR's size: what speed and energy need of data is their shape alone."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harness.catalogue import resolve_model
+from harness.settings import Training, WorkloadChoice
+from harness.workloads.place import Place
+from harness.workloads.resident import Resident
+from harness.workloads.workload import Workload
+
+CLASSES = 10
+SIDE = 32
+
+
+def resident_workload(
+    model: str, images: int, training: Training, device: torch.device
+) -> Workload:
+    """`model` on so many random images that live on `device`, augmented as `training` says."""
+    choice = WorkloadChoice(data="cifar10", model=model, input="resident")
+    layout = Place(choice, training, device).layout
+    side = SIDE + 2 * training.crop_padding
+    draw = torch.Generator(device).manual_seed(0)
+    padded = torch.randn(images, 3, side, side, generator=draw, device=device)
+    labels = torch.randint(CLASSES, (images,), generator=draw, device=device)
+    samples = Resident(
+        padded.contiguous(memory_format=layout),
+        labels,
+        training.crop_padding,
+        training.flip,
+        training.cutout,
+        layout,
+    )
+    return Workload(
+        device=device,
+        train=samples,
+        validation=samples,
+        test=samples,
+        classes=CLASSES,
+        example=samples.sample(1, 0).images,
+        choice=choice,
+        training=training,
+        _builder=resolve_model(model),
+    )
+
+
+def write_cifar10(root: Path, images_a_file: int) -> None:
+    """CIFAR-10's folder in its Python format, with random pixels and so many images a file."""
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        pixels = draw.integers(256, size=(images_a_file, 3 * SIDE * SIDE), dtype=np.uint8)
+        labels = [number % CLASSES for number in range(images_a_file)]
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels}))
+    names = {"label_names": [str(number) for number in range(CLASSES)]}
+    (folder / "batches.meta").write_bytes(pickle.dumps(names))
