@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,28 @@ def remove(
 def take(tensor: Tensor, index: Tensor) -> Tensor:
     """The entries of `tensor` that survive a shrink, in their new shape."""
     return tensor.flatten()[index.to(tensor.device)]
+
+
+def carried(
+    saved: dict[str, Any], names: Sequence[str], index: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """An optimizer's state for the weights that survive a shrink, whatever it keeps of each.
+
+    Args:
+        saved: `optimizer.state_dict()` from before; SGD's momentum, Adam's moments, ...
+        names: The parameters' names, in the optimizer's order.
+        index: What `remove` returned.
+    """
+    state = {
+        number: {
+            key: take(value, index[names[number]])
+            if isinstance(value, Tensor) and value.ndim
+            else value
+            for key, value in entries.items()
+        }
+        for number, entries in saved["state"].items()
+    }
+    return {**saved, "state": state}
 
 
 def _cut(layer: nn.Module, outputs: set[int], inputs: set[int]) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from harness.pruning.channels import channel_groups
 from harness.pruning.groups import ChannelGroup
 from harness.pruning.parity import exact_copy, example_of, removes_cleanly
 from harness.pruning.removal import remove
-from harness.pruning.removal import take as take
 
 
 def shrink(network: nn.Module, mask: ChannelMask, example: Tensor) -> dict[str, Tensor]:
@@ -28,7 +27,8 @@ def shrink(network: nn.Module, mask: ChannelMask, example: Tensor) -> dict[str, 
 
     Returns:
         For each parameter and buffer the flat indices (int64, on the CPU) of the entries that
-        survived, in the new shape: `take(old, index)` carries any per-weight state along.
+        survived, in the new shape, with which `harness.pruning.removal.carried` takes an
+        optimizer's state along.
 
     Raises:
         ValueError: The mask does not fit the network, or empties a layer; or the network is such

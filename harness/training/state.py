@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from harness.channel_mask import ChannelMask
 from harness.errors import RunError
-from harness.pruning.shrink import shrink, take
+from harness.pruning.removal import carried, take
+from harness.pruning.shrink import shrink
 from harness.quantities import Precision
 from harness.settings import Training
 from harness.training import tensor_files as files
@@ -104,21 +105,12 @@ class TrainingState:
     def shrink(self, mask: ChannelMask) -> None:
         """Remove channels; the optimizer's state and weight masks of the survivors go along."""
         names = [name for name, _ in self.network.named_parameters()]
-        old = self.optimizer.state_dict()
+        before = self.optimizer.state_dict()
         index = shrink(self.network, mask, self.workload.example)
         self.workload.lay_out(self.network)
         self.masks = {name: take(kept, index[name]) for name, kept in self.masks.items()}
         self._renew()
-        old["state"] = {
-            number: {
-                key: take(value, index[names[number]])
-                if isinstance(value, Tensor) and value.ndim
-                else value
-                for key, value in entries.items()
-            }
-            for number, entries in old["state"].items()
-        }
-        self.optimizer.load_state_dict(old)
+        self.optimizer.load_state_dict(carried(before, names, index))
         self.shrinks.append(mask)
 
     def reinitialise(self, draw: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Harness
 
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 STUDY = """
 name = "mine"
 seeds = [0]
@@ -40,6 +41,10 @@ model = "vgg_small"
         (["--set", "carbon.series=a.csv"], "a.csv: No such file or directory"),
         (["--set", 'carbon.also=["FRX"]'], "CodeCarbon has no data for 'FRX'"),
         (["--set", "carbon.cloud=gcp/us-wst1"], "did you mean 'gcp/us-west1'?"),
+        (["--set", "workload.model=resnet19"], "did you mean 'resnet18'?"),
+        (["--set", "workload.data=cifar10"], "workload.root: no cifar10 in"),
+        (["small_dense"], "small_dense: builds on a run of early_bird; add that method"),
+        (["dense_short"], "dense_short: give either share or match"),
         (["--plugin", "nowhere.py"], "plugin nowhere.py: no such file"),
         (["--out", "/proc/nowhere/x"], "cannot write to /proc/nowhere/x"),
         (["--out", "a-file/x"], "cannot write to a-file/x: Not a directory"),
@@ -73,3 +78,29 @@ def test_what_is_not_toml_is_told_with_its_line(harness: Harness, tmp_path: Path
     assert ended.returncode == 2
     assert "mine.toml: not TOML" in ended.stderr
     assert "line 8" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("training.precision=fp8", "training.precision: fp8 needs an NVIDIA GPU"),
+        ("methods.early_bird={low_precision='all', low='tf32'}", "methods.early_bird: tf32 needs"),
+        ("workload.model=torchvision/resnet19", "did you mean 'resnet18'?"),
+        ("workload.model=torchvision/fcn_resnet50", "workload.model: "),
+    ],
+)
+def test_what_this_machine_cannot_do_is_told_before_any_run(
+    change: str, told: str, harness: Harness, tmp_path: Path
+) -> None:
+    refused = harness("early_bird", "--seed", "0", "--set", change, env=NO_GPU)
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.rglob("journal.jsonl"))
+
+
+def test_a_refusal_does_not_stand_in_the_way_of_other_settings(harness: Harness) -> None:
+    words = ("dense", "--seed", "0", "--set", "training.epochs=1", "--out", "out")
+    assert harness(*words, "--set", "training.precision=tf32", env=NO_GPU).returncode == 2
+    right = harness(*words)
+    assert right.returncode == 0, right.stderr

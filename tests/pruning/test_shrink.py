@@ -14,7 +14,8 @@ from harness.batch_norm import scaled_batch_norms
 from harness.pruning import shrink as shrinking
 from harness.pruning.channels import channel_groups
 from harness.pruning.cost import size_of
-from harness.pruning.shrink import shrink, take
+from harness.pruning.removal import carried, take
+from harness.pruning.shrink import shrink
 from tests.networks import FAMILIES, images, make, mask_of
 
 cases = pytest.mark.parametrize("family", FAMILIES)
@@ -57,6 +58,40 @@ def test_outputs_and_gradients_equal_the_masked_twins(family: str, prune_ratio: 
         for name, parameter in network.named_parameters():
             expected = take(of_twin[name].grad, index[name])
             torch.testing.assert_close(parameter.grad, expected, atol=1e-9, rtol=1e-7)
+
+
+@cases
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_the_optimizers_state_is_carried_so_that_training_goes_on_as_the_twins(
+    family: str, kind: str
+) -> None:
+    def trained(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        network.train().zero_grad()
+        network(images().double()).square().mean().backward()
+        optimizer.step()
+
+    def new_optimizer(network: nn.Module) -> torch.optim.Optimizer:
+        options = {"momentum": 0.9} if kind == "SGD" else {}
+        return getattr(torch.optim, kind)(network.parameters(), lr=1e-3, **options)
+
+    network = make(family).double()
+    optimizer = new_optimizer(network)
+    for _ in range(2):
+        trained(network, optimizer)
+    names = [name for name, _ in network.named_parameters()]
+    saved = optimizer.state_dict()
+    mask = mask_of(network)
+    twin = masked_twin(network, mask)
+    index = shrink(network, mask, images())
+    smaller, masked = new_optimizer(network), new_optimizer(twin)
+    smaller.load_state_dict(carried(saved, names, index))
+    masked.load_state_dict(copy.deepcopy(saved))
+    trained(network, smaller)
+    trained(twin, masked)
+    of_twin = dict(twin.named_parameters())
+    for name, parameter in network.named_parameters():
+        expected = take(of_twin[name].detach(), index[name])
+        torch.testing.assert_close(parameter.detach(), expected, atol=1e-8, rtol=1e-6)
 
 
 @cases
