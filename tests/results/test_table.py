@@ -15,6 +15,7 @@ from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.table import Tables
 from harness.settings import Carbon
+from tests.conftest import REPOSITORY
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 
 KWH_J = 3.6e6
@@ -154,3 +155,15 @@ def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
     assert told["Carbon"] == "factor given by the study, 300 g/kWh, PUE 1"
     assert told["Carbon of FRA"].startswith("France 2023")
     assert told["CO2e of these runs"] == "here 3.00 g, FRA 0.500 g"
+
+
+def test_results_of_the_first_format_still_open_and_say_what_they_said() -> None:
+    table = Tables(REPOSITORY / "tests" / "results" / "format_1").runs
+    found = zip(table["arm"], table["seed"], table["energy_j"], table["test_accuracy"], strict=True)
+    # As they were published then.
+    assert list(found) == [
+        ("dense", 0, pytest.approx(17.818429702708453), 0.9916666666666667),
+        ("early_bird", 0, pytest.approx(13.62361613536727), 0.9916666666666667),
+        ("early_bird", 1, pytest.approx(13.025339242190274), 0.9888888888888889),
+    ]
+    assert set(table["status"]) == {"done"}
