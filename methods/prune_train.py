@@ -35,8 +35,8 @@ class PruneTrain(ChannelPruningMethod):
     """
 
     lasso_ratio: Ratio = 0.25
-    """Share of the penalty in the total loss at the start (lasso penalty ratio in the paper; its code
-    says 0.1 unless told otherwise)."""
+    """Share of the penalty in the total loss at the start (the paper's lasso penalty ratio; the
+    official code's default is 0.1)."""
     interval: Count = 10
     """Epochs from one removal to the next."""
     threshold: Positive = 1e-4

@@ -82,6 +82,18 @@ def attempt(spec: RunSpec, folder: RunFolder) -> None:
     trace.close()
 
 
+def stop_after_every_phase(spec: RunSpec, folder: RunFolder) -> None:
+    """Begin the run again and again until it is done; the journal must be an `_Interrupted`."""
+    stops = 0
+    while Journal(folder).status != "done":
+        # First stop before the phase is kept, so that it is done again; then right after.
+        _Interrupted.stop_at = ("checkpoint", 1) if stops % 2 else ("answer", 1)
+        attempt(spec, folder)
+        stops += 1
+        assert stops < 100, Journal(folder).reason
+    assert stops > len(Journal(folder).answers()) // 2
+
+
 def final_weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     saved = torch.load(folder.checkpoint, weights_only=True)
     return saved["state"]["network"]
@@ -148,13 +160,7 @@ def test_interrupted_after_every_phase(
 ) -> None:
     monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
     folder = start(spec, tmp_path)
-    stops = 0
-    while Journal(folder).status != "done":
-        # First stop before the phase is kept, so that it is done again; then right after.
-        _Interrupted.stop_at = ("checkpoint", 1) if stops % 2 else ("answer", 1)
-        attempt(spec, folder)
-        stops += 1
-    assert stops > len(Journal(references[spec.key]).events("answer")) // 2
+    stop_after_every_phase(spec, folder)
     assert_same_result(folder, references[spec.key])
     ledger = assert_whole(folder)
     assert sum(e.joules.energy_j for e in ledger.entries if e.label == "lost") > 0

@@ -26,6 +26,7 @@ from tests.results.test_resume import (
     assert_whole,
     attempt,
     start,
+    stop_after_every_phase,
 )
 
 METHODS: dict[str, Any] = {
@@ -73,20 +74,12 @@ def test_interrupted_after_every_phase(
     spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
-    reference = StudyFolder(study).run(spec)
     for method in Registry.discover().get(spec.method)(**spec.hyperparameters).relies_on():
         there = of(study, method).path
         shutil.copytree(there, tmp_path / there.relative_to(study))
     folder = start(spec, tmp_path)
-    stops = 0
-    while Journal(folder).status != "done":
-        # First stop before the phase is kept, so that it is done again; then right after.
-        _Interrupted.stop_at = ("checkpoint", 1) if stops % 2 else ("answer", 1)
-        attempt(spec, folder)
-        stops += 1
-        assert stops < 60, Journal(folder).reason
-    assert stops > len(Journal(reference).events("answer")) // 2
-    assert_same_result(folder, reference)
+    stop_after_every_phase(spec, folder)
+    assert_same_result(folder, StudyFolder(study).run(spec))
     assert_whole(folder)
 
 
