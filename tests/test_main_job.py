@@ -151,7 +151,6 @@ def test_windows_tile_every_run(study: Path) -> None:
 def test_the_energy_can_be_recomputed_from_the_raw_records_by_hand(study: Path) -> None:
     """Without any of our code: interpolate both sensors at the first and the last event."""
     table = public.load(study).set_index(["method", "seed"])
-    slacks_j, energies_j = [], []
     for folder in runs_of(study).values():
         spec = json.loads(folder.spec.read_text())
         times = [json.loads(line)["time_ns"] for line in folder.journal.read_text().splitlines()]
@@ -164,10 +163,7 @@ def test_the_energy_can_be_recomputed_from_the_raw_records_by_hand(study: Path) 
         said = table.loc[(spec["method"], spec["seed"])]
         slack_j = said["border_j"] + 0.1 * mean_w * (ends[1] - ends[0]) * 1e-9
         assert said["energy_j"] == pytest.approx(by_hand, abs=slack_j)
-        slacks_j.append(slack_j)
-        energies_j.append(by_hand)
-    # Of the whole study, since a border is as vague in a run of a second as in one of an hour.
-    assert sum(slacks_j) < 0.05 * sum(energies_j)
+        assert slack_j < 0.05 * by_hand
 
 
 def test_it_ends_with_a_table_a_sentence_and_a_page(study: Path) -> None:
