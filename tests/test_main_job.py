@@ -24,7 +24,7 @@ from harness.results.ledger import Ledger
 from harness.spec import SCHEMA
 from tests.conftest import REPOSITORY, Harness
 
-SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=128", "--out", "out")
+SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=64", "--out", "out")
 
 PLUGIN = '''"""A late prune: does drawing the ticket early cost accuracy?"""
 
