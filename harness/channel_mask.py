@@ -61,8 +61,8 @@ class ChannelMask:
         if shape != {name: len(bits) for name, bits in other.layers.items()}:
             raise ValueError("mask distance between masks of different networks")
         differing = sum(
-            mine != theirs
+            (int(bits, 2) ^ int(other.layers[name], 2)).bit_count()
             for name, bits in self.layers.items()
-            for mine, theirs in zip(bits, other.layers[name], strict=True)
+            if bits
         )
         return differing / max(self.channels, 1)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.energy.curves.rhythm import update_period_s
 from harness.energy.meter import Sensor
-from harness.energy.trace_file import lines
+from harness.energy.trace_blocks import TOLD, Block, blocks
+from harness.energy.trace_file import is_packed, lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readings:
     """The readings of one sensor, failed ones left out.
 
@@ -35,6 +39,18 @@ class Readings:
     def time_s(self) -> NDArray[np.float64]:
         """The same moments in seconds; exact to a tenth of a nanosecond for weeks of uptime."""
         return self.time_ns.astype(np.float64) * 1e-9
+
+    @cached_property
+    def update_period_s(self) -> float | None:
+        """Time between two updates of the sensor, if these readings show it."""
+        return update_period_s(self.time_ns, self.value)
+
+    def part(self, first: int, end: int) -> Readings:
+        """The readings from one on to before another; of all of them, these themselves."""
+        if (first, end) == (0, len(self.time_ns)):
+            return self
+        chosen = slice(first, end)
+        return replace(self, time_ns=self.time_ns[chosen], value=self.value[chosen])
 
     @property
     def failures(self) -> int:
@@ -75,37 +91,78 @@ def read_trace(path: Path) -> Trace:
     Of several recorders in one file the last one counts: an attempt that died before its first
     event leaves its file to the next.
     """
-    return trace_of(lines(path))
+    if not is_packed(path):
+        return trace_of(lines(path))
+    gathered = _Gathered()
+    for block in blocks(path):
+        gathered.add(block)
+    return gathered.trace()
 
 
 def trace_of(said: Iterable[Any]) -> Trace:
     """The trace that these lines make, from a file or from elsewhere."""
-    header: dict[str, Any] = {}
-    told: list[dict[str, Any]] = []
-    columns: defaultdict[int, _Columns] = defaultdict(_Columns)
+    gathered = _Gathered()
     for line in said:
         if isinstance(line, list):
-            columns[line[0]].add(line)
-        elif "sensors" in line:
-            header, told = line, []
-            columns.clear()
+            gathered.hear(line)
         else:
-            told.append(line)
-    if not header:
-        return Trace()
-    rhythm: dict[str, float] = next((line["rhythm"] for line in told if "rhythm" in line), {})
-    idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
-    return Trace(
-        readings=tuple(
-            columns[number].readings(_timed(Sensor.from_json(sensor), rhythm.get(str(number))))
-            for number, sensor in enumerate(header["sensors"])
-        ),
-        notes=tuple(header["notes"]),
-        period_s=header["period_s"],
-        idle_ns=idle,
-        falsified={line["falsified"]: line["loss"] for line in told if "falsified" in line},
-        told=tuple(told),
-    )
+            gathered.tell(line)
+    return gathered.trace()
+
+
+class _Gathered:
+    """A trace while it is read."""
+
+    def __init__(self) -> None:
+        self._header: dict[str, Any] = {}
+        self._told: list[dict[str, Any]] = []
+        self._columns: defaultdict[int, _Columns] = defaultdict(_Columns)
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """A line that is no reading."""
+        if "sensors" in line:
+            self._header, self._told = line, []
+            self._columns.clear()
+        else:
+            self._told.append(line)
+
+    def hear(self, line: list[Any]) -> None:
+        """A reading."""
+        self._columns[line[0]].add(line[1], line[2])
+
+    def add(self, block: Block) -> None:
+        """Many rows at once."""
+        first = 0
+        for row, line in block.told.items():
+            self.tell(line)
+            first = row + 1 if "sensors" in line else first
+        sensor = block.sensor[first:]
+        for number in np.unique(sensor[sensor != TOLD]).tolist():
+            own = first + np.flatnonzero(sensor == number)
+            failed = block.failed[own]
+            heard = own[~failed]
+            self._columns[number].extend(
+                block.time_ns[heard], block.value[heard], block.time_ns[own[failed]]
+            )
+
+    def trace(self) -> Trace:
+        """What was read; empty without a header."""
+        header, told = self._header, self._told
+        if not header:
+            return Trace()
+        rhythm: dict[str, float] = next((line["rhythm"] for line in told if "rhythm" in line), {})
+        idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
+        return Trace(
+            readings=tuple(
+                self._columns[n].readings(_timed(Sensor.from_json(sensor), rhythm.get(str(n))))
+                for n, sensor in enumerate(header["sensors"])
+            ),
+            notes=tuple(header["notes"]),
+            period_s=header["period_s"],
+            idle_ns=idle,
+            falsified={line["falsified"]: line["loss"] for line in told if "falsified" in line},
+            told=tuple(told),
+        )
 
 
 def _timed(sensor: Sensor, update_s: float | None) -> Sensor:
@@ -117,18 +174,32 @@ class _Columns:
     """The readings of one sensor while they are gathered."""
 
     def __init__(self) -> None:
-        self._time_ns: list[int] = []
-        self._value: list[float] = []
-        self._failed_ns: list[int] = []
+        # Compact arrays: a list of Python numbers takes five times the room.
+        self._time_ns = array("q")
+        self._value = array("d")
+        self._failed_ns = array("q")
 
-    def add(self, line: list[Any]) -> None:
-        if line[2] is None:
-            self._failed_ns.append(line[1])
+    def add(self, time_ns: int, value: float | None) -> None:
+        """One reading; without a value it failed."""
+        if value is None:
+            self._failed_ns.append(time_ns)
         else:
-            self._time_ns.append(line[1])
-            self._value.append(line[2])
+            self._time_ns.append(time_ns)
+            self._value.append(value)
+
+    def extend(
+        self,
+        time_ns: NDArray[np.int64],
+        value: NDArray[np.float64],
+        failed_ns: NDArray[np.int64],
+    ) -> None:
+        """Many readings."""
+        self._time_ns.frombytes(time_ns.tobytes())
+        self._value.frombytes(value.tobytes())
+        self._failed_ns.frombytes(failed_ns.tobytes())
 
     def readings(self, sensor: Sensor) -> Readings:
+        """All of them."""
         return Readings(
             sensor=sensor,
             time_ns=np.array(self._time_ns, dtype=np.int64),

@@ -29,6 +29,23 @@ def pack(trace: Path) -> Path:
         OSError: It could not be written; then the first one stays.
     """
     import pyarrow as pa
+
+    packed, unfinished = trace.with_suffix(PACKED), trace.with_suffix(".part")
+    with writer(unfinished) as file:
+        rows = map(_row, LogReader(trace).new())
+        while some := list(itertools.islice(rows, ROWS)):
+            columns = list(zip(*some, strict=True))
+            file.write_table(pa.table(columns, schema=file.schema))
+    with unfinished.open("rb") as written:
+        os.fsync(written.fileno())
+    unfinished.replace(packed)
+    trace.unlink()
+    return packed
+
+
+def writer(path: Path) -> Any:
+    """A `pyarrow.parquet.ParquetWriter` of packed traces, with their schema and encodings."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {
@@ -37,37 +54,35 @@ def pack(trace: Path) -> Path:
         "value": pa.float64(),
         "text": pa.string(),
     }
-    schema = pa.schema(types)
-    packed, unfinished = trace.with_suffix(PACKED), trace.with_suffix(".part")
-    encoding = {"time_ns": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
-    with pq.ParquetWriter(
-        unfinished,
-        schema,
+    return pq.ParquetWriter(
+        path,
+        pa.schema(types),
         compression="zstd",
         use_dictionary=["sensor", "text"],
-        column_encoding=encoding,
-    ) as writer:
-        rows = map(_row, LogReader(trace).new())
-        while some := list(itertools.islice(rows, ROWS)):
-            columns = list(zip(*some, strict=True))
-            writer.write_table(pa.table(columns, schema=schema))
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(packed)
-    trace.unlink()
-    return packed
+        column_encoding={"time_ns": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+    )
+
+
+def is_packed(trace: Path) -> bool:
+    """Whether only the packed form of a trace is there."""
+    return not trace.exists() and trace.with_suffix(PACKED).exists()
 
 
 def lines(trace: Path) -> Iterator[Any]:
     """The lines of a trace, packed or not; none where there is neither."""
-    packed = trace.with_suffix(PACKED)
-    if trace.exists() or not packed.exists():
+    if not is_packed(trace):
         yield from LogReader(trace).new()
         return
+    for batch in batches(trace):
+        yield from map(_line, *(column.to_pylist() for column in batch.columns))
+
+
+def batches(trace: Path) -> Iterator[Any]:
+    """The rows of a packed trace, as record batches of pyarrow."""
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(packed).iter_batches(ROWS):
-        yield from map(_line, *(column.to_pylist() for column in batch.columns))
+    with pq.ParquetFile(trace.with_suffix(PACKED)) as file:
+        yield from file.iter_batches(ROWS, use_threads=False)
 
 
 def _row(line: Any) -> tuple[Any, ...]:

@@ -46,11 +46,14 @@ class EnergyCurve:
 
     def between(self, start_ns: int, end_ns: int) -> Joules:
         """The energy of one window. It is sharpest where its ends were named as borders."""
+        return self.windows([start_ns], [end_ns])[0]
+
+    def windows(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> list[Joules]:
+        """The energy of many windows, from each start to each end."""
+        starts_s, ends_s = (np.array(ns, dtype=np.float64) * 1e-9 for ns in (starts_ns, ends_ns))
+        sensor = self.sensor
         return self._curve.between(
-            start_ns * 1e-9,
-            end_ns * 1e-9,
-            self.sensor.relative_uncertainty,
-            self.sensor.resolution_j,
+            starts_s, ends_s, sensor.relative_uncertainty, sensor.resolution_j
         )
 
 
@@ -120,6 +123,8 @@ def total(parts: Iterable[Joules]) -> Joules:
     squares add), and coverage is the worst of all.
     """
     found = list(parts)
+    if len(found) == 1:
+        return found[0]
     return Joules(
         energy_j=math.fsum(part.energy_j for part in found),
         gain_j=math.fsum(part.gain_j for part in found),

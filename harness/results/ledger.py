@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,23 +64,30 @@ class Ledger:
             borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
             self._curves[attempt.number] = curves(trace, borders_ns)
             self.health.append(Health(trace, attempt.start_ns, end_ns))
-            self.entries += [self._entry(attempt, window) for window in windows]
+            self.entries += self._entries(attempt, windows)
 
-    def _entry(self, attempt: Attempt, window: Window) -> Entry:
-        kept = self.journal.kept(attempt, window.checkpoint)
-        joules = self._drawn(attempt.number, window.start_ns, window.end_ns)
-        return Entry(window, window.label if kept else LOST, joules)
+    def _entries(self, attempt: Attempt, windows: list[Window]) -> list[Entry]:
+        starts_ns = [window.start_ns for window in windows]
+        ends_ns = [window.end_ns for window in windows]
+        devices = [each.windows(starts_ns, ends_ns) for each in self._curves[attempt.number]]
+        drawn = [*map(total, zip(*devices, strict=True))] or [total([])] * len(windows)
+        return [
+            Entry(window, self._label(attempt, window), joules)
+            for window, joules in zip(windows, drawn, strict=True)
+        ]
 
-    def _drawn(self, attempt: int, start_ns: int, end_ns: int) -> Joules:
-        return total(curve.between(start_ns, end_ns) for curve in self._curves[attempt])
+    def _label(self, attempt: Attempt, window: Window) -> str:
+        return window.label if self.journal.kept(attempt, window.checkpoint) else LOST
 
     @cached_property
     def outer(self) -> Joules:
         """The truth: every joule from each attempt's start to its end, summed over attempts."""
-        return total(
-            self._drawn(attempt.number, attempt.start_ns, self._ends[attempt.number])
-            for attempt in self.journal.attempts
-        )
+        return total(self.of_attempt(attempt) for attempt in self.journal.attempts)
+
+    def of_attempt(self, attempt: Attempt) -> Joules:
+        """All that one attempt drew."""
+        end_ns = self._ends[attempt.number]
+        return total(e.between(attempt.start_ns, end_ns) for e in self._curves[attempt.number])
 
     @property
     def duration_s(self) -> float:
@@ -94,11 +102,13 @@ class Ledger:
     def spent_until(self, attempt: Attempt, time_ns: int) -> float:
         """Joules from the run's start to a moment of one attempt, earlier attempts included."""
         earlier = (
-            self._drawn(each.number, each.start_ns, self._ends[each.number]).energy_j
+            self.of_attempt(each).energy_j
             for each in self.journal.attempts
             if each.number < attempt.number
         )
-        now = self._drawn(attempt.number, attempt.start_ns, time_ns).energy_j
+        now = math.fsum(
+            curve.at(time_ns) - curve.at(attempt.start_ns) for curve in self._curves[attempt.number]
+        )
         return sum(earlier) + now
 
     @property

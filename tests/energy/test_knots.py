@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.energy.curves.knots import counter_knots
-from tests.energy.traces import counted, sensor
+from tests.energy.traces import counted, readings, sensor
 from tests.fakes.known_power import KnownPower
 
 COUNTER = sensor(update_s=0.1)
@@ -14,11 +14,11 @@ COUNTER = sensor(update_s=0.1)
 
 def knots(times_s, of=COUNTER, phase_s=0.0):
     found = counted(KnownPower(300), list(times_s), of, phase_s)
-    return counter_knots(found.time_ns, found.value, of.update_s)
+    return counter_knots(found, of.update_s)
 
 
 def test_fresh_counter_is_known_at_every_reading() -> None:
-    found = counter_knots(np.array([0, 10**9]), np.array([1.0, 1.0]), 0.001)
+    found = counter_knots(readings([0, 1], [1, 1]), 0.001)
     assert found.time_s.tolist() == pytest.approx([-0.0005, 0.9995])
     assert found.half_s.tolist() == [0.0005] * 2
     assert found.last_s == 1

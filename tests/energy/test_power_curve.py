@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.curve import hidden_power_w, unknown_power_w
+from harness.energy.curves.curve import GATHERED, hidden_power_w, unknown_power_w
+from harness.energy.curves.power import SampledPower
 from harness.energy.windows import EnergyCurve
 from tests.energy.traces import SECOND, readings, sensor
 
@@ -23,6 +24,27 @@ def drawn(power_w, window_s=(5, 15), of=SEEING, times_s=TIMES_S, failed_s=()):
 def held(power_w, update_s=0.1):
     """Readings that stay the same for an update."""
     return np.repeat(power_w, round(update_s / 0.02))[: len(TIMES_S)]
+
+
+@pytest.mark.parametrize("of", [SEEING, BLIND, sensor("power", "sampled")])
+def test_as_far_as_it_is_asked_for_it_is_what_it_is_as_a_whole(of) -> None:
+    """In parts or at once, up to any moment, with windows too short for a reading of their own."""
+    rng = np.random.default_rng(0)
+    lost = (TIMES_S > 8) & (TIMES_S < 10)
+    power_w = rng.uniform(100, 300, len(TIMES_S))[~lost]
+    found = readings(TIMES_S[~lost].tolist(), power_w.tolist(), of, [8.5])
+    borders_s = np.sort(np.append(rng.uniform(-1, 21, 30), [5.0, 5.03, 5.06, 9.0]))
+    whole = SampledPower(found, borders_s, 0.02).curve()
+    growing = SampledPower(found, borders_s, 0.02)
+    for until_s in (-5.0, 0.1, 5.05, 5.06, 12.0, np.inf):
+        part = growing.curve(until_s)
+        count = len(part.time_s)
+        assert count == 0 or part.time_s[-1] >= min(until_s, whole.time_s[-1])
+        for name in ("time_s", *GATHERED):
+            same = getattr(whole, name)[:count]
+            np.testing.assert_allclose(getattr(part, name), same, rtol=1e-12, atol=1e-12)
+    assert count == len(whole.time_s)
+    assert (whole.time_s[0], whole.time_s[-1]) == growing.spans
 
 
 @pytest.mark.parametrize("of", [SEEING, BLIND])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -14,6 +20,7 @@ from hypothesis import strategies as st
 from harness.energy import trace_file
 from harness.energy.trace import read_trace
 from harness.energy.trace_file import lines, pack
+from tests.conftest import REPOSITORY
 from tests.energy.traces import encode, header, sensor
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -31,6 +38,50 @@ def test_every_line_comes_back_in_its_place(tmp_path_factory, written: list[Any]
     pack(trace)
     assert not trace.exists()
     assert list(lines(trace)) == as_read == json.loads(json.dumps(written))
+
+
+beginning = st.lists(st.just(sensor("power").to_json()), max_size=3).map(
+    lambda sensors: {"sensors": sensors, "notes": [], "period_s": 0.05}
+)
+any_number = st.one_of(numbers, st.just(math.nan), st.integers(-3, 3))
+short = st.one_of(
+    st.tuples(st.integers(0, 3), st.integers(0, 2**62), any_number).map(list),
+    st.tuples(st.integers(0, 3), st.integers(0, 2**62), st.none(), st.text()).map(list),
+    st.sampled_from([{"idle": [1, 2]}, {"falsified": 1, "loss": 0.5}, {"rhythm": {"0": 0.1}}]),
+    beginning,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.lists(short, max_size=30), st.sampled_from([1, 4, 200_000]))
+def test_packed_it_makes_the_same_trace(tmp_path_factory, written: list[Any], rows: int) -> None:
+    """However many headers, failures and batches there are, and where nothing was read at all."""
+    path = tmp_path_factory.mktemp("pack") / "trace-1.jsonl"
+    path.write_bytes(encode(written))
+    before = read_trace(path)
+    pack(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trace_file, "ROWS", rows)
+        after = read_trace(path)
+    assert len(after.readings) == len(before.readings)
+    for one, other in zip(after.readings, before.readings, strict=True):
+        assert one.sensor == other.sensor
+        for name in ("time_ns", "value", "failed_ns"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
+    bare = {"readings": ()}
+    assert dataclasses.replace(after, **bare) == dataclasses.replace(before, **bare)
+
+
+def test_it_is_read_without_pandas(trace: Path) -> None:
+    """pyarrow imports it for some conversions, which takes longer than all the reading."""
+    pack(trace)
+    code = (
+        "import sys; from pathlib import Path; from harness.energy.trace import read_trace\n"
+        "assert len(read_trace(Path(sys.argv[1])).readings[0].value) == 5000\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", code, str(trace)], env=environment, check=True)
 
 
 @pytest.fixture

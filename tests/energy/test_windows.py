@@ -159,6 +159,18 @@ def test_too_few_readings_cover_nothing(count) -> None:
     assert (drawn.energy_j, drawn.coverage) == (0, 0)
 
 
+@generated
+@given(tilings())
+def test_many_windows_at_once_are_each_what_they_are_alone(tiling) -> None:
+    curve, borders = tiling
+    pairs = [*itertools.permutations(borders[:4], 2), (borders[0], borders[0])]
+    starts, ends = zip(*pairs, strict=True)
+    assert curve.windows(starts, ends) == [curve.between(*pair) for pair in pairs]
+    assert curve.windows([], []) == []
+    for (start, end), found in zip(pairs, curve.windows(starts, ends), strict=True):
+        assert found.energy_j == curve.at(end) - curve.at(start)
+
+
 def test_border_on_a_reading_of_a_fresh_counter_is_certain() -> None:
     curve = EnergyCurve(readings([0, 1, 2], [0, 10, 30]), borders_ns=seconds(0, 1))
     assert curve.between(*seconds(0, 1)).border_j == 0

@@ -9,10 +9,10 @@ load that does not change quite at the border, or a counter that lags behind, is
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.energy.curves.knots import Floats, Knots
 
@@ -23,6 +23,7 @@ UNSTEADY = 0.02
 
 _Estimates = tuple[Floats, Floats]
 """Energies (J) and their variances (J²)."""
+_Indices = NDArray[np.intp]
 
 
 def energies_at(borders_s: Floats, knots: Knots) -> _Estimates:
@@ -92,57 +93,89 @@ def _from_the_left(borders_s: Floats, knots: Knots, side: Literal["left", "right
     energy_j = np.zeros(len(borders_s))
     variance = np.full(len(borders_s), np.inf)
     starts = np.searchsorted(knots.time_s, np.concatenate([[-np.inf], borders_s]), side)
-    for number, (first, end) in enumerate(pairwise(starts)):
-        before = number - 1 if number and np.isfinite(variance[number - 1]) else None
-        points = [
-            (knots.time_s[i], knots.energy_j[i], knots.half_s[i] ** 2 / 3, 0.0)
-            for i in range(_recent(knots, first, end), end)
-        ]
-        if before is not None and len(points) < 2:
-            points.insert(0, (borders_s[before], energy_j[before], 0.0, variance[before]))
-        if points:
-            energy_j[number], variance[number] = _carried_on(points, borders_s[number])
+    first, end = starts[:-1], starts[1:]
+    told = end - first >= 2
+    recent = _recent(knots, first[told], end[told])
+    energy_j[told], variance[told] = _by_knots(borders_s[told], knots, recent, end[told] - 1)
+    # The others lean on the border before them, one after the other.
+    moments_s = borders_s.tolist()
+    for number in np.flatnonzero(~told).tolist():
+        known: list[_Point] = []
+        if number and np.isfinite(variance[number - 1]):
+            before_j, before_var = float(energy_j[number - 1]), float(variance[number - 1])
+            known.append((moments_s[number - 1], before_j, 0.0, before_var))
+        if end[number] > first[number]:
+            known.append(_point(knots, int(first[number])))
+        if known:
+            energy_j[number], variance[number] = _by_points(known, moments_s[number])
     return energy_j, variance
 
 
-def _recent(knots: Knots, first: int, end: int) -> int:
-    """The first knot of a window's last bit: half a second of it, and two knots, if there are."""
-    if end - first <= 2:
-        return first
-    recent = int(np.searchsorted(knots.time_s, knots.time_s[end - 1] - RECENT_S))
-    return int(np.clip(recent, first, end - 2))
+def _recent(knots: Knots, first: _Indices, end: _Indices) -> _Indices:
+    """The first knot of each window's last bit: half a second of it, and two knots at least."""
+    recent = np.searchsorted(knots.time_s, knots.time_s[end - 1] - RECENT_S)
+    return np.where(end - first <= 2, first, np.clip(recent, first, end - 2))
 
 
-Point = tuple[float, float, float, float]
+_Point = tuple[float, float, float, float]
 """Moment (s), energy (J), variance of the moment (s²), variance of the energy (J²)."""
 
 
-def _carried_on(points: list[Point], border_s: float) -> tuple[float, float]:
-    """The energy at a border if the power of the last points goes on to it, and its variance."""
+def _point(knots: Knots, index: int) -> _Point:
+    half_s = float(knots.half_s[index])
+    return float(knots.time_s[index]), float(knots.energy_j[index]), half_s**2 / 3, 0.0
+
+
+def _by_points(points: list[_Point], border_s: float) -> tuple[float, float]:
+    """The energy at a border if the power between two points goes on to it, and its variance.
+
+    One point alone tells the energy at its own moment only.
+    """
     last_s, last_j, last_time_var, last_energy_var = points[-1]
-    ahead_s = border_s - last_s
     first_s, first_j, first_time_var, first_energy_var = points[0]
-    span_s = last_s - first_s
-    if len(points) == 1 or span_s <= 0:
+    ahead_s, span_s = border_s - last_s, last_s - first_s
+    if span_s <= 0:
         return last_j, np.inf if ahead_s > 0 else last_energy_var
     power_w = (last_j - first_j) / span_s
     moments = first_time_var + last_time_var
     power_var = (power_w**2 * moments + first_energy_var + last_energy_var) / span_s**2
-    power_var += _wander_var(points, power_w)
+    power_var += (UNSTEADY * power_w) ** 2
     variance = last_energy_var + power_w**2 * last_time_var + power_var * ahead_s**2
     return last_j + power_w * ahead_s, variance
 
 
-def _wander_var(points: list[Point], power_w: float) -> float:
+def _by_knots(borders_s: Floats, knots: Knots, first: _Indices, last: _Indices) -> _Estimates:
+    """The same for many borders, each with the knots from `first` to `last`, which are certain."""
+    time_var = knots.half_s**2 / 3
+    ahead_s = borders_s - knots.time_s[last]
+    span_s = knots.time_s[last] - knots.time_s[first]
+    spans = span_s > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power_w = (knots.energy_j[last] - knots.energy_j[first]) / span_s
+        power_var = power_w**2 * (time_var[first] + time_var[last]) / span_s**2
+        power_var += _wander_var(knots, first, last, power_w)
+        energy_j = knots.energy_j[last] + power_w * ahead_s
+        variance = power_w**2 * time_var[last] + power_var * ahead_s**2
+    alone_var = np.where(ahead_s > 0, np.inf, 0.0)
+    energy_j = np.where(spans, energy_j, knots.energy_j[last])
+    return energy_j, np.where(spans, variance, alone_var)
+
+
+def _wander_var(knots: Knots, first: _Indices, last: _Indices, power_w: Floats) -> Floats:
     """How much the power wanders from update to update, beyond what their moments explain."""
-    if len(points) < 3:
-        return float((UNSTEADY * power_w) ** 2)
-    steps = [
-        ((b[1] - a[1]) / (b[0] - a[0]), power_w**2 * (a[2] + b[2]) / (b[0] - a[0]) ** 2)
-        for a, b in pairwise(points)
-        if b[0] > a[0]
-    ]
-    powers = np.array([power for power, _ in steps])
-    explained = float(np.mean([variance for _, variance in steps]))
-    seen = float(np.var(powers, ddof=1)) if len(powers) > 1 else 0.0
-    return max(seen - explained, (UNSTEADY * power_w) ** 2)
+    count = last - first
+    rows = np.repeat(np.arange(len(count)), count)
+    steps = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count - first, count)
+    apart_s = knots.time_s[steps + 1] - knots.time_s[steps]
+    rows, steps, apart_s = (each[apart_s > 0] for each in (rows, steps, apart_s))
+    powers_w = (knots.energy_j[steps + 1] - knots.energy_j[steps]) / apart_s
+    moments = knots.half_s[steps] ** 2 / 3 + knots.half_s[steps + 1] ** 2 / 3
+
+    def by_row(values: Floats, less: int = 0) -> Floats:
+        sums = np.bincount(rows, values, minlength=len(count))
+        return sums / np.maximum(np.bincount(rows, minlength=len(count)) - less, 1)
+
+    explained = by_row(power_w[rows] ** 2 * moments / apart_s**2)
+    seen = by_row((powers_w - by_row(powers_w)[rows]) ** 2, less=1)
+    wander: Floats = np.maximum(seen - explained, (UNSTEADY * power_w) ** 2)
+    return wander

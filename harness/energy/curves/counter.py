@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from harness.energy.curves.borders import energies_at
 from harness.energy.curves.knots import FRESH_S, Floats, Knots, counter_knots
-from harness.energy.curves.rhythm import update_period_s
 from harness.energy.trace import Readings
 
 FROZEN_UPDATES = 3
@@ -47,7 +46,7 @@ def stretches(readings: Readings, borders_s: Floats) -> list[Stretch]:
     found = []
     update_s = _update_s(readings)
     for first, end in _trusted(readings):
-        knots = counter_knots(readings.time_ns[first:end], readings.value[first:end], update_s)
+        knots = counter_knots(readings.part(first, end), update_s)
         if first:
             # What a counter shows first after a break is of no update: it began at some moment.
             knots = knots.after_first()
@@ -108,12 +107,12 @@ def _thawed(
 
     That began at some moment before the first reading to show it, so that this one is left out.
     """
-    starts, lasts = _runs(value[first:end])
+    starts, lasts = (each + first for each in _runs(value[first:end]))
+    frozen = time_s[lasts] - time_s[starts] > frozen_s
     found, begin = [], first
-    for start, last in zip(starts + first, lasts + first, strict=True):
-        if time_s[last] - time_s[start] > frozen_s:
-            found.append((begin, int(start)))
-            begin = int(last)
+    for start, last in zip(starts[frozen].tolist(), lasts[frozen].tolist(), strict=True):
+        found.append((begin, start))
+        begin = last
     found.append((begin, end))
     return [(a, b) for a, b in found if b - a > 1]
 
@@ -141,4 +140,4 @@ def _update_s(readings: Readings) -> float:
     known_s = readings.sensor.update_s
     if known_s < FRESH_S:
         return known_s
-    return update_period_s(readings.time_ns, readings.value) or known_s
+    return readings.update_period_s or known_s

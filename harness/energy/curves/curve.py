@@ -75,32 +75,41 @@ class Curve:
         """One of the quantities at a moment."""
         return float(np.interp(time_s, self.time_s, what)) if len(self.time_s) else 0.0
 
-    def between(self, start_s: float, end_s: float, gain: float, resolution_j: float) -> Joules:
-        """The energy of one window.
+    def between(
+        self, starts_s: Floats, ends_s: Floats, gain: float, resolution_j: float
+    ) -> list[Joules]:
+        """The energy of windows, one each.
 
         Args:
-            start_s: Its first moment.
-            end_s: Its last.
+            starts_s: Their first moments, shape (windows,).
+            ends_s: Their last, shape (windows,).
             gain: The sensor's relative uncertainty (95 %).
             resolution_j: No border is known better than this.
         """
-        length_s = end_s - start_s
+        if not len(self.time_s):
+            return [Joules(0.0, 0.0, resolution_j, 0.0, 0.0, 0.0) for _ in starts_s]
 
-        def over(what: Floats) -> float:
-            return self.at(end_s, what) - self.at(start_s, what)
+        def at(moments_s: Floats, what: Floats) -> Floats:
+            return np.interp(moments_s, self.time_s, what)
+
+        def over(what: Floats) -> Floats:
+            return at(ends_s, what) - at(starts_s, what)
 
         energy_j = over(self.energy_j)
-        shared = self.at(start_s, self.border_var) + self.at(end_s, self.border_var)
-        seen_s = over(self.seen_s)
-        fading = min(1.0, math.sqrt(COHERENCE_S / length_s)) if length_s > 0 else 1.0
-        return Joules(
-            energy_j=energy_j,
-            gain_j=abs(energy_j) * gain,
-            border_j=max(Z95 * math.sqrt(max(shared + over(self.random_var), 0)), resolution_j),
-            gap_j=over(self.gap_j),
-            aliasing_j=over(self.aliasing_j) * fading,
-            coverage=min(max(seen_s / length_s, 0.0), 1.0) if length_s > 0 else 0.0,
+        variance = at(starts_s, self.border_var) + at(ends_s, self.border_var)
+        variance += over(self.random_var)
+        lasts = ends_s > starts_s
+        length_s = np.where(lasts, ends_s - starts_s, 1.0)
+        fading = np.where(lasts, np.minimum(1.0, np.sqrt(COHERENCE_S / length_s)), 1.0)
+        columns = (
+            energy_j,
+            np.abs(energy_j) * gain,
+            np.maximum(Z95 * np.sqrt(np.maximum(variance, 0.0)), resolution_j),
+            over(self.gap_j),
+            over(self.aliasing_j) * fading,
+            np.where(lasts, np.clip(over(self.seen_s) / length_s, 0.0, 1.0), 0.0),
         )
+        return [Joules(*row) for row in zip(*(each.tolist() for each in columns), strict=True)]
 
 
 GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "seen_s")

@@ -6,13 +6,14 @@ and as uncertain as the device's range of power allows.
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from harness.energy.curves.counter import FROZEN_UPDATES, Stretch, stretches
 from harness.energy.curves.curve import GATHERED, Curve, Floats, joined, nothing, unknown_power_w
-from harness.energy.curves.power import power_curve
+from harness.energy.curves.power import SampledPower
 from harness.energy.trace import Readings
 
 _RANGE = 2.0
@@ -38,7 +39,7 @@ def device_curve(
     if len(curve.time_s) < 2 or not len(borders_s):
         return curve
     ceilings_w = [each.sensor.ceiling_w for each in (counter, power) if each]
-    missing = _Missing([curve], nothing(), None, ceilings_w[0])
+    missing = _Missing([curve], None, None, ceilings_w[0])
     before = missing.time(borders_s[0], _start(curve))
     return joined([*before, curve, *missing.time(_end(curve), borders_s[-1])])
 
@@ -47,19 +48,18 @@ def _observed(
     counter: Readings | None, power: Readings | None, borders_s: Floats, period_s: float
 ) -> Curve:
     """The same, from its first reading to its last."""
-    filler = power_curve(power, borders_s, period_s) if power else nothing()
+    sampled = SampledPower(power, borders_s, period_s) if power else None
     trusted = [_counted(part) for part in stretches(counter, borders_s)] if counter else []
     if counter is None or not trusted:
-        return filler
-    missing = _Missing(trusted, filler, counter, counter.sensor.ceiling_w)
+        return sampled.curve() if sampled else nothing()
+    missing = _Missing(trusted, sampled, counter, counter.sensor.ceiling_w)
     parts = [trusted[0]]
     for before, after in pairwise(trusted):
         parts += [*missing.time(_end(before), _start(after)), after]
-    if len(filler.time_s):
-        if _start(filler) < _start(trusted[0]):
-            parts = [*missing.time(_start(filler), _start(trusted[0])), *parts]
-        if _end(filler) > _end(trusted[-1]):
-            parts += missing.time(_end(trusted[-1]), _end(filler))
+    if sampled and sampled.spans:
+        start_s, end_s = sampled.spans
+        parts = [*missing.time(start_s, _start(trusted[0])), *parts]
+        parts += missing.time(_end(trusted[-1]), end_s)
     return joined(parts)
 
 
@@ -76,30 +76,25 @@ class _Missing:
     def __init__(
         self,
         trusted: list[Curve],
-        filler: Curve,
+        filler: SampledPower | None,
         counter: Readings | None,
         ceiling_w: float | None,
     ) -> None:
+        self._trusted = trusted
         self._filler = filler
-        self._read_s = counter.time_s if counter else np.zeros(0)
-        self._update_s = counter.sensor.update_s if counter else 0.0
-        powers = np.concatenate([_powers_w(curve) for curve in [*trusted, filler]])
-        lengths_s = sum(_end(part) - _start(part) for part in trusted)
-        energy_j = sum(part.energy_j[-1] - part.energy_j[0] for part in trusted)
-        self._mean_w = energy_j / lengths_s if lengths_s else 0.0
-        self._floor_w = float(powers.min(initial=self._mean_w))
-        seen_w = float(powers.max(initial=self._mean_w))
-        self._ceiling_w = max(ceiling_w or _RANGE * seen_w, seen_w)
+        self._counter = counter
+        self._known_ceiling_w = ceiling_w
 
     def time(self, start_s: float, end_s: float) -> list[Curve]:
         """Curves that tile this time."""
         if end_s <= start_s:
             return []
-        filler = self._filler
-        if not len(filler.time_s) or end_s <= _start(filler) or start_s >= _end(filler):
+        spans = self._filler.spans if self._filler else None
+        if self._filler is None or spans is None or end_s <= spans[0] or start_s >= spans[1]:
             return [self._gap(start_s, end_s)]
-        from_s, to_s = max(start_s, _start(filler)), min(end_s, _end(filler))
-        if self._all_stands_still(from_s, to_s):
+        from_s, to_s = max(start_s, spans[0]), min(end_s, spans[1])
+        filler = self._filler.curve(to_s)
+        if self._all_stands_still(filler, from_s, to_s):
             return [self._gap(start_s, end_s)]
         return [
             *([self._gap(start_s, from_s)] if from_s > start_s else []),
@@ -107,25 +102,42 @@ class _Missing:
             *([self._gap(to_s, end_s)] if end_s > to_s else []),
         ]
 
-    def _all_stands_still(self, start_s: float, end_s: float) -> bool:
+    def _all_stands_still(self, filler: Curve, start_s: float, end_s: float) -> bool:
         """Whether power says nothing new either while the counter is read in vain.
 
         A board whose sensors are frozen as one shows a power that it drew once.
         """
-        later_s = (start_s + end_s) / 2  # the freeze may have begun after the counter broke
-        first, end = np.searchsorted(self._read_s, [later_s, end_s])
-        if end <= first or end_s - later_s < (FROZEN_UPDATES - 1) * self._update_s:
+        if self._counter is None:
             return False
-        powers_w = _powers_w(_cut(self._filler, later_s, end_s))
+        later_s = (start_s + end_s) / 2  # the freeze may have begun after the counter broke
+        first, end = np.searchsorted(self._counter.time_s, [later_s, end_s])
+        update_s = self._counter.sensor.update_s
+        if end <= first or end_s - later_s < (FROZEN_UPDATES - 1) * update_s:
+            return False
+        powers_w = _powers_w(_cut(filler, later_s, end_s))
         return bool(np.ptp(powers_w) <= _SAME * powers_w.max()) if len(powers_w) else False
+
+    @cached_property
+    def _range_w(self) -> tuple[float, float, float]:
+        """The least, the mean and the most that the device may draw, by all that is known of it."""
+        trusted = self._trusted
+        known = [*trusted, self._filler.curve()] if self._filler else trusted
+        powers = np.concatenate([_powers_w(curve) for curve in known])
+        lengths_s = sum(_end(part) - _start(part) for part in trusted)
+        energy_j = sum(part.energy_j[-1] - part.energy_j[0] for part in trusted)
+        mean_w = energy_j / lengths_s if lengths_s else 0.0
+        seen_w = float(powers.max(initial=mean_w))
+        ceiling_w = max(self._known_ceiling_w or _RANGE * seen_w, seen_w)
+        return float(powers.min(initial=mean_w)), mean_w, ceiling_w
 
     def _gap(self, start_s: float, end_s: float) -> Curve:
         length_s = end_s - start_s
-        unknown_w = unknown_power_w(self._mean_w, self._floor_w, self._ceiling_w)
+        floor_w, mean_w, ceiling_w = self._range_w
+        unknown_w = unknown_power_w(mean_w, floor_w, ceiling_w)
         zeros = np.zeros(2)
         return Curve(
             time_s=np.array([start_s, end_s]),
-            energy_j=np.array([0.0, self._mean_w * length_s]),
+            energy_j=np.array([0.0, mean_w * length_s]),
             border_var=zeros,
             random_var=zeros,
             gap_j=np.array([0.0, unknown_w * length_s]),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.rhythm import Updates, sharp_updates, update_period_s
+from harness.energy.curves.rhythm import Updates, sharp_updates
+from harness.energy.trace import Readings
 
 Floats = NDArray[np.float64]
 
@@ -44,29 +45,28 @@ class Knots:
         )
 
 
-def counter_knots(time_ns: NDArray[np.int64], energy_j: Floats, update_s: float) -> Knots:
+def counter_knots(readings: Readings, update_s: float) -> Knots:
     """The knots of one stretch of readings in which the counter never falls.
 
     A counter read again before its next update looks as if nothing were drawn: only changes count.
     Where a change was not seen sharply, the rhythm of those that were tells when it happened.
 
     Args:
-        time_ns: Moments of the readings, rising.
-        energy_j: The readings.
+        readings: Of a counter.
         update_s: Time between two updates, as far as is known beforehand.
     """
-    time_s = time_ns * 1e-9
+    time_s, energy_j = readings.time_s, readings.value
     if update_s < FRESH_S:
         half_s = np.full(len(time_s), update_s / 2)
         return Knots(time_s - half_s, energy_j, half_s, float(time_s[-1]))
     # A short stretch may show none but updates that were watched a second apart.
-    update_s = min(update_period_s(time_ns, energy_j) or update_s, update_s)
+    update_s = min(readings.update_period_s or update_s, update_s)
     changed = np.concatenate([[True], np.diff(energy_j) != 0])
     before_s = np.concatenate([[-np.inf], time_s[:-1]])[changed]
     until_s = time_s[changed]
     from_s = np.maximum(before_s, until_s - update_s)
     moment_s, half_s = (from_s + until_s) / 2, (until_s - from_s) / 2
-    rhythm = sharp_updates(time_ns, energy_j)
+    rhythm = sharp_updates(readings.time_ns, energy_j)
     if len(rhythm.time_ns):
         expected_s, off_s, sure = _expected(rhythm, until_s, update_s)
         # The one before it is out of the question if it came before the last reading.
