@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     USAGE = 2
     RUNS_FAILED = 3
+    THRESHOLD = 4
     NOT_MEASURABLE = 5
     INTERRUPTED = 130
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.method import Method
 from harness.registry import Registry
+from harness.selector import VARIANT, Selector
 from harness.settings import Settings, Training, WorkloadChoice
 from harness.spec import RunSpec
 from harness.study import Study
@@ -30,13 +31,15 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
     another comes after it.
 
     Raises:
-        UsageError: A method, one of its hyper-parameters or a variant is wrong.
+        UsageError: A method, one of its hyper-parameters, a variant, or an arm that the report is
+            to speak of is wrong.
     """
     arms = [arm for name in study.methods for arm in _arms(name, study.methods[name], registry)]
     _check_unique(arms)
     _check_relied_on(arms)
     variants = _variants(study)
     several = len(variants) > 1
+    _check_report(study, registry)
     return [
         RunSpec(
             study=study.name,
@@ -54,6 +57,28 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
         for label, method in _in_order(_rotated(arms, turn))
         for variant, workload, training in _rotated(variants, turn)
     ]
+
+
+def _check_report(study: Study, registry: Registry) -> None:
+    """The arms that the report asks for must be of words that exist.
+
+    That none or several answer is no mistake: who runs some of a study's methods, or sweeps one of
+    them, leaves claims untested, and the report says so.
+    """
+    for place, text in study.report.arms().items():
+        chosen = Selector.parse(text)
+        try:
+            kind = registry.get(chosen.method)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+        known = {*kind.model_fields, VARIANT}
+        for key in chosen.values:
+            if key not in known:
+                raise UsageError(f"{place}: {chosen.method} has no '{key}'; {nearest(key, known)}")
+        variant = chosen.values.get(VARIANT)
+        if variant is not None and study.variants and variant not in study.variants:
+            hint = nearest(variant, study.variants)
+            raise UsageError(f"{place}: variant '{variant}' is unknown; {hint}")
 
 
 def _variants(study: Study) -> list[tuple[str | None, WorkloadChoice, Training]]:

@@ -11,7 +11,7 @@ from harness.method import Method
 from harness.phases import Budget, Phase
 from harness.pruning.cost import size_of
 from harness.results.folder import RunFolder
-from harness.results.journal import OVERHEAD, Journal
+from harness.results.journal import OVERHEAD, TEST, Journal
 from harness.training.checkpoint import Checkpoint
 from harness.training.loop import accuracy
 
@@ -88,13 +88,16 @@ def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, save:
 def _finish(bench: Bench) -> None:
     """The one look at the test set, and what is left of the network."""
     state = bench.state
-    bench.journal.border("test")
+    bench.journal.border(TEST)
     test_accuracy = accuracy(state, bench.workload.test, bench.training)
+    bench.journal.border("evaluation")
     val_accuracy = accuracy(state, bench.workload.validation, bench.training)
+    bench.journal.border(OVERHEAD)
     size = size_of(state.network, bench.workload.example, state.masks)
     bench.journal.event(
         "result",
         test_accuracy=test_accuracy,
+        test_samples=len(bench.workload.test),
         val_accuracy=val_accuracy,
         parameters=size.parameters,
         macs=size.macs,

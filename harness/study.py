@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from harness.report_settings import ReportSettings
 from harness.settings import Carbon, EnergySettings, Settings, Training, WorkloadChoice
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -37,6 +38,7 @@ class Study(Settings):
     """Every method runs once in each; the first is what the others are compared with."""
     energy: EnergySettings = EnergySettings()
     carbon: Carbon = Carbon()
+    report: ReportSettings = ReportSettings()
     plugins: tuple[str, ...] = ()
     """Python files with further methods, relative to the study file."""
 

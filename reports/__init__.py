@@ -1,4 +1,4 @@
-"""Statistics, figures and the offline page of a study, derived from its tidy tables.
+"""Statistics, figures and the offline page of studies, derived from their tidy tables.
 
 Nothing heavy is imported here, so that `import reports` costs nothing on a command's way.
 """
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-def build(results: StudyResults, out: Path) -> Path:
+def build(*studies: StudyResults, out: Path) -> Path:
     """Write the page `out/index.html` with its figures and tables, and return its path."""
-    from reports.page import build as build_page
+    from reports.page.page import build as build_page
 
-    return build_page(results, out)
+    return build_page(studies, out)

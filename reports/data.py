@@ -1,12 +1,19 @@
-"""The three tidy tables of a study, checked once at the door."""
+"""The tidy tables of a study, checked once at the door."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+
+    from harness.results.close_up import CloseUp
 
 RUN_COLUMNS = [
     "study",
@@ -40,32 +47,64 @@ RUN_COLUMNS = [
     "host",
     "started_at",
 ]
-CURVE_COLUMNS = [
-    "arm",
-    "method",
-    "seed",
-    "order",
-    "phase",
-    "epochs_trained",
-    "energy_j",
-    "val_accuracy",
-]
-PHASE_COLUMNS = [
-    "arm",
-    "method",
-    "seed",
-    "phase",
-    "energy_j",
-    "duration_s",
-]
+CURVE_COLUMNS = [*IDENTITY, *CURVE]
+PHASE_COLUMNS = [*IDENTITY, *PHASE]
+ATTEMPT_COLUMNS = [*IDENTITY, *ATTEMPT]
+TICKET_COLUMNS = [*IDENTITY, *TICKET]
+PLACE_COLUMNS = ["place", "kg_per_kwh", "basis", "role"]
+HOUR_COLUMNS = ["arm", "hour", "kg_per_kwh", "kg_per_kwh_low", "kg_per_kwh_high"]
+
+
+@dataclass(frozen=True)
+class AskedClaim:
+    """A published claim and the arms that it is about.
+
+    `arm` and `against` are labels, or None where no arm, or several, are meant. The bounds are None
+    where the claim says nothing of energy (a ratio) or of accuracy (percentage points).
+    """
+
+    text: str
+    source: str
+    arm: str | None
+    against: str | None
+    energy_at_most: float | None
+    points_at_least: float | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a decomposition: an arm's label, and what is new in it.
+
+    `arm` is None where no arm, or several, are meant. The first stage has no `factor`.
+    """
+
+    factor: str
+    arm: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class StudyResults:
-    """A study's results: one row a run, one row an evaluation, one row a phase.
+    """A study's results, as every table and figure of a report takes them.
 
     Energies are in joules, accuracies are shares of 1, durations are in seconds.
-    `baseline` is the arm every other arm is compared with.
+
+    Attributes:
+        study: Its name.
+        runs: One row a run (RUN_COLUMNS and more; see harness/results/README.md).
+        curves: One row an evaluation on validation data.
+        phases: One row a run and energy window.
+        baseline: The arm every other arm is compared with.
+        attempts: One row an attempt of a run.
+        tickets: One row a channel mask that a method looked at.
+        places: Carbon factors: `place`, `kg_per_kwh` (PUE included), `basis` and `role`: "here",
+            "also" (the study asks for it) or "reference".
+        hours: For each arm, the factor around a run that begins at an `hour` of the day (UTC): its
+            mean over days, and the lowest and highest day; empty without a series.
+        close_ups: By arm, the finished run whose energy is the arm's median, in detail.
+        claims: Published claims to test.
+        decomposition: Stages of a decomposition; empty if the study asks for none.
+        margin_points: Accepted loss of accuracy, in percentage points.
+        settings: The study as it was run.
     """
 
     study: str
@@ -73,12 +112,25 @@ class StudyResults:
     curves: pd.DataFrame
     phases: pd.DataFrame
     baseline: str = "dense"
+    attempts: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=ATTEMPT_COLUMNS))
+    tickets: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=TICKET_COLUMNS))
+    places: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=PLACE_COLUMNS))
+    hours: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=HOUR_COLUMNS))
+    close_ups: Mapping[str, CloseUp] = field(default_factory=dict)
+    claims: tuple[AskedClaim, ...] = ()
+    decomposition: tuple[Stage, ...] = ()
+    margin_points: float = 0.5
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse tables that would give a wrong figure without a word."""
         _require(self.runs, RUN_COLUMNS, "runs")
         _require(self.curves, CURVE_COLUMNS, "curves")
         _require(self.phases, PHASE_COLUMNS, "phases")
+        _require(self.attempts, ATTEMPT_COLUMNS, "attempts")
+        _require(self.tickets, TICKET_COLUMNS, "tickets")
+        _require(self.places, PLACE_COLUMNS, "places")
+        _require(self.hours, HOUR_COLUMNS, "hours")
         finished = self.finished
         twice = finished[finished.duplicated(["arm", "seed"])]
         if len(twice):
@@ -124,6 +176,17 @@ class StudyResults:
         """One value a finished run of an arm, keyed by seed, in the column's own unit."""
         rows = self.finished[self.finished["arm"] == arm]
         return {int(s): float(v) for s, v in zip(rows["seed"], rows[column], strict=True)}
+
+    def median_seed(self, arm: str) -> int:
+        """The seed of the arm's finished run whose energy is the median (the lower of two).
+
+        Raises:
+            ValueError: The arm has no finished run.
+        """
+        rows = self.finished[self.finished["arm"] == arm].sort_values(["energy_j", "seed"])
+        if rows.empty:
+            raise ValueError(f"{arm} has no finished run")
+        return int(rows["seed"].iloc[(len(rows) - 1) // 2])
 
     def of_finished(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of `curves` or `phases` that belong to finished runs."""

@@ -34,8 +34,7 @@ def cli() -> None:
     Without a command: `run`. So `python -m harness` runs the built-in study, and
     `python -m harness dense early_bird` two of its methods.
 
-    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 5 energy cannot be
-    measured, 130 interrupted.
+    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 5 energy cannot be measured, 130 interrupted.
     """
 
 
@@ -90,12 +89,26 @@ def describe(method: str, plugins: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.argument("folder", metavar="DIR")
-def report(folder: str) -> None:
-    """Derive tables, figures and page anew from the raw records in DIR (results of one study)."""
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True)
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Folder of the page.  [default: report in DIR; in the current folder for several]",
+)
+def report(folders: tuple[str, ...], out: str | None) -> None:
+    """Derive tables, figures and page anew from the raw records in DIR (results of one study).
+
+    Several DIRs make one page with all of them, and from four workloads on a performance profile.
+    It needs neither torch nor the machine that the runs were made on.
+
+    \b
+    Examples:
+      python -m harness report results/quick
+      python -m harness report results/cifar10 results/cifar100 --out comparison
+    """  # noqa: D301
     from harness.cli.report import make_report
 
-    make_report(folder)
+    make_report(folders, out)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -15,7 +15,7 @@ from harness.log import LogReader
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.spec import RunSpec, short_labels_of
-from reports.units import duration, energy
+from reports.wording.units import duration, energy
 
 
 class _Display(Protocol):

@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import click
 from rich.console import Console
 
+from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.results.table import Tables
 
 
-def make_report(folder: str) -> None:
-    """Rebuild tables, figures and page of a results folder, and print the summary."""
-    path = Path(folder)
-    tables = Tables(path)
-    tables.save_runs(path)
-    import reports
-    from reports.data import StudyResults
-    from reports.sentence import sentence
-    from reports.summary import summarise
-    from reports.terminal import terminal_table
+def make_report(folders: tuple[str, ...], out: str | None) -> None:
+    """Rebuild tables, figures and page of results folders, and print the summary of each.
 
-    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases, tables.baseline)
-    page = reports.build(results, StudyFolder(path).report)
-    summary = summarise(results)
+    Args:
+        folders: One study each; several make one page.
+        out: Folder of the page.
+
+    Raises:
+        UsageError: A folder holds no results or is given twice, or the page cannot be written.
+    """
+    paths = [Path(folder) for folder in folders]
+    for path in paths:
+        if [other.resolve() for other in paths].count(path.resolve()) > 1:
+            raise UsageError(f"{path}: given twice")
+    tables = [Tables(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        _save_runs(table, path)
+    import reports
+    from reports.analysis.summary import summarise
+    from reports.reading import study_results
+    from reports.tables.terminal import terminal_table
+    from reports.wording.sentence import sentence
+
+    named = zip(_names(paths, tables), tables, strict=True)
+    studies = [replace(study_results(table), study=name) for name, table in named]
+    place = Path(out) if out else Path("report")
+    if out is None and len(paths) == 1:
+        place = StudyFolder(paths[0]).report
+    try:
+        page = reports.build(*studies, out=place)
+    except OSError as error:
+        raise UsageError(f"{place}: {error.strerror}; choose another folder with --out") from None
     console = Console(highlight=False)
-    console.print()
-    console.print(terminal_table(summary))
-    console.print(f"\n{sentence(summary)}", markup=False)
-    console.print(f"\nreport  {page}\ntable   {StudyFolder(path).table_csv}", markup=False)
+    for results in studies:
+        summary = summarise(results)
+        console.print()
+        if len(studies) > 1:
+            console.print(results.study, style="bold", markup=False)
+        console.print(terminal_table(summary))
+        console.print(f"\n{sentence(summary)}", markup=False)
+    console.print(f"\nreport  {page}", markup=False)
+    for path in paths:
+        console.print(f"table   {StudyFolder(path).table_csv}", markup=False)
+
+
+def _save_runs(tables: Tables, path: Path) -> None:
+    """The table of runs beside its raw records, unless they lie where nothing can be written."""
+    try:
+        tables.save_runs(path)
+    except OSError as error:
+        click.echo(f"note: no table in {path}: {error.strerror}", err=True)
+
+
+def _names(paths: list[Path], tables: list[Tables]) -> list[str]:
+    """What each study is called on the page: with its folder where others have the same name."""
+    names = [table.study for table in tables]
+    return [
+        f"{name} ({path})" if names.count(name) > 1 else name
+        for name, path in zip(names, paths, strict=True)
+    ]

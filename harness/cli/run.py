@@ -75,7 +75,7 @@ def run_study(
             engine = LocalEngine(folder, progress.look)
             engine.check(missing)
             outcomes = list(_work(engine, specs, progress))
-    make_report(str(folder.path))
+    make_report((str(folder.path),), None)
     return _told([outcome for outcome in outcomes if outcome.status != "done"])
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from harness.atomic import write_atomically
 from harness.energy.carbon.factor import CarbonFactor, Co2e, carbon_factor, further_sites
+from harness.energy.carbon.hours import by_hour
 from harness.energy.carbon.live import ask
+from harness.energy.carbon.places import reference_places
 from harness.energy.carbon.series import CarbonSeries, Drawn, nanoseconds, read_series
 from harness.errors import UsageError
 from harness.log import LogWriter, read_log
@@ -64,8 +66,10 @@ class StudyCarbon:
 
     def __init__(self, folder: StudyFolder) -> None:
         site = Carbon(**folder.read_study()["carbon"])
+        self._pue = site.pue
         self._constant = carbon_factor(site)
         self._changing = _changing(folder, site, self._constant)
+        self._series = self._changing if site.series is not None else None
         self._further = further_sites(site)
 
     def here(self, ledger: Ledger) -> Co2e:
@@ -87,6 +91,22 @@ class StudyCarbon:
             row[f"co2e_kg_{name}"] = factor.co2e_kg(_energy_j(ledger))
             row[f"carbon_basis_{name}"] = factor.basis
         return row
+
+    def places(self) -> list[dict[str, Any]]:
+        """Factors here, where the study also asks for, and at well-known places, a row each."""
+        listed = [("here", "here", self._constant)]
+        listed += [(name, "also", factor) for name, factor in self._further.items()]
+        listed += [
+            (name, "reference", factor) for name, factor in reference_places(self._pue).items()
+        ]
+        return [
+            {"place": name, "kg_per_kwh": factor.kg_per_kwh, "basis": factor.basis, "role": role}
+            for name, role, factor in listed
+        ]
+
+    def hours(self, duration_s: float) -> list[dict[str, Any]]:
+        """The factor around a run of some length by the hour it begins; empty without a series."""
+        return by_hour(self._series, duration_s) if self._series is not None else []
 
 
 def _changing(folder: StudyFolder, site: Carbon, offline: CarbonFactor) -> CarbonSeries | None:

@@ -5,6 +5,7 @@ Events are JSON objects with `event` and `time_ns` (monotonic clock); results/RE
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ Status = Literal["planned", "running", "interrupted", "failed", "done"]
 
 OVERHEAD = "overhead"
 """Window of what belongs to no phase: loading data, building the network, resuming."""
+TEST = "test"
+"""Window of the one look at the test set."""
 LOST = "lost"
 """Label of windows whose work was not kept, because the attempt ended before a checkpoint."""
 
@@ -120,6 +123,16 @@ class Journal:
         """Why the run failed."""
         ends = self.events("end")
         return ends[-1].get("reason") if ends else None
+
+    def kept_events(self, *kinds: str) -> Iterator[tuple[Attempt, dict[str, Any]]]:
+        """Events of some kinds, in order, whose work was kept; with their attempts."""
+        for attempt in self.attempts:
+            checkpoint = attempt.restored
+            for event in attempt.events:
+                if event["event"] == "checkpoint":
+                    checkpoint = event["number"]
+                elif event["event"] in kinds and self.kept(attempt, checkpoint):
+                    yield attempt, event
 
     def answers(self) -> dict[int, dict[str, Any]]:
         """The last answer to every phase, by its index, with the phase's description."""

@@ -2,172 +2,153 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox
 
-from reports import captions, labels, style
-from reports.figures.curves import Array, mean_curve
+from reports.analysis.curves import Curves, mean_curve, run_curves
+from reports.analysis.families import families
+from reports.analysis.standing import standing_of
+from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
+from reports.drawing import style
+from reports.drawing.climb import Climb
 from reports.figures.figured import Figured
-from reports.standing import Standing, standing_of
-from reports.units import Unit, energy_unit, fixed
+from reports.wording import captions
+from reports.wording.reached import listed, reached
+from reports.wording.uncertainty import measurement_uncertainty
+from reports.wording.units import energy, fixed, percent
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from reports.data import StudyResults
 
 NAME = "accuracy_curves"
+SEEDS, RUNS = 12, 120
+"""Up to so many seeds an arm, and so many runs in all, each run is drawn."""
+_TOLD = SHARES[1]
+"""The target that the alternative text tells of."""
+_CROWD = 12
+"""From so many arms on, it tells of few."""
 
-Runs = dict[int, tuple[Array, Array]]
 
-
-def draw(results: StudyResults) -> Figured:
-    """Each arm's mean with its band, and every seed faint."""
-    runs = _runs_by_arm(results)
-    means = {arm: mean_curve(seeds) for arm, seeds in runs.items()}
-    floor = _floor(runs)
+def draw(results: StudyResults) -> Figured | None:
+    """Each arm's mean with its band, and every seed faint where they are few."""
+    curves = run_curves(results)
+    if not curves:
+        return None
+    means = {arm: mean_curve(runs) for arm, runs in curves.items()}
+    counts = [len(runs) for runs in curves.values()]
+    few = max(counts) <= SEEDS and sum(counts) <= RUNS
+    single = curves if few else {}
+    reference = reference_accuracy(results)
+    found = energy_to_targets(results, curves)
+    floor = _floor(curves, reference)
     with style.printed():
-        figure = _draw(results, runs, means, floor)
-    zoom = f"The accuracy axis starts at {fixed(floor * 100, 0)} %. " if floor > 0 else ""
-    caption = (
-        "Validation accuracy of the network of the moment against all energy spent since the run "
-        "began, search and retraining included; pruning and rewinding set it back. Bold: the mean "
-        "over seeds at each evaluation, with its band, to the arm's mark at the end. Faint: each "
-        "run. "
-        f"{zoom}{captions.seeds(results)} {captions.provenance(results)}"
+        plot = Climb(
+            results,
+            single,
+            means,
+            reference=reference,
+            floor=floor,
+            tips={arm: _tip(arm, mean, found) for arm, mean in means.items()},
+        )
+    return Figured(
+        plot.figure,
+        _frame(single, means),
+        _caption(results, plot, floor, few=few),
+        _alt(results, means, found),
+        plot.marks,
     )
-    adjective = standing_of(results.finished).adjective
-    alt = (
-        f"Curves of validation accuracy against {adjective} energy so far, "
-        f"for {', '.join(runs) or 'no arm'}."
-    )
-    return Figured(figure, _frame(runs, means), caption, alt)
 
 
-def _runs_by_arm(results: StudyResults) -> dict[str, Runs]:
-    """Energies and accuracies of each finished run, in order, by arm and seed."""
-    rows = results.of_finished(results.curves).dropna(subset=["energy_j", "val_accuracy"])
-    rows = rows.sort_values("order", kind="stable")
-    runs: dict[str, Runs] = {}
-    for arm in results.finished_arms:
-        of_arm = rows[rows["arm"] == arm]
-        seeds = {
-            int(seed): (
-                of_seed["energy_j"].to_numpy(dtype=float),
-                of_seed["val_accuracy"].to_numpy(dtype=float),
-            )
-            for seed, of_seed in ((s, of_arm[of_arm["seed"] == s]) for s in of_arm["seed"].unique())
-        }
-        if seeds:
-            runs[arm] = dict(sorted(seeds.items()))
-    return runs
-
-
-def _floor(runs: dict[str, Runs]) -> float:
+def _floor(curves: Curves, reference: float) -> float:
     """Where the accuracy axis starts, as a share: the first evaluations may fall below it."""
-    finals = [accuracy[-1] for seeds in runs.values() for _, accuracy in seeds.values()]
-    every = [a for seeds in runs.values() for _, accuracy in seeds.values() for a in accuracy]
-    if not finals:
-        return 0.0
-    tenth = float(np.quantile(every, 0.1))
-    room = max(0.02, 1.5 * (max(finals) - min(*finals, tenth)))
-    return max(0.0, float(np.floor((max(finals) - room) * 50) / 50))
+    finals = [run.accuracy[-1] for runs in curves.values() for run in runs.values()]
+    every = np.concatenate([run.accuracy for runs in curves.values() for run in runs.values()])
+    best = float(max(finals))
+    room = max(0.02, 1.5 * (best - min(*finals, float(np.quantile(every, 0.1)))))
+    lowest: float = best - room
+    if not math.isnan(reference):
+        lowest = min(lowest, SHARES[0] * reference - 0.01)
+    return max(0.0, math.floor(lowest * 50) / 50)
 
 
-def _frame(runs: dict[str, Runs], means: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a step of each run, then one row a step of each mean."""
+def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row a step of each run that is drawn, then one row a step of each mean."""
     parts = [
         pd.DataFrame(
-            {"kind": "run", "arm": arm, "seed": seed, "energy_j": energy, "val_accuracy": accuracy}
+            {
+                "kind": "run",
+                "arm": arm,
+                "seed": seed,
+                "energy_j": run.energy_j,
+                "val_accuracy": run.accuracy,
+                "final_shape": np.arange(len(run)) >= run.shaped,
+            }
         )
-        for arm, seeds in runs.items()
-        for seed, (energy, accuracy) in seeds.items()
+        for arm, runs in single.items()
+        for seed, run in runs.items()
     ]
     parts += [mean.assign(kind="mean", arm=arm) for arm, mean in means.items()]
-    columns = "kind arm seed n energy_j val_accuracy val_accuracy_low val_accuracy_high"
-    frame = pd.concat(parts) if parts else pd.DataFrame()
-    frame = frame.reindex(columns=columns.split()).reset_index(drop=True)
+    columns = "kind arm seed n energy_j val_accuracy val_accuracy_low val_accuracy_high final_shape"
+    frame = pd.concat(parts).reindex(columns=columns.split()).reset_index(drop=True)
     return frame.astype({"seed": "Int64", "n": "Int64"})
 
 
-def _draw(
-    results: StudyResults, runs: dict[str, Runs], means: dict[str, pd.DataFrame], floor: float
-) -> Figure:
-    standing = standing_of(results.finished)
-    styles = style.arm_styles(results.arms, results.baseline_arm)
-    unit = energy_unit(energy[-1] for seeds in runs.values() for energy, _ in seeds.values())
-    figure = Figure(figsize=(style.WIDTH_IN, 4.1), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title("Accuracy as energy is spent")
-    axes.set_xlabel(f"{standing.axis} spent so far ({unit.symbol})")
-    axes.set_ylabel("Validation accuracy (%)")
-    style.watermark(figure, standing)
-    for arm, seeds in runs.items():
-        for energy, accuracy in seeds.values():
-            x, y = energy / unit.size, accuracy * 100
-            axes.plot(x, y, color=styles[arm].colour, lw=0.6, alpha=0.25)
-        _draw_mean(axes, means[arm], styles[arm], unit, standing)
-    top = max((a.max() for seeds in runs.values() for _, a in seeds.values()), default=1.0)
-    axes.set_ylim(floor * 100, min(100.0, top * 100 + (top - floor) * 9))
-    axes.set_xlim(left=0)
-    labels.freeze(figure)
-    ends = {arm: mean.iloc[-1] for arm, mean in means.items()}
-    anchors = [
-        labels.Anchor(
-            labels.wrapped(arm, 28),
-            float(end["energy_j"]) / unit.size,
-            float(end["val_accuracy"]) * 100,
-            styles[arm].ink,
-        )
-        for arm, end in ends.items()
-    ]
-    if runs and not labels.place(axes, anchors, _obstacles(axes, runs, unit)):
-        handles = [
-            Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=5)
-            for look in (styles[arm] for arm in runs)
-        ]
-        labels.legend_below(figure, handles, list(runs))
-    return figure
+def _tip(arm: str, mean: pd.DataFrame, found: list[Reached]) -> str:
+    end = mean.iloc[-1]
+    text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_accuracy']) * 100, 1)} % "
+    text += f"after {energy(float(end['energy_j']))}"
+    told = [f"{percent(each.share)} %: {reached(each)}" for each in found if each.arm == arm]
+    return f"{text}. Energy to {', to '.join(told)}" if told else text
 
 
-def _draw_mean(
-    axes: Axes, mean: pd.DataFrame, look: style.ArmStyle, unit: Unit, standing: Standing
-) -> None:
-    """The mean's line and band, with the arm's mark at its end."""
-    x = mean["energy_j"].to_numpy(dtype=float) / unit.size
-    y = mean["val_accuracy"].to_numpy(dtype=float) * 100
-    low = mean["val_accuracy_low"].to_numpy(dtype=float) * 100
-    high = mean["val_accuracy_high"].to_numpy(dtype=float) * 100
-    axes.fill_between(x, low, high, color=look.colour, alpha=0.14, lw=0)
-    axes.plot(x, y, color=look.colour, ls=look.line, lw=1.7)
-    face = look.colour if standing.measured else "white"
-    axes.plot(
-        *(x[-1], y[-1], look.marker),
-        ms=6,
-        mfc=face,
-        mec=look.colour,
-        mew=1.4,
-        zorder=3,
-        clip_on=False,
+def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> str:
+    text = (
+        "Validation accuracy of the network of the moment, not its best so far, against all "
+        "energy spent since the run began. Thin: before the network has its final shape, when it "
+        "is not yet the one that the method delivers; bold: from its last pruning or masking on. "
+        "Lines are means over seeds, evaluation by evaluation, with their bands, to the arm's "
+        "mark at the end."
     )
+    parts = [text]
+    parts.append("Faint: each run." if few else "Runs are too many to be drawn one by one.")
+    if any(family.levels for family in families(results.finished_arms)):
+        parts.append("Of arms that differ only in the share they prune, the darker prunes more.")
+    if len(plot.panels) > 1:
+        parts.append("The panels have the same axes and show the baseline's mean each.")
+    if not math.isnan(reference_accuracy(results)):
+        parts.append(
+            f"Dashed: {listed(map(percent, SHARES))} % of the accuracy that "
+            f"{results.baseline_arm} ends with; in the table only bold lines can reach it."
+        )
+    if floor > 0:
+        parts.append(f"The accuracy axis starts at {fixed(floor * 100, 0)} %.")
+    if plot.log:
+        parts.append("The energy axis is logarithmic.")
+    parts += [
+        captions.seeds(results),
+        measurement_uncertainty(results),
+        captions.provenance(results),
+    ]
+    return " ".join(filter(None, parts))
 
 
-def _obstacles(axes: Axes, runs: dict[str, Runs], unit: Unit) -> list[Bbox]:
-    """Every seed's line as a row of small boxes in display coordinates."""
-    boxes = []
-    for seeds in runs.values():
-        for energy, accuracy in seeds.values():
-            corners = axes.transData.transform(
-                np.column_stack([energy / unit.size, accuracy * 100])
-            )
-            for start, end in pairwise(corners):
-                pieces = max(2, int(np.hypot(*(end - start)) / 6))
-                for x, y in np.linspace(start, end, pieces):
-                    boxes.append(Bbox.from_extents(x, y, x, y).padded(3))
-    return boxes
+def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Reached]) -> str:
+    """What each arm comes to; of many, only the baseline and the first at a target."""
+    adjective = standing_of(results.finished).adjective
+    text = f"Curves of validation accuracy against {adjective} energy so far."
+    at = {each.arm: each for each in found if each.share == _TOLD and each.energy_j.n}
+    arms = list(means)
+    if len(arms) > _CROWD:
+        first = min(at, key=lambda arm: at[arm].energy_j.mean, default=None)
+        arms = [arm for arm in arms if arm in (results.baseline_arm, first)]
+    for arm in arms:
+        end = means[arm].iloc[-1]
+        text += f" {arm} ends at {fixed(float(end['val_accuracy']) * 100, 1)} %"
+        text += f" after {energy(float(end['energy_j']))}"
+        if arm in at:
+            text += f" ({percent(_TOLD)} % of {results.baseline_arm} at {reached(at[arm])})"
+        text += "."
+    return text

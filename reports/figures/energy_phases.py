@@ -8,20 +8,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from reports import captions, labels, style
-from reports.figures.figured import Figured
-from reports.figures.phase_colours import (
+from reports.analysis.standing import Standing, standing_of
+from reports.analysis.statistics import Interval, t_interval
+from reports.drawing import labels, style
+from reports.drawing.marks import Marks
+from reports.drawing.phase_colours import (
     PRUNING,
-    PRUNING_STEPS,
     Colour,
+    gathered,
+    legend,
     number,
     phase_colours,
-    rank,
-    stem,
 )
-from reports.standing import Standing, standing_of
-from reports.statistics import Interval, t_interval
-from reports.units import Unit, energy, energy_unit
+from reports.figures.figured import Figured
+from reports.wording import captions
+from reports.wording.uncertainty import measurement_uncertainty
+from reports.wording.units import Unit, energy, energy_unit, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,50 +32,65 @@ if TYPE_CHECKING:
 
 NAME = "energy_phases"
 _BAR_IN = 0.42
+_NARROW = 0.005
+"""Nobody can point at a segment that is narrower than this share of the axis."""
+_LEAST_PX = 12.0
+"""Narrower segments have room for no text."""
 
 
-def draw(results: StudyResults) -> Figured:
-    """One bar an arm, one segment a phase label; a bar is as long as the arm's mean energy."""
+def draw(results: StudyResults) -> Figured | None:
+    """One bar an arm, one segment a phase label; a bar is as long as the arm's mean energy.
+
+    None where no energy is known.
+    """
     frame = _frame(results)
+    if frame.empty:
+        return None
     totals = {
         arm: t_interval(results.by_seed(arm, "energy_j").values())
         for arm in dict.fromkeys(frame["arm"])
     }
+    marks = Marks(results.arms)
     with style.printed():
-        figure = _draw(results, frame, totals)
+        figure = _draw(standing_of(results.finished), frame, totals, marks)
     standing = standing_of(results.finished)
     hatched = "" if standing.measured else f"Hatched because the energy is {standing.adjective}. "
     caption = (
         f"Mean energy of each phase ({PRUNING}: scores, masks, shrinking, snapshots, rewinding); "
         "the segments of a bar add up to the arm's mean energy, "
         "and the line at its end is the interval of that mean. "
-        f"{hatched}{captions.seeds(results)} {captions.provenance(results)}"
+        f"{hatched}{captions.seeds(results)} {measurement_uncertainty(results)} "
+        f"{captions.provenance(results)}"
     )
     alt = f"Stacked bars of {standing.adjective} energy by phase. " + " ".join(
-        f"{arm}: {energy(total.mean)}." for arm, total in totals.items()
+        f"{arm}: {energy(total.mean)}, most of it for {_largest(frame, arm)}."
+        for arm, total in totals.items()
     )
-    return Figured(figure, frame, caption, alt)
+    return Figured(figure, frame, caption, alt, marks)
 
 
 def _frame(results: StudyResults) -> pd.DataFrame:
-    """One row an arm and phase label, with its mean over all of the arm's finished runs."""
-    phases = results.of_finished(results.phases)
-    phases["phase"] = phases["phase"].where(~phases["phase"].isin(PRUNING_STEPS), PRUNING)
-    runs = results.finished.groupby("arm")["seed"].nunique()
-    rows = []
-    for arm in results.finished_arms:
-        of_arm = phases[phases["arm"] == arm]
-        # A run without a phase spent nothing in it, so the divisor is every run.
-        sums = of_arm.groupby("phase", sort=False)[["energy_j", "duration_s"]].sum() / runs[arm]
-        rows += [
-            {"arm": arm, "phase": str(phase), "energy_j": joules, "duration_s": seconds}
-            for phase, joules, seconds in sums.itertuples()
-        ]
-    return pd.DataFrame(rows, columns=["arm", "phase", "energy_j", "duration_s"])
+    """One row an arm and phase label, with its mean over the arm's runs of known energy."""
+    known = results.finished.dropna(subset=["energy_j"])
+    phases = results.phases.merge(known[["arm", "seed"]], on=["arm", "seed"], how="inner")
+    phases["phase"] = phases["phase"].map(gathered)
+    sums = phases.groupby(["arm", "phase"], sort=False)[["energy_j", "duration_s"]].sum()
+    # A run without a phase spent nothing in it, so the divisor is every run.
+    runs = known.groupby("arm")["seed"].nunique().reindex(sums.index.get_level_values("arm"))
+    means = sums.div(runs.to_numpy(), axis=0).reset_index()
+    places = {arm: place for place, arm in enumerate(results.arms)}
+    order = means["arm"].map(places).sort_values(kind="stable").index
+    return means.loc[order].reset_index(drop=True)
 
 
-def _draw(results: StudyResults, frame: pd.DataFrame, totals: dict[str, Interval]) -> Figure:
-    standing = standing_of(results.finished)
+def _largest(frame: pd.DataFrame, arm: str) -> str:
+    of_arm = frame[frame["arm"] == arm]
+    return str(of_arm["phase"].iloc[of_arm["energy_j"].argmax()])
+
+
+def _draw(
+    standing: Standing, frame: pd.DataFrame, totals: dict[str, Interval], marks: Marks
+) -> Figure:
     colours = phase_colours(str(phase) for phase in frame["phase"])
     unit = energy_unit([*(t.mean for t in totals.values()), *(t.high for t in totals.values())])
     names = [labels.wrapped(arm, 26) for arm in totals]
@@ -85,83 +102,90 @@ def _draw(results: StudyResults, frame: pd.DataFrame, totals: dict[str, Interval
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     style.watermark(figure, standing)
-    segments = _draw_bars(axes, frame, list(totals), colours, unit, standing)
     axes.set_yticks(range(len(totals)), names)
     axes.set_ylim(len(totals) - 0.45, -0.55)
-    _draw_totals(axes, totals, unit)
-    if totals:
-        labels.legend_below(figure, *_legend(colours, standing))
-    _name_segments(axes, segments, colours)
+    for arm, name in zip(totals, axes.get_yticklabels(), strict=True):
+        marks.add(name, arm)
+    _draw_totals(axes, totals, unit, marks)
+    segments = _draw_bars(axes, frame, colours, unit, standing, marks)
+    entries = legend(colours)
+    hatch = None if standing.measured else style.HATCH
+    handles = [Patch(fc=colour, ec="white", lw=0.5, hatch=hatch) for colour in entries.values()]
+    labels.legend_below(figure, handles, list(entries))
+    _name_segments(axes, segments, colours, marks)
     return figure
+
+
+def _draw_totals(axes: Axes, totals: dict[str, Interval], unit: Unit, marks: Marks) -> None:
+    """The interval of each arm's mean, and the mean in figures at the end of the bar."""
+    longest = max(max(t.mean, t.high if t.bounded else 0.0) for t in totals.values())
+    for row, (arm, total) in enumerate(totals.items()):
+        end = total.mean
+        tip = f"{arm}: {energy(total.mean)}"
+        if total.bounded:
+            span = [max(total.low, 0.0) / unit.size, total.high / unit.size]
+            (line,) = axes.plot(
+                span, [row, row], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3
+            )
+            end = max(total.high, total.mean)
+            tip += f" (95 % CI {energy(max(total.low, 0.0))} … {energy(total.high)})"
+            marks.add(line, arm)
+        place = (end / unit.size, row)
+        text = axes.annotate(
+            energy(total.mean), place, (5, 0), textcoords="offset points", va="center"
+        )
+        marks.add(text, arm, f"{tip}, n = {total.n}")
+    axes.set_xlim(0, (longest / unit.size or 1.0) * 1.16)
 
 
 def _draw_bars(
     axes: Axes,
     frame: pd.DataFrame,
-    arms: list[str],
     colours: dict[str, Colour],
     unit: Unit,
     standing: Standing,
-) -> list[tuple[str, Rectangle]]:
-    """The segments, end to end; each with its label."""
+    marks: Marks,
+) -> list[tuple[str, str, Rectangle]]:
+    """The segments, end to end; each with its arm and label."""
     segments = []
-    ends = dict.fromkeys(arms, 0.0)
-    for arm, phase, joules in zip(frame["arm"], frame["phase"], frame["energy_j"], strict=True):
-        bar = axes.barh(
-            arms.index(arm),
-            joules / unit.size,
-            left=ends[arm],
-            height=0.62,
-            color=colours[phase],
-            edgecolor="white",
-            linewidth=0.5,
-            hatch=None if standing.measured else style.HATCH,
-        )
-        ends[arm] += joules / unit.size
-        segments.append((str(phase), bar.patches[0]))
+    width = axes.get_xlim()[1]
+    hatch = None if standing.measured else style.HATCH
+    of_arm = frame.groupby("arm", sort=False)["energy_j"]
+    ends = of_arm.cumsum()
+    starts = ends.groupby(frame["arm"]).shift(fill_value=0.0)
+    shares = frame["energy_j"] / of_arm.transform("sum")
+    rows = {arm: row for row, arm in enumerate(dict.fromkeys(frame["arm"]))}
+    for arm, phase, joules, start, share in zip(
+        frame["arm"], frame["phase"], frame["energy_j"], starts, shares, strict=True
+    ):
+        length = joules / unit.size
+        bar = Rectangle((start / unit.size, rows[arm] - 0.31), length, 0.62)
+        is_wide = length > _NARROW * width
+        # A white edge would cover a narrow segment.
+        width_pt = 0.5 if is_wide else 0.0
+        bar.set(facecolor=colours[phase], edgecolor="white", linewidth=width_pt, hatch=hatch)
+        axes.add_patch(bar)
+        tip = f"{arm}, {phase}: {energy(joules)}, {percent(share)} %"
+        marks.add(bar, arm, tip if is_wide else "")
+        segments.append((arm, phase, bar))
     return segments
 
 
-def _draw_totals(axes: Axes, totals: dict[str, Interval], unit: Unit) -> None:
-    """The interval of each arm's mean, and the mean in figures at the end of the bar."""
-    longest = max((t.high if t.bounded else t.mean for t in totals.values()), default=1.0)
-    for row, total in enumerate(totals.values()):
-        end = total.mean
-        if total.bounded:
-            span = [total.low / unit.size, total.high / unit.size]
-            axes.plot(span, [row, row], color=style.INK, lw=1.1, solid_capstyle="butt")
-            end = max(total.high, total.mean)
-        text = f"{unit.show(total.mean)} {unit.symbol}"
-        axes.annotate(text, (end / unit.size, row), (5, 0), textcoords="offset points", va="center")
-    axes.set_xlim(0, longest / unit.size * 1.16)
-
-
-def _legend(colours: dict[str, Colour], standing: Standing) -> tuple[list[Patch], list[str]]:
-    """One entry a stem; a numbered one says from where to where its numbers go."""
-    families: dict[str, list[str]] = {}
-    for label in colours:
-        families.setdefault(stem(label), []).append(label)
-    handles, names = [], []
-    for name, members in sorted(families.items(), key=lambda family: rank(family[0])):
-        numbers = sorted(n for n in map(number, members) if n is not None)
-        first = members[0]
-        if numbers:
-            first = next(member for member in members if number(member) == numbers[0])
-        hatch = None if standing.measured else style.HATCH
-        handles.append(Patch(fc=colours[first], ec="white", lw=0.5, hatch=hatch))
-        names.append(f"{name} {numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else first)
-    return handles, names
-
-
 def _name_segments(
-    axes: Axes, segments: list[tuple[str, Rectangle]], colours: dict[str, Colour]
+    axes: Axes,
+    segments: list[tuple[str, str, Rectangle]],
+    colours: dict[str, Colour],
+    marks: Marks,
 ) -> None:
     """Write each label inside its segment, or its number alone, if it fits."""
     renderer = labels.renderer_of(axes)
-    for label, bar in segments:
-        room = bar.get_window_extent(renderer)
+    widths: dict[str, float] = {}
+    for arm, label, bar in segments:
+        room = bar.get_window_extent(renderer).width
         tail = number(label)
         for text in (label, *([] if tail is None else [str(tail)])):
+            if room < _LEAST_PX or widths.get(text, 0.0) + 8 > room:
+                continue
             written = axes.text(
                 bar.get_x() + bar.get_width() / 2,
                 bar.get_y() + bar.get_height() / 2,
@@ -173,7 +197,9 @@ def _name_segments(
                 bbox={"facecolor": colours[label], "edgecolor": "none", "pad": 1.2},
             )
             written.set_in_layout(False)
-            if written.get_window_extent(renderer).width + 8 <= room.width:
+            widths[text] = written.get_window_extent(renderer).width
+            if widths[text] + 8 <= room:
+                marks.add(written, arm)
                 break
             written.remove()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, Harness
 
-HEAVY = ("torch", "pandas", "matplotlib", "scipy", "sklearn", "codecarbon")
+HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "codecarbon")
 PROBE = """
 import sys
 from harness.cli.main import cli
@@ -27,6 +27,7 @@ print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
     [
         ["--help"],
         ["run", "--help"],
+        ["report", "--help"],
         ["methods"],
         ["describe", "early_bird"],
         ["earlybird"],

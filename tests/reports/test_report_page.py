@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 import reports
+from reports.figures.gallery import FIGURES
+from tests.reports.details import detailed
 from tests.reports.synthetic import PLANS, make
 
 EVIL = "<script>alert(1)</script>"
@@ -18,10 +21,10 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = make(failed=[("early_bird", 2)])
+    results = detailed(make(failed=[("early_bird", 2)]))
     results.runs["host"] = f'{EVIL}"onload="x'
     results.runs.loc[results.runs["status"] == "failed", "reason"] = "<b>out of memory</b>"
-    return reports.build(results, tmp_path_factory.mktemp("report"))
+    return reports.build(results, out=tmp_path_factory.mktemp("report"))
 
 
 class Page(HTMLParser):
@@ -42,7 +45,9 @@ class Page(HTMLParser):
             text = value or ""
             if name == "id":
                 self.ids.append(text)
-            if name in ("src", "href", "xlink:href", "data", "srcset", "poster", "action"):
+            if value and text.startswith("data:image/png;base64,"):
+                self.tags.append("picture within the page")
+            elif name in ("src", "href", "xlink:href", "data", "srcset", "poster", "action"):
                 (self.links if tag == "a" else self.references).append(text)
             if name.startswith("on"):
                 self.handlers.append(name)
@@ -84,44 +89,95 @@ def test_markup_in_names_is_text(built: Path) -> None:
 
 def test_markup_in_an_arm_is_text_in_the_figures_too(tmp_path: Path) -> None:
     evil = f"early_bird --></svg>{EVIL}"
-    text = reports.build(make({"dense": "dense", evil: "early_bird"}), tmp_path).read_text("utf-8")
+    results = make({"dense": "dense", evil: "early_bird"})
+    text = reports.build(results, out=tmp_path).read_text("utf-8")
     assert EVIL not in text
-    assert text.count("</svg>") == 3
+    assert text.count("</svg>") == text.count("<svg") > 3
     assert Page(text).tags.count("script") == 1
 
 
 def test_page_shows_every_run_and_every_figure(built: Path) -> None:
     text = built.read_text(encoding="utf-8")
-    assert text.count("<svg") == text.count('role="img"') == 3
-    assert text.count("scope=row") == len(PLANS) + len(PLANS) * 3
+    drawn = {path.stem for path in (built.parent / "figures").glob("*.svg")}
+    assert drawn == set(FIGURES) - {"decomposition", "break_even"}
+    assert text.count("<svg") == text.count('class="drawing"') == len(drawn)
+    for name, rows in (("Methods", len(PLANS)), ("All runs", 3 * len(PLANS))):
+        table = re.search(rf'aria-label="{name}".*?</table>', text, flags=re.DOTALL)
+        assert table
+        assert table[0].count("scope=row") == rows
     assert "2 of 3" in text
     assert "world average 475 g/kWh" in text
     assert 'role="note">Energy here is estimated' in text
 
 
+def test_every_figure_and_table_lies_beside_the_page_in_every_format(built: Path) -> None:
+    for path in (built.parent / "figures").glob("*.svg"):
+        assert all(path.with_suffix(f".{kind}").exists() for kind in ("pdf", "png", "csv"))
+    tables = {path.stem for path in (built.parent / "tables").glob("*.tex")}
+    wanted = {"headline", "energy_to_accuracy", "every_run", "environment", "warnings"}
+    assert wanted <= tables
+    for path in (built.parent / "tables").glob("*.tex"):
+        assert all(path.with_suffix(f".{kind}").exists() for kind in ("md", "csv"))
+
+
+def test_attempts_are_listed_where_a_run_took_several(built: Path) -> None:
+    text = built.read_text(encoding="utf-8")
+    table = re.search(r'aria-label="Runs that took several.*?</table>', text, flags=re.DOTALL)
+    assert table
+    assert table[0].count("died") == 5
+    whole = (built.parent / "tables" / "attempts.csv").read_text("utf-8").splitlines()
+    assert len(whole) == 1 + 12 + 5
+
+
+def test_several_studies_make_one_page(tmp_path: Path) -> None:
+    names = ["a/b", "<b>two</b>", "a/b", "four"]
+    studies = [
+        replace(make(["dense", "early_bird"], rng_seed=n), study=name)
+        for n, name in enumerate(names)
+    ]
+    path = reports.build(*studies, out=tmp_path)
+    page = Page(path.read_text("utf-8"))
+    assert "<b>two" not in path.read_text("utf-8")
+    assert len(page.ids) == len(set(page.ids))
+    assert {ref[1:] for ref in page.references} <= set(page.ids)
+    files = [link for link in page.links if not link.startswith("#")]
+    assert all((tmp_path / link).is_file() for link in files)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert (tmp_path / "figures" / "performance_profile.svg").exists()
+    assert len(list(tmp_path.glob("*/figures/accuracy_energy.svg"))) == 4
+    assert all(tmp_path in found.parents for found in tmp_path.rglob("*"))
+
+
+def test_three_studies_are_too_few_for_a_profile(tmp_path: Path) -> None:
+    studies = [replace(make(["dense", "early_bird"]), study=name) for name in "abc"]
+    reports.build(*studies, out=tmp_path)
+    assert not (tmp_path / "figures").exists()
+
+
 def test_page_is_the_same_twice(tmp_path: Path) -> None:
-    first, second = (reports.build(make(["dense"]), tmp_path / name) for name in "ab")
+    first, second = (reports.build(make(["dense"]), out=tmp_path / name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_measured_page_has_no_banner_and_simulated_has(tmp_path: Path) -> None:
-    measured = reports.build(make(["dense"], source="counter"), tmp_path / "a").read_text("utf-8")
+    counted = make(["dense"], source="counter")
+    measured = reports.build(counted, out=tmp_path / "a").read_text("utf-8")
     assert 'class="banner' not in measured
     assert "estimated" not in measured.lower()
-    simulated = reports.build(make(["dense"], source="simulated"), tmp_path / "b")
+    simulated = reports.build(make(["dense"], source="simulated"), out=tmp_path / "b")
     assert 'class="banner simulated"' in simulated.read_text("utf-8")
 
 
 def test_unlike_runs_are_flagged(tmp_path: Path) -> None:
     results = make(["dense", "early_bird"])
     results.runs.loc[results.runs["arm"] == "dense", "energy_scope"] = "gpu"
-    text = reports.build(results, tmp_path).read_text("utf-8")
+    text = reports.build(results, out=tmp_path).read_text("utf-8")
     assert "Runs differ in energy scope (gpu, cpu): compare with care." in text
 
 
 def test_nothing_finished_is_still_a_page(tmp_path: Path) -> None:
     failed = [(arm, seed) for arm in PLANS for seed in range(3)]
-    text = reports.build(make(failed=failed), tmp_path).read_text("utf-8")
+    text = reports.build(make(failed=failed), out=tmp_path).read_text("utf-8")
     assert "No run has finished" in text
     assert "<svg" not in text
     assert text.count("out of memory") == 12
@@ -132,7 +188,7 @@ def test_import_is_cheap_and_the_page_needs_no_torch() -> None:
     code = (
         "import sys, reports; heavy = {'pandas', 'matplotlib', 'scipy', 'jinja2'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
-        "import reports.page, reports.terminal;"
+        "import reports.page.page, reports.reading, reports.tables.terminal;"
         "assert 'torch' not in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
     )
     root = Path(reports.__file__).parents[1]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.statistics import (
+from reports.analysis.standing import standing_of
+from reports.analysis.statistics import (
     Interval,
     non_inferiority,
     paired_difference,
@@ -46,6 +48,32 @@ def test_three_seeds_are_covered_at_the_nominal_rate() -> None:
     intervals = [t_interval(rng.normal(0, 1, 3)) for _ in range(2000)]
     covered = np.mean([i.low <= 0 <= i.high for i in intervals])
     assert covered == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_pairs_are_covered_at_the_nominal_rate(seeds: int) -> None:
+    """A seed moves both arms; differences are normal and ratios log-normal around the truth."""
+    rng = np.random.default_rng(seeds)
+    points, ratios = [], []
+    for _ in range(2000):
+        of_seed = rng.normal(0, 1, seeds)
+        base = dict(enumerate(0.9 + 0.01 * of_seed))
+        arm = {seed: base[seed] - 0.004 + rng.normal(0, 0.002) for seed in base}
+        found = paired_difference(arm, base)
+        points.append(found.low <= -0.004 <= found.high)
+        base_j = dict(enumerate(100 * np.exp(0.2 * of_seed)))
+        arm_j = {seed: base_j[seed] * 0.6 * math.exp(rng.normal(0, 0.05)) for seed in base_j}
+        ratio = paired_ratio(arm_j, base_j)
+        ratios.append(ratio.low <= 0.6 <= ratio.high)
+    assert np.mean(points) == pytest.approx(0.95, abs=0.015)
+    assert np.mean(ratios) == pytest.approx(0.95, abs=0.015)
+
+
+def test_an_arm_exactly_at_the_margin_is_called_non_inferior_once_in_forty() -> None:
+    rng = np.random.default_rng(7)
+    verdicts = [non_inferiority(t_interval(rng.normal(-0.5, 0.2, 3)), 0.5) for _ in range(4000)]
+    assert np.mean([v == "non-inferior" for v in verdicts]) == pytest.approx(0.025, abs=0.0075)
+    assert np.mean([v == "worse" for v in verdicts]) == pytest.approx(0.025, abs=0.0075)
 
 
 @pytest.mark.parametrize("values", [[5.0], [5.0, math.nan]])
@@ -94,7 +122,7 @@ def test_pairing_removes_what_a_seed_does_to_both() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (-0.4, 0.3, "kept"),
+        (-0.4, 0.3, "non-inferior"),
         (-0.5, 0.3, "inconclusive"),
         (-0.9, -0.6, "worse"),
         (math.nan, math.nan, "inconclusive"),
@@ -109,3 +137,13 @@ def test_an_interval_without_width_shows_nothing() -> None:
     differing = paired_difference({0: 0.99, 1: 0.98}, {0: 0.993, 1: 0.983})
     assert differing.half_width == pytest.approx(0, abs=1e-12)
     assert non_inferiority(differing, 0.005) == "inconclusive"
+
+
+def test_several_sensors_that_measure_are_a_measurement() -> None:
+    """A GPU's counter with RAPL beside it is no estimate."""
+    runs = pd.DataFrame({"energy_j": [1.0, 2.0], "energy_source": ["counter+sampled", "counter"]})
+    assert standing_of(runs).measured
+    runs["energy_source"] = ["counter+estimated", "counter"]
+    assert standing_of(runs).adjective == "partly estimated"
+    runs["energy_source"] = ["of next year", None]
+    assert standing_of(runs).adjective == "estimated"

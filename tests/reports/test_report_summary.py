@@ -6,22 +6,23 @@ import math
 from dataclasses import replace
 from io import StringIO
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from reports.analysis.statistics import Interval, non_inferiority
+from reports.analysis.summary import ArmSummary, Summary, summarise
 from reports.data import StudyResults
-from reports.sentence import sentence
-from reports.statistics import Interval, non_inferiority
-from reports.summary import ArmSummary, Summary, summarise
-from reports.terminal import terminal_table
+from reports.tables.terminal import terminal_table
+from reports.wording.sentence import sentence
 from tests.reports.synthetic import PLANS, make
 
 
 def challenged(difference: Interval, ratio: Interval, name: str = "early_bird") -> Summary:
     """A study of dense and one arm that is compared with it as given (difference in points)."""
     summary = summarise(make(["dense", "early_bird"]))
-    dense, bird = summary.arms
+    dense, bird = arm(summary, "dense"), arm(summary, "early_bird")
     shares = difference.scaled(0.01)
     verdict = non_inferiority(shares, summary.margin)
     accuracy = Interval(0.987, 0.98, 0.99, difference.n)
@@ -67,6 +68,42 @@ def test_baseline_comes_first_and_is_found_by_method() -> None:
     assert arm(summary, "early_bird").ratio is not None
 
 
+def test_arms_are_sorted_by_verdict_and_then_by_energy() -> None:
+    """By hand: frugal but worse comes after everything that keeps the accuracy."""
+    accuracies = {"dense": 0.98, "lean": 0.9805, "wasteful": 0.9805, "broken": 0.90, "open": 0.97}
+    energies = {"dense": 100.0, "lean": 60.0, "wasteful": 200.0, "broken": 10.0, "open": 20.0}
+    results = make({"dense": "dense"} | {arm: arm for arm in accuracies})
+    spread = np.array([-0.0004, 0.0, 0.0004])
+    for arm in accuracies:
+        wide = 40 if arm == "open" else 1
+        rows = results.runs["arm"] == arm
+        sign = 1 if arm == "dense" else -1
+        results.runs.loc[rows, "test_accuracy"] = accuracies[arm] + sign * wide * spread
+        results.runs.loc[rows, "energy_j"] = energies[arm]
+    summary = summarise(results)
+    assert [(arm.arm, arm.verdict) for arm in summary.arms] == [
+        ("lean", "non-inferior"),
+        ("dense", None),
+        ("wasteful", "non-inferior"),
+        ("open", "inconclusive"),
+        ("broken", "worse"),
+    ]
+
+
+def test_the_margin_is_the_studys() -> None:
+    results = make(["dense", "early_bird"], spread=0.1)
+    assert arm(summarise(results), "early_bird").verdict == "non-inferior"
+    narrow = summarise(replace(results, margin_points=0.05))
+    assert arm(narrow, "early_bird").verdict != "non-inferior"
+    assert narrow.margin == pytest.approx(0.0005)
+
+
+def test_an_arm_without_a_finished_run_comes_last() -> None:
+    failed = [("progressive", seed) for seed in range(3)]
+    last = summarise(make(failed=failed)).arms[-1]
+    assert (last.arm, last.n, last.verdict) == ("progressive", 0, None)
+
+
 def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
     summary = challenged(Interval(-0.1, -0.32, 0.12, 3), Interval(0.58, 0.55, 0.61, 3))
     assert sentence(summary) == (
@@ -99,7 +136,7 @@ def test_sentence_claims_no_saving_that_is_not_shown() -> None:
 
 def test_sentence_picks_the_cheapest_of_those_that_keep_the_accuracy() -> None:
     summary = summarise(make())
-    kept = [a for a in summary.challengers if a.verdict == "kept" and a.ratio]
+    kept = [a for a in summary.challengers if a.verdict == "non-inferior" and a.ratio]
     cheapest = min(kept, key=lambda a: a.ratio.mean if a.ratio else math.inf)
     assert len(kept) > 1
     assert sentence(summary).startswith(f"{cheapest.arm} keeps ")

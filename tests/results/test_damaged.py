@@ -37,14 +37,13 @@ def test_without_a_trace_the_energy_is_unknown_and_not_nought(
 
 def test_a_report_of_unknown_energy_says_so(run: RunFolder, tmp_path: Path) -> None:
     import reports
-    from reports.data import StudyResults
-    from reports.sentence import sentence
-    from reports.summary import summarise
+    from reports.analysis.summary import summarise
+    from reports.reading import study_results
+    from reports.wording.sentence import sentence
 
     run.trace(1).unlink()
-    tables = Tables(tmp_path)
-    results = StudyResults(tables.study, tables.runs, tables.curves, tables.phases)
-    assert reports.build(results, tmp_path / "report").exists()
+    results = study_results(Tables(tmp_path))
+    assert reports.build(results, out=tmp_path / "report").exists()
     assert "nan" not in sentence(summarise(results)).lower()
 
 

@@ -144,8 +144,8 @@ def test_unknown_energy_or_time_makes_unknown_co2e(run: RunFolder, tmp_path: Pat
 
 @pytest.mark.usefixtures("run")
 def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
-    from reports import measurement
     from reports.data import StudyResults
+    from reports.wording import measurement
 
     row(tmp_path, kg_per_kwh=0.3, also=["FRA"])
     tables = Tables(tmp_path)

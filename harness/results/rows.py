@@ -1,0 +1,258 @@
+"""One run as plain rows of the tidy tables. Derived from its journal and traces alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.energy.health import Health
+from harness.energy.meter import Sensor
+from harness.results.carbon import StudyCarbon
+from harness.results.folder import RunFolder
+from harness.results.journal import LOST, OVERHEAD, TEST
+from harness.results.ledger import Ledger
+from harness.results.tickets import ticket_rows
+from harness.spec import SCHEMA, RunSpec
+
+Row = dict[str, Any]
+
+IDENTITY = ("arm", "method", "seed")
+CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
+PHASE = ("phase", "energy_j", "duration_s")
+ATTEMPT = (
+    "attempt",
+    "status",
+    "restored",
+    "started_at",
+    "duration_s",
+    "energy_j",
+    "uncertainty_j",
+    "lost_j",
+    "host",
+    "device",
+    "device_name",
+    "threads",
+    "versions",
+)
+TICKET = ("order", "epochs_trained", "energy_j", "kept", "distance", "largest_distance")
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """What one run adds to each table.
+
+    Attributes:
+        run: Its row in the table of runs.
+        curves: A row an evaluation on validation data whose work was kept.
+        phases: A row a window label; the energies add up to the run's total.
+        attempts: A row an attempt.
+        tickets: A row a channel mask that the method looked at.
+    """
+
+    run: Row
+    curves: list[Row]
+    phases: list[Row]
+    attempts: list[Row]
+    tickets: list[Row]
+
+
+def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) -> RunRows:
+    """Read one run and derive its rows.
+
+    Args:
+        folder: Where it lies.
+        spec: What was asked for.
+        label: The arm's label among the study's arms.
+        carbon: What its electricity costs.
+    """
+    ledger = Ledger(folder)
+    identity = {"arm": label, "method": spec.method, "seed": spec.seed}
+    known = bool(ledger.sensors)
+    curves = _curve_rows(ledger) if known else []
+    return RunRows(
+        run=_run_row(spec, label, ledger, carbon),
+        curves=[identity | row for row in curves],
+        phases=[identity | row for row in _phase_rows(ledger)] if known else [],
+        attempts=[identity | row for row in _attempt_rows(ledger)],
+        tickets=[identity | row for row in ticket_rows(ledger, spec)],
+    )
+
+
+def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> Row:
+    journal = ledger.journal
+    done = journal.status == "done"
+    outer = ledger.outer
+    co2e = carbon.here(ledger)
+    result = _last(journal.events("result")) if done else {}
+    start = _last(journal.events("attempt"))
+    dense = _last(journal.events("dense"))
+    drawn: dict[str, float] = defaultdict(float)
+    for entry in ledger.entries:
+        drawn[entry.label] += entry.joules.energy_j
+    # Without any sensor the energy is unknown, which is not nothing.
+    known = bool(ledger.sensors)
+    facts = {key: value for e in journal.events("record") for key, value in e["facts"].items()}
+    searched = _search(ledger)
+    row = {
+        "schema_version": SCHEMA,
+        "study": spec.study,
+        "arm": label,
+        "method": spec.method,
+        "variant": spec.variant,
+        "precision": spec.training.precision,
+        "seed": spec.seed,
+        "status": journal.status,
+        "reason": journal.reason,
+        "test_accuracy": result.get("test_accuracy"),
+        "val_accuracy": result.get("val_accuracy"),
+        "energy_j": outer.energy_j if known else math.nan,
+        "uncertainty_j": outer.uncertainty_j if known else math.nan,
+        "gain_j": outer.gain_j if known else math.nan,
+        "border_j": outer.border_j if known else math.nan,
+        "gap_j": outer.gap_j if known else math.nan,
+        "aliasing_j": outer.aliasing_j if known else math.nan,
+        **_standing(ledger.sensors, ledger.notes),
+        **_health(ledger.health),
+        "coverage": outer.coverage,
+        "lost_j": drawn[LOST] if known else math.nan,
+        "overhead_j": drawn[OVERHEAD] if known else math.nan,
+        "search_j": searched.energy_j if known else math.nan,
+        "search_epochs": searched.epochs,
+        "test_j": drawn[TEST] if known and done else math.nan,
+        "co2e_kg": co2e.kg,
+        "carbon_basis": co2e.basis,
+        **carbon.elsewhere(ledger),
+        "duration_s": ledger.duration_s,
+        "attempts": len(journal.attempts),
+        "parameters": result.get("parameters"),
+        "macs": result.get("macs"),
+        "density": result.get("density"),
+        "dense_parameters": dense.get("parameters"),
+        "dense_macs": dense.get("macs"),
+        "epochs_trained": result.get("epochs_trained"),
+        "test_samples": result.get("test_samples"),
+        "device": start.get("device"),
+        "host": start.get("host"),
+        "started_at": start.get("wall"),
+    }
+    extra = facts | {key: _flat(value) for key, value in spec.hyperparameters.items()}
+    return row | {f"method_{key}" if key in row else key: value for key, value in extra.items()}
+
+
+def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
+    def joined(values: Iterable[str]) -> str:
+        return "+".join(sorted(set(values)))
+
+    return {
+        "energy_source": joined(sensor.source for sensor in sensors) or "none",
+        "energy_scope": joined(sensor.kind for sensor in sensors) or "none",
+        "energy_device": ", ".join(sorted({sensor.name for sensor in sensors})),
+        "energy_note": "; ".join([*sorted({s.note for s in sensors if s.note}), *notes]),
+    }
+
+
+def _health(attempts: list[Health]) -> Row:
+    """How the measurement of a run went; of several attempts the worst counts."""
+
+    def worst(values: Iterable[float | None]) -> float | None:
+        return max((value for value in values if value is not None), key=abs, default=None)
+
+    idle = [each.idle_energy_j for each in attempts]
+    return {
+        "idle_energy_j": None if None in idle or not idle else sum(filter(None, idle)),
+        "power_disagreement": worst(each.disagreement for each in attempts),
+        "start_temperature_c": attempts[-1].start_temperature_c if attempts else None,
+        "throttled_share": worst(each.throttled_share for each in attempts),
+        "energy_flags": "; ".join(sorted({flag for each in attempts for flag in each.flags})),
+    }
+
+
+def _curve_rows(ledger: Ledger) -> list[Row]:
+    return [
+        {
+            "order": order,
+            "phase": event["window"],
+            "epochs_trained": event["epochs_trained"],
+            "energy_j": ledger.spent_until(attempt, event["time_ns"]),
+            "val_accuracy": event["val_accuracy"],
+        }
+        for order, (attempt, event) in enumerate(ledger.journal.kept_events("epoch"))
+    ]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What was spent until the network had its final shape; nothing if it never changed."""
+
+    energy_j: float
+    epochs: int
+
+
+def _search(ledger: Ledger) -> _Search:
+    epochs, found = 0, None
+    for attempt, event in ledger.journal.kept_events("epoch", "size"):
+        if event["event"] == "epoch":
+            epochs = int(event["epochs_trained"])
+        else:
+            found = (attempt.number, event["time_ns"]), epochs
+    if found is None:
+        return _Search(0.0, 0)
+    shaped, epochs = found
+    energy_j = math.fsum(
+        entry.joules.energy_j
+        for entry in ledger.entries
+        if entry.label != LOST and (entry.window.attempt, entry.window.start_ns) < shaped
+    )
+    return _Search(energy_j, epochs)
+
+
+def _attempt_rows(ledger: Ledger) -> list[Row]:
+    rows = []
+    for attempt in ledger.journal.attempts:
+        start, last = attempt.events[0], attempt.events[-1]
+        entries = [entry for entry in ledger.entries if entry.window.attempt == attempt.number]
+        joules = ledger.of_attempt(attempt)
+        known = bool(ledger.sensors)
+        lost_j = math.fsum(entry.joules.energy_j for entry in entries if entry.label == LOST)
+        rows.append(
+            {
+                "attempt": attempt.number,
+                "status": last["status"] if attempt.has_ended else "died",
+                "restored": attempt.restored,
+                "started_at": start.get("wall"),
+                "duration_s": (ledger.end_ns(attempt) - attempt.start_ns) * 1e-9,
+                "energy_j": joules.energy_j if known else math.nan,
+                "uncertainty_j": joules.uncertainty_j if known else math.nan,
+                "lost_j": lost_j if known else math.nan,
+                "host": start.get("host"),
+                "device": start.get("device"),
+                "device_name": start.get("device_name"),
+                "threads": start.get("threads"),
+                "versions": json.dumps(start.get("versions", {}), sort_keys=True),
+            }
+        )
+    return rows
+
+
+def _phase_rows(ledger: Ledger) -> list[Row]:
+    sums: dict[str, list[float]] = {}
+    for entry in ledger.entries:
+        drawn = sums.setdefault(entry.label, [0.0, 0.0])
+        drawn[0] += entry.joules.energy_j
+        drawn[1] += entry.duration_s
+    return [
+        {"phase": label, "energy_j": energy_j, "duration_s": duration_s}
+        for label, (energy_j, duration_s) in sums.items()
+    ]
+
+
+def _last(events: list[Row]) -> Mapping[str, Any]:
+    return events[-1] if events else {}
+
+
+def _flat(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,141 @@
+"""The headline of a study: one row an arm, compared with the baseline seed by seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.analysis.standing import Standing, standing_of
+from reports.analysis.statistics import (
+    Interval,
+    Verdict,
+    non_inferiority,
+    paired_difference,
+    paired_ratio,
+    t_interval,
+)
+
+if TYPE_CHECKING:
+    from reports.data import StudyResults
+
+_STANDINGS: tuple[Verdict, ...] = ("non-inferior", "inconclusive", "worse")
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm over its seeds.
+
+    Accuracies are shares of 1, energies joules, CO2e kg, time seconds; shares are of the
+    dense network. Comparisons are None for the baseline itself and where there is none.
+    """
+
+    arm: str
+    accuracy: Interval
+    energy_j: Interval
+    uncertainty_j: float
+    ratio: Interval | None
+    difference: Interval | None
+    verdict: Verdict | None
+    co2e_kg: float
+    duration_s: float
+    parameters: float
+    macs: float
+    parameters_left: float
+    macs_left: float
+    density: float
+    n: int
+    failures: int
+
+    @property
+    def count(self) -> str:
+        """Finished runs, and of how many if some did not finish."""
+        return f"{self.n} of {self.n + self.failures}" if self.failures else str(self.n)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Every arm of a study; `margin` is the accepted loss of accuracy as a share of 1."""
+
+    study: str
+    baseline: str
+    has_baseline: bool
+    margin: float
+    standing: Standing
+    arms: tuple[ArmSummary, ...]
+
+    @property
+    def finished(self) -> tuple[ArmSummary, ...]:
+        """The arms with at least one finished run."""
+        return tuple(arm for arm in self.arms if arm.n)
+
+    @property
+    def challengers(self) -> tuple[ArmSummary, ...]:
+        """The finished arms other than the baseline."""
+        return tuple(arm for arm in self.finished if arm.arm != self.baseline)
+
+    def arm(self, name: str) -> ArmSummary | None:
+        """The finished arm of this name, if there is one."""
+        return next((arm for arm in self.finished if arm.arm == name), None)
+
+
+def summarise(results: StudyResults) -> Summary:
+    """Sum a study up: the arms that keep the accuracy first, and of those the frugal ones."""
+    margin = results.margin_points / 100
+    baseline = results.baseline_arm
+    arms = [_summarise_arm(results, arm, margin) for arm in results.arms]
+    return Summary(
+        study=results.study,
+        baseline=baseline or results.baseline,
+        has_baseline=baseline in results.finished_arms,
+        margin=margin,
+        standing=standing_of(results.telling),
+        arms=tuple(sorted(arms, key=lambda arm: _place(arm, baseline))),
+    )
+
+
+def _place(arm: ArmSummary, baseline: str | None) -> tuple[int, float]:
+    """Where an arm stands: by its verdict, then by its energy; those without a run at the end."""
+    if not arm.n:
+        return len(_STANDINGS) + 1, 0.0
+    verdict = "non-inferior" if arm.arm == baseline else arm.verdict
+    standing = _STANDINGS.index(verdict) if verdict else len(_STANDINGS)
+    energy_j = arm.energy_j.mean
+    return standing, energy_j if math.isfinite(energy_j) else math.inf
+
+
+def _summarise_arm(results: StudyResults, arm: str, margin: float) -> ArmSummary:
+    every = results.runs[results.runs["arm"] == arm]
+    done = results.finished[results.finished["arm"] == arm]
+    accuracy = results.by_seed(arm, "test_accuracy")
+    energy_j = results.by_seed(arm, "energy_j")
+    ratio = difference = verdict = None
+    baseline = results.baseline_arm
+    if baseline in results.finished_arms and baseline != arm and len(done):
+        ratio = paired_ratio(energy_j, results.by_seed(baseline, "energy_j"))
+        difference = paired_difference(accuracy, results.by_seed(baseline, "test_accuracy"))
+        verdict = non_inferiority(difference, margin)
+    return ArmSummary(
+        arm=arm,
+        accuracy=t_interval(accuracy.values()),
+        energy_j=t_interval(energy_j.values()),
+        uncertainty_j=_mean(done["uncertainty_j"]),
+        ratio=ratio,
+        difference=difference,
+        verdict=verdict,
+        co2e_kg=_mean(done["co2e_kg"]),
+        duration_s=_mean(done["duration_s"]),
+        parameters=_mean(done["parameters"]),
+        macs=_mean(done["macs"]),
+        parameters_left=_mean(done["parameters"] / done["dense_parameters"]),
+        macs_left=_mean(done["macs"] / done["dense_macs"]),
+        density=_mean(done["density"]),
+        n=len(done),
+        failures=len(every) - len(done),
+    )
+
+
+def _mean(column: pd.Series) -> float:
+    return float(pd.to_numeric(column).mean())

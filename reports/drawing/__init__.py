@@ -1,0 +1,1 @@
+"""What figures share: their look, their labels, and what belongs to which arm."""

@@ -1,0 +1,271 @@
+"""How many trainings or inferences until a search has paid for itself, or that it never does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from reports.analysis.break_even import BreakEven, Payback, break_even
+from reports.analysis.standing import Standing, standing_of
+from reports.drawing import labels, style
+from reports.drawing.marks import Marks
+from reports.figures.figured import Figured
+from reports.wording import captions
+from reports.wording.payback import limits, repetitions, told
+from reports.wording.uncertainty import measurement_uncertainty
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+
+    from reports.data import StudyResults
+
+NAME = "break_even"
+
+_ROW_IN = 0.46
+_GREY = "#9a9da1"
+_LETTER_PX = 5.6
+"""Width of a letter in a panel, on average."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MARGIN_PX = 8.0
+"""Between a number and the edge of its panel; the same text is wider at other resolutions."""
+_LEAST_SPAN = 30.0
+"""An axis reaches at least so many times as far as it begins."""
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+"""Behind words, so that no line runs through them."""
+_FARTHEST = 100.0
+"""An interval is drawn up to so many times beyond the numbers themselves."""
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One question: its name in the singular, and where its answers are."""
+
+    name: str
+    of: Callable[[BreakEven], Payback | None]
+
+
+_PANELS = (
+    _Panel("training", lambda each: each.trainings),
+    _Panel("inference", lambda each: each.inferences),
+)
+
+
+def draw(results: StudyResults) -> Figured | None:
+    """A row an arm, a panel a question; None where no arm has anything to pay back."""
+    found = [each for each in break_even(results) if each.trainings or each.inferences]
+    asked = [panel for panel in _PANELS if any(panel.of(each) for each in found)]
+    answers = [answer for panel in asked for each in found if (answer := panel.of(each))]
+    if not any(answer.verdict in ("after", "not shown", "never") for answer in answers):
+        return None
+    standing = standing_of(results.finished)
+    marks = Marks(results.arms)
+    with style.printed():
+        figure = _draw(results, found, asked, standing, marks)
+    how = {
+        "training": (
+            "Trainings: the search (all that was spent until the network had its final shape) is "
+            "paid once; each training of the network it found then costs what its epochs cost "
+            "after the search, for as many epochs as dense trained. That it reaches the same "
+            "accuracy again is assumed, not measured. The dotted line is the first training. "
+        ),
+        "inference": (
+            "Inferences: what the whole recipe costs above dense, over what one sample of the "
+            "test set saves, measured in a single pass over it. "
+        ),
+    }
+    hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
+    caption = (
+        f"After how many repetitions an arm has drawn less energy than {results.baseline_arm}, run "
+        f"against run of the same seed, lost work left out. "
+        f"{''.join(how[panel.name] for panel in asked)}"
+        "Grey and dashed: not shown, because the saving may as well be none; the mark is "
+        "the point estimate. An arrow: the interval goes on. Bars are Fieller’s 95 % intervals for "
+        f"ratios. {hollow}{captions.seeds(results)} {captions.provenance(results)} "
+        f"{measurement_uncertainty(results)}"
+    )
+    alt = "Numbers of repetitions to break even. " + " ".join(
+        f"{each.arm}: "
+        + ", ".join(
+            f"{panel.name}s {told(answer)}" for panel in asked if (answer := panel.of(each))
+        )
+        + "."
+        for each in found
+    )
+    return Figured(figure, _frame(found), " ".join(caption.split()), alt, marks)
+
+
+def _frame(found: Sequence[BreakEven]) -> pd.DataFrame:
+    """One row an arm and question."""
+    rows = []
+    for each in found:
+        for panel in _PANELS:
+            answer = panel.of(each)
+            if answer is None:
+                continue
+            rows.append(
+                {
+                    "arm": each.arm,
+                    "repeated": panel.name,
+                    "n": answer.saving_j.n,
+                    "price_j": answer.price_j.mean,
+                    "saving_j": answer.saving_j.mean,
+                    "saving_j_low": answer.saving_j.low,
+                    "saving_j_high": answer.saving_j.high,
+                    "verdict": answer.verdict,
+                    "why": answer.why,
+                    "times": answer.times,
+                    "times_low": answer.low,
+                    "times_high": answer.high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _draw(
+    results: StudyResults,
+    found: Sequence[BreakEven],
+    asked: Sequence[_Panel],
+    standing: Standing,
+    marks: Marks,
+) -> Figure:
+    names = [labels.wrapped(each.arm, 26) for each in found]
+    rows = sum(max(1.0, 0.33 * (name.count("\n") + 1)) for name in names)
+    figure = Figure(figsize=(style.WIDTH_IN, 1.15 + _ROW_IN * rows), layout="constrained")
+    grid = figure.subplots(1, len(asked), sharey=True, squeeze=False).ravel()
+    kind = "" if standing.measured else f" ({standing.adjective} energy)"
+    figure.suptitle(f"When a search has paid for itself{kind}", x=0.01, ha="left", fontsize=10)
+    style.watermark(figure, standing)
+    looks = style.arm_styles(results.arms, results.baseline_arm)
+    grid[0].set_yticks(range(len(found)), names)
+    grid[0].set_ylim(len(found) - 0.5, -0.5)
+    for each, name in zip(found, grid[0].get_yticklabels(), strict=True):
+        marks.add(name, each.arm)
+    for axes, panel in zip(grid, asked, strict=True):
+        answers = {each.arm: answer for each in found if (answer := panel.of(each))}
+        axes.set_xlabel(f"{panel.name.capitalize()}s")
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        _set_axis(axes, list(answers.values()), with_one=panel.name == "training")
+    labels.freeze(figure)
+    for axes, panel in zip(grid, asked, strict=True):
+        for row, each in enumerate(found):
+            if (answer := panel.of(each)) is not None:
+                tip = f"{each.arm}, {panel.name}s to break even: {told(answer)}"
+                _draw_answer(axes, row, answer, looks[each.arm], standing, (marks, each.arm, tip))
+    return figure
+
+
+def _set_axis(axes: Axes, answers: Sequence[Payback], *, with_one: bool) -> None:
+    """A logarithmic axis that holds every number, and the intervals as far as they mean much."""
+    numbers = [answer.times for answer in answers if answer.times > 0]
+    if not numbers:
+        axes.set_xlim(0, 1)
+        axes.set_xticks([])
+        return
+    lows = [max(a.low, a.times / _FARTHEST) for a in answers if a.times > 0 and a.low > 0]
+    highs = [min(a.high, a.times * _FARTHEST) for a in answers if a.times > 0 and a.high < math.inf]
+    ends = [*numbers, *lows, *highs, *([1.0] if with_one else [])]
+    low, high = min(ends), max(ends)
+    room = max((high / low) ** 0.07, 1.6, math.sqrt(_LEAST_SPAN * low / high))
+    low, high = low / room, high * room
+    axes.set_xscale("log")
+    axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")
+    axes.set_xlim(low, high)
+    subs = (1.0, 3.0) if high < 100 * low else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda times, _: _round_number(times)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    if with_one:
+        axes.axvline(1.0, color=style.MUTED, lw=0.8, ls=(0, (1, 3)), zorder=1)
+
+
+def _round_number(times: float) -> str:
+    """A tick's label: a plain number, or a power of ten where that would be long."""
+    if 1e-4 < times < 1e5:
+        return f"{times:,.6g}"
+    power = math.floor(math.log10(times) + 1e-9)
+    digit = round(times / 10**power)
+    return f"{'' if digit == 1 else f'{digit}·'}10{str(power).translate(_RAISED)}"
+
+
+def _draw_answer(
+    axes: Axes,
+    row: int,
+    answer: Payback,
+    look: style.ArmStyle,
+    standing: Standing,
+    owner: tuple[Marks, str, str],
+) -> None:
+    """A mark with its interval and its number, or the verdict in words."""
+    marks, arm, tip = owner
+    if not answer.times > 0:
+        width = int(axes.get_window_extent().width / _LETTER_PX)
+        why = f": {answer.why}" if answer.why else ""
+        text = axes.text(
+            0.02,
+            row,
+            labels.wrapped(f"{answer.verdict}{why}", width),
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=7.5,
+            color=style.MUTED,
+            bbox=_PAPER,
+        )
+        text.set_in_layout(False)
+        marks.add(text, arm, tip)
+        return
+    shown = answer.verdict == "after"
+    colour = look.shaded if shown else _GREY
+    left, right = axes.get_xlim()
+    if not math.isnan(answer.low):
+        ends = max(answer.low, left), min(answer.high, right)
+        [bar] = axes.plot(ends, [row] * 2, color=colour, lw=1.3, ls="-" if shown else "--")
+        marks.add(bar, arm)
+        for end, wanted, arrow in ((ends[0], answer.low, "<"), (ends[1], answer.high, ">")):
+            if end != wanted:
+                [head] = axes.plot(end, row, arrow, color=colour, ms=5, mew=0, clip_on=False)
+                marks.add(head, arm)
+    [dot] = axes.plot(
+        *([answer.times], [row], look.marker),
+        ms=7,
+        mew=1.5,
+        mec=colour,
+        mfc=colour if standing.measured and shown else "white",
+        zorder=3,
+    )
+    marks.add(dot, arm, tip)
+    said = repetitions(answer.times)
+    said += f" ({limits(answer)})" if shown else " (not shown)"
+    text = axes.annotate(
+        said,
+        (answer.times, row),
+        (0, 6),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=7.5,
+        color=look.ink if shown else style.MUTED,
+        bbox=_PAPER,
+    )
+    text.set_in_layout(False)
+    _keep_inside(axes, text)
+    marks.add(text, arm)
+
+
+def _keep_inside(axes: Axes, text: Annotation) -> None:
+    """Move a text sideways until no end of it lies outside its panel."""
+    renderer = labels.renderer_of(axes)
+    box, panel = text.get_window_extent(renderer), axes.get_window_extent(renderer)
+    shift_px = max(panel.x0 + _MARGIN_PX - box.x0, 0.0) - max(box.x1 - panel.x1 + _MARGIN_PX, 0.0)
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        text.set_position((shift_px * 72 / figure.dpi, 6))

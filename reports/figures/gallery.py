@@ -1,0 +1,49 @@
+"""Which figures a report has, in the order of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.figures import (
+    accuracy_curves,
+    accuracy_energy,
+    break_even,
+    co2_hours,
+    co2_places,
+    decomposition,
+    energy_phases,
+    mask_distances,
+    paired_differences,
+    performance_profile,
+    power_time,
+    ticket_emergence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reports.data import StudyResults
+    from reports.figures.figured import Figured
+
+FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
+    module.NAME: module.draw
+    for module in (
+        accuracy_energy,
+        paired_differences,
+        energy_phases,
+        accuracy_curves,
+        break_even,
+        decomposition,
+        power_time,
+        mask_distances,
+        ticket_emergence,
+        co2_places,
+        co2_hours,
+    )
+}
+"""From a figure's name to what draws it of one study; it draws nothing where it says nothing."""
+
+ACROSS: dict[str, Callable[[Sequence[StudyResults]], Figured | None]] = {
+    performance_profile.NAME: performance_profile.draw
+}
+"""The same of several studies together."""

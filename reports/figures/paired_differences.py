@@ -1,0 +1,282 @@
+"""Each arm against the baseline, seed by seed: accuracy lost or won, and the ratio of energies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from reports.analysis.standing import Standing, standing_of
+from reports.analysis.statistics import Interval, paired_difference, paired_ratio
+from reports.drawing import labels, style
+from reports.drawing.marks import Marks
+from reports.drawing.ratio_axis import as_multiple, set_ratio_axis
+from reports.figures.figured import Figured
+from reports.wording import captions
+from reports.wording.uncertainty import measurement_uncertainty
+from reports.wording.units import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+
+    from reports.data import StudyResults
+
+NAME = "paired_differences"
+_ROW_IN = 0.5
+_TIPS = 150
+"""Up to so many pairs, each is an artist of its own that tells of itself."""
+_MEAN_AT, _SEEDS_FROM, _SEEDS_TO = -0.26, -0.08, 0.34
+"""Where in its row, which reaches from -0.5 down to 0.5, the mean stands and the seeds lie."""
+_FARTHEST = 1e3
+"""An interval of ratios is drawn up to so many times beyond the seeds."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One quantity of an arm against the baseline's: by seed, and on average."""
+
+    by_seed: dict[int, float]
+    mean: Interval
+    worded: Callable[[float], str]
+
+    @property
+    def said(self) -> str:
+        """The mean in words, with its interval if there is one."""
+        text = self.worded(self.mean.mean)
+        if self.mean.bounded:
+            text += f" (95 % CI {self.worded(self.mean.low)} … {self.worded(self.mean.high)})"
+        return text
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """An arm against the baseline, in points of test accuracy and as a ratio of energies."""
+
+    arm: str
+    accuracy: _Compared
+    energy: _Compared
+
+    @property
+    def pairs(self) -> int:
+        """How many seeds both have."""
+        return len(self.accuracy.by_seed.keys() | self.energy.by_seed.keys())
+
+
+def draw(results: StudyResults) -> Figured | None:
+    """Two panels that share a row an arm; None where no seed has a run of the baseline too."""
+    baseline = results.baseline_arm
+    if baseline is None:
+        return None
+    others = [arm for arm in results.finished_arms if arm != baseline]
+    compared = [_pair(results, arm, baseline) for arm in others]
+    paired = [each for each in compared if each.pairs]
+    if not paired:
+        return None
+    standing = standing_of(results.finished)
+    marks = Marks(results.arms)
+    with style.printed():
+        figure = _draw(paired, results, standing, marks)
+    lone = ""
+    if any(each.pairs == 1 for each in paired):
+        lone = "Where there is one pair, its dot is all there is: no interval can be given. "
+    unpaired = ", ".join(each.arm for each in compared if not each.pairs)
+    if unpaired:
+        lone += f"Without a seed that {baseline} finished too, and so not shown: {unpaired}. "
+    hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
+    caption = (
+        f"Each arm against {baseline}, run against run of the same seed. Left: test accuracy less "
+        f"that of {baseline}; shaded is the accepted loss of {results.margin_points:g} points. "
+        f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
+        "seeds, each at the same height in both panels; large ones are the mean difference and the "
+        "geometric mean of the ratios, with their intervals; an arrow says that an interval goes "
+        f"on. {lone}{hollow}{captions.seeds(results)} "
+        f"{measurement_uncertainty(results)} {captions.provenance(results)}"
+    )
+    alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
+        f"{each.arm}: {each.accuracy.said}, {each.energy.said} the energy, n = {each.pairs}."
+        for each in paired
+    )
+    return Figured(figure, _frame(paired), caption, alt, marks)
+
+
+def _pair(results: StudyResults, arm: str, baseline: str) -> _Paired:
+    accuracy, base_accuracy, energy, base_energy = (
+        results.by_seed(each, column)
+        for column in ("test_accuracy", "energy_j")
+        for each in (arm, baseline)
+    )
+    points = {
+        seed: (accuracy[seed] - base_accuracy[seed]) * 100
+        for seed in sorted(accuracy.keys() & base_accuracy.keys())
+    }
+    ratios = {
+        seed: energy[seed] / base_energy[seed]
+        for seed in sorted(energy.keys() & base_energy.keys())
+        if energy[seed] > 0 and base_energy[seed] > 0
+    }
+    difference = paired_difference(accuracy, base_accuracy).scaled(100)
+    known = {seed: value for seed, value in points.items() if math.isfinite(value)}
+    return _Paired(
+        arm,
+        _Compared(known, difference, lambda value: f"{signed(value, 2)} points"),
+        _Compared(ratios, paired_ratio(energy, base_energy), as_multiple),
+    )
+
+
+def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
+    """One row a pair of runs, then one row an arm with its means and intervals."""
+    rows: list[dict[str, object]] = [
+        {
+            "kind": "seed",
+            "arm": each.arm,
+            "seed": seed,
+            "difference_points": each.accuracy.by_seed.get(seed),
+            "energy_ratio": each.energy.by_seed.get(seed),
+        }
+        for each in paired
+        for seed in sorted(each.accuracy.by_seed.keys() | each.energy.by_seed.keys())
+    ]
+    for each in paired:
+        row: dict[str, object] = {"kind": "mean", "arm": each.arm, "n": each.pairs}
+        for name, compared in (("difference_points", each.accuracy), ("energy_ratio", each.energy)):
+            mean = compared.mean
+            row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
+        rows.append(row)
+    columns = "kind arm seed n difference_points difference_points_low difference_points_high "
+    columns += "energy_ratio energy_ratio_low energy_ratio_high"
+    frame = pd.DataFrame(rows, columns=columns.split())
+    return frame.astype({"seed": "Int64", "n": "Int64"})
+
+
+def _draw(
+    paired: Sequence[_Paired], results: StudyResults, standing: Standing, marks: Marks
+) -> Figure:
+    names = [labels.wrapped(each.arm, 26) for each in paired]
+    rows = [max(1.0, 0.33 * (name.count("\n") + 1)) for name in names]
+    figure = Figure(figsize=(style.WIDTH_IN, 1.1 + _ROW_IN * sum(rows)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    title = labels.wrapped(f"Each run against that of {results.baseline_arm} with its seed", 80)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    left.set_xlabel("Test accuracy, difference (points)")
+    right.set_xlabel(f"{standing.axis}, ratio (log scale)")
+    style.watermark(figure, standing)
+    _set_axes(left, right, paired, results.margin_points)
+    left.set_yticks(range(len(paired)), names)
+    left.set_ylim(len(paired) - 0.5, -0.5)
+    for each, name in zip(paired, left.get_yticklabels(), strict=True):
+        marks.add(name, each.arm)
+    styles = style.arm_styles(results.arms, results.baseline_arm)
+    heights = _heights(paired)
+    alone = sum(each.pairs for each in paired) <= _TIPS
+    for row, each in enumerate(paired):
+        look = styles[each.arm]
+        for axes, compared in ((left, each.accuracy), (right, each.energy)):
+            places = {seed: row + heights[seed] for seed in compared.by_seed}
+            _draw_seeds(axes, each.arm, compared, places, look, marks, alone=alone)
+            if compared.mean.bounded:
+                _draw_mean(axes, each.arm, compared, row + _MEAN_AT, look, standing, marks)
+    _add_legend(figure, results.margin_points, standing)
+    return figure
+
+
+def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points: float) -> None:
+    """Limits that hold every seed, and the intervals as far as they mean something."""
+    points = [value for each in paired for value in each.accuracy.by_seed.values()]
+    ratios = [value for each in paired for value in each.energy.by_seed.values()]
+    bounded = [each.accuracy.mean for each in paired if each.accuracy.mean.bounded]
+    points += [max(mean.low, -100.0) for mean in bounded]
+    points += [min(mean.high, 100.0) for mean in bounded]
+    low, high = min([*points, -margin_points]), max([*points, 0.2 * margin_points])
+    room = 0.05 * (high - low)
+    left.set_xlim(low - room, high + room)
+    left.axvspan(-margin_points, 0, color=style.BASELINE_COLOUR, alpha=0.14, lw=0, zorder=0.5)
+    ends = ratios or [1.0]
+    ratio_means = [each.energy.mean for each in paired if each.energy.mean.bounded]
+    farthest = min(ends) / _FARTHEST, max(ends) * _FARTHEST
+    ends = [
+        *ends,
+        *(max(mean.low, farthest[0]) for mean in ratio_means),
+        *(min(mean.high, farthest[1]) for mean in ratio_means),
+    ]
+    set_ratio_axis(right, min(ends), max(ends))
+    for axes, unchanged in ((left, 0.0), (right, 1.0)):
+        axes.axvline(unchanged, color=style.INK, lw=0.8, zorder=1)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        for row in range(1, len(paired)):
+            axes.axhline(row - 0.5, color="#e6e6e6", lw=0.6, zorder=0.4)
+
+
+def _heights(paired: Sequence[_Paired]) -> dict[int, float]:
+    """Where in every row a seed lies, so that the eye finds it again."""
+    seeds = sorted(
+        {seed for each in paired for seed in (*each.accuracy.by_seed, *each.energy.by_seed)}
+    )
+    if len(seeds) == 1:
+        return {seeds[0]: 0.0}
+    places = np.linspace(_SEEDS_FROM, _SEEDS_TO, len(seeds)).tolist()
+    return dict(zip(seeds, places, strict=True))
+
+
+def _draw_seeds(
+    axes: Axes,
+    arm: str,
+    compared: _Compared,
+    places: dict[int, float],
+    look: style.ArmStyle,
+    marks: Marks,
+    *,
+    alone: bool,
+) -> None:
+    """A faint mark a seed; one artist each if `alone`, so that each can tell of itself."""
+    values = compared.by_seed
+    for some in [[seed] for seed in values] if alone else [list(values)]:
+        x, y = [values[seed] for seed in some], [places[seed] for seed in some]
+        (dots,) = axes.plot(x, y, look.marker, color=look.colour, ms=3.5, mew=0, alpha=0.55)
+        tip = f"{arm}, seed {some[0]}: {compared.worded(x[0])}" if alone else ""
+        marks.add(dots, arm, tip)
+
+
+def _draw_mean(
+    axes: Axes,
+    arm: str,
+    compared: _Compared,
+    height: float,
+    look: style.ArmStyle,
+    standing: Standing,
+    marks: Marks,
+) -> None:
+    """A mean with its interval, cut with an arrow where the axis ends before it."""
+    mean = compared.mean
+    first, last = axes.get_xlim()
+    low, high = max(mean.low, first), min(mean.high, last)
+    (line,) = axes.plot([low, high], [height, height], color=look.colour, lw=1.4)
+    marks.add(line, arm)
+    for end, cut, arrow in ((low, mean.low < first, "<"), (high, mean.high > last, ">")):
+        if cut:
+            (tail,) = axes.plot(end, height, arrow, color=look.colour, ms=5, mew=0, clip_on=False)
+            marks.add(tail, arm)
+    face = look.colour if standing.measured else "white"
+    edge = "white" if standing.measured else look.colour
+    (mark,) = axes.plot(mean.mean, height, look.marker, ms=7, mfc=face, mec=edge, zorder=3)
+    mark.set_markeredgewidth(0.8 if standing.measured else 1.5)
+    marks.add(mark, arm, f"{arm}: {compared.said}, n = {mean.n}")
+
+
+def _add_legend(figure: Figure, margin_points: float, standing: Standing) -> None:
+    grey, face = style.MUTED, style.MUTED if standing.measured else "white"
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=grey, marker="o", ms=3.5, mew=0, ls="", alpha=0.55),
+        Line2D([], [], color=grey, marker="o", ms=7, mfc=face, mec=grey, lw=1.4),
+        Patch(fc=style.BASELINE_COLOUR, alpha=0.14, lw=0),
+    ]
+    texts = ["one seed", "mean with 95 % interval", f"accepted loss ({margin_points:g} points)"]
+    labels.legend_below(figure, handles, texts)

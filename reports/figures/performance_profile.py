@@ -1,0 +1,245 @@
+"""A performance profile: on what share of workloads is a method within τ of the best?"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox, ScaledTranslation
+
+from reports.analysis.performance_profile import Outcome, Profile, profile
+from reports.analysis.standing import Standing, standing_of
+from reports.drawing import labels, style
+from reports.drawing.log_ticks import set_log_ticks
+from reports.drawing.marks import Marks
+from reports.figures.figured import Figured
+from reports.wording import captions
+from reports.wording.units import energy, significant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from reports.data import StudyResults
+
+NAME = "performance_profile"
+
+_APART_PT, _SPREAD_PT = 1.6, 12.0
+"""How far apart curves lie where they would cover each other, and how far all of them at most."""
+_MOST_TICKS = 8
+
+
+def draw(studies: Sequence[StudyResults]) -> Figured | None:
+    """A step curve a method; None of fewer than four workloads."""
+    found = profile(studies)
+    if found is None:
+        return None
+    standing = standing_of(pd.concat([study.telling for study in found.studies]))
+    marks = Marks(dict.fromkeys(arm for study in studies for arm in study.arms))
+    with style.printed():
+        figure = _draw(found, standing, marks)
+    return Figured(figure, _frame(found), _caption(found), _alt(found, standing), marks)
+
+
+def _frame(found: Profile) -> pd.DataFrame:
+    """One row a workload and method."""
+    rows = [
+        {
+            "workload": each.workload,
+            "arm": each.arm,
+            "energy_j": each.energy_j,
+            "verdict": each.verdict,
+            "solved": each.solved,
+            "ratio_to_best": each.ratio if each.solved else math.nan,
+        }
+        for place in range(len(found.workloads))
+        for each in (outcomes[place] for outcomes in found.outcomes.values())
+    ]
+    return pd.DataFrame(rows)
+
+
+def _caption(found: Profile) -> str:
+    margins = sorted({study.margin_points for study in found.studies})
+    told = " to ".join(f"{margin:g}" for margin in dict.fromkeys((margins[0], margins[-1])))
+    left_out = ", ".join(found.left_out)
+    unjudged = ", ".join(found.unjudged)
+    sentences = [
+        (
+            f"Performance profile (Dolan & Moré 2002) over {len(found.workloads)} workloads: "
+            f"{', '.join(found.workloads)}."
+        ),
+        (
+            "A method solves a workload if its test accuracy is shown to be non-inferior to the "
+            f"baseline's, within {told} points; its cost is the mean energy of the whole recipe. "
+            "A curve gives the share of workloads that a method solves with at most τ times the "
+            "energy of the cheapest that does: at τ = 1 how often it is the cheapest, at the right "
+            "how often it keeps the accuracy at all. Marks are workloads. Curves that coincide are "
+            "drawn side by side. Energies are divided within a workload only. A share has no "
+            "interval."
+        ),
+        f"Left out, as not every workload has a run of them: {left_out}." if left_out else "",
+        f"Left out for want of a finished baseline: {unjudged}." if unjudged else "",
+        _seeds(found),
+        _provenance(found),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _seeds(found: Profile) -> str:
+    counts = [study.finished.groupby("arm")["seed"].nunique() for study in found.studies]
+    known = pd.concat(counts)
+    ends = dict.fromkeys((int(known.min()), int(known.max())))
+    return f"n = {' to '.join(map(str, ends))} seeds a method and workload."
+
+
+def _provenance(found: Profile) -> str:
+    """What was measured on what; once if it is the same everywhere, else by workload."""
+    texts: dict[str, list[str]] = {}
+    for study, workload in zip(found.studies, found.workloads, strict=True):
+        texts.setdefault(captions.provenance(study), []).append(workload)
+    if len(texts) == 1:
+        return next(iter(texts))
+    return " ".join(f"{', '.join(where)}: {text}" for text, where in texts.items())
+
+
+def _alt(found: Profile, standing: Standing) -> str:
+    count = len(found.workloads)
+    told = " ".join(
+        f"{arm}: cheapest on {sum(each.ratio == 1 for each in outcomes)}, "
+        f"keeps the accuracy on {found.solved(arm)}."
+        for arm, outcomes in found.outcomes.items()
+    )
+    return f"Performance profile by {standing.adjective} energy over {count} workloads. {told}"
+
+
+def _draw(found: Profile, standing: Standing, marks: Marks) -> Figure:
+    baselines = {study.baseline_arm for study in found.studies}
+    looks = style.arm_styles(list(found.outcomes), baselines.pop() if len(baselines) == 1 else None)
+    every = [each.ratio for outcomes in found.outcomes.values() for each in outcomes if each.solved]
+    end = max(max(every, default=1.0) ** 1.12, 1.1)
+    figure = Figure(figsize=(style.WIDTH_IN, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("How often each method is near the cheapest that keeps the accuracy")
+    axes.set_xlabel(f"τ: {standing.axis.lower()} as a multiple of the cheapest's (log scale)")
+    axes.set_ylabel("Share of workloads (%)")
+    axes.set_xscale("log")
+    axes.set_xlim(end**-0.03, end)
+    axes.set_ylim(-5, 107)
+    steps = len(found.workloads) if len(found.workloads) <= _MOST_TICKS else 4
+    axes.set_yticks([100 * step / steps for step in range(steps + 1)])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0f}"))
+    set_log_ticks(axes.xaxis, 1.0, end, most_even=6)
+    style.watermark(figure, standing)
+    curves = {arm: _curve(found, arm, end) for arm in found.outcomes}
+    apart_pt = min(_APART_PT, _SPREAD_PT / len(curves))
+    for number, (arm, curve) in enumerate(curves.items()):
+        shift_pt = ((len(curves) - 1) / 2 - number) * apart_pt
+        _draw_curve(axes, found, arm, curve, shift_pt, looks[arm], standing, marks)
+    labels.freeze(figure)
+    _name_curves(figure, found, curves, looks, standing, marks)
+    return figure
+
+
+def _curve(found: Profile, arm: str, end: float) -> list[tuple[float, float]]:
+    """Corners of an arm's step curve: τ, and the share from there on in %."""
+    jumps = sorted({each.ratio for each in found.outcomes[arm] if each.solved})
+    taus = [1.0, *(jump for jump in jumps if jump > 1), end]
+    return [(tau, 100 * found.share(arm, tau)) for tau in taus]
+
+
+def _draw_curve(
+    axes: Axes,
+    found: Profile,
+    arm: str,
+    curve: list[tuple[float, float]],
+    shift_pt: float,
+    look: style.ArmStyle,
+    standing: Standing,
+    marks: Marks,
+) -> None:
+    """An arm's steps, and a mark where it solves a workload or several."""
+    across = axes.transData + ScaledTranslation(0, shift_pt / 72, axes.figure.dpi_scale_trans)
+    taus, shares = zip(*curve, strict=True)
+    line = axes.step(
+        *(taus, shares), where="post", color=look.colour, ls=look.line, lw=1.6, transform=across
+    )[0]
+    marks.add(line, arm, _tip(found, arm))
+    solved: dict[float, list[Outcome]] = {}
+    for each in found.outcomes[arm]:
+        if each.solved:
+            solved.setdefault(each.ratio, []).append(each)
+    for ratio, outcomes in solved.items():
+        mark = axes.plot(
+            *([ratio], [100 * found.share(arm, ratio)], look.marker),
+            color=look.colour,
+            mfc=look.colour if standing.measured else "white",
+            ms=5.5,
+            mew=1.2,
+            zorder=3,
+            transform=across,
+        )[0]
+        where = "; ".join(f"{each.workload}, {energy(each.energy_j)}" for each in outcomes)
+        marks.add(mark, arm, f"{arm}, {significant(ratio)}× the cheapest: {where}")
+
+
+def _tip(found: Profile, arm: str) -> str:
+    text = f"{arm} keeps the accuracy on {found.solved(arm)} of {len(found.workloads)} workloads"
+    failed = [e for e in found.outcomes[arm] if not e.solved]
+    told = ", ".join(f"{each.workload} ({each.verdict})" for each in failed)
+    return f"{text}; not shown on {told}" if told else text
+
+
+def _name_curves(
+    figure: Figure,
+    found: Profile,
+    curves: dict[str, list[tuple[float, float]]],
+    looks: dict[str, style.ArmStyle],
+    standing: Standing,
+    marks: Marks,
+) -> None:
+    """Names at the curves' right ends, or a legend where there is no room for all."""
+    axes = figure.axes[0]
+    anchors = [
+        labels.Anchor(labels.wrapped(arm, 28), *curve[-1], looks[arm].ink, arm)
+        for arm, curve in curves.items()
+    ]
+    if labels.place(axes, anchors, _obstacles(axes, curves), marks):
+        return
+    handles = [
+        Line2D(
+            *([], []),
+            color=look.colour,
+            ls=look.line,
+            marker=look.marker,
+            ms=5,
+            mfc=look.colour if standing.measured else "white",
+        )
+        for look in (looks[arm] for arm in curves)
+    ]
+    count = len(found.workloads)
+    names = [f"{arm} ({found.solved(arm)}\u00a0of\u00a0{count})" for arm in curves]
+    labels.legend_below(figure, handles, names)
+    for legend in figure.legends:
+        for arm, handle, text in zip(
+            curves, legend.legend_handles, legend.get_texts(), strict=True
+        ):
+            if handle is not None:
+                marks.add(handle, arm)
+            marks.add(text, arm)
+
+
+def _obstacles(axes: Axes, curves: dict[str, list[tuple[float, float]]]) -> list[Bbox]:
+    """Every step of every curve as a box in display coordinates."""
+    boxes = []
+    for curve in curves.values():
+        for (left, share), (right, after) in pairwise(curve):
+            flat = axes.transData.transform([(left, share), (right, share)])
+            rise = axes.transData.transform([(right, share), (right, after)])
+            boxes += [Bbox(flat).padded(4), Bbox(rise).padded(6)]
+    return boxes

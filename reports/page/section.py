@@ -1,0 +1,149 @@
+"""One study's part of a page: its files written, its contents ready for the template."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.analysis.summary import Summary, summarise
+from reports.drawing import style
+from reports.figures.gallery import FIGURES
+from reports.page.inline_svg import inline
+from reports.tables import formats
+from reports.tables.gallery import DETAILS, FINDINGS
+from reports.tables.headline import headline
+from reports.tables.table import Table
+from reports.tables.warnings import warning_table
+from reports.wording import measurement
+from reports.wording.sentence import sentence
+from reports.wording.warnings import warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from markupsafe import Markup
+
+    from reports.data import StudyResults
+    from reports.figures.figured import Figured
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure as it stands on the page.
+
+    Attributes:
+        path: Of its files, relative to the page, without a suffix.
+        svg: The drawing.
+        caption: Below it.
+        alt: Instead of it.
+        told: Whether parts of it tell something when they are pointed at.
+    """
+
+    path: str
+    svg: Markup
+    caption: str
+    alt: str
+    told: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the template shows of one study.
+
+    Attributes:
+        identity: Names the section in links.
+        study: The study's name.
+        sentence: Its conclusion.
+        banner: What to know before any energy figure; empty if all were measured.
+        simulated: Whether a stand-in device was measured.
+        warnings: What else to know.
+        arms: The arms, in the order of their numbers.
+        headline: The first table.
+        findings: The tables that stand before the runs.
+        plates: The figures.
+        details: The tables of runs, attempts and environment.
+        facts: How energy was measured.
+        folder: Where its files lie, relative to the page.
+    """
+
+    identity: str
+    study: str
+    sentence: str
+    banner: str
+    simulated: bool
+    warnings: Sequence[str]
+    arms: Sequence[str]
+    headline: Table
+    findings: Sequence[Table]
+    plates: Sequence[Plate]
+    details: Sequence[Table]
+    facts: Sequence[tuple[str, str]]
+    folder: str
+
+
+def section(results: StudyResults, out: Path, folder: str, identity: str) -> Section:
+    """Write one study's figures and tables, and return its part of the page.
+
+    Args:
+        results: The study.
+        out: The page's folder.
+        folder: Where its files go, relative to `out` and ending in a slash, or empty.
+        identity: Names the section; letters, digits and hyphens.
+    """
+    summary = summarise(results)
+    tables = out / folder / "tables"
+    listed = headline(summary)
+    findings = [table for make in FINDINGS if (table := make(results)) is not None]
+    details = [table for make in DETAILS if (table := make(results)) is not None]
+    for table in (listed, *findings, *details, warning_table(results)):
+        formats.save(table, tables)
+    style.write_csv(summary_frame(summary), tables / "summary.csv")
+    for name in ("runs", "phases", "curves", "attempts", "tickets"):
+        style.write_csv(getattr(results, name), tables / f"{name}.csv")
+    plates = []
+    if results.finished_arms:
+        drawn = ((name, draw(results)) for name, draw in FIGURES.items())
+        plates = [plate(name, figured, out, folder, identity) for name, figured in drawn if figured]
+    return Section(
+        identity=identity,
+        study=results.study,
+        sentence=_unbroken(sentence(summary)),
+        banner=measurement.banner(results),
+        simulated=summary.standing.simulated,
+        warnings=[each.text for each in warnings(results)],
+        arms=results.arms,
+        headline=listed,
+        findings=findings,
+        plates=plates,
+        details=details,
+        facts=measurement.facts(results),
+        folder=folder,
+    )
+
+
+def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) -> Plate:
+    """Write one figure's files, and return it as it stands on the page."""
+    place = out / folder / "figures"
+    style.save(figured.figure, figured.frame, place, name)
+    return Plate(
+        path=f"{folder}figures/{name}",
+        svg=inline(place / f"{name}.svg", figured.marks, f"{identity}-{name}-"),
+        caption=figured.caption,
+        alt=figured.alt,
+        told=bool(figured.marks.tips),
+    )
+
+
+def summary_frame(summary: Summary) -> pd.DataFrame:
+    """The headline as a tidy table, one row an arm; units stand in the column names."""
+    return pd.json_normalize([asdict(arm) for arm in summary.arms], sep="_")
+
+
+def _unbroken(text: str) -> str:
+    """Keep a sign or a percent sign on one line with its number."""
+    for broken, kept in ((" − ", "\u00a0−\u00a0"), (" + ", "\u00a0+\u00a0"), (" %", "\u00a0%")):
+        text = text.replace(broken, kept)
+    return text

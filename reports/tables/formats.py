@@ -1,0 +1,117 @@
+"""A table as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from reports.wording.inert import in_markdown, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from reports.tables.table import Cell, Table
+
+
+def save(table: Table, out: Path) -> None:
+    """Write `name`.csv, .md and .tex; the same bytes for the same table on every system."""
+    out.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (
+        ("csv", as_csv(table)),
+        ("md", as_markdown(table)),
+        ("tex", as_latex(table)),
+    ):
+        (out / f"{table.name}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
+
+
+def as_csv(table: Table) -> str:
+    """Numbers in base units, as they are sorted by; a column that has notes gets a second one."""
+    noted = {n for row in table.rows for n, cell in enumerate(row) if cell.note}
+    file = io.StringIO()
+    # A lone carriage return, which the other styles leave bare, would end a row for a reader.
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(
+        _doubled(list(table.header), [f"{name} (note)" for name in table.header], noted)
+    )
+    for row in table.rows:
+        values = [cell.text if cell.value == "" else cell.value for cell in row]
+        writer.writerow(_doubled(values, [cell.note for cell in row], noted))
+    return file.getvalue()
+
+
+def _doubled(
+    values: Sequence[float | str], notes: Sequence[str], noted: set[int]
+) -> list[float | str]:
+    both = zip(values, notes, strict=True)
+    return [
+        text
+        for number, (value, note) in enumerate(both)
+        for text in ((value, note) if number in noted else (value,))
+    ]
+
+
+def as_markdown(table: Table) -> str:
+    """A pipe table; a note follows its cell in brackets."""
+    names = [in_markdown(name) for name in table.header]
+    lines = [names, ["---:" if numeric else "---" for numeric in table.numeric]]
+    lines += [[in_markdown(_whole(cell)) for cell in row] for row in table.rows]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{text}\n\n{in_markdown(table.legend)}\n" if table.legend else f"{text}\n"
+
+
+def as_latex(table: Table) -> str:
+    """A tabular in the style of the booktabs package, without floats or captions."""
+    names = " & ".join(_in_latex(name) for name in table.header)
+    rows = [" & ".join(_in_latex(_whole(cell)) for cell in row) + r" \\" for row in table.rows]
+    columns = "".join("r" if numeric else "l" for numeric in table.numeric)
+    lines = [
+        "% \\usepackage{booktabs}",
+        f"% {' '.join(table.legend.split())}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        rf"{names} \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _whole(cell: Cell) -> str:
+    return f"{cell.text} ({cell.note})" if cell.note and cell.text else cell.text or cell.note
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "…": r"\dots{}",
+    "–": "--",
+    "“": "``",
+    "”": "''",
+    "’": "'",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "ε": r"$\varepsilon$",
+    "∞": r"$\infty$",
+}
+
+
+def _in_latex(text: str) -> str:
+    escaped = "".join(_LATEX.get(letter, letter) for letter in one_line(text))
+    return escaped.replace("CO2e", r"CO$_2$e")

@@ -1,0 +1,100 @@
+"""Numbers as a reader wants them: a unit that fits, few digits, a true minus sign."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit's symbol and how many of the base unit make one of it."""
+
+    symbol: str
+    size: float
+
+    def show(self, value: float) -> str:
+        """A value given in the base unit, as a bare number in this unit."""
+        return significant(value / self.size)
+
+
+_ENERGY = (Unit("J", 1.0), Unit("kJ", 1e3), Unit("MJ", 1e6))
+_MASS = (Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0))
+_TIME = (Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0))
+
+
+def energy_unit(joules: Iterable[float]) -> Unit:
+    """J, kJ or MJ: the first in which the largest value has at most four digits."""
+    return _fitting(_ENERGY, joules, 1e4)
+
+
+def mass_unit(kilograms: Iterable[float]) -> Unit:
+    """mg, g or kg for masses in kg."""
+    return _fitting(_MASS, kilograms, 1e3)
+
+
+def time_unit(seconds: Iterable[float]) -> Unit:
+    """s, min or h for durations in s."""
+    return _fitting(_TIME, seconds, 600)
+
+
+def _fitting(units: tuple[Unit, ...], values: Iterable[float], limit: float) -> Unit:
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return next((unit for unit in units if largest < limit * unit.size), units[-1])
+
+
+def energy(joules: float) -> str:
+    """One energy with its own unit."""
+    unit = energy_unit([joules])
+    return f"{unit.show(joules)} {unit.symbol}" if math.isfinite(joules) else MISSING
+
+
+def duration(seconds: float) -> str:
+    """One duration with its own unit."""
+    unit = time_unit([seconds])
+    return f"{unit.show(seconds)} {unit.symbol}" if math.isfinite(seconds) else MISSING
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with about `digits` significant digits and no exponent."""
+    if not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    return fixed(value, min(max(0, digits - 1 - magnitude), 6))
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with this many decimals, and a minus sign that is as wide as a plus."""
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def signed(value: float, decimals: int) -> str:
+    """A number with its sign always shown; zero has none."""
+    text = fixed(value, decimals)
+    return f"+{text}" if math.isfinite(value) and float(text.replace("−", "-")) > 0 else text
+
+
+def percent(share: float) -> str:
+    """A share of 1 as a bare percentage, with two significant digits or the whole number."""
+    return fixed(share * 100, 0 if share * 100 >= 9.95 else 1)
+
+
+def counted(value: float) -> str:
+    """A count such as parameters or operations, with k, M or G; empty where there is none."""
+    if not math.isfinite(value):
+        return ""
+    power = next((p for p in (9, 6, 3) if abs(value) >= 10**p), 0)
+    return significant(value / 10**power) + {9: " G", 6: " M", 3: " k", 0: ""}[power]

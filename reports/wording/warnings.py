@@ -1,0 +1,133 @@
+"""What makes a study's figures, or comparisons between them, worth less than they look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.analysis.standing import standing_of
+from reports.wording.captions import words
+from reports.wording.units import fixed
+
+if TYPE_CHECKING:
+    from reports.data import StudyResults
+
+FEW_SEEDS = 3
+"""Below this an interval is wide or missing, and hardly anything can be shown."""
+COVERED = 0.95
+"""A run that was observed for less of its time than this is worth a word."""
+UNEQUAL_C = 5.0
+"""Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """One thing to know.
+
+    Attributes:
+        kind: A word or two, such as "energy scope".
+        text: What it is, in a sentence.
+        runs: How many runs it concerns.
+    """
+
+    kind: str
+    text: str
+    runs: int
+
+
+def warnings(results: StudyResults) -> list[Warned]:
+    """All that a reader must know before comparing; empty is good."""
+    return [
+        *_standing(results),
+        *_mixed(results),
+        *_coverage(results.finished),
+        *_flags(results.finished),
+        *_temperatures(results.finished),
+        *_seeds(results),
+        *_unfinished(results),
+    ]
+
+
+def _standing(results: StudyResults) -> list[Warned]:
+    standing = standing_of(results.telling)
+    if standing.measured or not standing.kinds:
+        return []
+    text = f"Energy is {standing.adjective}: no sensor measured it."
+    return [Warned("energy source", text, len(results.telling))]
+
+
+def _mixed(results: StudyResults) -> list[Warned]:
+    """Differences between runs that make a comparison between them unsafe."""
+    finished = results.finished
+    found = []
+    for column, name in (
+        ("energy_source", "energy source"),
+        ("energy_scope", "energy scope"),
+        ("energy_device", "measured device"),
+        ("device", "computing device"),
+        ("host", "host"),
+    ):
+        values = words(finished[column])
+        if len(values) > 1:
+            text = f"Runs differ in {name} ({', '.join(values)}): compare with care."
+            found.append(Warned(name, text, len(finished)))
+    return found
+
+
+def _coverage(runs: pd.DataFrame) -> list[Warned]:
+    shares = pd.to_numeric(runs["coverage"])
+    few = int((shares < COVERED).sum())
+    if not few:
+        return []
+    share = fixed(float(shares.min()) * 100, 1)
+    text = f"In {_runs(few)} less than {COVERED:.0%} of the time was observed, at least {share} %."
+    return [Warned("coverage", text.replace("95%", "95 %"), few)]
+
+
+def _flags(runs: pd.DataFrame) -> list[Warned]:
+    """What the recorder found around the measurement of some runs: throttling, other processes."""
+    counts: dict[str, int] = {}
+    for text in runs.get("energy_flags", pd.Series(dtype=str)).dropna():
+        for flag in filter(None, str(text).split("; ")):
+            counts[flag] = counts.get(flag, 0) + 1
+    return [
+        Warned("measurement", f"Measurement of {_runs(count)}: {flag}.", count)
+        for flag, count in counts.items()
+    ]
+
+
+def _temperatures(runs: pd.DataFrame) -> list[Warned]:
+    warmth = pd.to_numeric(runs.get("start_temperature_c", pd.Series(dtype=float))).dropna()
+    if not len(warmth) or warmth.max() - warmth.min() <= UNEQUAL_C:
+        return []
+    ends = f"{fixed(float(warmth.min()), 0)} to {fixed(float(warmth.max()), 0)} °C"
+    text = f"Runs started at different temperatures ({ends}): set energy.cool_down_c."
+    return [Warned("temperature", text, len(warmth))]
+
+
+def _seeds(results: StudyResults) -> list[Warned]:
+    counts = results.finished.groupby("arm")["seed"].nunique()
+    few = counts[counts < FEW_SEEDS]
+    if few.empty:
+        return []
+    listed = ", ".join(f"{arm} ({count})" for arm, count in few.items())
+    text = f"Fewer than {FEW_SEEDS} finished seeds, so hardly anything can be shown: {listed}."
+    return [Warned("seeds", text, int(few.sum()))]
+
+
+def _unfinished(results: StudyResults) -> list[Warned]:
+    found = []
+    count = len(results.runs) - len(results.finished)
+    if count:
+        text = f"{_runs(count).capitalize()} did not finish; what they drew is in no mean."
+        found.append(Warned("unfinished", text, count))
+    if results.finished_arms and results.baseline_arm not in results.finished_arms:
+        text = f"There is no finished run of {results.baseline}, so no ratio is given."
+        found.append(Warned("baseline", text, 0))
+    return found
+
+
+def _runs(count: int) -> str:
+    return "one run" if count == 1 else f"{count} runs"

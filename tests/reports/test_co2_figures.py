@@ -1,0 +1,282 @@
+"""CO2e by place and by hour: the energy times a factor, and what the captions must say of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.data import HOUR_COLUMNS, PLACE_COLUMNS
+from reports.drawing import style
+from reports.figures import co2_hours, co2_places
+from reports.wording.places import bases, is_direct_only, place_name
+from tests.reports.details import detailed
+from tests.reports.readable_figure import assert_readable
+from tests.reports.synthetic import PLANS, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reports.data import StudyResults
+
+MODULES: list[Any] = [co2_places, co2_hours]
+KWH_J = 3.6e6
+LONG = ["dense"] + [
+    f"{method} prune_ratio=0.{i} max_distance=0.0{i} l1_gamma=0.000{i}"
+    for i, method in enumerate(["early_bird"] * 4 + ["progressive"] * 4 + ["lottery_ticket"] * 4)
+]
+ODD = dict.fromkeys(["$x_1^{", "a<b>&c", "_hidden", "x" * 60], "early_bird") | {"dense": "dense"}
+
+
+@pytest.fixture(scope="module")
+def study() -> StudyResults:
+    return detailed(make())
+
+
+def mean_kwh(results: StudyResults, arm: str) -> float:
+    return float(np.mean(list(results.by_seed(arm, "energy_j").values()))) / KWH_J
+
+
+def with_places(results: StudyResults, *rows: tuple[str, float, str, str]) -> StudyResults:
+    return replace(results, places=pd.DataFrame(list(rows), columns=PLACE_COLUMNS))
+
+
+HERE = ("here", 0.3, "France 2023, life cycle, CodeCarbon, 300 g/kWh, PUE 1", "here")
+
+
+@pytest.mark.parametrize(
+    ("place", "role", "basis", "name"),
+    [
+        ("SWE", "reference", "Sweden 2023, life cycle", "Sweden"),
+        ("KOR", "also", "South Korea 2023, life cycle", "South Korea"),
+        ("USA/california", "also", "california, United States 2023", "California, United States"),
+        ("SWE/se1", "also", "SE1 2024, life cycle, but fossil fuels direct", "SE1, Sweden"),
+        ("gcp/europe-west1", "also", "gcp/europe-west1 2023, direct", "gcp/europe-west1"),
+        ("XKX", "also", "Kosovo 2023, life cycle", "XKX"),
+    ],
+)
+def test_places_have_names(place: str, role: str, basis: str, name: str) -> None:
+    assert place_name(place, role, basis) == name
+
+
+@pytest.mark.parametrize(
+    ("called", "rest"),
+    [
+        ("factor given by the study", "50 g/kWh, PUE 1"),
+        ("world average (IEA 2019)", "direct emissions, 475 g/kWh, PUE 1.5"),
+        ("ohio, United States 2023", "direct emissions, CodeCarbon (EPA), 300 g/kWh, PUE 1"),
+        ("gcp/x1 (St. Ghislain, Belgium) 2023", "direct emissions of its grid, CodeCarbon"),
+        ("Malta year not stated", "life cycle, CodeCarbon (Our World in Data)"),
+    ],
+)
+def test_here_is_called_by_its_basis(called: str, rest: str) -> None:
+    assert place_name("here", "here", f"{called}, {rest}") == f"here: {called}"
+
+
+def test_bases_of_one_kind_stand_together() -> None:
+    kind = "life cycle, CodeCarbon (Our World in Data)"
+    told = bases(
+        [
+            ("reference", f"Sweden 2023, {kind}, 41 g/kWh, PUE 1.5"),
+            ("here", "world average (IEA 2019), direct emissions, 475 g/kWh, PUE 1.5"),
+            ("also", f"France 2022, {kind}, 56 g/kWh, PUE 1.5"),
+        ]
+    )
+    assert told == (
+        f"Sweden 2023, France 2022 ({kind}). here: world average (IEA 2019) (direct emissions)"
+    )
+
+
+def test_direct_emissions_are_told_from_a_life_cycle() -> None:
+    assert is_direct_only("ohio, United States 2023, direct emissions, CodeCarbon")
+    assert not is_direct_only("SE1 2024, life cycle, but fossil fuels direct, CodeCarbon")
+    assert not is_direct_only("factor given by the study")
+
+
+def test_co2e_is_the_mean_energy_times_the_factor(study: StudyResults) -> None:
+    figured = co2_places.draw(study)
+    assert figured is not None
+    assert len(figured.frame) == 6 * 4
+    for row in figured.frame.to_dict("records"):
+        expected = mean_kwh(study, row["arm"]) * row["kg_per_kwh"]
+        assert row["co2e_kg"] == pytest.approx(expected)
+        assert row["co2e_kg_low"] < row["co2e_kg"] < row["co2e_kg_high"]
+    drawn = sorted(
+        float(line.get_xdata()[0])
+        for line in figured.figure.axes[0].lines
+        if line.get_marker() != "None"
+    )
+    assert drawn == pytest.approx(sorted(figured.frame["co2e_kg"] * 1e3))
+
+
+def test_places_stand_by_factor_and_each_once(study: StudyResults) -> None:
+    france = ("FRA", 0.3, HERE[2], "reference")
+    rows = [("ZAF", 0.7, "South Africa 2023, life cycle", "reference"), france, HERE]
+    figured = co2_places.draw(with_places(study, *rows))
+    assert figured is not None
+    labels = figured.figure.axes[0].get_yticklabels()
+    assert [text.get_text() for text in labels] == ["here: France 2023", "South Africa"]
+    assert [text.get_fontweight() for text in labels] == ["bold", "normal"]
+
+
+def test_the_caption_of_places_says_what_they_rest_on(study: StudyResults) -> None:
+    figured = co2_places.draw(study)
+    assert figured is not None
+    for part in (
+        "computed from the same energy, not measured there",
+        "Sweden 2023, France 2023",
+        "world average (IEA 2019) (direct emissions)",
+        "* Direct emissions alone, hence not comparable",
+        "±30 %. It carries over",
+        "PUE included",
+        "Hollow because the energy is estimated",
+        "n = 3 seeds",
+    ):
+        assert part in figured.caption
+    names = [text.get_text() for text in figured.figure.axes[0].get_yticklabels()]
+    assert "here: world average (IEA 2019) *" in names
+    alike = co2_places.draw(with_places(study, HERE))
+    assert alike is not None
+    assert "not comparable" not in alike.caption
+    assert "from Sweden to South Africa, 17.3 times as much" in figured.alt
+
+
+def test_a_factor_that_the_tables_do_not_use_is_told(study: StudyResults) -> None:
+    runs = study.runs.assign(carbon_basis="series grid.csv, 2026-01-01 to 2026-02-01, PUE 1")
+    figured = co2_places.draw(with_places(replace(study, runs=runs), HERE))
+    assert figured is not None
+    assert "another basis: series grid.csv" in figured.caption
+    same = co2_places.draw(
+        with_places(replace(study, runs=study.runs.assign(carbon_basis=HERE[2])), HERE)
+    )
+    assert same is not None
+    assert "another basis" not in same.caption
+
+
+def test_what_has_no_place_on_a_logarithmic_axis_is_left_out(study: StudyResults) -> None:
+    assert co2_places.draw(replace(study, places=study.places.iloc[:0])) is None
+    assert co2_places.draw(replace(study, runs=study.runs.assign(energy_j=np.nan))) is None
+    green = ("here", 0.0, "factor given by the study, 0 g/kWh, PUE 1", "here")
+    assert co2_places.draw(with_places(study, green)) is None
+    energy_j = study.runs["energy_j"].where(study.runs["arm"] != "dense")
+    figured = co2_places.draw(replace(study, runs=study.runs.assign(energy_j=energy_j)))
+    assert figured is not None
+    assert "dense" not in set(figured.frame["arm"])
+
+
+def test_many_dots_tell_only_of_their_arm(study: StudyResults) -> None:
+    rows = [(f"p{n}", 0.1 + n / 100, f"place {n}, life cycle", "reference") for n in range(80)]
+    few, many = co2_places.draw(study), co2_places.draw(with_places(study, *rows))
+    assert few is not None
+    assert many is not None
+    assert few.marks.tips["mark-0"] == "dense, Sweden: 1.06 mg CO2e"
+    assert len(few.marks.tips) == 24
+    assert not many.marks.tips
+    assert len(many.marks.arms) == 4 * 3
+
+
+def test_the_hour_of_a_run_is_its_energy_times_the_factor(study: StudyResults) -> None:
+    figured = co2_hours.draw(study)
+    assert figured is not None
+    factors = study.hours.set_index(["arm", "hour"])
+    assert len(figured.frame) == 4 * 24
+    for row in figured.frame.to_dict("records"):
+        factor = factors.loc[(row["arm"], row["hour"])]
+        kwh = mean_kwh(study, row["arm"])
+        assert row["co2e_kg"] == pytest.approx(factor["kg_per_kwh"] * kwh)
+        assert row["co2e_kg_low"] == pytest.approx(factor["kg_per_kwh_low"] * kwh)
+        assert row["co2e_kg_high"] == pytest.approx(factor["kg_per_kwh_high"] * kwh)
+    panel = figured.figure.axes[0]
+    [mean] = [line for line in panel.lines if len(line.get_xdata()) == 24]
+    own = figured.frame[figured.frame["arm"] == "dense"]
+    assert mean.get_ydata() == pytest.approx(own["co2e_kg"] * 1e3)
+    assert panel.get_ylim()[0] == 0
+
+
+def test_the_best_hour_is_marked(study: StudyResults) -> None:
+    figured = co2_hours.draw(study)
+    assert figured is not None
+    # The factor is lowest twelve hours from its height at 19:00: 0.23 to 0.47 kg.
+    for panel in figured.figure.axes:
+        assert "07:00 is 51 % below 19:00" in panel.get_title(loc="left")
+        [mark] = [line for line in panel.lines if line.get_marker() != "None"]
+        assert list(mark.get_xdata()) == [7]
+    assert len(figured.marks.tips) == 4
+    assert "dense: 5.97 mg to 12.2 mg, 07:00 is 51 % below 19:00." in figured.alt
+
+
+def hours_of(results: StudyResults, hours: list[int], factor: float) -> StudyResults:
+    rows = [("dense", hour, factor, factor, factor) for hour in hours]
+    return replace(results, hours=pd.DataFrame(rows, columns=HOUR_COLUMNS))
+
+
+def test_hours_that_are_alike_or_missing() -> None:
+    results = detailed(make(["dense", "early_bird"], source="counter"))
+    figured = co2_hours.draw(hours_of(results, [3, 4, 9], 0.4))
+    assert figured is not None
+    [panel] = figured.figure.axes
+    assert "no hour is better" in panel.get_title(loc="left")
+    [mean] = [line for line in panel.lines if len(line.get_xdata()) == 24]
+    assert np.flatnonzero(np.isfinite(mean.get_ydata())).tolist() == [3, 4, 9]
+    assert "Hollow" not in figured.caption
+
+
+def test_no_series_no_figure(study: StudyResults) -> None:
+    assert co2_hours.draw(detailed(make(), hours=False)) is None
+    assert co2_hours.draw(replace(study, runs=study.runs.assign(energy_j=np.nan))) is None
+
+
+def test_the_caption_of_hours_names_the_series(study: StudyResults) -> None:
+    basis = "series grid.csv, 2026-01-01T00:00:00+00:00 to 2026-02-01T00:00:00+00:00, PUE 1.2"
+    notes = ["", "; 3.0% of the energy lies outside its time, counted at its nearest end"]
+    runs = study.runs.assign(carbon_basis=[basis + notes[n % 2] for n in range(len(study.runs))])
+    figured = co2_hours.draw(replace(study, runs=runs))
+    assert figured is not None
+    assert f"Factors: {basis}. " in figured.caption
+    for part in ("(UTC)", "as long as its runs take", "not measured", "lowest and highest day"):
+        assert part in figured.caption
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("arms", "seeds", "scale"),
+    [(["dense"], 1, 1.0), (list(PLANS), 3, 1e-5), (LONG, 3, 1e8), (ODD, 2, 1.0)],
+    ids=["1", "4", "13", "odd"],
+)
+def test_figures_can_be_read_and_hidden_arm_by_arm(
+    module: Any, arms: Any, seeds: int, scale: float
+) -> None:
+    results = detailed(make(arms, seeds, scale=scale, spread=min(1.0, scale)))
+    figured = module.draw(results)
+    assert_readable(figured.figure)
+    shown = results.arms[:12] if module is co2_hours else results.arms
+    assert sorted(set(figured.frame["arm"])) == sorted(shown)
+    assert set(figured.marks.arms.values()) == {results.arms.index(arm) for arm in shown}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_simulated_is_written_across_and_failed_runs_are_left_out(module: Any) -> None:
+    results = detailed(
+        make(["dense", "early_bird"], failed=[("early_bird", 0)], source="simulated")
+    )
+    figured = module.draw(results)
+    assert "SIMULATED" in [text.get_text() for text in figured.figure.texts]
+    own = figured.frame[figured.frame["arm"] == "early_bird"]
+    factor = results.places if module is co2_places else results.hours
+    assert own["co2e_kg"].max() == pytest.approx(
+        mean_kwh(results, "early_bird") * factor["kg_per_kwh"].max()
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_same_results_give_the_same_bytes(
+    module: Any, study: StudyResults, tmp_path: Path
+) -> None:
+    for folder in ("first", "second"):
+        figured = module.draw(study)
+        style.save(figured.figure, figured.frame, tmp_path / folder, module.NAME)
+    for path in sorted((tmp_path / "first").iterdir()):
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
