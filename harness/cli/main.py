@@ -34,7 +34,8 @@ def cli() -> None:
     Without a command: `run`. So `python -m harness` runs the built-in study, and
     `python -m harness dense early_bird` two of its methods.
 
-    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 5 energy cannot be measured, 130 interrupted.
+    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 4 a threshold of
+    `compare` is exceeded, 5 energy cannot be measured, 130 interrupted.
     """
 
 
@@ -109,6 +110,35 @@ def report(folders: tuple[str, ...], out: str | None) -> None:
     from harness.cli.report import make_report
 
     make_report(folders, out)
+
+
+@cli.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option(
+    "--fail-on",
+    "thresholds",
+    metavar="METRIC:CHANGE",
+    multiple=True,
+    help="End with exit code 4 if B changes by more, such as energy:+5% or accuracy:-0.5points "
+    "(repeatable; METHOD/energy:+5% for one method).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--md", "as_markdown", is_flag=True, help="Print a Markdown table.")
+def compare(**options: Any) -> None:
+    """Compare results B with results A, method by method, each difference with its interval.
+
+    What was measured on other devices, in another way or on another workload is not compared: the
+    reason is told instead.
+
+    \b
+    Examples:
+      python -m harness compare results/before results/after
+      python -m harness compare main branch --fail-on energy:+5% --fail-on accuracy:-0.5points --md
+    """  # noqa: D301
+    from harness.cli.compare import compare_results
+
+    sys.exit(compare_results(**options))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

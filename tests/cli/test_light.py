@@ -28,6 +28,7 @@ print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
         ["--help"],
         ["run", "--help"],
         ["report", "--help"],
+        ["compare", "--help"],
         ["methods"],
         ["describe", "early_bird"],
         ["earlybird"],

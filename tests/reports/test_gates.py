@@ -1,0 +1,157 @@
+"""Thresholds: exceeded, kept, or not to be checked, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from reports.analysis.comparison import compare
+from reports.tables.comparison import comparison_table
+from reports.tables.comparison_json import as_object
+from reports.wording.comparison import told_gate
+from reports.wording.comparison_notes import notes, warnings
+from tests.reports.compared import (
+    AFTER,
+    BEFORE,
+    compared,
+    gates,
+    labelled,
+    result_set,
+    spec,
+    the_gate,
+)
+
+
+def test_exceeded_and_shown() -> None:
+    checked = the_gate(compared(BEFORE, AFTER), "energy:+5%")
+    assert (checked.outcome, checked.confirmation) == ("exceeded", "shown")
+    assert told_gate(checked) == (
+        "energy of dense +7.9 % (95 % CI +6.5 … +9.4, paired, 3 seeds): more than the +5 % "
+        "allowed, shown by the whole interval"
+    )
+
+
+def test_exceeded_within_noise() -> None:
+    checked = the_gate(compared(BEFORE, [100.0, 130.0, 96.0]), "energy:+5%")
+    assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
+    assert told_gate(checked).endswith("but within noise: the interval holds the limit")
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "told"),
+    [
+        ("energy:+10%", "kept", "within the +10 % allowed"),
+        ("energy:+0%", "exceeded", "more than the 0 % allowed"),
+        ("energy:-1%", "exceeded", "short of the −1 % asked for"),
+        ("time:+5%", "exceeded", "more than the +5 % allowed"),
+        ("co2e:+5%", "exceeded", "more than the +5 % allowed"),
+        ("accuracy:-0.5points", "exceeded", "less than the −0.5 points allowed"),
+        ("accuracy:-2", "kept", "within the −2 points allowed"),
+        ("accuracy:+0.1", "exceeded", "short of the +0.1 points asked for"),
+    ],
+)
+def test_a_limit_holds_in_the_direction_that_harms(text: str, outcome: str, told: str) -> None:
+    first = result_set("A", {"dense": BEFORE}, {"dense": [0.98, 0.97, 0.99]})
+    second = result_set("B", {"dense": AFTER}, {"dense": [0.97, 0.96, 0.978]})
+    checked = the_gate(compare(first, second), text)
+    assert checked.outcome == outcome
+    assert told in told_gate(checked)
+
+
+def test_better_than_asked_for_is_kept() -> None:
+    comparison = compared(AFTER, BEFORE)
+    assert "reaches the −3 % asked for" in told_gate(the_gate(comparison, "energy:-3%"))
+
+
+def test_a_change_on_the_limit_is_kept_and_one_beside_it_printed_apart() -> None:
+    first = result_set("A", {"dense": BEFORE}, {"dense": [0.98, 0.98, 0.98]})
+    second = result_set("B", {"dense": BEFORE}, {"dense": [0.975, 0.975, 0.975]})
+    assert the_gate(compare(first, second), "accuracy:-0.5").outcome == "kept"
+    near = compared(BEFORE, [value * 1.0502 for value in BEFORE])
+    assert "+5.02 %" in told_gate(the_gate(near, "energy:+5%"))
+
+
+@pytest.mark.parametrize(("before", "after"), [([100.0], [120.0]), ([100.0] * 3, [120.0] * 3)])
+def test_no_width_shows_nothing(before: list[float], after: list[float]) -> None:
+    checked = the_gate(compared(before, after), "energy:+5%")
+    assert (checked.outcome, checked.confirmation) == ("exceeded", "not shown")
+    assert "but not shown" in told_gate(checked)
+
+
+def test_boards_of_two_hosts_add_their_gain() -> None:
+    comparison = compared(BEFORE, AFTER, attempts={"host": "node2"})
+    change = comparison.arms[0].changes["energy"]
+    assert change.gain == pytest.approx(math.hypot(0.05, 0.05))
+    assert comparison.arms[0].changes["time"].gain == 0
+    checked = the_gate(comparison, "energy:+5%")
+    assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
+    assert "with ±7.1 % between the sensors" in told_gate(checked)
+    (told,) = warnings(comparison)
+    assert told == (
+        "A ran on node1, B on node2: the gain errors of two boards' sensors do not cancel, "
+        "which adds up to ±7.1 % to each ratio of energies, beside its interval"
+    )
+    assert the_gate(comparison, "energy:-5%").confirmation == "shown"
+
+
+def test_an_unknown_gain_shows_nothing() -> None:
+    changed = {"attempts": {"host": "node2"}, "runs": {"gain_j": math.nan}}
+    comparison = compared(BEFORE, AFTER, **changed)
+    assert the_gate(comparison, "energy:-50%").confirmation == "within noise"
+    assert "adds what is unknown" in warnings(comparison)[0]
+    assert as_object(comparison, [])["arms"][0]["energy"]["sensor_gain"] is None
+
+
+def test_estimates_say_so() -> None:
+    sides = [
+        result_set(side, {"dense": BEFORE}, runs={"energy_source": "estimated"}) for side in "AB"
+    ]
+    comparison = compare(*sides)
+    assert told_gate(the_gate(comparison, "energy:+5%")).startswith("estimated energy of dense")
+    assert told_gate(the_gate(comparison, "time:+5%")).startswith("time of dense")
+    assert comparison_table(comparison).header[2] == "Energy (estimated), ×"
+    assert "energy is estimated in both, not measured by a sensor" in notes(comparison)
+
+
+def test_what_cannot_be_checked_does_not_pass() -> None:
+    for change in ({"runs": {"energy_scope": "cpu"}}, {"runs": {"status": "failed"}}):
+        checked = the_gate(compared(BEFORE, AFTER, **change), "energy:+5%")
+        assert checked.outcome == "unchecked"
+        assert told_gate(checked).startswith("energy of dense cannot be checked because ")
+        told = as_object(compared(BEFORE, AFTER, **change), [checked])
+        assert told["passed"] is False
+
+
+def test_an_arm_that_is_gone_does_not_pass_and_a_new_one_does() -> None:
+    first = result_set("A", {"dense": BEFORE, "snip": BEFORE})
+    second = result_set("B", {"dense": BEFORE, "rigl": BEFORE})
+    comparison = compare(first, second)
+    found = {each.arm: each.outcome for each in gates(comparison, "energy:+5%")}
+    assert found == {"dense": "kept", "snip": "unchecked"}
+    asked = the_gate(comparison, "rigl/energy:+5%")
+    assert told_gate(asked) == ("energy of rigl cannot be checked because only B has this method")
+    alone = compare(result_set("A", {"dense": BEFORE}), result_set("B", {"rigl": BEFORE}))
+    assert {each.outcome for each in gates(alone, "energy:+5%")} == {"unchecked"}
+
+
+def test_one_arm_is_chosen_by_label_or_selector() -> None:
+    arms = labelled(
+        spec("rigl", {"density": 0.3, "shape": (1, 2)}),
+        spec("rigl", {"density": 0.5, "shape": (1, 3)}),
+        spec("dense"),
+    )
+    energies = dict.fromkeys(arms, BEFORE)
+    comparison = compare(
+        result_set("A", energies, specs=arms), result_set("B", energies, specs=arms)
+    )
+    labels = list(arms)
+
+    def chosen(words: str) -> list[str]:
+        return [each.arm for each in gates(comparison, f"{words}/energy:+5%")]
+
+    assert chosen(labels[0]) == [labels[0]]
+    assert chosen("rigl  density=0.5") == [labels[1]]
+    assert chosen("rigl") == labels[:2]
+    assert "did you mean 'dense'" in told_gate(the_gate(comparison, "dens/energy:+5%"))
+    assert the_gate(comparison, "no method/energy:+5%").outcome == "unchecked"
