@@ -141,6 +141,31 @@ def compare(**options: Any) -> None:
     sys.exit(compare_results(**options))
 
 
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--to",
+    metavar="FORMAT",
+    required=True,
+    help="csv, parquet, mlflow, wandb, tensorboard or boamps.",
+)
+@click.option("--out", metavar="PATH", help="Where it goes.  [default: export/FORMAT in DIR]")
+def export(folder: str, to: str, out: str | None) -> None:
+    """Hand the results in DIR on to another tool, through its own library.
+
+    The trackers are extras, such as 'energy-harness[mlflow]'. Nothing leaves the machine unless
+    that tool was told so before. Exporting again adds what is new, and nothing twice.
+
+    \b
+    Examples:
+      python -m harness export results/quick --to csv
+      python -m harness export results/quick --to mlflow
+    """  # noqa: D301
+    from harness.cli.export import export_results
+
+    sys.exit(export_results(folder, to, out))
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND [ARG]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (see below).")

@@ -29,6 +29,8 @@ print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
         ["run", "--help"],
         ["report", "--help"],
         ["compare", "--help"],
+        ["export", "--help"],
+        ["export", "results", "--to", "mlfow"],
         ["methods"],
         ["describe", "early_bird"],
         ["earlybird"],

@@ -1,0 +1,1 @@
+"""Results for other programs: one file an exporter, each through that program's own library."""
