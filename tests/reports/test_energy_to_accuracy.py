@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reports.analysis.curves import RunCurve, mean_curve, run_curves, thinned
+from reports.analysis.curves import run_curves
 from reports.analysis.targets import Reached, energy_to_targets, joules_to, reference_accuracy
 from reports.data import CURVE_COLUMNS, StudyResults
 from reports.drawing import style
@@ -33,11 +31,8 @@ if TYPE_CHECKING:
     from reports.figures.figured import Figured
 
 TWELVE = ["dense", *(f"m{i} {'long_name ' * 4}sparsity=0.{i} eps=0.{i}" for i in range(11))]
-SWEEPS = ["dense"] + [
-    f"{method} prune_ratio=0.{level}"
-    for method in ("early_bird", "progressive", "lottery_ticket")
-    for level in (3, 5, 7)
-]
+SWEPT = ("early_bird", "progressive", "lottery_ticket")
+SWEEPS = ["dense", *(f"{name} prune_ratio=0.{level}" for name in SWEPT for level in (3, 5, 7))]
 
 Accuracies = list[float]
 
@@ -196,59 +191,6 @@ def test_words_for_what_was_reached() -> None:
     none = found(by_hand({"dense": [[80.0]], "snip": [[10.0]]}))
     assert reached(none["snip", 0.9]) == "not reached"
     assert (listed(["90"]), listed(["90", "95", "99"])) == ("90", "90, 95 and 99")
-
-
-def curve(energy_j: Sequence[float], accuracy: Sequence[float], shaped: int = 0) -> RunCurve:
-    return RunCurve(np.array(energy_j, dtype=float), np.array(accuracy, dtype=float), shaped)
-
-
-def test_the_mean_curve_matches_seeds_evaluation_by_evaluation() -> None:
-    mean = mean_curve({0: curve([10, 20, 30], [0.4, 0.6, 0.8]), 1: curve([12, 24, 36], [0.5] * 3)})
-    assert mean["energy_j"].tolist() == [11, 22, 33]
-    assert mean["val_accuracy"].tolist() == pytest.approx([0.45, 0.55, 0.65])
-    # 12.706 × 0.05 is half the interval of two values 0.1 apart.
-    assert mean["val_accuracy_high"][0] == pytest.approx(0.45 + 12.7062 * 0.05, rel=1e-4)
-    assert mean["n"].tolist() == [2, 2, 2]
-    assert mean["final_shape"].all()
-
-
-def test_a_drop_that_every_seed_shows_is_not_smeared_by_their_energies() -> None:
-    runs = {
-        seed: curve(np.array([10, 20, 30]) * (1.0 + seed), [0.9, 0.2, 0.9], shaped=1)
-        for seed in range(3)
-    }
-    assert mean_curve(runs)["val_accuracy"].tolist() == pytest.approx([0.9, 0.2, 0.9])
-
-
-def test_a_mean_never_mixes_networks_from_before_and_after_the_last_pruning() -> None:
-    # Searches of two and of three epochs; the network loses half of its accuracy in between.
-    runs = {
-        0: curve([1, 2, 3, 4], [0.8, 0.9, 0.4, 0.7], shaped=2),
-        1: curve([1, 2, 3, 4, 5], [0.8, 0.9, 0.95, 0.4, 0.7], shaped=3),
-    }
-    mean = mean_curve(runs)
-    assert mean["val_accuracy"].tolist() == pytest.approx([0.8, 0.9, 0.4, 0.7])
-    assert mean["energy_j"].tolist() == [1, 2, 3.5, 4.5]
-    assert mean["final_shape"].tolist() == [False, False, True, True]
-
-
-def test_one_seed_has_a_mean_and_no_band() -> None:
-    mean = mean_curve({4: curve([1, 2], [0.1, 0.2])})
-    assert mean["val_accuracy"].tolist() == [0.1, 0.2]
-    assert mean["val_accuracy_low"].isna().all()
-
-
-@given(st.integers(1, 300), st.integers(4, 60), st.integers(0, 10))
-def test_thinning_keeps_ends_and_extremes(length: int, count: int, seed: int) -> None:
-    array = np.random.default_rng(seed).random(length)
-    kept = thinned(array, count)
-    assert len(kept) <= count
-    assert kept.tolist() == sorted(set(kept.tolist()))
-    assert (kept[0], kept[-1]) == (0, len(array) - 1)
-    assert array[kept].max() == array.max()
-    assert array[kept].min() == array.min()
-    if len(array) <= count:
-        assert len(kept) == len(array)
 
 
 def drawn(results: StudyResults) -> Figured:
