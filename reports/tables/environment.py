@@ -62,9 +62,10 @@ def _machines(attempts: pd.DataFrame) -> Iterator[tuple[str, str]]:
 def _counted(column: pd.Series) -> str:
     texts = column.dropna().astype(str)
     counts = texts[texts != ""].value_counts(sort=False)
-    if len(counts) == 1:
-        return str(counts.index[0])
-    return ", ".join(f"{value} ({count} attempts)" for value, count in counts.items())
+    if len(counts) < 2:
+        return "".join(map(str, counts.index))
+    listed = [f"{value} ({count})" for value, count in counts.items()]
+    return f"{', '.join(listed)} of {len(texts)} attempts"
 
 
 def _shown(value: Any) -> str:

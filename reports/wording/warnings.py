@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.analysis.standing import standing_of
 from reports.wording.captions import words
-from reports.wording.units import fixed
+from reports.wording.units import fixed, percent
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -81,9 +81,9 @@ def _coverage(runs: pd.DataFrame) -> list[Warned]:
     few = int((shares < COVERED).sum())
     if not few:
         return []
-    share = fixed(float(shares.min()) * 100, 1)
-    text = f"In {_runs(few)} less than {COVERED:.0%} of the time was observed, at least {share} %."
-    return [Warned("coverage", text.replace("95%", "95 %"), few)]
+    limit, least = percent(COVERED), fixed(float(shares.min()) * 100, 1)
+    text = f"In {_runs(few)} less than {limit} % of the time was observed, down to {least} %."
+    return [Warned("coverage", text, few)]
 
 
 def _flags(runs: pd.DataFrame) -> list[Warned]:

@@ -1,0 +1,105 @@
+"""What a reader is warned of before comparing: each thing where it is, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reports.tables.warnings import warning_table
+from reports.wording.warnings import warnings
+from tests.reports.synthetic import make
+
+if TYPE_CHECKING:
+    from reports.data import StudyResults
+
+
+def measured(**changes: Any) -> StudyResults:
+    """A study whose measurement leaves nothing to be said, but for what is asked."""
+    return make(["dense", "early_bird"], source="counter", **changes)
+
+
+def told(results: StudyResults) -> list[tuple[str, str, int]]:
+    return [(each.kind, each.text, each.runs) for each in warnings(results)]
+
+
+def test_a_sound_study_has_none() -> None:
+    assert told(measured()) == []
+    assert warning_table(measured()).rows == []
+
+
+@pytest.mark.parametrize("source", ["estimated", "simulated"])
+def test_energy_that_no_sensor_measured(source: str) -> None:
+    found = told(make(["dense", "early_bird"], source=source))
+    assert found == [("energy source", f"Energy is {source}: no sensor measured it.", 6)]
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value"),
+    [
+        ("energy_source", "energy source", "sampled"),
+        ("energy_scope", "energy scope", "cpu"),
+        ("energy_device", "measured device", "NVIDIA A100"),
+        ("device", "computing device", "cuda"),
+        ("host", "host", "other"),
+    ],
+)
+def test_runs_that_differ(column: str, kind: str, value: str) -> None:
+    results = measured()
+    before = results.runs[column].iloc[0]
+    results.runs.loc[results.runs["arm"] == "early_bird", column] = value
+    text = f"Runs differ in {kind} ({before}, {value}): compare with care."
+    assert told(results) == [(kind, text, 6)]
+
+
+def test_time_that_was_not_observed() -> None:
+    results = measured()
+    results.runs["coverage"] = [0.96, 0.9, 0.7, 1.0, 1.0, 1.0]
+    text = "In 2 runs less than 95 % of the time was observed, down to 70.0 %."
+    assert told(results) == [("coverage", text, 2)]
+
+
+def test_what_the_recorder_saw_is_counted_flag_by_flag() -> None:
+    results = measured()
+    foreign, slow = "other processes on GPU-0 (PID 7)", "throttled for 5% of the time"
+    results.runs["energy_flags"] = [foreign, f"{foreign}; {slow}", "", None, "", ""]
+    assert told(results) == [
+        ("measurement", f"Measurement of 2 runs: {foreign}.", 2),
+        ("measurement", f"Measurement of one run: {slow}.", 1),
+    ]
+
+
+@pytest.mark.parametrize(("warmest", "count"), [(45.0, 0), (45.5, 1)])
+def test_cards_that_were_not_equally_warm(warmest: float, count: int) -> None:
+    results = measured()
+    results.runs["start_temperature_c"] = [40.0, 41.0, 42.0, None, 40.0, warmest]
+    found = told(results)
+    assert len(found) == count
+    if count:
+        assert found[0][1].startswith("Runs started at different temperatures (40 to 46 °C)")
+
+
+def test_too_few_seeds_are_named() -> None:
+    found = told(measured(seeds=2))
+    text = (
+        "Fewer than 3 finished seeds, so hardly anything can be shown: dense (2), early_bird (2)."
+    )
+    assert found == [("seeds", text, 4)]
+    [few, _] = told(measured(failed=[("early_bird", 0)]))
+    assert few[1].endswith(": early_bird (2).")
+
+
+def test_runs_that_did_not_finish_and_a_baseline_that_never_did() -> None:
+    found = told(measured(failed=[("dense", seed) for seed in range(3)]))
+    assert found == [
+        ("unfinished", "3 runs did not finish; what they drew is in no mean.", 3),
+        ("baseline", "There is no finished run of dense, so no ratio is given.", 0),
+    ]
+
+
+def test_the_table_has_a_row_each() -> None:
+    results = make(["dense", "early_bird"], seeds=1)
+    table = warning_table(results)
+    rows = [(row[0].text, row[1].text, row[2].value) for row in table.rows]
+    assert rows == told(results)
+    assert len(rows) == 2
