@@ -9,11 +9,14 @@ from reports.drawing import style
 from reports.drawing.labels import renderer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
+
+    from reports.figures.figured import Figured
 
 SLACK_PX = 0.5
 SMALLEST_PT = 7.0
@@ -30,6 +33,18 @@ def texts(figure: Figure) -> Iterator[Text]:
         for axis in (axes.xaxis, axes.yaxis):
             yield axis.label
             yield from (tick.label1 for tick in axis._update_ticks())
+
+
+def assert_same_bytes(draw: Callable[[], Figured | None], folder: Path) -> None:
+    """Drawn and saved twice, every file is the same."""
+    for turn in ("first", "second"):
+        figured = draw()
+        assert figured is not None
+        style.save(figured.figure, figured.frame, folder / turn, "figure")
+    saved = sorted((folder / "first").iterdir())
+    assert {path.suffix for path in saved} == {".svg", ".pdf", ".png", ".csv"}
+    for path in saved:
+        assert path.read_bytes() == (folder / "second" / path.name).read_bytes(), path.suffix
 
 
 def assert_readable(figure: Figure) -> None:

@@ -13,12 +13,11 @@ import pytest
 from reports.analysis.break_even import Payback, break_even
 from reports.analysis.fieller import ratio_limits
 from reports.analysis.statistics import t_interval
-from reports.drawing import style
 from reports.figures import break_even as figure_of
 from reports.tables import formats
 from reports.tables.break_even import break_even_table
 from reports.wording.payback import repetitions, told
-from tests.reports.readable_figure import assert_readable
+from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:
@@ -387,11 +386,6 @@ def test_simulated_energy_is_written_across() -> None:
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        figured = figure_of.draw(study())
-        assert figured is not None
-        style.save(figured.figure, figured.frame, tmp_path / folder, figure_of.NAME)
-    for path in sorted((tmp_path / "first").iterdir()):
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
-    frame = pd.read_csv(tmp_path / "first" / "break_even.csv")
+    assert_same_bytes(lambda: figure_of.draw(study()), tmp_path)
+    frame = pd.read_csv(tmp_path / "first" / "figure.csv")
     assert frame["times"].tolist() == pytest.approx([60 / (95 / 3), 85 / 3 / 0.006])

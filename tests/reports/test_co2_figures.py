@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from reports.data import HOUR_COLUMNS, PLACE_COLUMNS
-from reports.drawing import style
 from reports.figures import co2_hours, co2_places
 from reports.wording.places import bases, is_direct_only, place_name
 from tests.reports.details import detailed
-from tests.reports.readable_figure import assert_readable
+from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import PLANS, make
 
 if TYPE_CHECKING:
@@ -275,8 +274,4 @@ def test_simulated_is_written_across_and_failed_runs_are_left_out(module: Any) -
 def test_the_same_results_give_the_same_bytes(
     module: Any, study: StudyResults, tmp_path: Path
 ) -> None:
-    for folder in ("first", "second"):
-        figured = module.draw(study)
-        style.save(figured.figure, figured.frame, tmp_path / folder, module.NAME)
-    for path in sorted((tmp_path / "first").iterdir()):
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+    assert_same_bytes(lambda: module.draw(study), tmp_path)

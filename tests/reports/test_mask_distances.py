@@ -13,7 +13,7 @@ from reports.drawing import style
 from reports.figures import mask_distances, ticket_emergence
 from reports.wording.tickets import Ticket, epsilon_of, ticket_of
 from tests.reports.details import detailed
-from tests.reports.readable_figure import assert_readable
+from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:
@@ -239,8 +239,4 @@ def test_a_long_search_stays_a_small_file(tmp_path: Path) -> None:
 def test_the_same_results_give_the_same_bytes(
     module: Any, study: StudyResults, tmp_path: Path
 ) -> None:
-    for folder in ("first", "second"):
-        figured = module.draw(study)
-        style.save(figured.figure, figured.frame, tmp_path / folder, module.NAME)
-    for path in sorted((tmp_path / "first").iterdir()):
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+    assert_same_bytes(lambda: module.draw(study), tmp_path)

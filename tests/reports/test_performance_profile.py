@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from reports.analysis.performance_profile import profile, workload_names
 from reports.drawing import style
-from reports.drawing.labels import renderer_of
 from reports.figures import performance_profile as figure
+from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:
@@ -254,28 +254,14 @@ def test_nothing_is_clipped_no_label_overlaps_and_every_arm_is_named(name: str) 
     with style.printed():
         drawing.draw_without_rendering()
         axes = drawing.axes[0]
-        renderer = renderer_of(axes)
-        boxes = [text.get_window_extent(renderer) for text in axes.texts]
         low, high = axes.get_xlim()
         ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
-        whole = drawing.get_tightbbox(renderer).transformed(drawing.dpi_scale_trans)
     assert len(ticks) >= 2
-    for box in (whole, *boxes):
-        assert box.x0 >= -0.5
-        assert box.y0 >= -0.5
-        assert box.x1 <= drawing.bbox.x1 + 0.5
-        assert box.y1 <= drawing.bbox.y1 + 0.5
-    for number, one in enumerate(boxes):
-        assert not any(one.overlaps(other) for other in boxes[number + 1 :])
+    assert_readable(drawing)
     legend = [text.get_text() for each in drawing.legends for text in each.get_texts()]
     named = [" ".join(t.split()) for t in [text.get_text() for text in axes.texts] or legend]
     assert [text.split(" (")[0] for text in named] == DRAWN[name][0].arms
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    for turn in ("one", "two"):
-        found = figure.draw(DRAWN["two"])
-        assert found is not None
-        style.save(found.figure, found.frame, tmp_path / turn, figure.NAME)
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    assert_same_bytes(lambda: figure.draw(DRAWN["two"]), tmp_path)
