@@ -7,7 +7,7 @@ import torch
 from harness.catalogue import resolve_model
 from harness.errors import UsageError
 from harness.phases import Budget, Train
-from harness.plan import planned_phases
+from harness.plan import foreseen_phases
 from harness.registry import Registry
 from harness.spec import RunSpec
 from harness.training.precision import refusal
@@ -23,10 +23,7 @@ def why_not(spec: RunSpec, device: torch.device) -> str | None:
     if said:
         return f"training.precision: {said}"
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
-    try:
-        phases = planned_phases(method, Budget(spec.training.epochs))
-    except Exception:  # noqa: BLE001 - a stranger's method may not bear invented answers; the run will tell
-        return None
+    phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {said}" for said in refused if said), None)

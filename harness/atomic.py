@@ -1,16 +1,42 @@
-"""Files that a crash leaves old or new, never torn."""
+"""Files that a crash leaves old or new, never torn; also when the power goes."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old one or the new one, whole."""
+    """Replace a file so that a crash leaves the old one or the new one, whole.
+
+    When this returns the new one has reached the disk, under its name.
+
+    Raises:
+        OSError: It could not be written; the old one stays, and nothing else is left behind.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder have reached the disk: a file's own `fsync` leaves them out.
+
+    Some network file systems refuse; theirs is then as durable as they make it.
+    """
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     RUNS_FAILED = 3
     THRESHOLD = 4
     NOT_MEASURABLE = 5
+    LIMIT = 6
     INTERRUPTED = 130
 
 
@@ -25,6 +26,10 @@ class UsageError(Exception):
 
 class MeasurementError(Exception):
     """Energy cannot be measured as asked for. Its text says why."""
+
+
+class StorageError(Exception):
+    """Results cannot be written any more. Its text says where and why; what was written stays."""
 
 
 class RunError(Exception):

@@ -18,11 +18,10 @@ class LogWriter:
     """Appends JSON values to a file, a line each, handed to the system at once."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path` for appending; a torn last line of an earlier writer is closed off first."""
+        """Open `path` for appending; a torn last line of an earlier writer is closed off."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        self._torn = bool(size and os.pread(self._file, 1, size - 1) != b"\n")
 
     def append(self, value: Any, *, durable: bool = False) -> None:
         """Write one line; `durable` also waits until it has reached the disk.
@@ -31,7 +30,10 @@ class LogWriter:
             OSError: The line could not be written, or not to its end (the disk is full).
         """
         line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
-        if os.write(self._file, line) != len(line):
+        line = b"\n" + line if self._torn else line
+        written = os.write(self._file, line)
+        self._torn = written != len(line)
+        if self._torn:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
             os.fsync(self._file)

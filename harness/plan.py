@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from harness.method import Method
 from harness.phases import Budget, Phase, Train
 
 MOST_PHASES = 100_000
+LONGEST_S = 2.0
+"""Longer than this nobody waits to know what a method will ask for."""
 
 
 def planned_phases(method: Method, budget: Budget) -> list[Phase]:
@@ -28,10 +33,37 @@ def planned_phases(method: Method, budget: Budget) -> list[Phase]:
     return phases
 
 
+def foreseen_phases(method: Method, budget: Budget) -> list[Phase] | None:
+    """The same, whatever the method does; None if it does not bear invented answers.
+
+    The run will tell then. Called by the main thread alone.
+    """
+    try:
+        with _at_most(LONGEST_S):
+            return planned_phases(method, budget)
+    except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code
+        return None
+
+
 def planned_epochs(method: Method, budget: Budget) -> int:
     """How many epochs a method will train, as far as can be known before."""
-    try:
-        phases = planned_phases(method, budget)
-    except Exception:  # noqa: BLE001 - a stranger's method may not bear invented answers; the run will tell
+    phases = foreseen_phases(method, budget)
+    if phases is None:
         return budget.epochs
     return sum(phase.epochs for phase in phases if isinstance(phase, Train))
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Whatever is done within, and be it a loop without an end, is over after so long."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError
+
+    was = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, was)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Generator
 from typing import Any
 
 from harness.errors import RunError
 from harness.execute import Bench, execute
 from harness.method import Method
 from harness.phases import Budget, Phase
+from harness.plan import MOST_PHASES
 from harness.pruning.cost import size_of
 from harness.results.folder import RunFolder
 from harness.results.journal import OVERHEAD, TEST, Journal
@@ -45,8 +47,12 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
         dense = size_of(bench.state.network, bench.workload.example, {})
         bench.journal.event("dense", parameters=dense.parameters, macs=dense.macs)
     generator = method.phases(Budget(epochs=bench.training.epochs))
+    if not isinstance(generator, Generator):
+        raise RunError(f"phases must yield; it returned a {type(generator).__name__}")
     answer: Any = None
     for index in itertools.count():
+        if index == MOST_PHASES:
+            raise RunError(f"the method asked for more than {MOST_PHASES} phases")
         try:
             phase = generator.send(answer)
         except StopIteration:
@@ -64,6 +70,8 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
 
 
 def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> Any:
+    if index not in answers:
+        raise RunError(f"the journal has lost the answer to phase {index}")
     said = answers[index]
     if said["description"] != phase.describe():
         raise RunError(
@@ -77,9 +85,14 @@ def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, save:
     bench.journal.event("phase", phase=index, window=phase.window, kind=type(phase).__name__)
     answer = execute(phase, bench, first_epoch, lambda epoch: save(index, epoch))
     encoded = phase.encode(answer)
-    bench.journal.event(
-        "answer", durable=True, phase=index, description=phase.describe(), answer=encoded
-    )
+    try:
+        bench.journal.event(
+            "answer", durable=True, phase=index, description=phase.describe(), answer=encoded
+        )
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"phase {index}, {type(phase).__name__}: it and its answer must be plain JSON: {error}"
+        ) from error
     if not phase.keeps_state:
         save(index + 1, 0)
     return encoded

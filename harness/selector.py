@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from harness import toml
 from harness.spec import RunSpec
 
 VARIANT = "variant"
@@ -52,6 +52,6 @@ def _means(text: str, value: Any) -> bool:
     if text == str(value):
         return True
     try:
-        return bool(tomllib.loads(f"value = {text}")["value"] == value)
-    except tomllib.TOMLDecodeError:
+        return bool(toml.parse(f"value = {text}")["value"] == value)
+    except ValueError:
         return False

@@ -132,6 +132,25 @@ class EnergySettings(Settings):
     """Then wait until no GPU is warmer than this."""
     isolation: Literal["warn", "error"] = "warn"
     """What to do about other processes on a measured GPU: say so, or refuse to start the run."""
+    share_gpu: bool = False
+    """Use a GPU that another run uses, too. Its power is then both runs', and the record says so;
+    else a run is refused a GPU that is taken."""
+
+
+class Limits(Settings):
+    """When to stop in order: what is begun is kept, and goes on under a higher limit.
+
+    Everything that was spent counts, lost work and earlier attempts included.
+    """
+
+    energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Of all runs of the study together."""
+    time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Time worked on all runs of the study together."""
+    run_energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Of each run; the study goes on with the next."""
+    run_time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Time worked on each run."""
 
 
 class Carbon(Settings):

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from harness.report_settings import ReportSettings
-from harness.settings import Carbon, EnergySettings, Settings, Training, WorkloadChoice
+from harness.settings import (
+    Carbon,
+    EnergySettings,
+    Limits,
+    Settings,
+    Training,
+    WorkloadChoice,
+)
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -37,6 +44,7 @@ class Study(Settings):
     variants: dict[Name, Variant] = Field(default_factory=dict)
     """Every method runs once in each; the first is what the others are compared with."""
     energy: EnergySettings = EnergySettings()
+    limits: Limits = Limits()
     carbon: Carbon = Carbon()
     report: ReportSettings = ReportSettings()
     plugins: tuple[str, ...] = ()

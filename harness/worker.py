@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
 import platform
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -27,8 +27,10 @@ import torchvision
 
 from harness import __version__
 from harness.energy.recorder.borders_pipe import announcer
-from harness.errors import RunError
+from harness.errors import MeasurementError, RunError
 from harness.execute import Bench
+from harness.gpu_lease import lease
+from harness.orphan import end_with_parent
 from harness.registry import Registry
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
@@ -39,11 +41,12 @@ from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
 from harness.training.device import open_device
 from harness.training.gpu_load import warm_up
+from harness.training.memory import is_out_of_memory
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 
-STOPPED = 143
-"""Exit code after SIGTERM: stopped from outside, to be resumed."""
+_PLACE_FAILED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+"""What a full, withdrawn or broken disk answers."""
 
 
 class _Stopped(BaseException):
@@ -55,50 +58,119 @@ def work(folder_path: Path, channel: Connection, borders: Connection) -> None:
 
     Args:
         folder_path: The run's folder, with its specification.
-        channel: To the engine: this process says which GPUs it uses, is told "go" when the
-            recorder reads, says "over" when its last window is closed, and leaves when told.
+        channel: To the engine: this process says which GPUs it uses, or why it may not, is told
+            "go" when the recorder reads, says when its last window is closed, and leaves when told.
+            With SIGTERM comes the reason, if there is one.
         borders: To the recorder: a byte for every border between two windows.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    _leave_with_parent()
+    end_with_parent()
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
     spec = folder.read_spec()
     device = open_device(deterministic=spec.training.deterministic)
     try:
-        warm_up(device, spec.energy.warm_up_s)
-        channel.send({"gpus": _gpu_uuids(device)})
-        channel.recv()
-        _attempt(spec, folder, device, announcer(borders))
-        channel.send("over")
-        channel.recv()
+        gpus = _gpu_uuids(device)
+        with lease(gpus, share=spec.energy.share_gpu) as shared_with:
+            warm_up(device, spec.energy.warm_up_s)
+            channel.send({"gpus": gpus, "refused": None})
+            if channel.recv() != "go":
+                return  # stopped before it began
+            cannot_store = _attempt(
+                spec, folder, device, announcer(borders), shared_with, lambda: _order(channel)
+            )
+            channel.send({"cannot_store": cannot_store})
+            channel.recv()
+    except MeasurementError as error:
+        channel.send({"gpus": [], "refused": str(error)})
     except (_Stopped, EOFError, BrokenPipeError):
         return  # stopped before it began, or told to leave
 
 
+def _order(channel: Connection) -> tuple[str, str | None]:
+    """As what the engine ends the run, and why if it said so."""
+    said = channel.recv() if channel.poll() else None
+    return (said[0], said[1]) if isinstance(said, list) else ("interrupted", None)
+
+
 def _attempt(
-    spec: RunSpec, folder: RunFolder, device: torch.device, announce: Callable[[], None]
-) -> None:
-    journal = JournalWriter(folder.journal, _synchronizer(device), announce)
-    attempts = len(Journal(folder).attempts)
-    start = Checkpoint.load(folder.checkpoint, device)
-    journal.event(
-        "attempt",
-        durable=True,
-        number=attempts + 1,
-        restored=start.number if start else 0,
-        **_environment(device, spec),
-    )
+    spec: RunSpec,
+    folder: RunFolder,
+    device: torch.device,
+    announce: Callable[[], None],
+    shared_with: Sequence[str] = (),
+    order: Callable[[], tuple[str, str | None]] = lambda: ("interrupted", None),
+) -> str | None:
+    """One attempt, journaled from its first moment to its last.
+
+    Returns:
+        Why results could not be written; None if they could.
+    """
     try:
+        journal = JournalWriter(folder.journal, _synchronizer(device), announce)
+    except OSError as error:
+        return _cannot_store(error, folder) or f"{folder.path}: {error}"
+    try:
+        number = len(Journal(folder).attempts) + 1
+        start, damage = _restored(folder, device)
+        journal.event(
+            "attempt",
+            durable=True,
+            number=number,
+            restored=start.number if start else 0,
+            damage=damage,
+            gpu_shared_with=list(shared_with),
+            **_environment(device, spec),
+        )
         _run(spec, folder, device, journal, start)
         journal.end("done")
     except _Stopped:
-        journal.end("interrupted")
-    except Exception as error:  # noqa: BLE001 - whatever a method or a model raises ends this run, not the study
+        status, reason = order()
+        journal.end(status, reason=reason)
+    except BaseException as error:  # noqa: BLE001 - whatever a method or a model raises, sys.exit included, ends this run, not the study
+        return _fail(error, journal, folder)
+    return None
+
+
+def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> str | None:
+    """End an attempt that raised; why results could not be written, if that was it."""
+    cannot_store = isinstance(error, OSError) and _cannot_store(error, folder)
+    with suppress(OSError):
         traceback.print_exc()
-        reason = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+    if cannot_store:
+        with suppress(OSError):  # the last lines may find room, or not
+            journal.end("interrupted", reason=cannot_store)
+        return cannot_store
+    said = [] if isinstance(error, RunError) else [type(error).__name__]
+    reason = ": ".join(filter(None, [*said, str(error)]))
+    try:
         journal.end("failed", reason=reason)
+    except OSError as full:
+        return _cannot_store(full, folder) or f"{folder.path}: {full}"
+    return None
+
+
+def _cannot_store(error: OSError, folder: RunFolder) -> str | None:
+    """Whether it is the place of the results that failed, not the run: then it can go on later."""
+    if not folder.spec.exists():
+        return f"{folder.path}: the folder of the run has vanished"
+    if error.errno in _PLACE_FAILED:
+        return f"{folder.path}: {error.strerror}"
+    return None
+
+
+def _restored(folder: RunFolder, device: torch.device) -> tuple[Checkpoint | None, str | None]:
+    """The newest checkpoint, and what is wrong with it: a damaged one is put aside."""
+    try:
+        return Checkpoint.load(folder.checkpoint, device), None
+    except OSError:
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        folder.checkpoint.replace(folder.damaged_checkpoint)
+        return None, f"checkpoint: damaged, so that work begins anew: {type(error).__name__}"
 
 
 def _run(
@@ -164,19 +236,6 @@ def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
 def _stop(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise _Stopped
-
-
-def _leave_with_parent() -> None:
-    """End this process when the engine's process is gone, whatever the training is doing."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(STOPPED)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _redirect_output(path: Path) -> None:

@@ -7,14 +7,19 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from harness.hold import Hold
 from harness.spec import RunSpec
 
 
-def work(folder: Path, channel: Connection, borders: Connection) -> None:
-    """Run `harness.worker.work`; torch is imported there, or was by the fork server."""
+def work(folder: Path, channel: Connection, borders: Connection, held: Hold) -> None:
+    """Run `harness.worker.work`; torch is imported there, or was by the fork server.
+
+    The run's lock lives at least as long as this process.
+    """
     from harness.worker import work
 
     work(folder, channel, borders)
+    del held
 
 
 def refusals(specs: list[RunSpec], channel: Connection) -> None:

@@ -16,6 +16,22 @@ from tests.fakes.stand_in import build
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 Harness = Callable[..., subprocess.CompletedProcess[str]]
+Cases = Callable[[int, int], int]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--torture`: the long versions of the tests marked so."""
+    parser.addoption("--torture", action="store_true", help="many more cases of the torture tests")
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest) -> Cases:
+    """How many cases to try: `cases(short, long)`, the long number under `--torture`."""
+
+    def choose(short: int, long: int) -> int:
+        return long if request.config.getoption("--torture") else short
+
+    return choose
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import torch
 
@@ -23,6 +21,7 @@ from harness.results.journal import Journal
 from harness.results.ledger import Ledger
 from harness.spec import SCHEMA
 from tests.conftest import REPOSITORY, Harness
+from tests.engines.started import nothing_left, runs_of, started, wait_until
 
 SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=64", "--out", "out")
 
@@ -43,19 +42,6 @@ class PruneHalfway(ChannelPruningMethod):
         yield Shrink((yield self.ticket(self.prune_ratio)))
         yield Train("retrain", epochs=budget.epochs - half)
 '''
-FAILING = """
-from harness import Method, Train
-class Failing(Method):
-    '''Train for an epoch, then raise.'''
-    def phases(self, budget):
-        yield Train("train", epochs=1)
-        raise ValueError("no further")
-"""
-
-
-def runs_of(out: Path) -> dict[str, RunFolder]:
-    found = (path.parent for path in out.rglob("spec.json"))
-    return {str(path.relative_to(out / "runs")): RunFolder(path) for path in found}
 
 
 def final_weights(folder: RunFolder) -> dict[str, torch.Tensor]:
@@ -66,25 +52,6 @@ def records(out: Path) -> dict[str, bytes]:
     """Everything raw: what no report may touch."""
     files = [p for p in (out / "runs").rglob("*") if p.suffix in {".jsonl", ".parquet"}]
     return {str(p): p.read_bytes() for p in files}
-
-
-def started(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, f"waited in vain until {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -254,26 +221,13 @@ def test_results_of_a_newer_version_are_refused_with_a_sentence(
     assert f"written in format 99, this version reads up to {SCHEMA}" in ended.stderr
 
 
-def test_a_failing_method_costs_its_own_run_only(harness: Harness, tmp_path: Path) -> None:
-    (tmp_path / "failing.py").write_text(FAILING)
-    ended = harness("failing", "dense", "--plugin", "failing.py", "--seed", "0", *SHORT)
-    assert ended.returncode == 3
-    assert "Traceback" not in ended.stderr
-    table = public.load(tmp_path / "out").set_index("method")
-    assert table.loc["failing", "status"] == "failed"
-    assert table.loc["failing", "reason"] == "ValueError: no further"
-    assert table.loc["failing", "energy_j"] > 0
-    assert table.loc["dense", "status"] == "done"
-    assert "no further" in (tmp_path / "out/runs/failing/seed-0/log.txt").read_text()
-
-
 def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path) -> None:
     ended = harness("dense", "--seed", "0", *SHORT, "--set", "training.learning_rate=1e6")
     assert ended.returncode == 3
     [reason] = public.load(tmp_path / "out")["reason"]
     assert "the training loss became nan in epoch" in reason
     assert f"failed: {reason}" in ended.stdout
-    assert "to try a failed run again, delete its folder" in ended.stderr
+    assert "to try failed runs again, add --retry-failed" in ended.stderr
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 3.0])
@@ -290,36 +244,20 @@ def test_ctrl_c_before_training_began_is_told_without_a_traceback(
     assert "run the same command again to go on" in said
 
 
-@pytest.mark.parametrize("who", ["everybody, by Ctrl-C", "the training", "the orchestrator", "all"])
-def test_killed_and_run_again_it_ends_the_same(
-    who: str, study: Path, harness: Harness, tmp_path: Path
+def test_ended_by_ctrl_c_and_run_again_it_ends_the_same(
+    study: Path, harness: Harness, tmp_path: Path
 ) -> None:
     words = ("lottery_ticket", "--seed", "0", *SHORT)
     orchestrator = started(tmp_path, *words)
-    out = tmp_path / "out"
     [name] = [name for name in runs_of(study) if name.startswith("lottery") and name.endswith("0")]
-    folder = RunFolder(out / "runs" / name)
+    folder = RunFolder(tmp_path / "out" / "runs" / name)
     wait_until(lambda: len(Journal(folder).events("epoch")) >= 2, "two epochs are done")
-    family = psutil.Process(orchestrator.pid).children(recursive=True)
-    [begun] = Journal(folder).events("attempt")
-    if who.startswith("everybody"):
+    with nothing_left(orchestrator, tmp_path / "out"):
         os.killpg(orchestrator.pid, signal.SIGINT)
-    elif who == "the training":
-        os.kill(begun["process_id"], signal.SIGKILL)
-    elif who == "the orchestrator":
-        orchestrator.kill()
-    else:
-        os.killpg(orchestrator.pid, signal.SIGKILL)
-    said, _ = orchestrator.communicate(timeout=60)
-    if who.startswith("everybody"):
-        assert orchestrator.returncode == 130
-        assert "run the same command again to go on" in said
-        assert "Traceback" not in said
-    elif who == "the training":
-        assert orchestrator.returncode == 3
-        assert "run the same command again to go on" in said
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert alive == []
+    said, _ = orchestrator.communicate()
+    assert orchestrator.returncode == 130
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
     assert Journal(folder).status == "interrupted"
 
     assert harness(*words).returncode == 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from harness import toml
 from harness.errors import UsageError, nearest
 from harness.registry import Registry
 from harness.study import Study
@@ -75,13 +75,15 @@ def _read(source: str) -> tuple[dict[str, Any], str, Path]:
     """Settings, what to call their origin in messages, and where relative paths begin."""
     if source in built_in_studies():
         text = files("harness").joinpath("studies", f"{source}.toml").read_text("utf-8")
-        return tomllib.loads(text), f"study {source}", Path.cwd()
+        return toml.parse(text), f"study {source}", Path.cwd()
     path = Path(source)
     try:
-        return tomllib.loads(path.read_text("utf-8")), source, path.resolve().parent
+        with path.open("rb") as file:
+            content = file.read(toml.MOST_BYTES + 1)
+        return toml.parse(content.decode()), source, path.resolve().parent
     except OSError as error:
         raise UsageError(f"study {source}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"study {source}: not TOML: {error}") from None
 
 
@@ -108,8 +110,8 @@ def _apply(change: str, settings: dict[str, Any]) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml.parse(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

@@ -21,6 +21,7 @@ from harness.energy.meters.estimate import watts_per_thread
 from harness.energy.meters.finders import FINDERS
 from harness.energy.meters.visible import visible_gpus
 from harness.energy.recorder.conditions import Conditions
+from harness.energy.recorder.neighbours import Neighbours
 from harness.errors import ExitCode
 
 WHAT_TO_DO = {
@@ -74,7 +75,7 @@ def _measures(examined: Examined) -> bool:
 
 def _devices(found: dict[str, Found]) -> Iterator[dict[str, Any]]:
     for each in found.values():
-        conditions = Conditions(each.observers, os.getpid()).look()["conditions"]
+        conditions = Conditions(each.observers, Neighbours(os.getpid())).look()["conditions"]
         for observer in each.observers:
             yield {
                 "id": observer.device,

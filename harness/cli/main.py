@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import ExitCode, MeasurementError, UsageError
+from harness.cli.amount import ENERGY, TIME, Amount
+from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
 
 
 class _RunByDefault(click.Group):
@@ -34,8 +35,9 @@ def cli() -> None:
     Without a command: `run`. So `python -m harness` runs the built-in study, and
     `python -m harness dense early_bird` two of its methods.
 
-    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed, 4 a threshold of
-    `compare` is exceeded, 5 energy cannot be measured, 130 interrupted.
+    Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed or are not done, 4 a
+    threshold of `compare` is exceeded, 5 energy cannot be measured, 6 a limit was reached,
+    130 interrupted.
     """
 
 
@@ -53,7 +55,56 @@ def cli() -> None:
     multiple=True,
     help="Change a setting, such as training.epochs=20 (repeatable).",
 )
-def run(**options: Any) -> None:
+@click.option(
+    "--max-energy",
+    type=Amount(ENERGY),
+    metavar="ENERGY",
+    help="Stop in order when all runs together have drawn so much, such as 500kJ or 2kWh.",
+)
+@click.option(
+    "--max-time",
+    type=Amount(TIME),
+    metavar="TIME",
+    help="Stop in order after so much work on all runs together, such as 90min or 8h.",
+)
+@click.option(
+    "--max-run-energy",
+    type=Amount(ENERGY),
+    metavar="ENERGY",
+    help="End a run when it has drawn so much, and go on with the next.",
+)
+@click.option(
+    "--max-run-time",
+    type=Amount(TIME),
+    metavar="TIME",
+    help="End a run after so much work, and go on with the next.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Begin failed runs anew, each as a further attempt; what they drew stays in their total.",
+)
+@click.option(
+    "--require-measured",
+    is_flag=True,
+    help="End with exit code 5 unless sensors measured the energy of every run throughout.",
+)
+@click.option(
+    "--no-report",
+    "wants_report",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave tables, figures and page to `report`, as where several harnesses share a folder.",
+)
+def run(
+    max_energy: float | None,
+    max_time: float | None,
+    max_run_energy: float | None,
+    max_run_time: float | None,
+    changes: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Run a study: every method with every seed; then the report.
 
     STUDY is a TOML file or a built-in study (default: quick). METHODs choose among the study's, or
@@ -65,10 +116,18 @@ def run(**options: Any) -> None:
       python -m harness dense early_bird --seed 0
       python -m harness run my-study.toml --out results/second-try
       python -m harness --plugin my_method.py --set training.epochs=20
+      python -m harness --max-energy 2kWh --max-run-time 6h
     """  # noqa: D301 - click's mark for lines to leave alone is the character, not the letters
     from harness.cli.run import run_study
 
-    sys.exit(run_study(**options, commands=tuple(cli.commands)))
+    limits = {
+        "energy_j": max_energy,
+        "time_s": max_time,
+        "run_energy_j": max_run_energy,
+        "run_time_s": max_run_time,
+    }
+    changes += tuple(f"limits.{key}={value!r}" for key, value in limits.items() if value)
+    sys.exit(run_study(**options, changes=changes, commands=tuple(cli.commands)))
 
 
 @cli.command()
@@ -226,12 +285,17 @@ def doctor(**options: Any) -> None:
 def main() -> None:
     """Run the command line; every ending becomes an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup: the terminal is gone
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         cli.main(standalone_mode=False)
     except UsageError as error:
         _end(f"error: {error}", ExitCode.USAGE)
     except MeasurementError as error:
         _end(f"error: {error}", ExitCode.NOT_MEASURABLE)
+    except StorageError as error:
+        hint = "everything so far is kept: make room, then run the same command again"
+        _end(f"error: {error}\n{hint}", ExitCode.RUNS_FAILED)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"\n{context.get_usage()}" if context else ""

@@ -41,6 +41,7 @@ def make_report(folders: tuple[str, ...], out: str | None) -> None:
     place = Path(out) if out else Path("report")
     if out is None and len(paths) == 1:
         place = StudyFolder(paths[0]).report
+        _check_links(place)
     try:
         page = reports.build(*studies, out=place)
     except OSError as error:
@@ -56,6 +57,13 @@ def make_report(folders: tuple[str, ...], out: str | None) -> None:
     console.print(f"\nreport  {page}", markup=False)
     for path in paths:
         console.print(f"table   {StudyFolder(path).table_csv}", markup=False)
+
+
+def _check_links(place: Path) -> None:
+    """Results from elsewhere must not send their report to elsewhere on this machine."""
+    for path in (place, *(place.rglob("*") if place.is_dir() else ())):
+        if path.is_symlink():
+            raise UsageError(f"{path}: is a link; choose another folder with --out")
 
 
 def _save_runs(tables: Tables, path: Path) -> None:

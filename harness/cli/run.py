@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from harness.spec import RunSpec
 if TYPE_CHECKING:
     from harness.cli.progress import Progress
     from harness.engines.local import LocalEngine, Outcome
+    from harness.results.table import Tables
 
 
 def run_study(
@@ -29,8 +31,12 @@ def run_study(
     plugins: tuple[str, ...],
     changes: tuple[str, ...],
     commands: tuple[str, ...],
+    *,
+    retry_failed: bool,
+    require_measured: bool,
+    wants_report: bool,
 ) -> ExitCode:
-    """Run what is missing of a study, then report on all of it.
+    """Run what is missing of a study, then report on all of it, if wanted.
 
     Args:
         words: A study, if any, then names of methods.
@@ -39,9 +45,14 @@ def run_study(
         plugins: Python files with more methods.
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
+        retry_failed: Begin failed runs anew.
+        require_measured: Energy that no sensor measured is an error.
+        wants_report: Derive tables, figures and page.
 
     Raises:
         UsageError: The input is wrong; nothing has been run or written.
+        MeasurementError: The energy cannot be measured as asked for.
+        StorageError: Results cannot be written any more.
     """
     study, registry = choose_study(words, seeds, plugins, changes, commands)
     specs = expand(study, registry)
@@ -49,52 +60,92 @@ def run_study(
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
     from harness.energy.carbon.series import check_site
+    from harness.energy.meters.finders import check_measurable
+    from harness.engines.limits import Account
     from harness.engines.local import LocalEngine
     from harness.results.carbon import ask_live, keep_series
     from harness.results.journal import Journal
+    from harness.results.table import Tables
     from harness.workloads.presence import check_data
 
     check_data(study.workload)
     check_site(study.carbon)
+    if require_measured:
+        check_measurable(study.energy)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
     click.echo(
         f"study {study.name}: {len(specs)} runs of {study.workload.model} on "
         f"{study.workload.data}, results in {folder.path}"
     )
-    with folder.hold():
+    finished = {"done"} if retry_failed else {"done", "failed"}
+    missing = [spec for spec in specs if Journal(folder.run(spec)).status not in finished]
+    with folder.alone():
         keep_series(folder, study.carbon)
-        missing = [
-            spec for spec in specs if Journal(folder.run(spec)).status not in ("done", "failed")
-        ]
-        if missing:
-            note = ask_live(folder, study.carbon)
-            if note is not None:
-                click.echo(f"note: {note}", err=True)
-        with open_progress(specs, _planned(specs, registry)) as progress:
-            engine = LocalEngine(folder, progress.look)
-            engine.check(missing)
-            outcomes = list(_work(engine, specs, progress))
-    make_report((str(folder.path),), None)
-    return _told([outcome for outcome in outcomes if outcome.status != "done"])
+        note = ask_live(folder, study.carbon) if missing else None
+    if note is not None:
+        click.echo(f"note: {note}", err=True)
+    account = Account(study.limits, [folder.run(spec) for spec in specs])
+    with open_progress(specs, _planned(specs, registry)) as progress:
+        engine = LocalEngine(
+            folder,
+            account,
+            progress.look,
+            partial(_relied_on, specs, registry),
+            retry_failed=retry_failed,
+        )
+        engine.check(missing)
+        outcomes = list(_work(engine, specs, progress))
+    if wants_report:
+        with folder.alone():
+            make_report((str(folder.path),), None)
+    code = _told([outcome for outcome in outcomes if outcome.status != "done"])
+    return _measured(Tables(folder.path), code) if require_measured else code
 
 
 def _told(unfinished: list[Outcome]) -> ExitCode:
     """Say which runs are not done, and what to do about them."""
     for outcome in unfinished:
-        click.echo(f"{outcome.status}: {outcome.spec.title}: see {outcome.folder.log}", err=True)
+        why = f": {outcome.note}" if outcome.note else ""
+        where = f" (see {outcome.folder.log})" if outcome.worked else ""
+        click.echo(f"{outcome.status}: {outcome.spec.title}{why}{where}", err=True)
     statuses = {outcome.status for outcome in unfinished}
+    reached = [outcome for outcome in unfinished if outcome.reached]
     if "failed" in statuses:
-        click.echo("to try a failed run again, delete its folder", err=True)
-    if "interrupted" in statuses:
-        click.echo("a process ended without a word: run the same command again to go on", err=True)
+        click.echo("to try failed runs again, add --retry-failed", err=True)
+    if reached:
+        click.echo("to go on, run the same command with a higher limit", err=True)
+    elif statuses - {"failed"}:
+        click.echo("to go on, run the same command again", err=True)
+    if "failed" not in statuses and reached:
+        return ExitCode.LIMIT
     return ExitCode.RUNS_FAILED if unfinished else ExitCode.DONE
+
+
+def _measured(tables: Tables, code: ExitCode) -> ExitCode:
+    """Exit code 5 where energy was not measured, unless something worse is to be told."""
+    from harness.results.required import unmeasured
+
+    reasons = unmeasured(tables)
+    for reason in reasons:
+        click.echo(f"not measured: {reason}", err=True)
+    return ExitCode.NOT_MEASURABLE if reasons and code == ExitCode.DONE else code
 
 
 def _work(engine: LocalEngine, specs: list[RunSpec], progress: Progress) -> Iterator[Outcome]:
     for outcome in engine.run(specs):
         progress.finish(outcome)
         yield outcome
+
+
+def _relied_on(specs: list[RunSpec], registry: Registry, spec: RunSpec) -> list[RunSpec]:
+    """The runs of a study that a run builds on: of other methods, with its seed and variant."""
+    names = registry.get(spec.method)(**spec.hyperparameters).relies_on()
+    return [
+        other
+        for other in specs
+        if other.method in names and (other.seed, other.variant) == (spec.seed, spec.variant)
+    ]
 
 
 def _planned(specs: list[RunSpec], registry: Registry) -> list[int]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from harness.energy.curves.counter import stood_still
+from harness.energy.curves.counter import leapt, stood_still
 from harness.energy.curves.curve import Joules
+from harness.energy.curves.power import plausible
 from harness.energy.trace import Readings, Trace
 from harness.energy.windows import EnergyCurve, curves, power_of, total
 
 DISAGREEMENT = 0.1
 """Counter and power that differ by more are worth a word: twice a sensor's gain error."""
+BUSY = 0.1
+"""Other work on more of the CPUs than this is worth a word."""
 LONG_ENOUGH_S = 5.0
 """Over a shorter time than this their difference says little."""
 
@@ -76,20 +81,22 @@ class Health:
     @cached_property
     def throttled_share(self) -> float | None:
         """Share of the time in which a device was throttled; None if nobody looked."""
-        states = [each for each in self._trace.told if "state" in each]
-        if not states:
+        return max(self._shares("throttling").values(), default=None)
+
+    @cached_property
+    def background_cpu(self) -> float | None:
+        """Share of the machine's CPUs that other work than the run's kept busy; None if unknown."""
+        looks = [each for each in self._trace.told if "other_cpu_s" in each.get("state", {})]
+        cpus = next((each["cpus"] for each in self.settings.values() if "cpus" in each), None)
+        seconds = (self._end_ns - self._start_ns) * 1e-9
+        if not (cpus and len(looks) > 1 and seconds > 0):
             return None
-        shares: list[float] = []
-        for device in {each["device"] for each in states}:
-            own = [each for each in states if each["device"] == device]
-            ends = [each["time_ns"] for each in own[1:]] + [self._end_ns]
-            throttled_ns = sum(
-                max(min(end, self._end_ns) - max(each["time_ns"], self._start_ns), 0)
-                for each, end in zip(own, ends, strict=True)
-                if each["state"].get("throttling")
-            )
-            shares.append(throttled_ns / max(self._end_ns - self._start_ns, 1))
-        return max(shares)
+        told_s = [each["state"]["other_cpu_s"] for each in looks]
+        grown_s = np.maximum(np.diff(told_s, prepend=told_s[0]), 0)  # a new recorder begins at 0
+        times_ns = [each["time_ns"] for each in looks]
+        borders_ns = [self._start_ns, self._end_ns]
+        start_s, end_s = np.interp(borders_ns, times_ns, np.cumsum(grown_s))
+        return float((end_s - start_s) / (seconds * cpus))
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -99,15 +106,12 @@ class Health:
     @cached_property
     def flags(self) -> list[str]:
         """What casts doubt on the measurement, a short phrase each; empty is good."""
-        found = [*self._sensor_flags()]
-        for device, condition in self._conditions().items():
-            if condition["foreign"]:
-                pids = ", ".join(map(str, condition["foreign"]))
-                found.append(f"other processes on {device} (PID {pids})")
-            if condition["foreign"] is None:
-                found.append(f"whether other processes use {device} cannot be told")
+        found = [*self._sensor_flags(), *self._recorder_flags(), *self._neighbour_flags()]
         if self.throttled_share:
             found.append(f"throttled for {self.throttled_share:.0%} of the time")
+        measures = any(r.sensor.source != "estimated" for r in self._trace.readings)
+        if measures and (self.background_cpu or 0) > BUSY:
+            found.append(f"other work kept {self.background_cpu:.0%} of the CPUs busy")
         long_enough = (self._end_ns - self._start_ns) * 1e-9 > LONG_ENOUGH_S
         if long_enough and self.disagreement and abs(self.disagreement) > DISAGREEMENT:
             found.append(f"power and counter disagree by {self.disagreement:+.0%}")
@@ -122,10 +126,58 @@ class Health:
                 loss = self._trace.falsified[number]
                 found.append(f"{name}: loses {loss:.0%} when read closely, so it is not used")
             if readings.failures:
-                found.append(f"{name}: readings failed")
-            if sensor.quantity == "energy" and sensor.source != "estimated" and len(readings.value):
+                why = f" ({', '.join(sorted(readings.why))})" if readings.why else ""
+                found.append(f"{name}: readings failed{why}")
+            if len(readings.value) and sensor.source != "estimated":
                 found += [f"{name}: {word}" for word in _breaks(readings)]
         return found
+
+    def _recorder_flags(self) -> list[str]:
+        """What happened to the recorder, and to the machine under it."""
+        found = []
+        restarts = sum("continues" in each for each in self._trace.told)
+        if restarts:
+            found.append(f"the recorder died and was restarted ({restarts} x)")
+        away_s = math.fsum(each.get("suspended_s", 0.0) for each in self._trace.told)
+        if away_s:
+            found.append(f"the machine was suspended for {away_s:.0f} s")
+        steps = [each["clock_step_s"] for each in self._trace.told if "clock_step_s" in each]
+        found += [f"the wall clock was set by {step_s:+.0f} s" for step_s in steps]
+        return found
+
+    def _neighbour_flags(self) -> list[str]:
+        """Who else used the devices, before the run or during it."""
+        found, shares = [], self._shares("foreign")
+        for device in dict.fromkeys([*self._conditions(), *shares]):
+            before = self._conditions().get(device, {}).get("foreign", [])
+            names = {str(pid): "" for pid in before or []}
+            for each in self._trace.told:
+                if each.get("device") == device:
+                    names |= each.get("state", {}).get("foreign", {})
+            if names:
+                share = shares.get(device, 0.0)
+                during = f", for {share:.0%} of the time" if share else ""
+                found.append(f"other processes on {device} ({listed(names)}{during})")
+            if before is None:
+                found.append(f"whether other processes use {device} cannot be told")
+        return found
+
+    def _shares(self, what: str) -> dict[str, float]:
+        """By device, the share of the time in which `what` of its state was not empty."""
+        states: dict[str, list[dict[str, Any]]] = {}
+        for each in self._trace.told:
+            if "state" in each and "other_cpu_s" not in each["state"]:
+                states.setdefault(each["device"], []).append(each)
+        shares = {}
+        for device, own in states.items():
+            ends = [each["time_ns"] for each in own[1:]] + [self._end_ns]
+            lasted_ns = sum(
+                max(min(end, self._end_ns) - max(each["time_ns"], self._start_ns), 0)
+                for each, end in zip(own, ends, strict=True)
+                if each["state"].get(what)
+            )
+            shares[device] = lasted_ns / max(self._end_ns - self._start_ns, 1)
+        return shares
 
     def _counters(self) -> list[Readings]:
         return [
@@ -143,11 +195,23 @@ class Health:
         return conditions
 
 
+def listed(names: Mapping[str, str]) -> str:
+    """Processes, from PID to name, for people."""
+    pids = ", ".join(names)
+    known = sorted({name for name in names.values() if name})
+    return f"PID {pids}: {', '.join(known)}" if known else f"PID {pids}"
+
+
 def _breaks(readings: Readings) -> list[str]:
-    """How the trust in a counter was broken."""
+    """How the trust in a sensor was broken."""
+    if readings.sensor.quantity == "power":
+        absurd = np.count_nonzero(~plausible(readings))
+        return [f"{absurd} absurd values left out"] if absurd else []
     words = []
     if (np.diff(readings.value) < 0).any():
         words.append("set back")
     if stood_still(readings):
         words.append("stood still")
+    elif leapt(readings):  # one that stood still leaps when it goes on
+        words.append("leapt by more than it can draw")
     return words

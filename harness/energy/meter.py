@@ -56,9 +56,16 @@ class Sensor:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Sensor:
-        """The sensor that `to_json` gave; older traces say less of it."""
+        """The sensor that `to_json` gave; older traces say less of it.
+
+        Raises:
+            ValueError: It was given by something else.
+        """
         known = {each.name for each in fields(cls)}
-        return cls(**{key: value for key, value in saved.items() if key in known})
+        found = {key: value for key, value in saved.items() if key in known}
+        from pydantic import TypeAdapter  # the recorder, which only writes, does without
+
+        return TypeAdapter(cls).validate_python(found)
 
 
 class Meter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from harness.energy.meter import Sensor
 from harness.energy.trace_blocks import TOLD, Block, blocks
 from harness.energy.trace_file import is_packed, lines
 
+MOST_SENSORS = 10_000
+
 
 @dataclass(frozen=True, eq=False)
 class Readings:
@@ -28,12 +31,14 @@ class Readings:
         time_ns: Monotonic clock, shape (readings,), rising.
         value: J or W, shape (readings,).
         failed_ns: When readings failed, shape (failures,).
+        why: Why they failed, each reason once, as far as the trace says.
     """
 
     sensor: Sensor
     time_ns: NDArray[np.int64]
     value: NDArray[np.float64]
     failed_ns: NDArray[np.int64]
+    why: tuple[str, ...] = ()
 
     @property
     def time_s(self) -> NDArray[np.float64]:
@@ -91,12 +96,15 @@ def read_trace(path: Path) -> Trace:
     Of several recorders in one file the last one counts: an attempt that died before its first
     event leaves its file to the next.
     """
-    if not is_packed(path):
-        return trace_of(lines(path))
-    gathered = _Gathered()
-    for block in blocks(path):
-        gathered.add(block)
-    return gathered.trace()
+    try:
+        if not is_packed(path):
+            return trace_of(lines(path))
+        gathered = _Gathered()
+        for block in blocks(path):
+            gathered.add(block)
+        return gathered.trace()
+    except Exception as error:  # noqa: BLE001 - a file from anywhere, read by libraries
+        return Trace(notes=(f"{path.stem}: damaged, left out ({type(error).__name__})",))
 
 
 def trace_of(said: Iterable[Any]) -> Trace:
@@ -116,11 +124,14 @@ class _Gathered:
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
         self._told: list[dict[str, Any]] = []
+        self._damaged = 0
         self._columns: defaultdict[int, _Columns] = defaultdict(_Columns)
 
-    def tell(self, line: dict[str, Any]) -> None:
+    def tell(self, line: Any) -> None:
         """A line that is no reading."""
-        if "sensors" in line:
+        if not isinstance(line, dict):
+            self._damaged += 1
+        elif "sensors" in line:
             self._header, self._told = line, []
             self._columns.clear()
         else:
@@ -128,21 +139,27 @@ class _Gathered:
 
     def hear(self, line: list[Any]) -> None:
         """A reading."""
-        self._columns[line[0]].add(line[1], line[2])
+        if _is_reading(line):
+            self._columns[line[0]].add(*line[1:])
+        else:
+            self._damaged += 1
 
     def add(self, block: Block) -> None:
         """Many rows at once."""
         first = 0
         for row, line in block.told.items():
             self.tell(line)
-            first = row + 1 if "sensors" in line else first
+            first = row + 1 if isinstance(line, dict) and "sensors" in line else first
         sensor = block.sensor[first:]
         for number in np.unique(sensor[sensor != TOLD]).tolist():
             own = first + np.flatnonzero(sensor == number)
             failed = block.failed[own]
             heard = own[~failed]
             self._columns[number].extend(
-                block.time_ns[heard], block.value[heard], block.time_ns[own[failed]]
+                block.time_ns[heard],
+                block.value[heard],
+                block.time_ns[own[failed]],
+                block.why[number],
             )
 
     def trace(self) -> Trace:
@@ -150,6 +167,7 @@ class _Gathered:
         header, told = self._header, self._told
         if not header:
             return Trace()
+        damaged = [f"trace: {self._damaged} damaged lines left out"] if self._damaged else []
         rhythm: dict[str, float] = next((line["rhythm"] for line in told if "rhythm" in line), {})
         idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
         return Trace(
@@ -157,12 +175,26 @@ class _Gathered:
                 self._columns[n].readings(_timed(Sensor.from_json(sensor), rhythm.get(str(n))))
                 for n, sensor in enumerate(header["sensors"])
             ),
-            notes=tuple(header["notes"]),
+            notes=(*map(str, header["notes"]), *damaged),
             period_s=header["period_s"],
             idle_ns=idle,
             falsified={line["falsified"]: line["loss"] for line in told if "falsified" in line},
             told=tuple(told),
         )
+
+
+def _is_reading(line: list[Any]) -> bool:
+    """Whether a line says when a sensor was read, and what it said, or why it said nothing."""
+    if len(line) not in (3, 4):
+        return False
+    sensor, time_ns, value, *why = line
+    return (
+        type(sensor) is type(time_ns) is int
+        and 0 <= sensor < MOST_SENSORS
+        and 0 <= time_ns < 2**63
+        and (value is None or (type(value) in (int, float) and abs(value) < math.inf))
+        and all(isinstance(each, str) for each in why)
+    )
 
 
 def _timed(sensor: Sensor, update_s: float | None) -> Sensor:
@@ -178,11 +210,13 @@ class _Columns:
         self._time_ns = array("q")
         self._value = array("d")
         self._failed_ns = array("q")
+        self._why: dict[str, None] = {}
 
-    def add(self, time_ns: int, value: float | None) -> None:
+    def add(self, time_ns: int, value: float | None, why: str | None = None) -> None:
         """One reading; without a value it failed."""
         if value is None:
             self._failed_ns.append(time_ns)
+            self._why |= {why: None} if why else {}
         else:
             self._time_ns.append(time_ns)
             self._value.append(value)
@@ -192,17 +226,25 @@ class _Columns:
         time_ns: NDArray[np.int64],
         value: NDArray[np.float64],
         failed_ns: NDArray[np.int64],
+        why: Iterable[str],
     ) -> None:
         """Many readings."""
+        self._why |= dict.fromkeys(why)
         self._time_ns.frombytes(time_ns.tobytes())
         self._value.frombytes(value.tobytes())
         self._failed_ns.frombytes(failed_ns.tobytes())
 
     def readings(self, sensor: Sensor) -> Readings:
-        """All of them."""
+        """All of them, in the order of their moments whatever the file's."""
+        time_ns = np.array(self._time_ns, dtype=np.int64)
+        value = np.array(self._value, dtype=np.float64)
+        if (np.diff(time_ns) < 0).any():
+            order = np.argsort(time_ns, kind="stable")
+            time_ns, value = time_ns[order], value[order]
         return Readings(
             sensor=sensor,
-            time_ns=np.array(self._time_ns, dtype=np.int64),
-            value=np.array(self._value, dtype=np.float64),
+            time_ns=time_ns,
+            value=value,
             failed_ns=np.array(self._failed_ns, dtype=np.int64),
+            why=tuple(self._why),
         )

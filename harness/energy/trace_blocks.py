@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Block:
         value: J or W, shape (rows,).
         failed: Whether the reading failed, so that there is no value, shape (rows,).
         told: Lines that are no readings, by row.
+        why: By sensor, why readings failed, each reason once.
     """
 
     sensor: NDArray[np.int16]
@@ -36,6 +38,7 @@ class Block:
     value: NDArray[np.float64]
     failed: NDArray[np.bool_]
     told: dict[int, Any]
+    why: defaultdict[int, list[str]]
 
 
 def blocks(trace: Path) -> Iterator[Block]:
@@ -43,12 +46,17 @@ def blocks(trace: Path) -> Iterator[Block]:
     for batch in batches(trace):
         sensor, time_ns, value, text = batch.columns
         is_told = _is_null(sensor)
+        why: defaultdict[int, list[str]] = defaultdict(list)
+        for row in np.flatnonzero(~is_told & ~_is_null(text)).tolist():
+            if (said := text[row].as_py()) not in why[sensor[row].as_py()]:
+                why[sensor[row].as_py()].append(said)
         yield Block(
             sensor=np.where(is_told, TOLD, _values(sensor, np.int16)),
             time_ns=_values(time_ns, np.int64),
             value=_values(value, np.float64),
-            failed=_is_null(value),
+            failed=_is_null(value) | ~np.isfinite(_values(value, np.float64)),
             told={row: json.loads(text[row].as_py()) for row in np.flatnonzero(is_told).tolist()},
+            why=why,
         )
 
 

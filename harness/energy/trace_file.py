@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.atomic import sync_folder
 from harness.log import LogReader
 
 PACKED = ".parquet"
@@ -31,14 +32,19 @@ def pack(trace: Path) -> Path:
     import pyarrow as pa
 
     packed, unfinished = trace.with_suffix(PACKED), trace.with_suffix(".part")
-    with writer(unfinished) as file:
-        rows = map(_row, LogReader(trace).new())
-        while some := list(itertools.islice(rows, ROWS)):
-            columns = list(zip(*some, strict=True))
-            file.write_table(pa.table(columns, schema=file.schema))
-    with unfinished.open("rb") as written:
-        os.fsync(written.fileno())
-    unfinished.replace(packed)
+    try:
+        with writer(unfinished) as file:
+            rows = map(_row, LogReader(trace).new())
+            while some := list(itertools.islice(rows, ROWS)):
+                columns = list(zip(*some, strict=True))
+                file.write_table(pa.table(columns, schema=file.schema))
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(packed)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(packed.parent)
     trace.unlink()
     return packed
 

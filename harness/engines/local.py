@@ -1,45 +1,50 @@
 """Runs on this machine, one at a time: runs that share a host disturb each other's energy.
 
 Each run is a process of its own, forked from a server that has imported torch once; each has a
-recorder outside it. This process imports no torch.
+recorder outside it. This process imports no torch. Several of these engines may work on one results
+folder: each takes the runs that no other holds.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection
-from typing import Any
 
 from harness.atomic import write_atomically
-from harness.energy.meter import MeterSetup
 from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.recorder.conditions import check_isolation
-from harness.energy.recorder.process import RecorderProcess
-from harness.errors import UsageError
+from harness.engines.attempt import AttemptProcess, Estimate, StopRun, receive
+from harness.engines.guard import Guard
+from harness.engines.limits import Account, Reached
+from harness.errors import StorageError, UsageError
+from harness.hold import AlreadyHeld, Hold
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Status
 from harness.spec import RunSpec
-from harness.worker_entry import refusals, work
-
-POLL_S = 0.2
-"""Time between two looks at a run, for the progress display."""
-PATIENCE_S = 20.0
-"""Time that a stopped run gets before it is killed."""
+from harness.worker_entry import refusals
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run stands now, and whether this call worked on it."""
+    """How one run stands now, and whether this call worked on it.
+
+    Attributes:
+        spec: The run.
+        folder: Where it lies.
+        status: How it stands.
+        worked: Whether this call worked on it.
+        note: Why it is not done, if it is neither done nor failed.
+        reached: The limit that ended it, or kept it from being begun.
+    """
 
     spec: RunSpec
     folder: RunFolder
     status: Status
-    worked: bool
+    worked: bool = False
+    note: str | None = None
+    reached: Reached | None = None
 
 
 Watcher = Callable[[RunSpec, RunFolder], None]
@@ -50,29 +55,55 @@ class LocalEngine:
 
     Args:
         study: The results folder.
+        account: What runs have spent, and when it is enough.
         watch: Called over and over while a run works.
+        relied_on: The runs that a run builds on, which must be done before.
+        retry_failed: Begin failed runs anew, each as a further attempt beside those that failed.
     """
 
-    def __init__(self, study: StudyFolder, watch: Watcher) -> None:
+    def __init__(
+        self,
+        study: StudyFolder,
+        account: Account,
+        watch: Watcher,
+        relied_on: Callable[[RunSpec], list[RunSpec]],
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self._study = study
+        self._account = account
         self._watch = watch
+        self._relied_on = relied_on
+        self._retry_failed = retry_failed
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["harness.worker"])
         _start_fork_server()
-        self._watts, self._watts_note = watts_per_thread()
+        self._estimate = Estimate(*watts_per_thread())
 
-    def run(self, specs: Iterable[RunSpec]) -> Iterable[Outcome]:
-        """Work on every run that is neither done nor failed; yields each run's outcome."""
-        for spec in specs:
-            folder = self._study.run(spec)
-            status = Journal(folder).status
-            worked = status not in ("done", "failed")
-            if worked:
-                self._prepare(spec, folder)
-                self._work_on(spec, folder)
-            yield Outcome(spec, folder, Journal(folder).status, worked)
-            if worked:
-                folder.pack_traces()
+    def run(self, specs: list[RunSpec]) -> Iterator[Outcome]:
+        """Work on every run that is not done; yields each run's outcome.
+
+        What others hold is tried again after the rest, and left to them if they still work on it.
+
+        Raises:
+            StorageError: Results cannot be written any more; no further run is begun.
+            MeasurementError: The energy cannot be measured as asked for.
+        """
+        waiting = specs
+        while waiting:
+            postponed = []
+            for spec in waiting:
+                outcome = self._turn(spec)
+                if outcome.note and not outcome.worked and not outcome.reached:
+                    postponed.append(outcome)
+                    continue
+                yield outcome
+                if outcome.reached and outcome.reached.ends_study:
+                    return
+            if len(postponed) == len(waiting):
+                yield from postponed
+                return
+            waiting = [outcome.spec for outcome in postponed]
 
     def check(self, specs: list[RunSpec]) -> None:
         """Find out whether this machine can carry out all of the runs, before any begins.
@@ -86,66 +117,73 @@ class LocalEngine:
         process = self._context.Process(target=refusals, args=(specs, theirs))
         process.start()
         theirs.close()
-        said = _receive(mine, lambda: None)
+        said = receive(mine, lambda: None)
         process.join()
         if said is None:
             raise RuntimeError("the process that looks at this machine's devices died")
         if said["refused"]:
             raise UsageError("\n".join(said["refused"]))
 
-    def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder.spec, spec.model_dump_json(indent=2).encode())
-
-    def _work_on(self, spec: RunSpec, folder: RunFolder) -> None:
-        mine, theirs = self._context.Pipe()
-        announced, announcing = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(folder.path, theirs, announcing))
-        process.start()
-        theirs.close()
-        announcing.close()
-        recorder = None
+    def _turn(self, spec: RunSpec) -> Outcome:
+        """Work on one run, if it needs work and nothing stands in the way."""
+        folder = self._study.run(spec)
+        if not self._needs_work(folder):
+            return Outcome(spec, folder, Journal(folder).status)
+        for other in self._relied_on(spec):
+            status = Journal(self._study.run(other)).status
+            if status not in ("done", "failed"):
+                note = f"builds on {other.title}, which is {status}"
+                return Outcome(spec, folder, Journal(folder).status, note=note)
+        reached = self._account.reached(folder)
+        if reached:
+            status = Journal(folder).status
+            return Outcome(spec, folder, status, note=reached.text, reached=reached)
         try:
-            hello = _receive(mine, lambda: self._watch(spec, folder))
-            if hello is not None:
-                recorder = self._start_recorder(
-                    spec, folder, process.pid or 0, hello["gpus"], announced
-                )
-                check_isolation(spec.energy, recorder.conditions)
-                with contextlib.suppress(BrokenPipeError):  # it is gone; the next line finds out
-                    mine.send("go")
-                _receive(mine, lambda: self._watch(spec, folder))
-        except BaseException:
-            process.terminate()
-            mine.poll(PATIENCE_S)  # until it has closed its last window, or is gone
-            raise
+            held = folder.hold()
+        except AlreadyHeld as other_process:
+            note = f"{other_process.holder} works on it"
+            return Outcome(spec, folder, Journal(folder).status, note=note)
+        except OSError as error:
+            raise StorageError(f"{folder.path}: {error.strerror}") from None
+        try:
+            # Another may have finished it between the first look and the lock.
+            if not self._needs_work(folder):
+                return Outcome(spec, folder, Journal(folder).status)
+            return self._work_on(spec, folder, held)
         finally:
-            # The recorder takes its last readings while the run's process still exists.
-            if recorder is not None:
-                recorder.stop()
-            mine.close()
-            announced.close()
-            process.join(PATIENCE_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+            held.release()
 
-    def _start_recorder(
-        self,
-        spec: RunSpec,
-        folder: RunFolder,
-        process_id: int,
-        gpus: list[str],
-        announced: Connection,
-    ) -> RecorderProcess:
-        setup = MeterSetup(
-            process_id=process_id,
-            gpus=tuple(gpus) if spec.energy.gpus == "used" else None,
-            watts_per_thread=self._watts,
-            watts_note=self._watts_note,
-        )
-        attempt = len(Journal(folder).attempts) + 1
-        return RecorderProcess(folder.trace(attempt), spec.energy, setup, announced.fileno())
+    def _needs_work(self, folder: RunFolder) -> bool:
+        status = Journal(folder).status
+        return status != "done" and (status != "failed" or self._retry_failed)
+
+    def _work_on(self, spec: RunSpec, folder: RunFolder, held: Hold) -> Outcome:
+        self._prepare(spec, folder)
+        attempt = AttemptProcess(spec, folder, held, self._context, self._estimate)
+        guard = Guard(spec, folder, self._account)
+
+        def look() -> None:
+            self._watch(spec, folder)
+            guard.look()
+
+        note = None
+        try:
+            note = attempt.run(look)
+        except StopRun as reason:
+            note = str(reason)
+        finally:
+            self._watch(spec, folder)  # a last time before the trace is packed
+            folder.pack_traces()
+            self._account.close(folder)
+        return Outcome(spec, folder, Journal(folder).status, True, note, guard.reached)
+
+    def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
+        try:
+            write_atomically(folder.spec, spec.model_dump_json(indent=2).encode())
+            if Journal(folder).status == "failed":
+                folder.start_over()
+        except OSError as error:
+            raise StorageError(f"{folder.path}: {error.strerror}") from None
 
 
 def _start_fork_server() -> None:
@@ -158,14 +196,3 @@ def _start_fork_server() -> None:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, was)
-
-
-def _receive(channel: Connection, meanwhile: Callable[[], None]) -> dict[str, Any] | None:
-    """What the run says next; None if its process is gone."""
-    while not channel.poll(POLL_S):
-        meanwhile()
-    try:
-        said: dict[str, Any] = channel.recv()
-    except (EOFError, ConnectionResetError):
-        return None
-    return said

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.atomic import write_atomically
 from harness.energy.trace_file import pack
 from harness.errors import UsageError
-from harness.settings import WHEREABOUTS
+from harness.hold import Hold, hold
+from harness.report_settings import ReportSettings
+from harness.settings import WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
-from harness.study import Study
+from harness.study import Name, Study
 from harness.validation import tell
 
 
@@ -50,10 +48,31 @@ class RunFolder:
             with suppress(OSError):
                 pack(trace)
 
+    def hold(self) -> Hold:
+        """Take the run's lock; the folder is made if it is not there.
+
+        Raises:
+            AlreadyHeld: Another process works on the run.
+            OSError: Nothing can be written here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        return hold(self.path / ".lock")
+
+    def start_over(self) -> None:
+        """Take away what a next attempt would go on from; records stay."""
+        self.checkpoint.unlink(missing_ok=True)
+        for snapshot in self.path.glob("snapshot-*.pt"):
+            snapshot.unlink()
+
     @property
     def checkpoint(self) -> Path:
         """The newest state of training; of a finished run, its final weights."""
         return self.path / "checkpoint.pt"
+
+    @property
+    def damaged_checkpoint(self) -> Path:
+        """A checkpoint that could not be read, kept for whoever wants to know why."""
+        return self.path / "checkpoint.damaged.pt"
 
     def snapshot(self, name: str) -> Path:
         """An earlier state that the method keeps under a name."""
@@ -76,6 +95,19 @@ class RunFolder:
             return RunSpec(**saved)
         except ValidationError as error:
             raise UsageError(f"{self.spec}: damaged: {tell(error, RunSpec)}") from None
+
+
+class _Saved(BaseModel):
+    """What readers rely on in a study as it was saved; older versions may say less."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Name
+    workload: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    variants: dict[str, Any] = {}
+    carbon: Carbon
+    report: ReportSettings = ReportSettings()
 
 
 @dataclass(frozen=True)
@@ -109,8 +141,17 @@ class StudyFolder:
         return RunFolder(self.path / "runs" / folder_name(spec.arm) / f"seed-{spec.seed}")
 
     def runs(self) -> list[RunFolder]:
-        """All runs there are, in the order of their names."""
-        return [RunFolder(found.parent) for found in sorted(self.path.glob("runs/*/*/spec.json"))]
+        """All runs there are, in the order of their names.
+
+        Raises:
+            UsageError: One of them is a link to elsewhere.
+        """
+        found = [RunFolder(each.parent) for each in sorted(self.path.glob("runs/*/*/spec.json"))]
+        home = self.path.resolve()
+        for run in found:
+            if not run.path.resolve().is_relative_to(home):
+                raise UsageError(f"{run.path}: leads out of {self.path}")
+        return found
 
     def read_study(self) -> dict[str, Any]:
         """The study as saved.
@@ -122,6 +163,11 @@ class StudyFolder:
             raise UsageError(f"{self.path}: no results here (no {self.settings.name})")
         saved = _read_json(self.settings)
         _check_schema(saved.get("schema_version"), self.settings)
+        try:
+            _Saved(**saved)
+        except (ValidationError, TypeError) as error:
+            said = tell(error, _Saved) if isinstance(error, ValidationError) else str(error)
+            raise UsageError(f"{self.settings}: damaged: {said}") from None
         return saved
 
     def bind(self, study: Study, specs: list[RunSpec]) -> None:
@@ -133,6 +179,25 @@ class StudyFolder:
             UsageError: The folder cannot be written, or holds runs made with other settings.
         """
         wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
+        self._check(wanted, specs)  # once before anything is written, and once more alone
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self.alone():
+                self._check(wanted, specs)
+                write_atomically(self.settings, json.dumps(wanted, indent=2).encode())
+        except OSError as error:
+            raise UsageError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from changing what all runs share; waits for whoever does so now."""
+        held = hold(self.path / ".lock", wait=True)
+        try:
+            yield
+        finally:
+            held.release()
+
+    def _check(self, wanted: dict[str, Any], specs: list[RunSpec]) -> None:
         if self.settings.exists():
             saved = self.read_study()
             if self.runs():
@@ -144,32 +209,6 @@ class StudyFolder:
                     f"{folder.path} holds a run with other settings under the same name; "
                     "give this study another folder with --out"
                 )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.settings, json.dumps(wanted, indent=2).encode())
-        except OSError as error:
-            raise UsageError(f"cannot write to {self.path}: {error.strerror}") from None
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Keep every other harness out of the folder meanwhile; the lock dies with the process.
-
-        Raises:
-            UsageError: Another one works there.
-        """
-        with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UsageError(
-                    f"{self.path}: another harness works here: {file.read()}"
-                ) from None
-            file.truncate(0)
-            since = datetime.now().astimezone().isoformat(timespec="seconds")
-            file.write(f"process {os.getpid()} on {platform.node()} since {since}")
-            file.flush()
-            yield
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         for table in ("workload", "training"):

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.log import LogReader
+from harness.results.events import is_event
 from harness.results.folder import RunFolder
 
-Status = Literal["planned", "running", "interrupted", "failed", "done"]
+Status = Literal["planned", "running", "interrupted", "failed", "done", "damaged"]
 
 OVERHEAD = "overhead"
 """Window of what belongs to no phase: loading data, building the network, resuming."""
@@ -94,7 +95,7 @@ class Journal:
         self.damaged_lines = 0
         log = LogReader(folder.journal)
         for event in log.new():
-            if not isinstance(event, dict) or "event" not in event or "time_ns" not in event:
+            if not is_event(event) or self._comes_too_late(event):
                 self.damaged_lines += 1
                 continue
             if event["event"] == "attempt":
@@ -102,6 +103,14 @@ class Journal:
             if self.attempts:
                 self.attempts[-1].events.append(event)
         self.damaged_lines += log.torn_lines
+
+    def _comes_too_late(self, event: dict[str, Any]) -> bool:
+        """Whether an event, or an attempt, cannot follow those before it."""
+        if not self.attempts:
+            return False
+        if event["event"] == "attempt":
+            return bool(event["number"] <= self.attempts[-1].number)
+        return bool(event["time_ns"] < self.attempts[-1].events[-1]["time_ns"])
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """All events of a kind, over all attempts."""
@@ -112,17 +121,15 @@ class Journal:
         """How the run stands. A process that died without a word left it "interrupted"."""
         if not self.attempts:
             return "planned"
-        last = self.attempts[-1].events
-        if last[-1]["event"] == "end":
-            status: Status = last[-1]["status"]
-            return status
-        return "interrupted"
+        last = self.attempts[-1].events[-1]
+        status: Status = last["status"] if last["event"] in ("end", "died") else "interrupted"
+        return status
 
     @property
     def reason(self) -> str | None:
-        """Why the run failed."""
-        ends = self.events("end")
-        return ends[-1].get("reason") if ends else None
+        """Why the last attempt did not finish, as far as anybody said."""
+        last = self.attempts[-1].events[-1] if self.attempts else {}
+        return last.get("reason") if last.get("event") in ("end", "died") else None
 
     def kept_events(self, *kinds: str) -> Iterator[tuple[Attempt, dict[str, Any]]]:
         """Events of some kinds, in order, whose work was kept; with their attempts."""

@@ -35,14 +35,17 @@ class JournalWriter:
         self._synchronize = synchronize
         self._announce = announce
         self._window: str | None = None
-        self._ended = False
+        self._is_open = False
 
     def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
         """Append one event."""
         line = {"event": name, "time_ns": time.monotonic_ns(), **values}
         if name in _BORDERS:
             self._announce()
+        # Stopped at any moment, an attempt is never ended twice, nor before it began.
+        self._is_open = self._is_open and name != "end"
         self._log.append(line, durable=durable)
+        self._is_open = self._is_open or name == "attempt"
 
     def border(self, window: str) -> None:
         """Begin the energy window `window`, if it has not begun already."""
@@ -52,10 +55,9 @@ class JournalWriter:
             self.event("border", window=window)
 
     def end(self, status: str, **values: Any) -> None:
-        """Close the last window, and with it the attempt; only the first call counts."""
-        if self._ended:
+        """Close the last window, and with it the attempt, if one has begun and not ended."""
+        if not self._is_open:
             return
-        self._ended = True
         self._synchronize()
         self.event("end", durable=True, status=status, **values)
         self._log.close()

@@ -56,6 +56,8 @@ class Ledger:
         self._ends: dict[int, int] = {}
         for attempt in self.journal.attempts:
             trace = read_trace(folder.trace(attempt.number))
+            if damage := attempt.events[0].get("damage"):
+                self.notes.append(f"attempt {attempt.number}: {damage}")
             self.notes += [note for note in trace.notes if note not in self.notes]
             last_ns = int(attempt.events[-1]["time_ns"])
             end_ns = last_ns if attempt.has_ended else max(last_ns, trace.end_ns)

@@ -7,13 +7,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from harness.energy.carbon.factor import Co2e
 from harness.energy.health import Health
 from harness.energy.meter import Sensor
 from harness.results.carbon import StudyCarbon
 from harness.results.folder import RunFolder
-from harness.results.journal import LOST, OVERHEAD, TEST
+from harness.results.journal import LOST, OVERHEAD, TEST, Journal
 from harness.results.ledger import Ledger
 from harness.results.tickets import ticket_rows
 from harness.spec import SCHEMA, RunSpec
@@ -61,7 +62,7 @@ class RunRows:
 
 
 def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) -> RunRows:
-    """Read one run and derive its rows.
+    """Read one run and derive its rows; of records damaged beyond reading, a row that says so.
 
     Args:
         folder: Where it lies.
@@ -69,12 +70,30 @@ def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) 
         label: The arm's label among the study's arms.
         carbon: What its electricity costs.
     """
-    ledger = Ledger(folder)
+    try:
+        ledger = Ledger(folder)
+    except Exception as error:  # noqa: BLE001 - records from anywhere: one run must not hide the others
+        return _damaged(spec, label, error)
+    cost = _Cost(carbon.here(ledger), carbon.elsewhere(ledger))
+    try:
+        return _read(ledger, spec, label, cost)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _damaged(spec, label, error)
+
+
+class _Cost(NamedTuple):
+    """CO2e of a run where it ran, and the columns of elsewhere."""
+
+    here: Co2e
+    elsewhere: Row
+
+
+def _read(ledger: Ledger, spec: RunSpec, label: str, cost: _Cost) -> RunRows:
     identity = {"arm": label, "method": spec.method, "seed": spec.seed}
     known = bool(ledger.sensors)
     curves = _curve_rows(ledger) if known else []
     return RunRows(
-        run=_run_row(spec, label, ledger, carbon),
+        run=_run_row(spec, label, ledger, cost),
         curves=[identity | row for row in curves],
         phases=[identity | row for row in _phase_rows(ledger)] if known else [],
         attempts=[identity | row for row in _attempt_rows(ledger)],
@@ -82,11 +101,10 @@ def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) 
     )
 
 
-def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> Row:
+def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     journal = ledger.journal
     done = journal.status == "done"
     outer = ledger.outer
-    co2e = carbon.here(ledger)
     result = _last(journal.events("result")) if done else {}
     start = _last(journal.events("attempt"))
     dense = _last(journal.events("dense"))
@@ -95,7 +113,9 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> 
         drawn[entry.label] += entry.joules.energy_j
     # Without any sensor the energy is unknown, which is not nothing.
     known = bool(ledger.sensors)
-    facts = {key: value for e in journal.events("record") for key, value in e["facts"].items()}
+    facts = {
+        key: value for _, e in journal.kept_events("record") for key, value in e["facts"].items()
+    }
     searched = _search(ledger)
     row = {
         "schema_version": SCHEMA,
@@ -116,16 +136,16 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, carbon: StudyCarbon) -> 
         "gap_j": outer.gap_j if known else math.nan,
         "aliasing_j": outer.aliasing_j if known else math.nan,
         **_standing(ledger.sensors, ledger.notes),
-        **_health(ledger.health),
+        **_health(ledger.health, _shared(journal)),
         "coverage": outer.coverage,
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
         "search_j": searched.energy_j if known else math.nan,
         "search_epochs": searched.epochs,
         "test_j": drawn[TEST] if known and done else math.nan,
-        "co2e_kg": co2e.kg,
-        "carbon_basis": co2e.basis,
-        **carbon.elsewhere(ledger),
+        "co2e_kg": cost.here.kg,
+        "carbon_basis": cost.here.basis,
+        **cost.elsewhere,
         "duration_s": ledger.duration_s,
         "attempts": len(journal.attempts),
         "parameters": result.get("parameters"),
@@ -155,7 +175,36 @@ def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
     }
 
 
-def _health(attempts: list[Health]) -> Row:
+def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
+    texts = ("energy_device", "energy_note", "energy_flags", "carbon_basis")
+    numbers = ("energy_j", "uncertainty_j", "gain_j", "border_j", "gap_j", "aliasing_j", "lost_j")
+    more = ("overhead_j", "search_j", "test_j", "co2e_kg", "duration_s", "test_accuracy")
+    row = {
+        "schema_version": SCHEMA,
+        "study": spec.study,
+        "arm": label,
+        "method": spec.method,
+        "variant": spec.variant,
+        "precision": spec.training.precision,
+        "seed": spec.seed,
+        "status": "damaged",
+        "reason": f"its records cannot be read: {type(error).__name__}: {error}",
+        "energy_source": "none",
+        "energy_scope": "none",
+        "coverage": 0.0,
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys((*numbers, *more), math.nan),
+    }
+    return RunRows(row, [], [], [], [])
+
+
+def _shared(journal: Journal) -> set[str]:
+    """With whom it shared its GPUs, as the run was told when it began."""
+    starts = journal.events("attempt")
+    return {text for each in starts for text in each.get("gpu_shared_with", [])}
+
+
+def _health(attempts: list[Health], shared: set[str]) -> Row:
     """How the measurement of a run went; of several attempts the worst counts."""
 
     def worst(values: Iterable[float | None]) -> float | None:
@@ -167,7 +216,10 @@ def _health(attempts: list[Health]) -> Row:
         "power_disagreement": worst(each.disagreement for each in attempts),
         "start_temperature_c": attempts[-1].start_temperature_c if attempts else None,
         "throttled_share": worst(each.throttled_share for each in attempts),
-        "energy_flags": "; ".join(sorted({flag for each in attempts for flag in each.flags})),
+        "background_cpu": worst(each.background_cpu for each in attempts),
+        "energy_flags": "; ".join(
+            sorted({flag for each in attempts for flag in each.flags} | shared)
+        ),
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 from harness.energy.meter import MeterSetup
 from harness.energy.meters import nvml
 from harness.energy.recorder.conditions import LONGEST_COOL_DOWN_S, Conditions, check_isolation
+from harness.energy.recorder.neighbours import Neighbours
 from harness.errors import MeasurementError
 from harness.settings import EnergySettings
 from tests.energy.virtual import SECOND, VirtualSignals
@@ -25,7 +26,7 @@ NOBODY = 2**22 + 12345
 def conditions(process_id: int | None = None) -> Conditions:
     process_id = process_id or os.getpid()
     found = nvml.find(MeterSetup(process_id, None, 4.0, ""))
-    return Conditions(found.observers, process_id)
+    return Conditions(found.observers, Neighbours(process_id))
 
 
 def foreign(machine: StandIn, processes: list[int], process_id: int | None = None) -> Any:
@@ -130,7 +131,8 @@ def test_stopping_ends_the_wait(virtual) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "words"), [([4, 9], "other processes use GPU-1: 4, 9"), (None, "cannot be told")]
+    ("found", "words"),
+    [([4, 9], "other processes use GPU-1: PID 4, 9"), (None, "cannot be told")],
 )
 def test_isolation_refuses_others_and_what_cannot_be_told_only_where_asked(found, words) -> None:
     devices = {"GPU-0": {"foreign": []}, "GPU-1": {"foreign": found}}

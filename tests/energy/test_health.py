@@ -128,6 +128,81 @@ def test_other_processes(foreign, flags) -> None:
     assert health(told=(conditions(foreign=foreign),)).flags == flags
 
 
+def used_by(at_s: float, foreign: dict[str, str] | None, device: str = "GPU-0") -> dict[str, Any]:
+    told = {"foreign": foreign} if foreign else {}
+    return {"state": told, "device": device, "time_ns": round(at_s * SECOND)}
+
+
+@pytest.mark.parametrize(
+    ("told", "flag"),
+    [
+        ([used_by(0, None)], None),
+        (
+            [used_by(0, None), used_by(10, {"7": "python3"})],
+            "other processes on GPU-0 (PID 7: python3, for 50% of the time)",
+        ),
+        (
+            [used_by(6, {"7": "python3"}), used_by(8, {"7": "python3", "9": ""}), used_by(9, None)],
+            "other processes on GPU-0 (PID 7, 9: python3, for 30% of the time)",
+        ),
+        (
+            [conditions(foreign=[7]), used_by(6, {"7": "x"}), used_by(7, None)],
+            "other processes on GPU-0 (PID 7: x, for 10% of the time)",
+        ),
+    ],
+)
+def test_processes_that_come_during_the_run_are_named(told, flag) -> None:
+    assert health(told=tuple(told)).flags == ([flag] if flag else [])
+
+
+def busy(at_s: float, other_cpu_s: float) -> dict[str, Any]:
+    state = {"other_cpu_s": other_cpu_s}
+    return {"state": state, "device": "host:x", "time_ns": round(at_s * SECOND)}
+
+
+HOST = {"settings": {"cpus": 4}, "device": "host:x"}
+
+
+@pytest.mark.parametrize(
+    ("told", "share"),
+    [
+        ([HOST, busy(0, 0), busy(20, 0)], 0.0),
+        ([HOST, busy(0, 0), busy(5, 8), busy(15, 12), busy(20, 90)], 0.1),
+        ([HOST, busy(0, 0), busy(20, 40)], 0.5),
+        ([HOST, busy(6, 0)], None),
+        ([busy(0, 0), busy(20, 40)], None),
+        ([], None),
+    ],
+)
+def test_other_work_on_the_cpus_is_told_by_its_share(told, share) -> None:
+    found = health(told=tuple(told))
+    assert found.background_cpu == (None if share is None else pytest.approx(share))
+    flags = ["other work kept 50% of the CPUs busy"] if share == 0.5 else []
+    assert found.flags == flags
+
+
+def test_other_work_casts_no_doubt_on_an_estimate() -> None:
+    estimate = readings(TIMES_S, TIMES_S, sensor("energy", "estimated", device="cpu:host"))
+    found = health(estimate, told=(HOST, busy(0, 0), busy(20, 40)))
+    assert found.background_cpu == pytest.approx(0.5)
+    assert found.flags == []
+
+
+@pytest.mark.parametrize("watts", [-5.0, 10_000.0])
+def test_absurd_powers_are_left_out_and_told(watts: float) -> None:
+    values = [200.0] * len(TIMES_S)
+    values[200:240] = [watts] * 40
+    found = health(readings(TIMES_S, values, POWER))
+    assert found.flags == ["power of GPU-0: 40 absurd values left out"]
+
+
+def test_counter_that_leaps_is_flagged() -> None:
+    def leap(value) -> None:
+        value[200:] += 1e6
+
+    assert health(spoilt(leap)).flags == ["energy of GPU-0: leapt by more than it can draw"]
+
+
 def spoilt(change) -> Readings:
     value = counter().value.copy()
     change(value)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from harness.energy.trace import read_trace
+from harness.errors import MeasurementError
 from tests.energy.traces import lines_of
 
 SLACK_NS = 300_000_000
@@ -25,6 +26,7 @@ import sys, time
 from pathlib import Path
 from harness.energy.meter import MeterSetup
 from harness.energy.recorder.process import RecorderProcess
+from harness.errors import MeasurementError
 from harness.settings import EnergySettings
 settings = EnergySettings(meters=sys.argv[2:3], period_s=0.02, idle_s=sys.argv[3])
 recorder = RecorderProcess(Path(sys.argv[1]), settings, MeterSetup(1, None, 5.0, ""))
@@ -65,7 +67,13 @@ def test_ready_is_said_with_the_conditions_after_the_first_readings_are_on_file(
     machine.gpus[0].processes = {os.getpid(): 1, 1: 1}
     setup = {"process_id": os.getpid(), "gpus": None, "watts_per_thread": 5.0, "watts_note": ""}
     config = {"trace": str(trace), "meters": ["nvml", "estimate"], "setup": setup}
-    config |= {"period_s": 60, "idle_s": 0, "cool_down_c": None, "borders": None}
+    config |= {
+        "period_s": 60,
+        "idle_s": 0,
+        "cool_down_c": None,
+        "borders": None,
+        "continues": False,
+    }
     command = [sys.executable, "-m", "harness.energy.recorder", json.dumps(config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recorder:
         said = json.loads(recorder.stdout.readline())
@@ -166,7 +174,7 @@ def test_run_that_is_gone_already_is_a_note(start, trace) -> None:
 
 def test_recorder_that_cannot_write_says_so(start, trace) -> None:
     trace.mkdir()
-    with pytest.raises(RuntimeError, match="did not start"):
+    with pytest.raises(MeasurementError, match="did not start"):
         start("estimate")
 
 

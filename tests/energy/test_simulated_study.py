@@ -63,7 +63,7 @@ def test_a_study_that_wants_its_gpus_alone_is_refused_beside_others(
     )
     assert ended.returncode == 5
     words = " ".join(ended.stderr.split())
-    assert re.search(f"energy.isolation: other processes use GPU-[-0-9]+: {os.getpid()}", words)
+    assert re.search(f"energy.isolation: other processes use GPU-[-0-9]+: PID {os.getpid()}", words)
     assert "Traceback" not in words
     journals = [path.read_text() for path in (tmp_path / "out").rglob("journal*")]
     assert not any("epoch" in text for text in journals)

@@ -8,6 +8,7 @@ from typing import Any
 from harness.energy.meter import Meter, MeterSetup
 from harness.energy.meters import nvml
 from harness.energy.recorder.recording import Recording
+from harness.energy.recorder.signals import Clocks
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
 from tests.fakes.stand_in import StandIn
@@ -36,6 +37,8 @@ class VirtualSignals:
         self._borders_ns = sorted(borders_ns)
         self._latency_ns = latency_ns
         self.stop_ns: int | None = None
+        self.away_ns = 0
+        self.wall_ns = 0
 
     def plan(self, borders_ns: Iterable[int], stop_ns: int) -> None:
         """Announce these borders, and stop then."""
@@ -51,6 +54,10 @@ class VirtualSignals:
         """The machine's clock, which goes on a little with every look."""
         self._machine.clock_ns += READ_NS // 2
         return self._machine.clock_ns
+
+    def clocks(self) -> Clocks:
+        """As if it had never been suspended, nor its clock set, unless a test says so."""
+        return Clocks(self.away_ns, self.away_ns + self.wall_ns)
 
     def wait(self, until_ns: int) -> bool:
         """Jump to the next border, the stop or `until_ns`, whichever comes first."""

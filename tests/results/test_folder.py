@@ -1,4 +1,4 @@
-"""A results folder belongs to one study, and to one harness at a time."""
+"""What all runs of a results folder share is changed by one harness at a time."""
 
 from __future__ import annotations
 
@@ -6,49 +6,45 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from tests.conftest import REPOSITORY
 
-HOLD = """
+ALONE = """
 import sys
 from pathlib import Path
 from harness.results.folder import StudyFolder
-with StudyFolder(Path(sys.argv[1])).hold():
-    print("held", flush=True)
+with StudyFolder(Path(sys.argv[1])).alone():
+    print("alone", flush=True)
     sys.stdin.read()
+    print("over", flush=True)
 """
 
 
-def holder(path: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)],
+def other(path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", ALONE, str(path)],
         env={"PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "held\n"
-    return process
 
 
-def test_a_second_harness_is_told_who_works_there(tmp_path: Path) -> None:
-    other = holder(tmp_path)
-    with (
-        pytest.raises(UsageError, match=f"another harness works here: process {other.pid} on"),
-        StudyFolder(tmp_path).hold(),
-    ):
-        pass
-    other.communicate("", timeout=30)
-    with StudyFolder(tmp_path).hold():
-        pass
+def test_who_wants_to_be_alone_waits_for_the_other(tmp_path: Path) -> None:
+    first = other(tmp_path)
+    assert first.stdout.readline() == "alone\n"
+    second = other(tmp_path)
+    said, _ = first.communicate("", timeout=30)
+    assert said == "over\n"
+    assert second.stdout.readline() == "alone\n"
+    second.communicate("", timeout=30)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
-    other = holder(tmp_path)
-    other.kill()
-    other.communicate(timeout=30)
-    with StudyFolder(tmp_path).hold():
+def test_who_is_killed_keeps_nobody_waiting(tmp_path: Path) -> None:
+    first = other(tmp_path)
+    assert first.stdout.readline() == "alone\n"
+    first.kill()
+    first.communicate(timeout=30)
+    with StudyFolder(tmp_path).alone():
         pass

@@ -97,7 +97,12 @@ def _absurd(readings: Readings, apart_s: Floats, steps_j: Floats) -> NDArray[np.
     most_w = ABSURD * ceiling_w if ceiling_w else ABSURD_W
     # A step may show what was drawn since the update before it.
     absurd: NDArray[np.bool_] = steps_j > most_w * (apart_s + 2 * readings.sensor.update_s)
-    return absurd & (readings.sensor.update_s >= FRESH_S)
+    return absurd & (readings.sensor.update_s > 0)  # CPU time, of an estimate, comes in ticks
+
+
+def leapt(readings: Readings) -> bool:
+    """Whether a counter ever showed more than its device can have drawn."""
+    return bool(_absurd(readings, np.diff(readings.time_s), np.diff(readings.value)).any())
 
 
 def _thawed(

@@ -8,6 +8,7 @@ sensor does not look at between two samples may be anything (aliasing): it is st
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.energy.curves.counter import ABSURD, ABSURD_W
 from harness.energy.curves.curve import Curve, Floats, joined
@@ -31,7 +32,7 @@ class SampledPower:
     """
 
     def __init__(self, readings: Readings, borders_s: Floats, period_s: float) -> None:
-        time_s, power_w, failed_s = _plausible(readings)
+        time_s, power_w, failed_s = _heard(readings)
         self._ends_s = np.zeros(0)
         self._done: list[Curve] = []
         self._begun = 0
@@ -58,11 +59,17 @@ class SampledPower:
         return joined(self._done)
 
 
-def _plausible(readings: Readings) -> tuple[Floats, Floats, Floats]:
-    """Moments, powers, and moments of failed readings; absurd powers count as failed."""
+def plausible(readings: Readings) -> NDArray[np.bool_]:
+    """Which readings of power a device can draw, shape (readings,)."""
     ceiling_w = readings.sensor.ceiling_w
     most_w = ABSURD * ceiling_w if ceiling_w else ABSURD_W
-    good = (readings.value >= 0) & (readings.value <= most_w)
+    good: NDArray[np.bool_] = (readings.value >= 0) & (readings.value <= most_w)
+    return good
+
+
+def _heard(readings: Readings) -> tuple[Floats, Floats, Floats]:
+    """Moments, powers, and moments of failed readings; absurd powers count as failed."""
+    good = plausible(readings)
     time_s = readings.time_s
     failed_s = np.sort(np.concatenate([readings.failed_ns * 1e-9, time_s[~good]]))
     return time_s[good], readings.value[good], failed_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ class GpuObserver:
         for name, ask in questions.items():
             try:
                 answers[name] = ask(self.handle)
-            except pynvml.NVMLError:
+            except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):
                 continue
         return answers
 
@@ -81,8 +82,10 @@ def _throttling(handle: Any) -> list[str]:
 
 
 def _processes(handle: Any) -> list[int]:
-    compute = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    return sorted({process.pid for process in compute})
+    running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    with contextlib.suppress(pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):
+        running = [*running, *pynvml.nvmlDeviceGetGraphicsRunningProcesses(handle)]
+    return sorted({process.pid for process in running})
 
 
 def _binding_version() -> str:

@@ -28,7 +28,7 @@ class RaplMeter:
     """One zone's energy counter, unwrapped."""
 
     def __init__(self, zone: Path, name: str) -> None:
-        """Take the counter as it stands for zero.
+        """Begin at the counter as it stands, so that a recorder which is restarted goes on.
 
         Raises:
             OSError: The zone cannot be read.
@@ -36,7 +36,7 @@ class RaplMeter:
         self._counter = zone / "energy_uj"
         self._range_uj = int((zone / "max_energy_range_uj").read_text())
         self._last_uj = self._read_uj()
-        self._total_uj = 0
+        self._total_uj = self._last_uj
         self.sensor = Sensor(
             device=f"{name}:{platform.node()}",
             name=f"{cpu_name()}, {name}",
@@ -50,11 +50,13 @@ class RaplMeter:
         )
 
     def read(self) -> float:
-        """Joules since the meter was made; the counter wraps at its range."""
+        """Joules as the counter has them; it wraps at its range, this does not."""
         try:
             now_uj = self._read_uj()
         except (OSError, ValueError) as failure:
             raise SensorError(f"{type(failure).__name__}: {failure}") from None
+        # One that was set back seems to wrap, too; it leaps by more than a package can draw then,
+        # and is not trusted.
         self._total_uj += (now_uj - self._last_uj) % (self._range_uj + 1)
         self._last_uj = now_uj
         return self._total_uj * 1e-6

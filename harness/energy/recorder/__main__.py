@@ -16,9 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.energy.meter import MeterSetup
+import psutil
+
+from harness.energy.meter import MeterSetup, Observer, SensorError
 from harness.energy.meters.finders import FINDERS
+from harness.energy.meters.host_state import HostObserver
 from harness.energy.recorder.conditions import Conditions
+from harness.energy.recorder.continued import RESTARTED, in_their_places, sensors_in
+from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.patience import found, patient
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.signals import PipeSignals
 from harness.energy.recorder.trace_writer import TraceWriter
@@ -30,37 +36,66 @@ def record(config: dict[str, Any]) -> None:
 
     Args:
         config: `trace` (path), `meters` (kinds), `period_s`, `idle_s`, `cool_down_c`, `borders` (a
-            file descriptor, or none) and `setup` for `MeterSetup`.
+            file descriptor, or none), `setup` for `MeterSetup`, and `continues`: whether it takes
+            the place of a recorder that died, while the run goes on.
     """
     setup = MeterSetup(**config["setup"])
-    found = [FINDERS[kind](setup) for kind in config["meters"]]
-    meters = [meter for each in found for meter in each.meters]
-    observers = [observer for each in found for observer in each.observers]
-    trace = TraceWriter(LogWriter(Path(config["trace"])))
-    trace.tell(
-        {
-            "sensors": [meter.sensor.to_json() for meter in meters],
-            "notes": [note for each in found for note in each.notes],
-            "period_s": config["period_s"],
-            "recorder_pid": os.getpid(),
-        }
+    kinds = [found(kind, FINDERS[kind], setup) for kind in config["meters"]]
+    notes = [note for each in kinds for note in each.notes]
+    meters, observers = patient(
+        [meter for each in kinds for meter in each.meters],
+        [observer for each in kinds for observer in each.observers],
     )
+    path = Path(config["trace"])
     signals = PipeSignals(config["borders"])
-    recording = Recording(meters, observers, trace, signals, round(config["period_s"] * 1e9))
-    conditions = Conditions(observers, setup.process_id)
-    cooled = conditions.cool_down(config["cool_down_c"], signals)
-    if cooled:
-        trace.tell(cooled)
-    recording.get_to_know(round(config["idle_s"] * 1e9))
-    ready = conditions.look()
-    trace.tell(ready)
-    with contextlib.suppress(BrokenPipeError):  # who started this may be gone already
-        os.write(sys.stdout.fileno(), json.dumps(ready).encode() + b"\n")
+    before = sensors_in(path) if config["continues"] else []
+    log = LogWriter(path)
+    trace = TraceWriter(log)
+    period_ns = round(config["period_s"] * 1e9)
+    if before:
+        meters = in_their_places(meters, before)
+        trace.tell({"continues": signals.now_ns(), "notes": notes, "recorder_pid": os.getpid()})
+        for number in range(len(meters)):
+            trace.reading(number, signals.now_ns(), None, RESTARTED)
+    else:
+        log.append(
+            {
+                "sensors": [meter.sensor.to_json() for meter in meters],
+                "notes": notes,
+                "period_s": config["period_s"],
+                "recorder_pid": os.getpid(),
+            }
+        )
+    neighbours = Neighbours(setup.process_id)
+    watched = [*observers, *_host(setup.process_id)]
+    recording = Recording(meters, watched, trace, signals, period_ns, neighbours)
+    conditions = Conditions(observers, neighbours)
+    if before:
+        recording.get_to_know(0)
+    else:
+        cooled = conditions.cool_down(config["cool_down_c"], signals)
+        if cooled:
+            trace.tell(cooled)
+        recording.get_to_know(round(config["idle_s"] * 1e9))
+        ready = conditions.look()
+        trace.tell(ready)
+        with contextlib.suppress(BrokenPipeError):  # who started this may be gone already
+            os.write(sys.stdout.fileno(), json.dumps(ready).encode() + b"\n")
     gc.freeze()  # nothing that is here by now will go: let the collector leave it alone
     recording.read()
+
+
+def _host(process_id: int) -> list[Observer]:
+    """Who watches the machine beside the run; nobody if the run is gone already."""
+    try:
+        return [HostObserver(process_id)]
+    except (psutil.Error, SensorError, OSError):
+        return []
 
 
 if __name__ == "__main__":
     # The recorder stops when its starter says so, and not before the run has.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     record(json.loads(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # a driver that hangs keeps nobody waiting

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from harness.energy.health import listed
 from harness.energy.meter import Observer
+from harness.energy.recorder.neighbours import Neighbours, named
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -25,29 +24,26 @@ class Conditions:
 
     Args:
         observers: One a device.
-        process_id: The run's process; it and its descendants are not foreign.
+        neighbours: Tells the run's own processes from others.
     """
 
-    def __init__(self, observers: Sequence[Observer], process_id: int) -> None:
+    def __init__(self, observers: Sequence[Observer], neighbours: Neighbours) -> None:
         self._observers = observers
-        self._process_id = process_id
+        self._neighbours = neighbours
 
     def look(self) -> dict[str, Any]:
         """By device: `temperature_c`, `throttling`, and `foreign`: the PIDs of other processes.
 
-        `foreign` is None where it cannot be told: the driver lists no processes (in a container),
-        or lists some but not the run's own, under numbers that mean nothing here.
+        `foreign` is None where it cannot be told (see `Neighbours.foreign`).
         """
-        own = self._family()
         states = {observer.device: observer.state() for observer in self._observers}
-        # A driver that lists the run's own process on one device tells the truth of them all.
-        telling = any(own & set(state.get("processes", [])) for state in states.values())
+        foreign = self._neighbours.foreign(states)
         return {
             "conditions": {
                 device: {
                     "temperature_c": state.get("temperature_c"),
                     "throttling": state.get("throttling", []),
-                    "foreign": _foreign(state.get("processes"), own, telling=telling),
+                    "foreign": foreign[device],
                 }
                 for device, state in states.items()
             }
@@ -66,13 +62,6 @@ class Conditions:
             signals.wait(signals.now_ns() + _LOOK_NS)
         return None
 
-    def _family(self) -> set[int]:
-        own = {self._process_id}
-        with contextlib.suppress(psutil.Error):
-            run = psutil.Process(self._process_id)
-            own |= {process.pid for process in run.children(recursive=True)}
-        return own
-
 
 def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, Any]]) -> None:
     """Refuse to start a run beside other processes on its GPUs, where the study says so.
@@ -84,22 +73,10 @@ def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, An
         return
     for device, found in conditions.items():
         if found["foreign"]:
-            pids = ", ".join(map(str, found["foreign"]))
-            raise MeasurementError(f"energy.isolation: other processes use {device}: {pids}")
+            others = listed(named(found["foreign"]))
+            raise MeasurementError(f"energy.isolation: other processes use {device}: {others}")
         if found["foreign"] is None:
             raise MeasurementError(
                 f"energy.isolation: whether other processes use {device} cannot be told, since "
                 "the driver lists no process of this run (as in a container)"
             )
-
-
-def _foreign(processes: list[int] | None, own: set[int], *, telling: bool) -> list[int] | None:
-    if processes is None or not (processes or telling):
-        return None
-    foreign = sorted(set(processes) - own)
-    return foreign if telling or _exist(foreign) else None
-
-
-def _exist(processes: list[int]) -> bool:
-    """Whether the numbers are of this machine's processes, as far as can be seen from here."""
-    return all(psutil.pid_exists(process) for process in processes)

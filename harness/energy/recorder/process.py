@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
     from harness.energy.meter import MeterSetup
@@ -16,6 +21,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20.0
 """Time the recorder gets for its last readings before it is killed."""
+MOST_REVIVALS = 100
+"""A recorder that has died so often will not live."""
+BETWEEN_REVIVALS_S = 2.0
 
 
 class RecorderProcess:
@@ -31,6 +39,7 @@ class RecorderProcess:
         settings: EnergySettings,
         setup: MeterSetup,
         borders: int | None = None,
+        keep: Iterable[int] = (),
     ) -> None:
         """Start it, and wait until it knows the sensors and idle power is measured.
 
@@ -39,11 +48,12 @@ class RecorderProcess:
             settings: Which sensors, and how.
             setup: Whom it watches.
             borders: A file descriptor on which the run announces borders, a byte or more each.
+            keep: File descriptors that it holds open as long as it lives.
 
         Raises:
-            RuntimeError: It did not start; what it said stands above.
+            MeasurementError: It did not start; what it said stands above.
         """
-        config = {
+        self._config = {
             "trace": str(trace),
             "meters": settings.meters,
             "period_s": settings.period_s,
@@ -51,25 +61,31 @@ class RecorderProcess:
             "cool_down_c": settings.cool_down_c,
             "borders": borders,
             "setup": asdict(setup),
+            "continues": False,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.energy.recorder", json.dumps(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # out of reach of the terminal's Ctrl-C
-            pass_fds=() if borders is None else (borders,),
-            env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1"},
-        )
-        try:
-            said = self._process.stdout.readline() if self._process.stdout else ""
-        except BaseException:
-            self.stop()
-            raise
+        self._files = (*(() if borders is None else (borders,)), *keep)
+        self._revivals = 0
+        self._began_s = 0.0
+        # One that was killed while it started is started once more.
+        said = self._said_at_start() or self._said_at_start()
         if not said:
-            self.stop()
-            raise RuntimeError("the recorder did not start")
+            raise MeasurementError("the recorder did not start; what it said stands above")
         self.conditions: dict[str, dict[str, Any]] = json.loads(said)["conditions"]
+
+    def revive(self) -> None:
+        """Start another in its place if it has died; it goes on with the same trace.
+
+        Called over and over while the recorder should live. It neither waits nor raises.
+        """
+        if self._process.poll() is None or self._revivals >= MOST_REVIVALS:
+            return
+        if time.monotonic() - self._began_s < BETWEEN_REVIVALS_S:
+            return
+        self._revivals += 1
+        with contextlib.suppress(OSError):
+            self.stop()  # it is gone: only its pipes are closed
+            self._config["continues"] = True
+            self._start()
 
     def stop(self) -> None:
         """Have it take its last readings and end."""
@@ -78,6 +94,30 @@ class RecorderProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+
+    def _said_at_start(self) -> str:
+        """Start it, and wait for its first word; "" if it ended without one."""
+        self._start()
+        try:
+            said = self._process.stdout.readline() if self._process.stdout else ""
+        except BaseException:
+            self.stop()
+            raise
+        if not said:
+            self.stop()
+        return said
+
+    def _start(self) -> None:
+        self._began_s = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.energy.recorder", json.dumps(self._config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # out of reach of the terminal's Ctrl-C
+            pass_fds=self._files,
+            env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1"},
+        )
 
 
 def _import_path() -> str:

@@ -6,13 +6,15 @@ days of it in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.energy.curves.rhythm import sharp_updates, update_period_s
-from harness.energy.meter import Meter, Observer, SensorError
+from harness.energy.meter import Meter, Observer, Sensor, SensorError
+from harness.energy.recorder.neighbours import Neighbours, named
 from harness.energy.recorder.pace import CLOSE_NS, SELDOM_NS, CounterPace, EvenPace, Pace
 from harness.energy.recorder.signals import Signals
 from harness.energy.recorder.trace_writer import TraceWriter
@@ -29,6 +31,10 @@ READ_ON_NS = 350_000_000
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
 """Time between readings of a power sensor that has to do without a counter."""
+SUSPENDED_NS = 100_000_000
+"""A machine that was away for less was only slow."""
+CLOCK_STEP_NS = 1_000_000_000
+"""A wall clock that moved by more against the monotonic one was set, not steered."""
 COUNTER_FROM_S = 0.01
 """A counter updated faster than this is read like a fresh figure: its updates need no watching."""
 
@@ -43,6 +49,7 @@ class Recording:
         trace: TraceWriter,
         signals: Signals,
         period_ns: int,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._meters = meters
         self._observers = observers
@@ -52,14 +59,20 @@ class Recording:
         self._paces: dict[int, Pace] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._next_state_ns = 0
+        self._neighbours = neighbours
+        self._looked_ns = signals.now_ns()
+        self._clocks = signals.clocks()
 
     def get_to_know(self, idle_ns: int) -> None:
         """Find the counters' rhythms, and measure idle power; an estimate needs neither."""
         measured = [n for n, m in enumerate(self._meters) if m.sensor.source != "estimated"]
-        counters = [n for n in measured if _is_slow_counter(self._meters[n])]
+        counters = [n for n in measured if is_slow_counter(self._meters[n].sensor)]
         for observer in self._observers:
-            settings = {"settings": observer.settings(), "device": observer.device}
-            self._trace.tell(settings)
+            try:
+                settings = observer.settings()
+            except Exception:  # noqa: BLE001 - what cannot be read is left out
+                settings = {}
+            self._trace.tell({"settings": settings, "device": observer.device})
         self._observe()
         heard = self._read_closely([n for n in measured if _has_rhythm(self._meters[n])])
         self._trace.tell(
@@ -86,7 +99,7 @@ class Recording:
                 pace.border(end_ns)
             while self._signals.now_ns() < end_ns + READ_ON_NS:
                 self._step(end_ns + READ_ON_NS)
-            self._observe()
+        self._observe()
         self._read_all()
         self._trace.release()
         self._trace.tell({"end": self._signals.now_ns()}, durable=True)
@@ -97,17 +110,10 @@ class Recording:
             sensor = meter.sensor
             if number in counters:
                 self._paces[number] = counters[number]
-            elif _is_slow_counter(meter):
-                self._paces[number] = EvenPace(FALSIFIED_PERIOD_NS)
-            elif sensor.part != "device" or sensor.window_s > sensor.update_s:
-                self._paces[number] = EvenPace(max(SELDOM_NS, self._period_ns))
-            elif sensor.quantity == "power" and sensor.device not in counted:
-                period_ns = min(self._period_ns, POWER_ALONE_PERIOD_NS)
-                fresh = sensor.source == "estimated"
-                self._paces[number] = EvenPace(self._period_ns if fresh else period_ns)
             else:
-                at_borders = sensor.quantity == "energy"
-                self._paces[number] = EvenPace(self._period_ns, at_borders=at_borders)
+                at_borders = sensor.quantity == "energy" and not is_slow_counter(sensor)
+                period_ns = reading_period_ns(sensor, self._period_ns, counted)
+                self._paces[number] = EvenPace(period_ns, at_borders=at_borders)
 
     def _read_closely(self, numbers: list[int]) -> dict[int, list[tuple[int, float]]]:
         """Read sensors every 2 ms for a while; moments and values."""
@@ -171,19 +177,51 @@ class Recording:
         value, error = None, None
         try:
             value = self._meters[number].read()
+            if not math.isfinite(value):
+                value, error = None, f"the sensor said {value}"
         except SensorError as failure:
             error = str(failure)
+        except Exception as failure:  # noqa: BLE001 - whatever a sensor does, recording goes on
+            error = f"{type(failure).__name__}: {failure}"
         time_ns = (before_ns + self._signals.now_ns()) // 2
         return time_ns, value, self._trace.reading(number, time_ns, value, error)
 
     def _observe(self) -> None:
         now_ns = self._signals.now_ns()
         self._next_state_ns = now_ns + STATE_PERIOD_NS
+        self._watch_clocks(now_ns)
+        for device, state in self._look().items():
+            if state != self._states.get(device):
+                self._trace.tell({"state": state, "device": device, "time_ns": now_ns})
+                self._states[device] = state
+
+    def _look(self) -> dict[str, dict[str, Any]]:
+        """By device, its state, and who else uses it."""
+        states = {}
         for observer in self._observers:
-            state = observer.state()
-            if state != self._states.get(observer.device):
-                self._trace.tell({"state": state, "device": observer.device, "time_ns": now_ns})
-                self._states[observer.device] = state
+            try:
+                states[observer.device] = observer.state()
+            except Exception:  # noqa: BLE001 - what cannot be read is left out
+                states[observer.device] = {}
+        others = self._neighbours.foreign(states) if self._neighbours else {}
+        for device, processes in others.items():
+            if processes:
+                states[device]["foreign"] = named(processes)
+        return states
+
+    def _watch_clocks(self, now_ns: int) -> None:
+        """Tell when the machine was suspended, or its wall clock set, since the last look."""
+        before, self._clocks = self._clocks, self._signals.clocks()
+        away_ns = self._clocks.away_ns - before.away_ns
+        step_ns = self._clocks.wall_ns - before.wall_ns - away_ns
+        if away_ns > SUSPENDED_NS:
+            self._trace.tell({"suspended_s": away_ns * 1e-9, "between": [self._looked_ns, now_ns]})
+            for number in range(len(self._meters)):
+                # A failed reading: what lies around it is not what was drawn in between.
+                self._trace.reading(number, now_ns, None, "the machine was suspended")
+        if abs(step_ns) > CLOCK_STEP_NS:
+            self._trace.tell({"clock_step_s": step_ns * 1e-9, "between": [self._looked_ns, now_ns]})
+        self._looked_ns = now_ns
 
 
 def _period_s(heard: list[tuple[int, float]]) -> float | None:
@@ -198,5 +236,24 @@ def _has_rhythm(meter: Meter) -> bool:
     return sensor.update_s >= COUNTER_FROM_S and is_shape
 
 
-def _is_slow_counter(meter: Meter) -> bool:
-    return meter.sensor.quantity == "energy" and meter.sensor.update_s >= COUNTER_FROM_S
+def is_slow_counter(sensor: Sensor) -> bool:
+    """Whether a sensor is an energy counter whose updates must be watched for."""
+    return sensor.quantity == "energy" and sensor.update_s >= COUNTER_FROM_S
+
+
+def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) -> int:
+    """Time between two readings of a sensor that is read evenly.
+
+    Args:
+        sensor: The sensor.
+        period_ns: What was asked for.
+        counted: Devices whose energy a counter gives.
+    """
+    if is_slow_counter(sensor):
+        return FALSIFIED_PERIOD_NS
+    if sensor.part != "device" or sensor.window_s > sensor.update_s:
+        return max(SELDOM_NS, period_ns)
+    alone = sensor.quantity == "power" and sensor.device not in counted
+    if alone and sensor.source != "estimated":
+        return min(period_ns, POWER_ALONE_PERIOD_NS)
+    return period_ns

@@ -6,7 +6,19 @@ import os
 import select
 import sys
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Clocks(NamedTuple):
+    """How far other clocks are ahead of the monotonic one.
+
+    Attributes:
+        away_ns: The one that goes on while the machine is suspended.
+        wall_ns: The wall clock.
+    """
+
+    away_ns: int
+    wall_ns: int
 
 
 class Signals(Protocol):
@@ -16,6 +28,10 @@ class Signals(Protocol):
 
     def now_ns(self) -> int:
         """Monotonic clock."""
+        ...
+
+    def clocks(self) -> Clocks:
+        """How far other clocks are ahead of it."""
         ...
 
     def wait(self, until_ns: int) -> bool:
@@ -34,6 +50,12 @@ class PipeSignals:
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC, the clock of the run's journal."""
         return time.monotonic_ns()
+
+    def clocks(self) -> Clocks:
+        """Of Linux, CLOCK_BOOTTIME; elsewhere nothing tells of a suspension."""
+        now_ns = time.monotonic_ns()
+        going_on = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        return Clocks(time.clock_gettime_ns(going_on) - now_ns, time.time_ns() - now_ns)
 
     def wait(self, until_ns: int) -> bool:
         """Wait, but no longer than to the next word; whether a border was announced."""

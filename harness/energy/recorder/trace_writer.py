@@ -14,16 +14,19 @@ class TraceWriter:
     """Appends readings; of a row of equal ones it writes the first and the last.
 
     Both moments of a change stay exact: when the old value was last seen, and the new one first.
+    What cannot be written, since the disk is full, is dropped; once there is room again, a failed
+    reading of each sensor says so.
     """
 
     def __init__(self, log: LogWriter) -> None:
         self._log = log
         self._written: dict[int, list[Any]] = {}
         self._held: dict[int, list[Any]] = {}
+        self._dropped: str | None = None
 
     def tell(self, line: dict[str, Any], *, durable: bool = False) -> None:
         """Append what is no reading."""
-        self._log.append(line, durable=durable)
+        self._append(line, durable=durable)
 
     def reading(self, sensor: int, time_ns: int, value: float | None, error: str | None) -> bool:
         """Append or hold back one reading; whether it differs from the sensor's last."""
@@ -35,13 +38,23 @@ class TraceWriter:
             return False
         held = self._held.pop(sensor, None)
         if moved and held:
-            self._log.append(held)
-        self._log.append(line)
+            self._append(held)
+        self._append(line)
         self._written[sensor] = line
         return moved
 
     def release(self) -> None:
         """Append what is held back."""
         for line in self._held.values():
-            self._log.append(line)
+            self._append(line)
         self._held.clear()
+
+    def _append(self, line: Any, *, durable: bool = False) -> None:
+        try:
+            if self._dropped is not None and isinstance(line, list):
+                for sensor in self._written:
+                    self._log.append([sensor, line[1], None, f"not written: {self._dropped}"])
+                self._dropped = None
+            self._log.append(line, durable=durable)
+        except OSError as error:
+            self._dropped = error.strerror or type(error).__name__

@@ -1,0 +1,148 @@
+"""Who works on something: a lock that lives as long as any of its holders' processes does.
+
+It is an `flock`, which belongs to the open file: passed on to other processes it is held until the
+last of them is gone, however they end, and never longer. What the file says is for people alone; of
+a lock that nobody holds it means nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from multiprocessing import reduction
+from pathlib import Path
+from typing import Any
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""What file systems answer that know no locks, such as Lustre mounted without them."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, as far as the file says."""
+
+    process_id: int | None = None
+    host: str | None = None
+    since: str | None = None
+
+    def __str__(self) -> str:
+        if self.process_id is None:
+            return "another process"
+        return f"process {self.process_id} on {self.host} since {self.since}"
+
+
+class AlreadyHeld(Exception):  # noqa: N818 - not an error of anybody's
+    """Somebody else holds the lock."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(str(holder))
+        self.holder = holder
+
+
+class Hold:
+    """A lock that this process holds; pickled to a process that is started, it holds it, too."""
+
+    def __init__(self, file: int, path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def fileno(self) -> int:
+        """The open file: who inherits it holds the lock as well."""
+        return self._file
+
+    def release(self) -> None:
+        """Let go, and leave nothing behind if nobody else holds it with us."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def __reduce__(self) -> tuple[Callable[..., Hold], tuple[Any, Path]]:
+        return _passed_on, (reduction.DupFd(self._file), self._path)
+
+
+def hold(path: Path, *, wait: bool = False) -> Hold:
+    """Take the lock `path`.
+
+    Where the file system knows no locks it is as if nobody held any.
+
+    Args:
+        path: The file; its folder exists.
+        wait: For whoever holds it now.
+
+    Raises:
+        AlreadyHeld: Somebody else does, and `wait` is not set.
+        OSError: The file cannot be written.
+    """
+    how = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _lock(file, how)
+        except BlockingIOError:
+            holder = _read(file)
+            os.close(file)
+            raise AlreadyHeld(holder) from None
+        except BaseException:
+            os.close(file)
+            raise
+        if _is_still(file, path):
+            _write(file)
+            return Hold(file, path)
+        os.close(file)  # who let go of it took the name away meanwhile
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock `path`; None if nobody does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(file)
+    finally:
+        os.close(file)
+    return None
+
+
+def _lock(file: int, how: int) -> None:
+    try:
+        fcntl.flock(file, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _is_still(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _write(file: int) -> None:
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    holder = Holder(os.getpid(), platform.node(), since)
+    os.ftruncate(file, 0)
+    os.pwrite(file, json.dumps(asdict(holder)).encode(), 0)
+
+
+def _read(file: int) -> Holder:
+    try:
+        said = json.loads(os.pread(file, 4096, 0))
+        return Holder(int(said["process_id"]), str(said["host"]), str(said["since"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return Holder()
+
+
+def _passed_on(file: Any, path: Path) -> Hold:
+    return Hold(file.detach(), path)

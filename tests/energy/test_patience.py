@@ -1,0 +1,135 @@
+"""A driver that hangs, fails or is absurd: the other sensors go on, and so does the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.energy.meter import Found, Meter, MeterSetup, Sensor, SensorError
+from harness.energy.recorder.patience import NO_ANSWER, Desk, found, patient
+from harness.energy.recorder.recording import Recording
+from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.trace import read_trace, trace_of
+from tests.energy.traces import sensor
+from tests.energy.virtual import SECOND, Lines, VirtualSignals
+
+SETUP = MeterSetup(1, (), 4.0, "")
+
+
+class Asked:
+    """A meter that answers with what it is told to."""
+
+    def __init__(self, device: str, answer: Callable[[], float]) -> None:
+        self.sensor: Sensor = sensor("power", "sampled", device=device)
+        self.read = answer
+
+
+def test_an_answer_and_an_error_pass_through() -> None:
+    desk = Desk("test")
+    assert desk.ask(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        desk.ask(lambda: 1 / 0)
+    assert desk.ask(lambda: 8) == 8
+
+
+def test_while_a_question_hangs_others_fail_at_once_and_then_it_goes_on() -> None:
+    desk, goes_on = Desk("test"), threading.Event()
+    with pytest.raises(SensorError, match=NO_ANSWER):
+        desk.ask(goes_on.wait, patience_s=0.01)
+    asked: list[int] = []
+    with pytest.raises(SensorError, match=NO_ANSWER):
+        desk.ask(lambda: asked.append(1), patience_s=60)
+    assert asked == []
+    goes_on.set()
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            answer = desk.ask(lambda: 9)
+        except SensorError:
+            assert time.monotonic() < ends
+        else:
+            assert answer == 9  # and not what was asked before
+            return
+
+
+def test_one_device_that_hangs_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    hanging = Asked("GPU-0", lambda: float(never.wait()))
+    meters, _ = patient([hanging, Asked("GPU-1", lambda: 5.0)], [])
+    monkeypatch.setattr("harness.energy.recorder.patience.PATIENCE_S", 0.01)
+    with pytest.raises(SensorError):
+        meters[0].desk.ask(hanging.read, 0.01)  # type: ignore[attr-defined]
+    assert meters[1].read() == 5.0
+    never.set()
+
+
+def test_finders_that_raise_or_hang_become_notes() -> None:
+    def raises(_setup: MeterSetup) -> Found:
+        raise RuntimeError("no such thing")
+
+    never = threading.Event()
+
+    def hangs(_setup: MeterSetup) -> Found:
+        never.wait()
+        return Found([])
+
+    assert found("nvml", raises, SETUP).notes == ("nvml: RuntimeError: no such thing",)
+    assert found("nvml", hangs, SETUP, patience_s=0.01).notes == (f"nvml: {NO_ANSWER}",)
+    never.set()
+
+
+ANSWERS = {
+    "raises": (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+    "no number": (lambda: float("nan"), "the sensor said nan"),
+    "without end": (lambda: float("inf"), "the sensor said inf"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_whatever_a_sensor_does_recording_goes_on(kind: str, virtual) -> None:
+    answer, why = ANSWERS[kind]
+    meters: list[Meter] = [Asked("GPU-0", answer), Asked("GPU-1", lambda: 100.0)]
+    log, signals = Lines(), VirtualSignals(virtual(), [])
+    log.append({"sensors": [m.sensor.to_json() for m in meters], "notes": [], "period_s": 0.05})
+    recording = Recording(meters, [Broken()], TraceWriter(log), signals, SECOND // 20)
+    recording.get_to_know(0)
+    signals.plan([], signals.now_ns() + SECOND)
+    recording.read()
+    bad, good = trace_of(log.lines).readings
+    assert len(bad.value) == 0
+    assert bad.failures > 0
+    assert bad.why == (why,)
+    assert len(good.value) > 1
+
+
+class Broken:
+    """An observer that raises."""
+
+    device = "GPU-0"
+
+    def settings(self) -> dict:
+        raise ValueError("settings")
+
+    def state(self) -> dict:
+        raise ValueError("state")
+
+
+def test_a_driver_that_hangs_under_way_costs_its_readings_and_nothing_else(
+    stand_in, start, trace: Path
+) -> None:
+    """Through the real recorder: it is ended while the driver still hangs."""
+    machine = stand_in(gpus=1)
+    recorder = start("nvml", "estimate")
+    machine.fault(0, "nvmlDevice", hang_ms=600_000)
+    recorder.stop()
+    readings = read_trace(trace).readings
+    [estimate, *_] = [each for each in readings if each.sensor.source == "estimated"]
+    for each in readings:
+        if each.sensor.kind == "gpu":
+            assert NO_ANSWER in each.why
+    assert estimate.failures == 0
+    assert len(estimate.value) > 1
