@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -18,6 +20,9 @@ from harness.settings import Settings, Training, WorkloadChoice
 from harness.spec import RunSpec
 from harness.study import Study
 from harness.validation import tell
+
+MOST_RUNS = 100_000
+"""More runs than this are a mistake, and listing them would take for ever."""
 
 Arm = tuple[str, Method]
 S = TypeVar("S", bound=Settings)
@@ -34,6 +39,7 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
         UsageError: A method, one of its hyper-parameters, a variant, or an arm that the report is
             to speak of is wrong.
     """
+    _check_number(study)
     arms = [arm for name in study.methods for arm in _arms(name, study.methods[name], registry)]
     _check_unique(arms)
     _check_relied_on(arms)
@@ -57,6 +63,20 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
         for label, method in _in_order(_rotated(arms, turn))
         for variant, workload, training in _rotated(variants, turn)
     ]
+
+
+def _check_number(study: Study) -> None:
+    """A sweep over several lists grows fast; it is refused before it is spelled out.
+
+    A hyper-parameter that takes a list counts as swept, too, so that the bound is not a sharp one.
+    """
+    tables = [each if isinstance(each, list) else [each] for each in study.methods.values()]
+    arms = sum(
+        math.prod(max(len(value), 1) for value in table.values() if isinstance(value, list))
+        for table in itertools.chain(*tables)
+    )
+    if arms * len(study.seeds) * max(len(study.variants), 1) > MOST_RUNS:
+        raise UsageError(f"methods: more than {MOST_RUNS:,} runs; sweep over less at a time")
 
 
 def _check_report(study: Study, registry: Registry) -> None:
@@ -110,21 +130,21 @@ def _in_order(arms: list[Arm]) -> list[Arm]:
     """The arms as they come, but each after those that it relies on."""
     ordered: list[Arm] = []
     waiting = list(arms)
+    left = Counter(method.method_name() for _, method in arms)
     while waiting:
-        unmet = {method.method_name() for _, method in waiting}
-        ready = next((arm for arm in waiting if not unmet & {*arm[1].relies_on()}), None)
+        ready = next((arm for arm in waiting if not any(left[n] for n in arm[1].relies_on())), None)
         if ready is None:
-            circle = ", ".join(sorted(unmet))
+            circle = ", ".join(sorted(name for name, count in left.items() if count))
             raise UsageError(f"methods: {circle} wait for each other")
         ordered.append(ready)
         waiting.remove(ready)
+        left[ready[1].method_name()] -= 1
     return ordered
 
 
 def _check_unique(arms: list[Arm]) -> None:
-    labels = [label for label, _ in arms]
-    for label in labels:
-        if labels.count(label) > 1:
+    for label, count in Counter(label for label, _ in arms).items():
+        if count > 1:
             raise UsageError(f"methods.{label}: named twice with the same hyper-parameters")
 
 

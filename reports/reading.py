@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harness.results.close_up import close_up
+from harness.results.close_up import CloseUp, close_up
 from reports.data import (
     HOUR_COLUMNS,
     PLACE_COLUMNS,
@@ -17,6 +17,7 @@ from reports.data import (
 )
 
 if TYPE_CHECKING:
+    from harness.results.folder import RunFolder
     from harness.results.table import Tables
 
 
@@ -40,8 +41,20 @@ def study_results(tables: Tables) -> StudyResults:
     return replace(
         results,
         hours=pd.DataFrame(_hours(tables, results), columns=HOUR_COLUMNS),
-        close_ups={arm: close_up(tables.folder(arm, seed), seed) for arm, seed in seeds.items()},
+        close_ups={
+            arm: found
+            for arm, seed in seeds.items()
+            if (found := _close_up(tables.folder(arm, seed), seed)) is not None
+        },
     )
+
+
+def _close_up(folder: RunFolder, seed: int) -> CloseUp | None:
+    """A run in detail; None if its records are damaged where only that would need them."""
+    try:
+        return close_up(folder, seed)
+    except Exception:  # noqa: BLE001 - records from anywhere: the rest of the report stands
+        return None
 
 
 def _claims(tables: Tables) -> tuple[AskedClaim, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.atomic import write_atomically
 from harness.exporters.place import place
+from harness.results.inert import inert_csv
 from harness.results.table import typed
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def csv(tables: Tables, folder: Path, out: str | None) -> str:
     """Write a CSV file a table; what is unknown is empty."""
     path = place(folder, out, "csv")
     for name, frame in _frames(tables):
-        write_atomically(path / f"{name}.csv", frame.to_csv(index=False).encode())
+        write_atomically(path / f"{name}.csv", inert_csv(frame).encode())
     return str(path)
 
 

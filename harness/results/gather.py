@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def _usable_cpus() -> int:
 def _is_worth_it(jobs: Sequence[Job]) -> bool:
     size = 0
     for folder, *_ in jobs:
-        size += sum(trace.stat().st_size for trace in folder.path.glob("trace-*"))
+        with suppress(OSError):  # whoever reads it will tell
+            size += sum(trace.stat().st_size for trace in folder.path.glob("trace-*"))
         if size > WORTH_BYTES:
             return True
     return False

@@ -14,6 +14,7 @@ from harness.report_settings import ReportSettings
 from harness.results.carbon import StudyCarbon
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.gather import gather
+from harness.results.inert import inert_csv
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET, Row
 from harness.selector import Selector
 from harness.spec import short_labels_of
@@ -106,7 +107,7 @@ class Tables:
     def save_runs(self, path: Path) -> None:
         """Write the table of runs as CSV and Parquet."""
         folder = StudyFolder(path)
-        write_atomically(folder.table_csv, self.runs.to_csv(index=False).encode())
+        write_atomically(folder.table_csv, inert_csv(self.runs).encode())
         buffer = io.BytesIO()
         typed(self.runs).to_parquet(buffer, index=False)
         write_atomically(folder.table_parquet, buffer.getvalue())

@@ -47,13 +47,23 @@ def looks(journal: Journal) -> list[Look]:
         if event["event"] == "epoch":
             epochs = int(event["epochs_trained"])
         elif isinstance(event["answer"], dict) and "channel_mask" in event["answer"]:
-            mask = ChannelMask(event["answer"]["channel_mask"])
+            layers = event["answer"]["channel_mask"]
+            if not _is_mask(layers):
+                continue
+            mask = ChannelMask(layers)
             if mask.kept < mask.channels:
                 question = json.dumps(event["description"].get("question"), sort_keys=True)
                 network = tuple((name, len(bits)) for name, bits in mask.layers.items())
                 look = Look(attempt.number, event["time_ns"], epochs, mask)
                 series[question, network].append(look)
     return max(series.values(), key=len, default=[])
+
+
+def _is_mask(layers: Any) -> bool:
+    """Whether a journal from anywhere says of every channel that it stays or goes."""
+    return isinstance(layers, dict) and all(
+        isinstance(bits, str) and not bits.strip("01") for bits in layers.values()
+    )
 
 
 def mask_distances(masks: Sequence[ChannelMask]) -> NDArray[np.float64]:

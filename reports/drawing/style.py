@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.colors import to_rgb
 
+from harness.results.inert import inert_csv
 from reports.analysis.families import families
 
 if TYPE_CHECKING:
@@ -180,4 +181,4 @@ def save(figure: Figure, frame: pd.DataFrame, out: Path, name: str) -> None:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table with the same line ends on every system."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, lineterminator="\n")
+    path.write_text(inert_csv(frame), "utf-8", newline="")

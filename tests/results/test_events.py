@@ -1,0 +1,74 @@
+"""Which lines of a journal are events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.log import LogWriter
+from harness.results.events import is_event
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from tests.results.test_resume import SPECS, attempt, start
+
+ATTEMPT = {"event": "attempt", "time_ns": 5, "number": 1, "restored": 0}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        None,
+        [],
+        "attempt",
+        {},
+        {"event": "border"},
+        {"event": "border", "time_ns": 1},
+        {"event": "border", "time_ns": 1, "window": 7},
+        {"event": "border", "time_ns": 1.5, "window": "x"},
+        {"event": "border", "time_ns": -1, "window": "x"},
+        {"event": "border", "time_ns": True, "window": "x"},
+        {"event": "border", "time_ns": 2**63, "window": "x"},
+        {"event": ["border"], "time_ns": 1, "window": "x"},
+        {"event": "end", "time_ns": 1, "status": "splendid"},
+        {"event": "end", "time_ns": 1, "status": []},
+        {"event": "record", "time_ns": 1, "facts": [1]},
+        ATTEMPT | {"number": "../../x"},
+        ATTEMPT | {"restored": None},
+    ],
+)
+def test_what_readers_cannot_rely_on_is_none(line) -> None:
+    assert not is_event(line)
+
+
+def test_events_of_kinds_to_come_are_passed_on() -> None:
+    assert is_event({"event": "something new", "time_ns": 1, "more": [1, 2]})
+
+
+def test_all_that_a_run_writes_is(tmp_path: Path) -> None:
+    folder = start(next(spec for spec in SPECS if spec.method == "early_bird"), tmp_path)
+    attempt(folder.read_spec(), folder)
+    lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
+    assert all(map(is_event, lines))
+    assert {"attempt", "dense", "epoch", "size", "result"} <= {line["event"] for line in lines}
+    assert Journal(folder).damaged_lines == 0
+
+
+def test_an_attempt_that_goes_back_in_number_or_time_is_damage(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    log = LogWriter(folder.journal)
+    for line in (
+        ATTEMPT,
+        {"event": "border", "time_ns": 9, "window": "a"},
+        {"event": "border", "time_ns": 7, "window": "b"},
+        ATTEMPT | {"time_ns": 1},
+        ATTEMPT | {"time_ns": 1, "number": 2},
+        {"event": "end", "time_ns": 2, "status": "done"},
+    ):
+        log.append(line)
+    log.close()
+    journal = Journal(folder)
+    assert journal.damaged_lines == 2
+    assert [len(each.events) for each in journal.attempts] == [2, 2]
+    assert journal.status == "done"
