@@ -16,13 +16,15 @@ import numpy as np
 
 from harness.energy.examination.examine import Examined, examine
 from harness.energy.examination.load import switched_load
-from harness.energy.meter import Found, MeterSetup
+from harness.energy.meter import Found, MeterSetup, Sensor
 from harness.energy.meters.estimate import watts_per_thread
 from harness.energy.meters.finders import FINDERS
 from harness.energy.meters.visible import visible_gpus
 from harness.energy.recorder.conditions import Conditions
 from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.size import trace_bytes
 from harness.errors import ExitCode
+from harness.settings import EnergySettings
 
 WHAT_TO_DO = {
     "Shared Library Not Found": "no NVIDIA driver here; in a container, start it with --gpus all",
@@ -33,6 +35,7 @@ WHAT_TO_DO = {
 }
 """From what sensors say when they are missing to what helps."""
 LEAST_FREE_BYTES = 1_000_000_000
+DAY_S = 86_400.0
 LATE_S = 0.002
 """Waking up later than this blurs the moments of readings."""
 
@@ -60,7 +63,7 @@ def examine_machine(as_json: bool, load: bool) -> ExitCode:
         "missing": [_missing(note) for each in found.values() for note in each.notes],
         "notes": [text for text in (visible.note, switched.note) if text],
         "clock": _clock(),
-        "disk": _disk(Path.cwd()),
+        "disk": _disk(Path.cwd(), [meter.sensor for meter in meters]),
     }
     if as_json:
         click.echo(json.dumps(report))
@@ -101,8 +104,9 @@ def _clock() -> dict[str, float]:
     return {"resolution_s": resolution_s, "late_s": float(np.quantile(late_s, 0.95))}
 
 
-def _disk(folder: Path) -> dict[str, Any]:
+def _disk(folder: Path, sensors: list[Sensor]) -> dict[str, Any]:
     return {
+        "trace_bytes_a_day": round(trace_bytes(sensors, EnergySettings().period_s, DAY_S)),
         "folder": str(folder),
         "free_bytes": shutil.disk_usage(folder).free,
         "writable": os.access(folder, os.W_OK),
@@ -125,7 +129,9 @@ def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
         todo=None if clock["late_s"] < LATE_S else "leave a core free for the recorder",
     )
     free = disk["free_bytes"] > LEAST_FREE_BYTES and disk["writable"]
-    yield _line(ok=free, text=f"disk: {disk['free_bytes'] / 1e9:.0f} GB free in {disk['folder']}")
+    room = f"{disk['free_bytes'] / 1e9:.0f} GB free in {disk['folder']}"
+    day = f"a trace grows by {disk['trace_bytes_a_day'] / 1e6:.0f} MB a day at most"
+    yield _line(ok=free, text=f"disk: {room}; {day}")
     if not report["measurable"]:
         yield "nothing can be measured here: energy would be an estimate, and called one"
 

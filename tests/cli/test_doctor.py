@@ -91,6 +91,7 @@ def test_where_there_is_only_an_estimate_nothing_can_be_measured(
     assert {s["source"] for s in report["sensors"]} == {"estimated"}
     assert any("--gpus all" in (each["do"] or "") for each in report["missing"])
     assert report["disk"]["free_bytes"] > 0
+    assert report["disk"]["trace_bytes_a_day"] > 0
     assert report["clock"]["resolution_s"] < 1e-6
 
 

@@ -17,6 +17,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,42 @@ def test_a_text_of_any_kind_does_no_harm(text: str, sound: Path, tmp_path: Path)
     tables = Tables(study)
     tables.save_runs(study)
     assert set(tables.runs["status"]) == {"done"}
+
+
+class Active(HTMLParser):
+    """What of a page could do something: scripts, handlers, addresses of scripts, frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "iframe", "object", "embed", "form", "base", "meta"):
+            self.found[tag] += 1
+        for name, said in attributes:
+            if name.startswith("on") or (said or "").strip().lower().startswith("javascript:"):
+                self.found[name] += 1
+
+
+def test_a_page_of_hostile_texts_does_nothing_that_another_does_not(
+    sound: Path, tmp_path: Path
+) -> None:
+    pages = []
+    for name, texts in (("plain", ["plain"] * len(TEXTS)), ("hostile", TEXTS)):
+        study = tmp_path / name
+        shutil.copytree(sound, study)
+        for run in StudyFolder(study).runs():
+            lines = [json.loads(line) for line in run.journal.read_text().splitlines()]
+            facts = {f"fact {n} {text}": text for n, text in enumerate(texts)}
+            lines[0] |= {"host": " ".join(texts[-12:]), "device_name": texts[16]}
+            lines.insert(1, {"event": "record", "time_ns": lines[0]["time_ns"], "facts": facts})
+            if run.path.parent.name.startswith("progressive"):
+                lines[-1] |= {"status": "failed", "reason": " ".join(texts[-16:])}
+            run.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        make_report((str(study),), None)
+        page = Active()
+        page.feed((study / "report" / "index.html").read_text())
+        pages.append(page.found)
+    plain, hostile = pages
+    assert plain["script"] > 0
+    assert hostile == plain
