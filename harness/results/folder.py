@@ -18,7 +18,7 @@ from harness.hold import Hold, hold
 from harness.report_settings import ReportSettings
 from harness.settings import WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
-from harness.study import Name, Study
+from harness.study import Study
 from harness.validation import tell
 
 
@@ -102,7 +102,7 @@ class _Saved(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Name
+    name: str
     workload: dict[str, Any] = {}
     training: dict[str, Any] = {}
     variants: dict[str, Any] = {}

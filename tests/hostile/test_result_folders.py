@@ -167,14 +167,14 @@ def test_all_results_are_answered(sound: Path, tmp_path: Path, cases: Cases) -> 
         shutil.rmtree(study.parent, ignore_errors=True)
         shutil.copytree(sound, study)
         done = [damage(study, chance) for _ in range(chance.randrange(1, 3))]
-        began = time.monotonic()
+        began = time.process_time()  # a busy machine makes nothing hang
         faulthandler.dump_traceback_later(HANGS_S, exit=True)
         try:
             count[answer(study, whole=number % WHOLE == 0)] += 1
         except BaseException:
             print(f"case {number}: {done}")  # noqa: T201 - to find it again
             raise
-        slowest_s = max(slowest_s, time.monotonic() - began)
+        slowest_s = max(slowest_s, time.process_time() - began)
         assert sorted(tmp_path.iterdir()) == [tmp_path / "beside", tmp_path / "here"]
         assert sorted(study.parent.iterdir()) == [study]
     assert set(count) == {"a report", "refused"}
