@@ -140,7 +140,9 @@ class _Gathered:
     def hear(self, line: list[Any]) -> None:
         """A reading."""
         if _is_reading(line):
-            self._columns[line[0]].add(*line[1:])
+            sensor, time_ns, value, *why = line
+            known = value is not None and math.isfinite(value)
+            self._columns[sensor].add(time_ns, value if known else None, *why)
         else:
             self._damaged += 1
 
@@ -192,7 +194,7 @@ def _is_reading(line: list[Any]) -> bool:
         type(sensor) is type(time_ns) is int
         and 0 <= sensor < MOST_SENSORS
         and 0 <= time_ns < 2**63
-        and (value is None or (type(value) in (int, float) and abs(value) < math.inf))
+        and (value is None or type(value) is float or (type(value) is int and abs(value) < 2**63))
         and all(isinstance(each, str) for each in why)
     )
 
