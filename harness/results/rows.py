@@ -118,13 +118,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     }
     searched = _search(ledger)
     row = {
-        "schema_version": SCHEMA,
-        "study": spec.study,
-        "arm": label,
-        "method": spec.method,
-        "variant": spec.variant,
-        "precision": spec.training.precision,
-        "seed": spec.seed,
+        **_who(spec, label),
         "status": journal.status,
         "reason": journal.reason,
         "test_accuracy": result.get("test_accuracy"),
@@ -175,11 +169,9 @@ def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
     }
 
 
-def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
-    texts = ("energy_device", "energy_note", "energy_flags", "carbon_basis")
-    numbers = ("energy_j", "uncertainty_j", "gain_j", "border_j", "gap_j", "aliasing_j", "lost_j")
-    more = ("overhead_j", "search_j", "test_j", "co2e_kg", "duration_s", "test_accuracy")
-    row = {
+def _who(spec: RunSpec, label: str) -> Row:
+    """Which run a row is of."""
+    return {
         "schema_version": SCHEMA,
         "study": spec.study,
         "arm": label,
@@ -187,6 +179,15 @@ def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
         "variant": spec.variant,
         "precision": spec.training.precision,
         "seed": spec.seed,
+    }
+
+
+def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
+    texts = ("energy_device", "energy_note", "energy_flags", "carbon_basis")
+    numbers = ("energy_j", "uncertainty_j", "gain_j", "border_j", "gap_j", "aliasing_j", "lost_j")
+    more = ("overhead_j", "search_j", "test_j", "co2e_kg", "duration_s", "test_accuracy")
+    row = {
+        **_who(spec, label),
         "status": "damaged",
         "reason": f"its records cannot be read: {type(error).__name__}: {error}",
         "energy_source": "none",
