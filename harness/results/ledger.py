@@ -65,6 +65,10 @@ class Ledger:
             windows = attempt.windows(end_ns, attempt.restored)
             borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
             self._curves[attempt.number] = curves(trace, borders_ns)
+            if not self._curves[attempt.number] and trace.readings:
+                self.notes.append(
+                    f"attempt {attempt.number}: hardly read, so that its energy is missing"
+                )
             self.health.append(Health(trace, attempt.start_ns, end_ns))
             self.entries += self._entries(attempt, windows)
 

@@ -55,6 +55,24 @@ def test_a_killed_recorder_is_replaced_and_the_joules_are_those_drawn(
         assert (each.time_ns[1:] >= each.time_ns[:-1]).all()
 
 
+def test_of_one_that_died_another_takes_the_last_readings(stand_in, start, trace: Path) -> None:
+    """However short the time was: what the counter counted is known."""
+    machine = stand_in(gpus=1, power_w=250.0)
+    recorder = start("nvml", "estimate")
+    begin_ns = time.monotonic_ns()
+    recorder._process.kill()
+    recorder._process.wait()
+    end_ns = time.monotonic_ns()
+    recorder.stop()
+    found = read_trace(trace)
+    assert "end" in lines_of(trace)[-1]
+    drawn = total(c.between(begin_ns, end_ns) for c in curves(found, (begin_ns, end_ns)))
+    truth_j = machine.gpus[0].truth_j(begin_ns, end_ns)
+    assert abs(drawn.energy_j - truth_j) <= drawn.uncertainty_j
+    estimate = next(each for each in found.readings if each.sensor.quantity == "energy")
+    assert estimate.time_ns[-1] > end_ns
+
+
 def test_a_recorder_that_lives_is_left_alone_and_one_that_never_lives_is_given_up(
     start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

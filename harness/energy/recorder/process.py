@@ -77,18 +77,29 @@ class RecorderProcess:
 
         Called over and over while the recorder should live. It neither waits nor raises.
         """
-        if self._process.poll() is None or self._revivals >= MOST_REVIVALS:
-            return
-        if time.monotonic() - self._began_s < BETWEEN_REVIVALS_S:
+        soon = self._revivals and time.monotonic() - self._began_s < BETWEEN_REVIVALS_S
+        if self._process.poll() is not None and not soon:
+            self._go_on()
+
+    def stop(self) -> None:
+        """Have it take its last readings and end; if it has died, another one takes them.
+
+        What a counter has counted meanwhile is in these.
+        """
+        if self._process.poll() is not None:
+            self._go_on()
+        self._end()
+
+    def _go_on(self) -> None:
+        if self._revivals >= MOST_REVIVALS:
             return
         self._revivals += 1
         with contextlib.suppress(OSError):
-            self.stop()  # it is gone: only its pipes are closed
+            self._end()  # it is gone: only its pipes are closed
             self._config["continues"] = True
             self._start()
 
-    def stop(self) -> None:
-        """Have it take its last readings and end."""
+    def _end(self) -> None:
         try:
             self._process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -101,10 +112,10 @@ class RecorderProcess:
         try:
             said = self._process.stdout.readline() if self._process.stdout else ""
         except BaseException:
-            self.stop()
+            self._end()
             raise
         if not said:
-            self.stop()
+            self._end()
         return said
 
     def _start(self) -> None:
