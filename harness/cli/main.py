@@ -201,6 +201,24 @@ def compare(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True)
+@click.option("--out", "-o", metavar="DIR", required=True, help="The new folder.")
+def merge(folders: tuple[str, ...], out: str) -> None:
+    """Join results of one study, such as those of several machines, into a new folder.
+
+    Records are copied as they are. It is an error if the folders are not of one study, or hold
+    different records of the same run.
+
+    \b
+    Example:
+      python -m harness merge machine-a/quick machine-b/quick --out results/quick
+    """  # noqa: D301
+    from harness.cli.merge import merge_results
+
+    merge_results(folders, out)
+
+
+@cli.command()
 @click.argument("folder", metavar="DIR")
 @click.option(
     "--to",

@@ -22,6 +22,11 @@ from harness.results.journal import Attempt
 from harness.results.ledger import Ledger
 from harness.settings import Carbon
 
+LIVE = "carbon_live.jsonl"
+"""What a live service said of the grid, a line each time it was asked."""
+SERIES = "carbon_series.csv"
+"""A copy of the study's series of factors."""
+
 
 def keep_series(folder: StudyFolder, site: Carbon) -> None:
     """Copy a study's series to its results, so that a report needs nothing from elsewhere.
@@ -145,11 +150,11 @@ def _live_factor(record: dict[str, Any], site: Carbon, offline: CarbonFactor) ->
 
 
 def _live(folder: StudyFolder) -> Path:
-    return folder.path / "carbon_live.jsonl"
+    return folder.path / LIVE
 
 
 def _series(folder: StudyFolder) -> Path:
-    return folder.path / "carbon_series.csv"
+    return folder.path / SERIES
 
 
 def _energy_j(ledger: Ledger) -> float:

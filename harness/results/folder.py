@@ -103,6 +103,9 @@ class _Saved(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
+    seeds: list[int] = []
+    methods: dict[str, Any] = {}
+    plugins: list[str] = []
     workload: dict[str, Any] = {}
     training: dict[str, Any] = {}
     variants: dict[str, Any] = {}

@@ -30,6 +30,8 @@ print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
         ["report", "--help"],
         ["compare", "--help"],
         ["export", "--help"],
+        ["merge", "--help"],
+        ["merge", "results"],
         ["export", "results", "--to", "mlfow"],
         ["methods"],
         ["describe", "early_bird"],

@@ -1,0 +1,200 @@
+"""Results of several machines in one folder: everything kept, nothing chosen in silence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import harness
+from harness.errors import UsageError
+from harness.results.carbon import LIVE, SERIES
+from harness.results.folder import StudyFolder
+from harness.results.merge import merge
+from tests.conftest import REPOSITORY
+
+QUICK = REPOSITORY / "benchmarks" / "quick-cpu"
+Keep = Callable[[Path], bool]
+
+
+def part(place: Path, keep: Keep) -> StudyFolder:
+    """The quick study with some of its runs."""
+    shutil.copytree(QUICK, place)
+    for run in place.glob("runs/*/*"):
+        if not keep(run):
+            shutil.rmtree(run)
+    return StudyFolder(place)
+
+
+def change(folder: StudyFolder, **changes: Any) -> None:
+    saved = folder.read_study()
+    folder.settings.write_text(json.dumps(saved | changes), "utf-8")
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> StudyFolder:
+    """Seed 0, and of seed 1 dense alone."""
+    return part(tmp_path / "a", lambda run: run.name == "seed-0" or run.parts[-2:] == ONE)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> StudyFolder:
+    """All the rest."""
+    return part(tmp_path / "b", lambda run: run.name != "seed-0" and run.parts[-2:] != ONE)
+
+
+ONE = ("dense", "seed-1")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def refused(*sources: StudyFolder, out: Path) -> str:
+    """Why they cannot be merged; nothing is left behind."""
+    before = sorted(out.parent.iterdir())
+    with pytest.raises(UsageError) as error:
+        merge(sources, out)
+    assert sorted(out.parent.iterdir()) == before
+    return str(error.value)
+
+
+def test_the_parts_make_the_table_of_the_whole(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "c"
+    whole = harness.load(str(QUICK))
+    assert merge([first, second], out) == len(whole)
+    pd.testing.assert_frame_equal(harness.load(str(out)), whole)
+    raw = {name: text for name, text in contents(QUICK).items() if name.startswith("runs/")}
+    assert {n: t for n, t in contents(out).items() if n.startswith("runs/")} == raw
+
+
+def test_the_study_names_the_methods_and_seeds_of_all(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    change(first, seeds=[0, 1], methods={"dense": {}, "early_bird": {"prune_ratio": 0.5}})
+    change(second, seeds=[1, 2], methods={"early_bird": [{"prune_ratio": 0.3}], "snip": {}})
+    merge([first, second], tmp_path / "c")
+    study = StudyFolder(tmp_path / "c").read_study()
+    assert study["seeds"] == [0, 1, 2]
+    assert study["methods"] == {
+        "dense": {},
+        "early_bird": [{"prune_ratio": 0.5}, {"prune_ratio": 0.3}],
+        "snip": {},
+    }
+
+
+def test_the_same_records_twice_count_once(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    place = "runs/dense/seed-0"
+    shutil.copytree(first.path / place, second.path / place)
+    (second.path / place / ".lock").touch()  # nobody holds it
+    assert merge([first, second], tmp_path / "c") == len(harness.load(str(QUICK)))
+    assert not (tmp_path / "c" / place / ".lock").exists()
+
+
+def test_two_records_of_one_run_are_a_conflict(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    place = "runs/dense/seed-0"
+    shutil.copytree(first.path / place, second.path / place)
+    with (second.path / place / "journal.jsonl").open("a") as journal:
+        journal.write("{}\n")
+    said = refused(first, second, out=tmp_path / "c")
+    assert f"{first.path / place} and {second.path / place} are two records" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"name": "other"}, "name is 'quick'"),
+        ({"carbon": {"country": "FRA"}}, "carbon.country is None"),
+        ({"variants": {"a": {}}}, "variants is []"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_another_study_is_a_conflict(
+    first: StudyFolder,
+    second: StudyFolder,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    key: str,
+) -> None:
+    change(second, **changes)
+    said = refused(first, second, out=tmp_path / "c")
+    assert said.startswith(key)
+    assert str(second.path) in said
+
+
+def test_a_recipe_is_a_conflict_but_a_place_of_files_is_not(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    saved = second.read_study()
+    change(second, workload=saved["workload"] | {"root": "/elsewhere", "workers": 1})
+    merge([first, second], tmp_path / "c")
+    change(second, training=saved["training"] | {"epochs": 99})
+    said = refused(first, second, out=tmp_path / "d")
+    assert "training.epochs is" in said
+    assert "but 99 in" in said
+
+
+def test_a_run_that_is_worked_on_is_left_to_whoever_does(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    held = second.runs()[0].hold()
+    said = refused(first, second, out=tmp_path / "c")
+    held.release()
+    assert "works on it; merge when it is done" in said
+    merge([first, second], tmp_path / "c")
+
+
+def test_no_link_leads_the_copy_elsewhere(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("not yours")
+    log = second.runs()[0].log
+    log.unlink(missing_ok=True)
+    log.symlink_to(secret)
+    assert "is a link" in refused(first, second, out=tmp_path / "c")
+
+
+def test_what_is_there_is_not_written_over(first: StudyFolder, second: StudyFolder) -> None:
+    before = contents(first.path)
+    assert "is there already" in refused(first, second, out=first.path)
+    assert contents(first.path) == before
+
+
+def test_one_folder_is_nothing_to_merge(first: StudyFolder, tmp_path: Path) -> None:
+    assert "at least two" in refused(first, out=tmp_path / "c")
+
+
+def test_a_damaged_study_is_told(first: StudyFolder, second: StudyFolder, tmp_path: Path) -> None:
+    change(second, methods=[1, 2])
+    said = refused(first, second, out=tmp_path / "c")
+    assert f"{second.settings}: damaged: methods" in said
+
+
+def test_answers_about_the_grid_are_joined_and_a_series_must_be_the_same(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    (first.path / LIVE).write_bytes(b'{"a": 1}\n{"b": 2}\n')
+    (second.path / LIVE).write_bytes(b'{"b": 2}\n{"c": 3}\n')
+    (first.path / SERIES).write_bytes(b"time,kg_per_kwh\n")
+    (second.path / SERIES).write_bytes(b"time,kg_per_kwh\n")
+    merge([first, second], tmp_path / "c")
+    assert (tmp_path / "c" / LIVE).read_bytes() == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
+    assert (tmp_path / "c" / SERIES).read_bytes() == b"time,kg_per_kwh\n"
+    (second.path / SERIES).write_bytes(b"time,g_per_kwh\n")
+    assert f"{SERIES} is not the same" in refused(first, second, out=tmp_path / "d")
