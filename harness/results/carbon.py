@@ -22,11 +22,6 @@ from harness.results.journal import Attempt
 from harness.results.ledger import Ledger
 from harness.settings import Carbon
 
-LIVE = "carbon_live.jsonl"
-"""What a live service said of the grid, a line each time it was asked."""
-SERIES = "carbon_series.csv"
-"""A copy of the study's series of factors."""
-
 
 def keep_series(folder: StudyFolder, site: Carbon) -> None:
     """Copy a study's series to its results, so that a report needs nothing from elsewhere.
@@ -37,7 +32,7 @@ def keep_series(folder: StudyFolder, site: Carbon) -> None:
     if site.series is None:
         return
     try:
-        write_atomically(_series(folder), Path(site.series).read_bytes())
+        write_atomically(folder.carbon_series, Path(site.series).read_bytes())
     except OSError as error:
         raise UsageError(f"carbon.series: {site.series}: {error.strerror}") from None
 
@@ -51,7 +46,7 @@ def ask_live(folder: StudyFolder, site: Carbon) -> str | None:
     if not _counts_live(site) or site.country is None:
         return None
     record = ask(site.country)
-    log = LogWriter(_live(folder))
+    log = LogWriter(folder.carbon_live)
     log.append(record, durable=True)
     log.close()
     if "error" not in record:
@@ -117,9 +112,9 @@ class StudyCarbon:
 def _changing(folder: StudyFolder, site: Carbon, offline: CarbonFactor) -> CarbonSeries | None:
     """The factors over time, if that is what wins."""
     if _counts_live(site):
-        return _live_series(read_log(_live(folder)), site, offline)
+        return _live_series(read_log(folder.carbon_live), site, offline)
     if site.kg_per_kwh is None and site.series is not None:
-        return read_series(_series(folder), f"series {Path(site.series).name}", site.pue)
+        return read_series(folder.carbon_series, f"series {Path(site.series).name}", site.pue)
     return None
 
 
@@ -147,14 +142,6 @@ def _live_factor(record: dict[str, Any], site: Carbon, offline: CarbonFactor) ->
         f"life cycle (its default), {kg_per_kwh * 1000:.0f} g/kWh, PUE {site.pue:g}"
     )
     return CarbonFactor(kg_per_kwh * site.pue, basis)
-
-
-def _live(folder: StudyFolder) -> Path:
-    return folder.path / LIVE
-
-
-def _series(folder: StudyFolder) -> Path:
-    return folder.path / SERIES
 
 
 def _energy_j(ledger: Ledger) -> float:

@@ -14,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.atomic import write_atomically
 from harness.energy.trace_file import pack
 from harness.errors import UsageError
-from harness.hold import Hold, hold
+from harness.hold import Hold, Holder, hold, holder_of
 from harness.report_settings import ReportSettings
 from harness.settings import WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
 from harness.validation import tell
+
+LOCK = ".lock"
+"""Name of the lock of a run, and of what all runs share; it is no record."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,16 @@ class RunFolder:
             OSError: Nothing can be written here.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        return hold(self.path / ".lock")
+        return hold(self.path / LOCK)
+
+    def holder(self) -> Holder | None:
+        """Who works on the run; None if nobody does.
+
+        Raises:
+            OSError: It cannot be told.
+        """
+        lock = self.path / LOCK
+        return holder_of(lock) if lock.exists() else None
 
     def start_over(self) -> None:
         """Take away what a next attempt would go on from; records stay."""
@@ -103,9 +115,6 @@ class _Saved(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
-    seeds: list[int] = []
-    methods: dict[str, Any] = {}
-    plugins: list[str] = []
     workload: dict[str, Any] = {}
     training: dict[str, Any] = {}
     variants: dict[str, Any] = {}
@@ -123,6 +132,16 @@ class StudyFolder:
     def settings(self) -> Path:
         """The study as it was run."""
         return self.path / "study.json"
+
+    @property
+    def carbon_series(self) -> Path:
+        """A copy of the study's series of carbon factors, if it names one."""
+        return self.path / "carbon_series.csv"
+
+    @property
+    def carbon_live(self) -> Path:
+        """What a live service said of the grid, a line each time it was asked."""
+        return self.path / "carbon_live.jsonl"
 
     @property
     def table_csv(self) -> Path:
@@ -194,7 +213,7 @@ class StudyFolder:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep others from changing what all runs share; waits for whoever does so now."""
-        held = hold(self.path / ".lock", wait=True)
+        held = hold(self.path / LOCK, wait=True)
         try:
             yield
         finally:

@@ -10,18 +10,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from harness.atomic import sync_folder, write_atomically
 from harness.errors import UsageError
-from harness.hold import holder_of
-from harness.results.carbon import LIVE, SERIES
-from harness.results.folder import RunFolder, StudyFolder
+from harness.results.folder import LOCK, RunFolder, StudyFolder
 from harness.settings import WHEREABOUTS
+from harness.validation import tell
 
 _OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy"})
 """Keys of a study that say which of its runs a folder holds, or that every run says for itself."""
 _OF_MACHINES = frozenset({"carbon.series", *(f"workload.{key}" for key in WHEREABOUTS)})
 """Keys that say where a machine has its files; the series itself is compared."""
-_LOCK = ".lock"
+
+
+class _Chosen(BaseModel):
+    """What a saved study says of its runs, as far as it is joined; older versions may say less."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    methods: dict[str, Any] = {}
+    seeds: list[int] = []
+    plugins: list[str] = []
 
 
 def merge(sources: Sequence[StudyFolder], target: Path) -> int:
@@ -43,20 +53,21 @@ def merge(sources: Sequence[StudyFolder], target: Path) -> int:
     """
     if len(sources) < 2:
         raise UsageError("merge needs at least two folders of results")
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target}: is there already; choose a new folder with --out")
         study, runs, files = _together(sources), _runs(sources), _shared_files(sources)
+        place = target.resolve()  # "." has no name that the unfinished one could be called after
+        unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
             _write(StudyFolder(unfinished), study, runs, files)
-            unfinished.rename(target)
+            unfinished.rename(place)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         where = error.filename or target
         raise UsageError(f"cannot merge: {where}: {error.strerror or error}") from None
-    sync_folder(target.parent)
+    sync_folder(place.parent)
     return len(runs)
 
 
@@ -68,7 +79,7 @@ def _write(
     for name, content in files.items():
         write_atomically(folder.path / name, content)
     for place, run in runs.items():
-        shutil.copytree(run.path, folder.path / place, ignore=shutil.ignore_patterns(_LOCK))
+        shutil.copytree(run.path, folder.path / place, ignore=shutil.ignore_patterns(LOCK))
     os.sync()  # whoever merged may delete the sources next
 
 
@@ -82,8 +93,17 @@ def _together(sources: Sequence[StudyFolder]) -> dict[str, Any]:
                 f"{key} is {mine!r} in {path}, but {theirs!r} in {other_path}; "
                 "only folders of one study can be merged (`report` takes several side by side)"
             )
-        study = {**other, **study, **_united(study, other)}
+        version = max(study["schema_version"], other["schema_version"])
+        united = _united(_chosen(path, study), _chosen(other_path, other))
+        study = {**other, **study, **united, "schema_version": version}
     return study
+
+
+def _chosen(path: Path, study: dict[str, Any]) -> _Chosen:
+    try:
+        return _Chosen(**study)
+    except ValidationError as error:
+        raise UsageError(f"{path}: its study is damaged: {tell(error, _Chosen)}") from None
 
 
 def _differing(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -102,28 +122,22 @@ def _differing(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, 
         yield place, list(first), list(second)
 
 
-def _united(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The schema, methods, seeds and plugins of both studies."""
-    methods = dict(first.get("methods", {}))
-    for name, given in second.get("methods", {}).items():
-        tables = _distinct([*_tables(methods.get(name, [])), *_tables(given)])
+def _united(first: _Chosen, second: _Chosen) -> dict[str, Any]:
+    """The methods, seeds and plugins of both studies."""
+    methods = dict(first.methods)
+    for name, given in second.methods.items():
+        tables = _tables(methods.get(name, []))
+        tables = tables + [table for table in _tables(given) if table not in tables]
         methods[name] = tables[0] if len(tables) == 1 else tables
     return {
-        "schema_version": max(first["schema_version"], second["schema_version"]),
         "methods": methods,
-        **{
-            key: _distinct([*first.get(key, []), *second.get(key, [])])
-            for key in ("seeds", "plugins")
-        },
+        "seeds": list(dict.fromkeys(first.seeds + second.seeds)),
+        "plugins": list(dict.fromkeys(first.plugins + second.plugins)),
     }
 
 
 def _tables(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    return [value for n, value in enumerate(values) if value not in values[:n]]
 
 
 def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
@@ -149,8 +163,7 @@ def _check_at_rest(run: RunFolder) -> None:
     for path in (run.path, *run.path.rglob("*")):
         if path.is_symlink():
             raise UsageError(f"{path}: is a link; what it leads to is not copied")
-    lock = run.path / _LOCK
-    holder = holder_of(lock) if lock.exists() else None
+    holder = run.holder()
     if holder:
         raise UsageError(f"{run.path}: {holder} works on it; merge when it is done")
 
@@ -158,7 +171,7 @@ def _check_at_rest(run: RunFolder) -> None:
 def _same(first: RunFolder, second: RunFolder) -> bool:
     """Whether two folders hold the very same records."""
     names, others = (
-        sorted(path.name for path in run.path.iterdir() if path.name != _LOCK)
+        sorted(path.name for path in run.path.iterdir() if path.name != LOCK)
         for run in (first, second)
     )
     if names != others:
@@ -169,14 +182,19 @@ def _same(first: RunFolder, second: RunFolder) -> bool:
 
 def _shared_files(sources: Sequence[StudyFolder]) -> dict[str, bytes]:
     """The raw files that all runs share, by name: answers about one grid are joined."""
-    series = {source.path: _content(source.path / SERIES) for source in sources}
+    series = {source.carbon_series: _content(source.carbon_series) for source in sources}
     if len(set(series.values())) > 1:
-        raise UsageError(f"{SERIES} is not the same in {' and '.join(map(str, series))}")
-    answers = [_content(source.path / LIVE) or b"" for source in sources]
-    lines = _distinct([line for each in answers for line in each.splitlines()])
-    files = {SERIES: next(iter(series.values())), LIVE: b"".join(line + b"\n" for line in lines)}
+        raise UsageError(f"{' and '.join(map(str, series))} are not the same series")
+    answers = b"".join(_content(source.carbon_live) for source in sources)
+    lines = dict.fromkeys(answers.splitlines(keepends=True))
+    files = {path.name: content for path, content in series.items()}
+    files[sources[0].carbon_live.name] = b"".join(lines)
     return {name: content for name, content in files.items() if content}
 
 
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+def _content(path: Path) -> bytes:
+    """What a file says, ended by a whole line; nothing if it is not there, or leads elsewhere."""
+    if path.is_symlink() or not path.is_file():
+        return b""
+    content = path.read_bytes()
+    return content + b"\n" if content and not content.endswith(b"\n") else content

@@ -28,6 +28,7 @@ import pytest
 from harness.cli.report import make_report
 from harness.errors import UsageError
 from harness.results.folder import StudyFolder
+from harness.results.merge import merge
 from harness.results.table import Tables
 from reports.analysis.summary import summarise
 from reports.reading import study_results
@@ -180,6 +181,44 @@ def test_all_results_are_answered(sound: Path, tmp_path: Path, cases: Cases) -> 
     assert set(count) == {"a report", "refused"}
     print(f"{many} result folders: {dict(count)}; the slowest took {slowest_s:.1f} s")  # noqa: T201
     assert slowest_s < LONGEST_S or many < 1000
+
+
+@pytest.mark.torture
+def test_whatever_is_merged_is_answered_and_what_is_refused_leaves_nothing(
+    sound: Path, tmp_path: Path, cases: Cases
+) -> None:
+    chance, count, many = random.Random(27), Counter[str](), cases(60, 1_000)
+    beside = tmp_path / "beside"
+    shutil.copytree(sound, beside)
+    for arm in (beside / "runs").iterdir():
+        arm.rename(arm.with_name(f"other-{arm.name}"))
+    for _ in range(many):
+        study, out = tmp_path / "here", tmp_path / "out"
+        for each in (study, out):
+            shutil.rmtree(each, ignore_errors=True)
+        shutil.copytree(sound, study)
+        done = damage(study, chance)
+        # Half of them where a merge looks closely.
+        study_file = StudyFolder(study).settings
+        if chance.random() < 0.5 and study_file.is_file():
+            with contextlib.suppress(ValueError):
+                study_file.write_text(
+                    json.dumps(mutate(json.loads(study_file.read_bytes()), chance))
+                )
+        answered = _merged(study, beside, out)
+        count[answered] += 1
+        left = [beside, study, *([out] if answered == "merged" else [])]
+        assert sorted(tmp_path.iterdir()) == left, done
+    assert set(count) == {"merged", "refused"}
+    print(f"{many} merges: {dict(count)}")  # noqa: T201
+
+
+def _merged(study: Path, beside: Path, out: Path) -> str:
+    try:
+        merge([StudyFolder(study), StudyFolder(beside)], out)
+    except UsageError as error:
+        return "refused" if str(error).strip() else "refused without a word"
+    return "merged"
 
 
 @pytest.mark.parametrize("place", ["report", "report/figures", "report/index.html"])

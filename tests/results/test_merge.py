@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,6 @@ import pytest
 
 import harness
 from harness.errors import UsageError
-from harness.results.carbon import LIVE, SERIES
 from harness.results.folder import StudyFolder
 from harness.results.merge import merge
 from tests.conftest import REPOSITORY
@@ -183,18 +183,39 @@ def test_one_folder_is_nothing_to_merge(first: StudyFolder, tmp_path: Path) -> N
 def test_a_damaged_study_is_told(first: StudyFolder, second: StudyFolder, tmp_path: Path) -> None:
     change(second, methods=[1, 2])
     said = refused(first, second, out=tmp_path / "c")
-    assert f"{second.settings}: damaged: methods" in said
+    assert f"{second.path}: its study is damaged: methods" in said
 
 
 def test_answers_about_the_grid_are_joined_and_a_series_must_be_the_same(
     first: StudyFolder, second: StudyFolder, tmp_path: Path
 ) -> None:
-    (first.path / LIVE).write_bytes(b'{"a": 1}\n{"b": 2}\n')
-    (second.path / LIVE).write_bytes(b'{"b": 2}\n{"c": 3}\n')
-    (first.path / SERIES).write_bytes(b"time,kg_per_kwh\n")
-    (second.path / SERIES).write_bytes(b"time,kg_per_kwh\n")
-    merge([first, second], tmp_path / "c")
-    assert (tmp_path / "c" / LIVE).read_bytes() == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
-    assert (tmp_path / "c" / SERIES).read_bytes() == b"time,kg_per_kwh\n"
-    (second.path / SERIES).write_bytes(b"time,g_per_kwh\n")
-    assert f"{SERIES} is not the same" in refused(first, second, out=tmp_path / "d")
+    (first.carbon_live).write_bytes(b'{"a": 1}\n{"b": 2}\n')
+    (second.carbon_live).write_bytes(b'{"b": 2}\n{"c": 3}\n')
+    (first.carbon_series).write_bytes(b"time,kg_per_kwh\n")
+    (second.carbon_series).write_bytes(b"time,kg_per_kwh\n")
+    merged = StudyFolder(tmp_path / "c")
+    merge([first, second], merged.path)
+    assert merged.carbon_live.read_bytes() == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
+    assert merged.carbon_series.read_bytes() == b"time,kg_per_kwh\n"
+    (second.carbon_series).write_bytes(b"time,g_per_kwh\n")
+    assert "are not the same series" in refused(first, second, out=tmp_path / "d")
+
+
+def test_of_a_copy_that_fails_nothing_is_left(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    pipe = second.runs()[-1].path / "pipe"
+    os.mkfifo(pipe)
+    assert str(pipe) in refused(first, second, out=tmp_path / "c")
+
+
+def test_the_new_folder_may_be_there_and_empty(
+    first: StudyFolder,
+    second: StudyFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "c").mkdir()
+    monkeypatch.chdir(tmp_path / "c")
+    merge([first, second], Path())
+    assert len(StudyFolder(tmp_path / "c").runs()) == len(StudyFolder(QUICK).runs())
