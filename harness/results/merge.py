@@ -150,8 +150,8 @@ def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
             place = run.path.relative_to(source.path)
             if place in found and not _same(found[place], run):
                 raise UsageError(
-                    f"{found[place].path} and {run.path} are two records of the same run; which "
-                    "one counts is not for the harness to choose: merge without one of them"
+                    f"{found[place].path} and {run.path} are different records of the same run, "
+                    "and it is not for the harness to choose; leave one of them out"
                 )
             found.setdefault(place, run)
     if not found:

@@ -112,7 +112,10 @@ def test_two_records_of_one_run_are_a_conflict(
     with (second.path / place / "journal.jsonl").open("a") as journal:
         journal.write("{}\n")
     said = refused(first, second, out=tmp_path / "c")
-    assert f"{first.path / place} and {second.path / place} are two records" in said
+    assert (
+        f"{first.path / place} and {second.path / place} are different records of the same run"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
