@@ -30,10 +30,9 @@ T = TypeVar("T")
 
 
 def expand(study: Study, registry: Registry) -> list[RunSpec]:
-    """All runs of a study, interleaved, so that no method has one hot hour to itself.
+    """All runs of a study, seed by seed as a person would list them; see `in_random_order`.
 
-    Seeds are outermost, and each seed begins with another method; one that relies on the run of
-    another comes after it.
+    Each seed begins with another method; one that relies on the run of another comes after it.
 
     Raises:
         UsageError: A method, one of its hyper-parameters, a variant, or an arm that the report is

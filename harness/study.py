@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from harness.engine_settings import EngineSettings
 from harness.report_settings import ReportSettings
 from harness.settings import (
     Carbon,
@@ -45,6 +46,7 @@ class Study(Settings):
     """Every method runs once in each; the first is what the others are compared with."""
     energy: EnergySettings = EnergySettings()
     limits: Limits = Limits()
+    engine: EngineSettings = EngineSettings()
     carbon: Carbon = Carbon()
     report: ReportSettings = ReportSettings()
     plugins: tuple[str, ...] = ()

@@ -78,7 +78,7 @@ def work(folder_path: Path, channel: Connection, borders: Connection) -> None:
             if channel.recv() != "go":
                 return  # stopped before it began
             cannot_store = _attempt(
-                spec, folder, device, announcer(borders), shared_with, lambda: _order(channel)
+                spec, folder, device, announcer(borders), gpus, shared_with, lambda: _order(channel)
             )
             channel.send({"cannot_store": cannot_store})
             channel.recv()
@@ -99,6 +99,7 @@ def _attempt(
     folder: RunFolder,
     device: torch.device,
     announce: Callable[[], None],
+    gpus: Sequence[str] = (),
     shared_with: Sequence[str] = (),
     order: Callable[[], tuple[str, str | None]] = lambda: ("interrupted", None),
 ) -> str | None:
@@ -120,6 +121,7 @@ def _attempt(
             number=number,
             restored=start.number if start else 0,
             damage=damage,
+            gpus=gpus,
             gpu_shared_with=list(shared_with),
             **_environment(device, spec),
         )

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from harness.engines.place import Place
 from harness.hold import Hold
 from harness.spec import RunSpec
 
 
-def work(folder: Path, channel: Connection, borders: Connection, held: Hold) -> None:
+def work(folder: Path, channel: Connection, borders: Connection, held: Hold, place: Place) -> None:
     """Run `harness.worker.work`; torch is imported there, or was by the fork server.
 
     The run's lock lives at least as long as this process.
     """
+    if place.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus)
     from harness.worker import work
 
+    if place.threads is not None:
+        import torch
+
+        torch.set_num_threads(place.threads)
     work(folder, channel, borders)
     del held
 

@@ -131,6 +131,35 @@ def run(
 
 
 @cli.command()
+@click.argument("run_spec", metavar="RUN_SPEC")
+@click.option("--retry-failed", is_flag=True, help="Begin it anew if it has failed.")
+@click.option(
+    "--shared-node",
+    is_flag=True,
+    help="Others run on this machine meanwhile: what its processors draw is not the run's.",
+)
+@click.option(
+    "--spare-gpus",
+    is_flag=True,
+    help="GPUs that CUDA_VISIBLE_DEVICES shows beside the run's were handed over with them: "
+    "measure them, too, and list them.",
+)
+def worker(**options: Any) -> None:
+    """Carry out one run with its recorder: the unit of work of every engine.
+
+    RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder; it lies within
+    the results folder. A finished run is left alone, one that was interrupted goes on.
+
+    \b
+    Example:
+      python -m harness worker results/quick/runs/dense/seed-0/spec.json
+    """  # noqa: D301
+    from harness.cli.worker import work_on_run
+
+    sys.exit(work_on_run(**options))
+
+
+@cli.command()
 def methods() -> None:
     """List the methods there are."""
     from harness.cli.describe import list_methods

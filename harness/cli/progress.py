@@ -10,7 +10,7 @@ from typing import Protocol
 import click
 
 from harness.energy.live import LiveEnergy
-from harness.engines.local import Outcome
+from harness.engines.turn import Outcome
 from harness.log import LogReader
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
@@ -27,7 +27,7 @@ class _Display(Protocol):
 
 
 class Progress:
-    """Follows the runs of a study one after another."""
+    """Follows the runs of a study, however many at a time."""
 
     def __init__(self, specs: list[RunSpec], epochs: list[int], display: _Display) -> None:
         self._display = display
@@ -39,16 +39,16 @@ class Progress:
         self._epochs = {spec.key: max(count, 1) for spec, count in zip(specs, epochs, strict=True)}
         self._all_epochs = sum(self._epochs.values())
         self._epochs_behind = 0
-        self._current: _Follower | None = None
+        self._followed: dict[str, _Follower] = {}
+        self._doing: dict[str, str] = {}
 
     def look(self, spec: RunSpec, folder: RunFolder) -> None:
-        """Show how the current run stands."""
-        current = self._follow(folder)
+        """Show how a run that is worked on stands."""
+        current = self._follow(spec, folder)
         for said in current.update():
-            text = f"{self._titles[spec.key]}: {said}"
-            self._display.epoch(text, self._share(spec, current.epochs_trained))
-        doing = f"{self._titles[spec.key]}: {current.doing()}"
-        self._display.now(doing, self._share(spec, current.epochs_trained))
+            self._display.epoch(f"{self._titles[spec.key]}: {said}", self._share())
+        self._doing[spec.key] = f"{self._titles[spec.key]}: {current.doing()}"
+        self._display.now(" | ".join(self._doing.values()), self._share())
 
     def finish(self, outcome: Outcome) -> None:
         """Say how a run ended."""
@@ -57,21 +57,24 @@ class Progress:
         if not outcome.worked:
             self._display.line(f"{title}: {outcome.status} already")
         else:
-            current = self._follow(outcome.folder)
+            current = self._follow(spec, outcome.folder)
             for said in current.update():
-                self._display.epoch(f"{title}: {said}", self._share(spec, current.epochs_trained))
+                self._display.epoch(f"{title}: {said}", self._share())
             self._display.line(f"{title}: {_ending(outcome)} · {current.drawn(final=True)}")
         self._epochs_behind += self._epochs[spec.key]
-        self._display.now("", self._share(spec, 0))
-        self._current = None
+        self._followed.pop(spec.key, None)
+        self._doing.pop(spec.key, None)
+        self._display.now(" | ".join(self._doing.values()), self._share())
 
-    def _follow(self, folder: RunFolder) -> _Follower:
-        if self._current is None:
-            self._current = _Follower(folder)
-        return self._current
+    def _follow(self, spec: RunSpec, folder: RunFolder) -> _Follower:
+        if spec.key not in self._followed:
+            self._followed[spec.key] = _Follower(folder)
+        return self._followed[spec.key]
 
-    def _share(self, spec: RunSpec, epochs_trained: int) -> float:
-        here = min(epochs_trained, self._epochs[spec.key])
+    def _share(self) -> float:
+        here = sum(
+            min(each.epochs_trained, self._epochs[key]) for key, each in self._followed.items()
+        )
         return min((self._epochs_behind + here) / self._all_epochs, 1.0)
 
 

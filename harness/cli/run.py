@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.choose import choose_study
+from harness.cli.endings import told
 from harness.errors import ExitCode
 from harness.expand import expand
 from harness.phases import Budget
@@ -20,7 +20,8 @@ from harness.spec import RunSpec
 
 if TYPE_CHECKING:
     from harness.cli.progress import Progress
-    from harness.engines.local import LocalEngine, Outcome
+    from harness.engines.local import LocalEngine
+    from harness.engines.turn import Outcome
     from harness.results.table import Tables
 
 
@@ -63,13 +64,20 @@ def run_study(
     from harness.energy.meters.finders import check_measurable
     from harness.engines.limits import Account
     from harness.engines.local import LocalEngine
+    from harness.engines.order import in_random_order
+    from harness.engines.reliance import Reliance
+    from harness.engines.slots import places
+    from harness.engines.turn import Turns
     from harness.results.carbon import ask_live, keep_series
     from harness.results.journal import Journal
     from harness.results.table import Tables
     from harness.workloads.presence import check_data
 
+    relied_on = Reliance(specs, registry)
+    specs = in_random_order(specs, relied_on)
     check_data(study.workload)
     check_site(study.carbon)
+    at = places(study.engine.at_once)
     if require_measured:
         check_measurable(study.energy)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
@@ -87,39 +95,15 @@ def run_study(
         click.echo(f"note: {note}", err=True)
     account = Account(study.limits, [folder.run(spec) for spec in specs])
     with open_progress(specs, _planned(specs, registry)) as progress:
-        engine = LocalEngine(
-            folder,
-            account,
-            progress.look,
-            partial(_relied_on, specs, registry),
-            retry_failed=retry_failed,
-        )
-        engine.check(missing)
+        turns = Turns(folder, account, relied_on, retry_failed=retry_failed)
+        turns.check(missing)
+        engine = LocalEngine(turns, at, progress.look)
         outcomes = list(_work(engine, specs, progress))
     if wants_report:
         with folder.alone():
             make_report((str(folder.path),), None)
-    code = _told([outcome for outcome in outcomes if outcome.status != "done"])
+    code = told([outcome for outcome in outcomes if outcome.status != "done"])
     return _measured(Tables(folder.path), code) if require_measured else code
-
-
-def _told(unfinished: list[Outcome]) -> ExitCode:
-    """Say which runs are not done, and what to do about them."""
-    for outcome in unfinished:
-        why = f": {outcome.note}" if outcome.note else ""
-        where = f" (see {outcome.folder.log})" if outcome.worked else ""
-        click.echo(f"{outcome.status}: {outcome.spec.title}{why}{where}", err=True)
-    statuses = {outcome.status for outcome in unfinished}
-    reached = [outcome for outcome in unfinished if outcome.reached]
-    if "failed" in statuses:
-        click.echo("to try failed runs again, add --retry-failed", err=True)
-    if reached:
-        click.echo("to go on, run the same command with a higher limit", err=True)
-    elif statuses - {"failed"}:
-        click.echo("to go on, run the same command again", err=True)
-    if "failed" not in statuses and reached:
-        return ExitCode.LIMIT
-    return ExitCode.RUNS_FAILED if unfinished else ExitCode.DONE
 
 
 def _measured(tables: Tables, code: ExitCode) -> ExitCode:
@@ -136,16 +120,6 @@ def _work(engine: LocalEngine, specs: list[RunSpec], progress: Progress) -> Iter
     for outcome in engine.run(specs):
         progress.finish(outcome)
         yield outcome
-
-
-def _relied_on(specs: list[RunSpec], registry: Registry, spec: RunSpec) -> list[RunSpec]:
-    """The runs of a study that a run builds on: of other methods, with its seed and variant."""
-    names = registry.get(spec.method)(**spec.hyperparameters).relies_on()
-    return [
-        other
-        for other in specs
-        if other.method in names and (other.seed, other.variant) == (spec.seed, spec.variant)
-    ]
 
 
 def _planned(specs: list[RunSpec], registry: Registry) -> list[int]:

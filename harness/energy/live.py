@@ -55,7 +55,11 @@ class LiveEnergy:
 
     def _chosen(self) -> list[_Followed]:
         # Whether a counter can be used is told only after its first readings, so all are followed.
-        heard = [n for n, each in enumerate(self._followed) if each.is_heard]
+        heard = [
+            number
+            for number, each in enumerate(self._followed)
+            if each.is_heard and each.sensor.owner == "run"
+        ]
         falsified = {place for place, n in enumerate(heard) if n in self._falsified}
         best = chosen([self._followed[n].sensor for n in heard], falsified)
         return [self._followed[heard[place]] for place in best]

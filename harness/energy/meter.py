@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
+Owner = Literal["run", "spare", "host"]
 
 
 class SensorError(Exception):
@@ -35,6 +36,8 @@ class Sensor:
         window_s: Time over which a power reading is averaged, as far as is known beforehand; a
             sensor whose window is shorter than `update_s` is blind in between.
         ceiling_w: The most that the device can draw for long; infinite if unknown.
+        owner: Whose energy it is: the run's; of a GPU that was handed over with the run's and stays
+            "spare"; or of a "host" that others use meanwhile. Only the first is in a run's total.
     """
 
     device: str
@@ -49,6 +52,7 @@ class Sensor:
     update_s: float = 0.0
     window_s: float = 0.0
     ceiling_w: float | None = None
+    owner: Owner = "run"
 
     def to_json(self) -> dict[str, Any]:
         """The sensor as JSON."""
@@ -108,12 +112,16 @@ class MeterSetup:
         gpus: UUIDs of the GPUs to read; None for all of the machine's.
         watts_per_thread: Power of one busy hardware thread, for the estimate.
         watts_note: Where `watts_per_thread` comes from.
+        spare_gpus: UUIDs of GPUs that were handed over with the run's and stay idle; read, too.
+        own_host: Whether what the host's processors draw is the run's.
     """
 
     process_id: int
     gpus: tuple[str, ...] | None
     watts_per_thread: float
     watts_note: str
+    spare_gpus: tuple[str, ...] = ()
+    own_host: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.energy.curves.curve import Joules
 from harness.energy.curves.device import device_curve
-from harness.energy.meter import Sensor
+from harness.energy.meter import Owner, Sensor
 from harness.energy.trace import Readings, Trace
 
 
@@ -57,13 +57,21 @@ class EnergyCurve:
         )
 
 
-def curves(trace: Trace, borders_ns: Collection[int] = ()) -> list[EnergyCurve]:
+def curves(
+    trace: Trace, borders_ns: Collection[int] = (), owner: Owner = "run"
+) -> list[EnergyCurve]:
     """The curves that make up a run's energy: a device each (see `chosen`).
 
     A device that was found but never read makes a curve without coverage beside the others: its
     energy is missing from their total.
+
+    Args:
+        trace: What was recorded.
+        borders_ns: Where windows begin and end.
+        owner: Whose devices; what is not the run's own is never added to it.
     """
-    usable = [n for n, each in enumerate(trace.readings) if len(each.value) >= 2]
+    own = [n for n, each in enumerate(trace.readings) if each.sensor.owner == owner]
+    usable = [n for n in own if len(trace.readings[n].value) >= 2]
     sensors = [trace.readings[n].sensor for n in usable]
     falsified = {usable.index(n) for n in trace.falsified if n in usable}
     best = [trace.readings[usable[i]] for i in chosen(sensors, falsified)]
@@ -72,7 +80,7 @@ def curves(trace: Trace, borders_ns: Collection[int] = ()) -> list[EnergyCurve]:
         heard = {readings.sensor.device for readings in best}
         silent = {
             readings.sensor.device: readings
-            for readings in trace.readings
+            for readings in map(trace.readings.__getitem__, own)
             if readings.sensor.source != "estimated" and readings.sensor.device not in heard
         }
     return [

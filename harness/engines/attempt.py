@@ -16,6 +16,7 @@ from typing import Any, Literal
 from harness.energy.meter import MeterSetup
 from harness.energy.recorder.conditions import check_isolation
 from harness.energy.recorder.process import RecorderProcess
+from harness.engines.place import Place
 from harness.errors import MeasurementError, StorageError
 from harness.hold import Hold
 from harness.log import LogWriter
@@ -68,6 +69,7 @@ class AttemptProcess:
         held: Its lock, passed on to both processes, so that it outlives this one if they do.
         context: Starts processes that have torch already.
         estimate: For machines without a sensor.
+        place: Where it executes.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class AttemptProcess:
         held: Hold,
         context: ForkServerContext,
         estimate: Estimate,
+        place: Place,
     ) -> None:
         self._spec = spec
         self._folder = folder
         self._held = held
         self._context = context
         self._estimate = estimate
+        self._place = place
         self._number = len(Journal(folder).attempts) + 1
         self._recorder: RecorderProcess | None = None
         self._over_ns = 0
@@ -104,7 +108,7 @@ class AttemptProcess:
         channel, theirs = self._context.Pipe()
         announced, announcing = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=work, args=(self._folder.path, theirs, announcing, self._held)
+            target=work, args=(self._folder.path, theirs, announcing, self._held, self._place)
         )
         process.start()
         theirs.close()
@@ -158,6 +162,8 @@ class AttemptProcess:
             gpus=tuple(gpus) if energy.gpus == "used" else None,
             watts_per_thread=self._estimate.watts_per_thread,
             watts_note=self._estimate.note,
+            spare_gpus=self._place.spare_gpus,
+            own_host=self._place.own_host,
         )
         return RecorderProcess(
             self._folder.trace(self._number),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 
 from harness.results.folder import RunFolder
@@ -40,7 +41,7 @@ class Reached:
 
 
 class Account:
-    """What every run of a study has spent in all its attempts.
+    """What every run of a study has spent in all its attempts; several threads may ask.
 
     Args:
         limits: When it is enough.
@@ -51,6 +52,8 @@ class Account:
         self._limits = limits
         self._runs = runs
         self._spent: dict[RunFolder, Spent] = {}
+        self._under_way: dict[RunFolder, Spent] = {}
+        self._lock = threading.Lock()
 
     @property
     def is_limited(self) -> bool:
@@ -59,7 +62,9 @@ class Account:
 
     def close(self, run: RunFolder) -> None:
         """An attempt at `run` is over: what it spent is read off its records."""
-        self._spent.pop(run, None)
+        with self._lock:
+            self._spent.pop(run, None)
+            self._under_way.pop(run, None)
 
     def reached(self, run: RunFolder, now: Spent | None = None) -> Reached | None:
         """The first limit that work on `run` has reached; None if it may go on.
@@ -71,20 +76,24 @@ class Account:
         limits = self._limits
         if not self.is_limited:
             return None  # adding up what many runs have spent takes time
-        own = self._of(run) + (now or Spent())
-        found = _reached(limits.run_energy_j, limits.run_time_s, own, "the run")
-        if found:
-            return Reached(ends_study=False, text=found)
-        if limits.energy_j is None and limits.time_s is None:
-            return None
-        whole = sum((self._of(other) for other in self._runs if other != run), own)
+        with self._lock:
+            self._under_way[run] = now or Spent()
+            own = self._of(run)
+            found = _reached(limits.run_energy_j, limits.run_time_s, own, "the run")
+            if found:
+                return Reached(ends_study=False, text=found)
+            if limits.energy_j is None and limits.time_s is None:
+                return None
+            whole = sum((self._of(other) for other in self._runs if other != run), own)
         found = _reached(limits.energy_j, limits.time_s, whole, "the study")
         return Reached(ends_study=True, text=found) if found else None
 
     def _of(self, run: RunFolder) -> Spent:
+        # What is on record is read once, before an attempt begins, so that the attempt under way
+        # is not counted twice.
         if run not in self._spent:
             self._spent[run] = _recorded(run)
-        return self._spent[run]
+        return self._spent[run] + self._under_way.get(run, Spent())
 
 
 def _recorded(run: RunFolder) -> Spent:

@@ -101,12 +101,7 @@ class RunFolder:
         Raises:
             UsageError: It is damaged, or was written by a newer version.
         """
-        saved = _read_json(self.spec)
-        _check_schema(saved.get("schema_version"), self.spec)
-        try:
-            return RunSpec(**saved)
-        except ValidationError as error:
-            raise UsageError(f"{self.spec}: damaged: {tell(error, RunSpec)}") from None
+        return read_spec(self.spec)
 
 
 class _Saved(BaseModel):
@@ -192,6 +187,19 @@ class StudyFolder:
             raise UsageError(f"{self.settings}: damaged: {said}") from None
         return saved
 
+    def study(self) -> Study:
+        """The study as saved, to be gone on with.
+
+        Raises:
+            UsageError: No results lie here, or they are of another version.
+        """
+        saved = self.read_study()
+        saved.pop("schema_version")
+        try:
+            return Study(**saved)
+        except ValidationError as error:
+            raise UsageError(f"{self.settings}: {tell(error, Study)}") from None
+
     def bind(self, study: Study, specs: list[RunSpec]) -> None:
         """Make the folder this study's, or check that it is.
 
@@ -241,6 +249,20 @@ class StudyFolder:
                         f"{self.path} holds runs with {table}.{key} = {old!r}, not {value!r}; "
                         "give this study another folder with --out"
                     )
+
+
+def read_spec(path: Path) -> RunSpec:
+    """A run's specification, from wherever it lies.
+
+    Raises:
+        UsageError: It is damaged, or was written by a newer version.
+    """
+    saved = _read_json(path)
+    _check_schema(saved.get("schema_version"), path)
+    try:
+        return RunSpec(**saved)
+    except ValidationError as error:
+        raise UsageError(f"{path}: damaged: {tell(error, RunSpec)}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
-from harness.energy.meter import Sensor
+from harness.energy.meter import Owner, Sensor
 from harness.energy.trace import read_trace
 from harness.energy.windows import EnergyCurve, curves, total
 from harness.results.folder import RunFolder
@@ -53,6 +53,7 @@ class Ledger:
         self.health: list[Health] = []
         self.entries: list[Entry] = []
         self._curves: dict[int, list[EnergyCurve]] = {}
+        self._beside: dict[Owner, list[Joules]] = {"spare": [], "host": []}
         self._ends: dict[int, int] = {}
         for attempt in self.journal.attempts:
             trace = read_trace(folder.trace(attempt.number))
@@ -65,6 +66,9 @@ class Ledger:
             windows = attempt.windows(end_ns, attempt.restored)
             borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
             self._curves[attempt.number] = curves(trace, borders_ns)
+            for owner, drawn in self._beside.items():
+                outer = (attempt.start_ns, end_ns)
+                drawn += [each.between(*outer) for each in curves(trace, outer, owner)]
             if not self._curves[attempt.number] and trace.readings:
                 self.notes.append(
                     f"attempt {attempt.number}: hardly read, so that its energy is missing"
@@ -89,6 +93,14 @@ class Ledger:
     def outer(self) -> Joules:
         """The truth: every joule from each attempt's start to its end, summed over attempts."""
         return total(self.of_attempt(attempt) for attempt in self.journal.attempts)
+
+    def beside(self, owner: Owner) -> float | None:
+        """Joules of devices that were read beside the run's own; None if there were none.
+
+        They are in no total: those of a host are also in the records of others that ran on it.
+        """
+        drawn = self._beside[owner]
+        return total(drawn).energy_j if drawn else None
 
     def of_attempt(self, attempt: Attempt) -> Joules:
         """All that one attempt drew."""

@@ -132,6 +132,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         **_standing(ledger.sensors, ledger.notes),
         **_health(ledger.health, _shared(journal)),
         "coverage": outer.coverage,
+        "spare_gpus_j": ledger.beside("spare"),
+        "shared_host_j": ledger.beside("host"),
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
         "search_j": searched.energy_j if known else math.nan,
@@ -150,6 +152,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "epochs_trained": result.get("epochs_trained"),
         "test_samples": result.get("test_samples"),
         "device": start.get("device"),
+        "gpus": "+".join(start.get("gpus", [])),
         "host": start.get("host"),
         "started_at": start.get("wall"),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from reports.tables import cells
-from reports.tables.table import Table
+from reports.tables.table import Cell, Table
 from reports.wording.units import energy_unit, mass_unit, time_unit
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def every_run(results: StudyResults) -> Table:
         "Host",
     ]
     listed = runs.to_dict("records")
+    on_gpus = any(_gpus(run) for run in listed)
+    if on_gpus:
+        header += ["GPU", "Start, °C"]
     rows = [
         [
             cells.text(run["arm"]),
@@ -57,6 +61,7 @@ def every_run(results: StudyResults) -> Table:
             cells.quantity(run["duration_s"], time),
             cells.number(run["epochs_trained"], 1, 0),
             cells.text(run["host"]),
+            *_card(run, known=on_gpus),
         ]
         for run in listed
     ]
@@ -69,6 +74,18 @@ def every_run(results: StudyResults) -> Table:
         arms=[str(run["arm"]) for run in listed],
         failed=frozenset(n for n, run in enumerate(listed) if run["status"] != "done"),
     )
+
+
+def _gpus(run: dict[Hashable, Any]) -> str:
+    gpus = run.get("gpus")
+    return gpus if isinstance(gpus, str) else ""
+
+
+def _card(run: dict[Hashable, Any], *, known: bool) -> list[Cell]:
+    """On which GPUs a run trained, and how warm the warmest was when it began."""
+    if not known:
+        return []
+    return [cells.text(_gpus(run)), cells.number(run.get("start_temperature_c"), 1, 0)]
 
 
 def every_attempt(results: StudyResults) -> Table | None:

@@ -42,6 +42,7 @@ def warnings(results: StudyResults) -> list[Warned]:
     return [
         *_standing(results),
         *_mixed(results),
+        *_cards(results.finished),
         *_coverage(results.finished),
         *_flags(results.finished),
         *_temperatures(results.finished),
@@ -74,6 +75,19 @@ def _mixed(results: StudyResults) -> list[Warned]:
             text = f"Runs differ in {name} ({', '.join(values)}): compare with care."
             found.append(Warned(name, text, len(finished)))
     return found
+
+
+def _cards(runs: pd.DataFrame) -> list[Warned]:
+    """Cards of one kind differ by some percent of power: none may have an arm to itself."""
+    known = runs[runs.get("gpus", pd.Series("", index=runs.index)).fillna("") != ""]
+    if known.empty or known["gpus"].nunique() < 2:
+        return []
+    met = known.groupby("arm")["gpus"].agg(["nunique", "size"])
+    one = met[(met["nunique"] == 1) & (met["size"] > 1)]
+    if one.empty:
+        return []
+    text = f"Runs used several GPUs, but only one of them: {', '.join(map(str, one.index))}."
+    return [Warned("one card", text, int(one["size"].sum()))]
 
 
 def _coverage(runs: pd.DataFrame) -> list[Warned]:

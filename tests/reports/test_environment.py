@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reports.tables.environment import environment
-from reports.tables.every_run import every_attempt
+from reports.tables.every_run import every_attempt, every_run
 from tests.reports.details import detailed
 from tests.reports.synthetic import make
 
@@ -51,3 +51,13 @@ def test_attempts_are_shown_where_there_were_several() -> None:
     assert table.failed == {0, 2}
     once = results.attempts["attempt"] == 1
     assert every_attempt(replace(results, attempts=results.attempts[once])) is None
+
+
+def test_every_run_says_on_which_card_it_began_how_warm() -> None:
+    results = make(["dense"], seeds=2)
+    assert "GPU" not in every_run(results).header
+    results.runs["gpus"] = ["GPU-a", None]
+    results.runs["start_temperature_c"] = [41.0, None]
+    table = every_run(results)
+    assert table.header[-2:] == ["GPU", "Start, °C"]
+    assert [[cell.text for cell in row[-2:]] for row in table.rows] == [["GPU-a", "41"], ["", "–"]]

@@ -103,3 +103,22 @@ def test_the_table_has_a_row_each() -> None:
     rows = [(row[0].text, row[1].text, row[2].value) for row in table.rows]
     assert rows == told(results)
     assert len(rows) == 2
+
+
+CARDS = {
+    "a card for every arm": (["A", "A", "A", "B", "B", "B"], "dense, early_bird"),
+    "one arm on one card": (["A", "B", "A", "B", "B", "B"], "early_bird"),
+    "both on both": (["A", "B", "A", "B", "A", "B"], None),
+    "one card in all": (["A"] * 6, None),
+    "no card": ([""] * 6, None),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_method_that_met_only_one_of_several_cards(case: str) -> None:
+    gpus, arms = CARDS[case]
+    results = measured()
+    results.runs["gpus"] = [gpu and f"GPU-{gpu}" for gpu in gpus]
+    found = [text for kind, text, _ in told(results) if kind == "one card"]
+    text = f"Runs used several GPUs, but only one of them: {arms}."
+    assert found == ([text] if arms else [])

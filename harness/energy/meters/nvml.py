@@ -7,7 +7,7 @@ GPUs" (SC 2024, arXiv 2312.02741).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,7 +73,7 @@ def find(setup: MeterSetup) -> Found:
     notes: list[str] = []
     try:
         pynvml.nvmlInit()
-        wanted = range(pynvml.nvmlDeviceGetCount()) if setup.gpus is None else setup.gpus
+        wanted = _wanted(setup)
     except pynvml.NVMLError as failure:
         return Found([], (f"nvml: {failure}",))
     if not wanted:
@@ -93,6 +93,12 @@ def find(setup: MeterSetup) -> Found:
         meters += found
         observers.append(board.observer())
     return Found(meters, tuple(notes), observers)
+
+
+def _wanted(setup: MeterSetup) -> Sequence[int | str]:
+    if setup.gpus is None:
+        return range(pynvml.nvmlDeviceGetCount())
+    return (*setup.gpus, *setup.spare_gpus)
 
 
 class Board:

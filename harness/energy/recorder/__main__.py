@@ -24,6 +24,7 @@ from harness.energy.meters.host_state import HostObserver
 from harness.energy.recorder.conditions import Conditions
 from harness.energy.recorder.continued import RESTARTED, in_their_places, sensors_in
 from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.owners import owned
 from harness.energy.recorder.patience import found, patient
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.signals import PipeSignals
@@ -43,7 +44,7 @@ def record(config: dict[str, Any]) -> None:
     kinds = [found(kind, FINDERS[kind], setup) for kind in config["meters"]]
     notes = [note for each in kinds for note in each.notes]
     meters, observers = patient(
-        [meter for each in kinds for meter in each.meters],
+        [owned(meter, setup) for each in kinds for meter in each.meters],
         [observer for each in kinds for observer in each.observers],
     )
     path = Path(config["trace"])

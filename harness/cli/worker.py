@@ -1,0 +1,69 @@
+"""`worker`: one run with its recorder, as an engine asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.cli.endings import told
+from harness.errors import ExitCode, UsageError
+from harness.expand import expand
+from harness.registry import Registry
+from harness.results.folder import StudyFolder, read_spec
+from harness.spec import RunSpec
+
+
+def work_on_run(
+    run_spec: str, *, retry_failed: bool, shared_node: bool, spare_gpus: bool
+) -> ExitCode:
+    """Work on one run until it is done, fails, or is stopped.
+
+    Args:
+        run_spec: Its specification, a file within the results folder.
+        retry_failed: Begin it anew if it has failed.
+        shared_node: Others run on this machine meanwhile.
+        spare_gpus: GPUs that the environment shows and the run does not use were handed over with
+            the others.
+
+    Raises:
+        UsageError: There is no such run, or this machine cannot carry it out.
+        MeasurementError: The energy cannot be measured as asked for.
+        StorageError: Results cannot be written any more.
+    """
+    from harness.cli.progress import open_progress
+    from harness.engines.limits import Account
+    from harness.engines.local import LocalEngine
+    from harness.engines.slots import places
+    from harness.engines.turn import Turns
+
+    spec, folder = read_spec(Path(run_spec)), _study_of(Path(run_spec))
+    study = folder.study()
+    registry = Registry.discover(spec.plugins)
+    relied_on = _relied_on(spec, folder, registry)
+    of_study = study.limits.energy_j or study.limits.time_s
+    account = Account(study.limits, folder.runs() if of_study else [folder.run(spec)])
+    turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
+    turns.check([spec])
+    [place] = places(1, exclusive=spare_gpus)
+    place = replace(place, own_host=not shared_node)
+    with open_progress([spec], [spec.training.epochs]) as progress:
+        [outcome] = LocalEngine(turns, [place], progress.look).run([spec])
+        progress.finish(outcome)
+    return told([outcome] if outcome.status != "done" else [])
+
+
+def _study_of(path: Path) -> StudyFolder:
+    """The results folder that a file lies in."""
+    for parent in path.resolve().parents:
+        folder = StudyFolder(parent)
+        if folder.settings.exists():
+            return folder
+    raise UsageError(f"{path}: lies in no results folder")
+
+
+def _relied_on(spec: RunSpec, folder: StudyFolder, registry: Registry) -> list[RunSpec]:
+    from harness.engines.reliance import Reliance
+
+    if not registry.get(spec.method)(**spec.hyperparameters).relies_on():
+        return []
+    return Reliance(expand(folder.study(), registry), registry)(spec)

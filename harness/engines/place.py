@@ -1,0 +1,23 @@
+"""Where a run executes: its GPU, its threads, and whether the machine is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one run is given of a machine.
+
+    Attributes:
+        gpus: UUIDs of the GPUs to work on; None for what the environment shows.
+        threads: CPU threads that it may use; None for as many as torch takes.
+        own_host: Whether nothing else that we know of runs on the machine meanwhile, so that what
+            its processors draw is the run's.
+        spare_gpus: UUIDs of further GPUs that were handed over with the machine and stay idle.
+    """
+
+    gpus: tuple[str, ...] | None = None
+    threads: int | None = None
+    own_host: bool = True
+    spare_gpus: tuple[str, ...] = ()

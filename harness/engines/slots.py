@@ -1,0 +1,55 @@
+"""The places that this machine has for runs: its GPUs, or shares of its CPU."""
+
+from __future__ import annotations
+
+import os
+
+import pynvml
+
+from harness.energy.meters.visible import visible_gpus
+from harness.engines.place import Place
+from harness.errors import UsageError
+
+
+def places(at_once: int, *, exclusive: bool = False) -> list[Place]:
+    """Places for so many runs at a time.
+
+    Args:
+        at_once: How many.
+        exclusive: The machine was handed over whole, with GPUs that may stay idle.
+
+    Raises:
+        UsageError: There are GPUs, but not so many.
+    """
+    alone = at_once == 1
+    if alone and not exclusive:
+        return [Place()]
+    gpus = _gpus()
+    if not gpus:
+        threads = None if alone else _share(at_once)
+        return [Place(threads=threads, own_host=alone) for _ in range(at_once)]
+    if at_once > len(gpus):
+        raise UsageError(f"engine.at_once = {at_once}: there are {len(gpus)} GPUs")
+    spare = gpus[at_once:] if exclusive else ()
+    return [Place((gpu,), None, alone, spare) for gpu in gpus[:at_once]]
+
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs that the environment shows, or all."""
+    shown = visible_gpus().gpus
+    if shown is not None:
+        return shown
+    try:
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        return tuple(str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles)
+    except pynvml.NVMLError:
+        return ()
+
+
+def _share(runs: int) -> int:
+    """CPU threads for each of so many runs."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)) // runs)
+    return max(1, (os.cpu_count() or 1) // runs)
