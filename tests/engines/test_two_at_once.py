@@ -35,7 +35,8 @@ class Waits(Method):
 def words(tmp_path: Path) -> tuple[str, ...]:
     """A study whose first run waits for the file "go"."""
     (tmp_path / "waits.py").write_text(WAITS.format(go=str(tmp_path / "go")))
-    short = ("--seed", "0", "--set", "training.epochs=1", "--no-report", "--out")
+    # With this seed the run that waits is the first of the two.
+    short = ("--seed", "1", "--set", "training.epochs=1", "--no-report", "--out")
     plugin = str(tmp_path / "waits.py")
     return ("waits", "dense", "--plugin", plugin, *short, str(tmp_path / "out"))
 
@@ -49,7 +50,7 @@ def test_the_second_says_who_works_and_takes_the_rest(
     second = called(*words)
     assert second.returncode == 3, second.stderr
     who = f"process {first.pid} on {platform.node()} since 20"
-    assert f"interrupted: waits, seed 0: {who}" in second.stderr
+    assert f"interrupted: waits, seed 1: {who}" in second.stderr
     assert "works on it" in second.stderr
     table = public.load(out).set_index("method")
     assert table.loc["dense", "status"] == "done"
@@ -57,7 +58,7 @@ def test_the_second_says_who_works_and_takes_the_rest(
         (tmp_path / "go").touch()
     said, _ = first.communicate()
     assert first.returncode == 0, said
-    assert "dense, seed 0: done already" in said
+    assert "dense, seed 1: done already" in said
     table = public.load(out).set_index("method")
     assert set(table["status"]) == {"done"}
     assert set(table["attempts"]) == {1}
