@@ -53,6 +53,15 @@ class Study(Settings):
     """Python files with further methods, relative to the study file."""
 
     @model_validator(mode="after")
+    def _no_joule_is_of_two_runs(self) -> Study:
+        if self.engine.at_once > 1 and self.energy.gpus == "all":
+            raise ValueError(
+                'energy.gpus: "all" would count GPUs of one run for another; '
+                'with engine.at_once above 1 it must be "used"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _seeds_differ(self) -> Study:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: each seed may be named once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,33 +28,44 @@ class _Display(Protocol):
 
 
 class Progress:
-    """Follows the runs of a study, however many at a time."""
+    """Follows the runs of a study, however many at a time; several threads may call it."""
 
     def __init__(self, specs: list[RunSpec], epochs: list[int], display: _Display) -> None:
         self._display = display
         labels = short_labels_of(specs)
         self._titles = {
-            spec.key: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
+            spec.title: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
             for number, (spec, label) in enumerate(zip(specs, labels, strict=True), start=1)
         }
-        self._epochs = {spec.key: max(count, 1) for spec, count in zip(specs, epochs, strict=True)}
+        self._epochs = {
+            spec.title: max(count, 1) for spec, count in zip(specs, epochs, strict=True)
+        }
         self._all_epochs = sum(self._epochs.values())
         self._epochs_behind = 0
         self._followed: dict[str, _Follower] = {}
         self._doing: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def look(self, spec: RunSpec, folder: RunFolder) -> None:
         """Show how a run that is worked on stands."""
-        current = self._follow(spec, folder)
-        for said in current.update():
-            self._display.epoch(f"{self._titles[spec.key]}: {said}", self._share())
-        self._doing[spec.key] = f"{self._titles[spec.key]}: {current.doing()}"
-        self._display.now(" | ".join(self._doing.values()), self._share())
+        with self._lock:
+            self._look(spec, folder)
 
     def finish(self, outcome: Outcome) -> None:
         """Say how a run ended."""
+        with self._lock:
+            self._finish(outcome)
+
+    def _look(self, spec: RunSpec, folder: RunFolder) -> None:
+        current = self._follow(spec, folder)
+        for said in current.update():
+            self._display.epoch(f"{self._titles[spec.title]}: {said}", self._share())
+        self._doing[spec.title] = f"{self._titles[spec.title]}: {current.doing()}"
+        self._display.now(" | ".join(self._doing.values()), self._share())
+
+    def _finish(self, outcome: Outcome) -> None:
         spec = outcome.spec
-        title = self._titles[spec.key]
+        title = self._titles[spec.title]
         if not outcome.worked:
             self._display.line(f"{title}: {outcome.status} already")
         else:
@@ -61,19 +73,19 @@ class Progress:
             for said in current.update():
                 self._display.epoch(f"{title}: {said}", self._share())
             self._display.line(f"{title}: {_ending(outcome)} · {current.drawn(final=True)}")
-        self._epochs_behind += self._epochs[spec.key]
-        self._followed.pop(spec.key, None)
-        self._doing.pop(spec.key, None)
+        self._epochs_behind += self._epochs[spec.title]
+        self._followed.pop(spec.title, None)
+        self._doing.pop(spec.title, None)
         self._display.now(" | ".join(self._doing.values()), self._share())
 
     def _follow(self, spec: RunSpec, folder: RunFolder) -> _Follower:
-        if spec.key not in self._followed:
-            self._followed[spec.key] = _Follower(folder)
-        return self._followed[spec.key]
+        if spec.title not in self._followed:
+            self._followed[spec.title] = _Follower(folder)
+        return self._followed[spec.title]
 
     def _share(self) -> float:
         here = sum(
-            min(each.epochs_trained, self._epochs[key]) for key, each in self._followed.items()
+            min(each.epochs_trained, self._epochs[run]) for run, each in self._followed.items()
         )
         return min((self._epochs_behind + here) / self._all_epochs, 1.0)
 

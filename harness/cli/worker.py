@@ -35,15 +35,20 @@ def work_on_run(
     from harness.engines.local import LocalEngine
     from harness.engines.slots import places
     from harness.engines.turn import Turns
+    from harness.results.journal import Journal
 
     spec, folder = read_spec(Path(run_spec)), _study_of(Path(run_spec))
+    folder.check_run(spec)
+    if shared_node and spec.energy.gpus == "all":
+        raise UsageError('energy.gpus: "all" would count GPUs of others on a shared node')
     study = folder.study()
     registry = Registry.discover(spec.plugins)
     relied_on = _relied_on(spec, folder, registry)
     of_study = study.limits.energy_j or study.limits.time_s
     account = Account(study.limits, folder.runs() if of_study else [folder.run(spec)])
     turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
-    turns.check([spec])
+    if Journal(folder.run(spec)).status != "done":
+        turns.check([spec])
     [place] = places(1, exclusive=spare_gpus)
     place = replace(place, own_host=not shared_node)
     with open_progress([spec], [spec.training.epochs]) as progress:

@@ -23,15 +23,13 @@ class LocalEngine:
     Args:
         turns: What a run's turn is.
         places: Where runs execute, one at a time each.
-        watch: Called over and over while a run works, by one thread at a time.
+        watch: Called over and over while a run works; with several places, by a thread each.
     """
 
     def __init__(self, turns: Turns, places: Sequence[Place], watch: Watcher) -> None:
         self._turns = turns
         self._places = places
         self._watch = watch
-        self._watching = threading.Lock()
-        self._stopped = threading.Event()
 
     def run(self, specs: list[RunSpec]) -> Iterator[Outcome]:
         """Work on every run that is not done; yields each run's outcome.
@@ -69,12 +67,19 @@ class LocalEngine:
         """Turns at all places at once, in threads that do no more than wait for processes."""
         free, waiting = deque(self._places), deque(specs)
         working: dict[Future[Outcome], Place] = {}
+        left = threading.Event()
         pool = ThreadPoolExecutor(len(self._places))
+
+        def watch(spec: RunSpec, folder: RunFolder) -> None:
+            if left.is_set():
+                raise StopRun("the harness was told to stop")
+            self._watch(spec, folder)
+
         try:
             while waiting or working:
                 while free and waiting:
                     place = free.popleft()
-                    future = pool.submit(self._turns.take, waiting.popleft(), place, self._look)
+                    future = pool.submit(self._turns.take, waiting.popleft(), place, watch)
                     working[future] = place
                 over, _ = wait(working, timeout=POLL_S, return_when=FIRST_COMPLETED)
                 for future in over:
@@ -82,11 +87,5 @@ class LocalEngine:
                     yield future.result()
         finally:
             # Left early, for whatever reason: runs under way close their last windows first.
-            self._stopped.set()
+            left.set()
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _look(self, spec: RunSpec, folder: RunFolder) -> None:
-        if self._stopped.is_set():
-            raise StopRun("the harness was told to stop")
-        with self._watching:
-            self._watch(spec, folder)

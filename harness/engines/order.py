@@ -25,8 +25,8 @@ def in_random_order(
         runs = list(block)
         depth: dict[str, int] = {}
         for spec in runs:
-            before = (depth[other.key] for other in relied_on(spec) if other.key in depth)
-            depth[spec.key] = max((each + 1 for each in before), default=0)
+            before = (depth[other.title] for other in relied_on(spec) if other.title in depth)
+            depth[spec.title] = max((each + 1 for each in before), default=0)
         shuffled = random.Random(seed).sample(runs, len(runs))  # noqa: S311 - an order, no secret
-        ordered += sorted(shuffled, key=lambda spec: depth[spec.key])
+        ordered += sorted(shuffled, key=lambda spec: depth[spec.title])
     return ordered

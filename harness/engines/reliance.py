@@ -8,9 +8,6 @@ from collections.abc import Iterable
 from harness.registry import Registry
 from harness.spec import RunSpec
 
-Place = tuple[str, int, str | None]
-"""Method, seed and variant."""
-
 
 class Reliance:
     """Finds the runs of a study that a run builds on: of other methods, with its seed and variant.
@@ -22,7 +19,7 @@ class Reliance:
 
     def __init__(self, specs: Iterable[RunSpec], registry: Registry) -> None:
         self._registry = registry
-        self._runs: defaultdict[Place, list[RunSpec]] = defaultdict(list)
+        self._runs: defaultdict[tuple[str, int, str | None], list[RunSpec]] = defaultdict(list)
         for spec in specs:
             self._runs[spec.method, spec.seed, spec.variant].append(spec)
 

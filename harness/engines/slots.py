@@ -30,7 +30,8 @@ def places(at_once: int, *, exclusive: bool = False) -> list[Place]:
         return [Place(threads=threads, own_host=alone) for _ in range(at_once)]
     if at_once > len(gpus):
         raise UsageError(f"engine.at_once = {at_once}: there are {len(gpus)} GPUs")
-    spare = gpus[at_once:] if exclusive else ()
+    # NVML gives no power for a slice of a board (MIG), and the board may be another's, too.
+    spare = tuple(gpu for gpu in gpus[at_once:] if exclusive and not gpu.startswith("MIG-"))
     return [Place((gpu,), None, alone, spare) for gpu in gpus[:at_once]]
 
 

@@ -233,12 +233,20 @@ class StudyFolder:
             if self.runs():
                 self._check_same(saved, wanted)
         for spec in specs:
-            folder = self.run(spec)
-            if folder.spec.exists() and folder.read_spec().key != spec.key:
-                raise UsageError(
-                    f"{folder.path} holds a run with other settings under the same name; "
-                    "give this study another folder with --out"
-                )
+            self.check_run(spec)
+
+    def check_run(self, spec: RunSpec) -> None:
+        """Find out whether the place of a run is free for it, or its own.
+
+        Raises:
+            UsageError: Another run lies there.
+        """
+        folder = self.run(spec)
+        if folder.spec.exists() and folder.read_spec().key != spec.key:
+            raise UsageError(
+                f"{folder.path} holds a run with other settings under the same name; "
+                "give this study another folder with --out"
+            )
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         for table in ("workload", "training"):

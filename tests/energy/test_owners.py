@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from harness.energy.meter import MeterSetup, Sensor
 from harness.energy.recorder.owners import owned
-from harness.energy.trace import Trace
+from harness.energy.recorder.process import RecorderProcess
+from harness.energy.trace import Trace, read_trace
 from harness.energy.windows import curves
+from harness.settings import EnergySettings
+from tests.energy.conftest import Pretend
 from tests.energy.traces import SECOND, readings, sensor
 
 
@@ -73,3 +79,21 @@ def test_where_every_sensor_is_the_host_s_the_estimate_stands_in() -> None:
     )
     [own] = curves(trace, (0, 10 * SECOND))
     assert own.sensor.source == "estimated"
+
+
+def test_a_spare_gpu_is_measured_beside_the_run_s(stand_in: Pretend, trace: Path) -> None:
+    powers_w = {"run": 300.0, "spare": 50.0}
+    machine = stand_in(power_w=list(powers_w.values()), counter_update_ms=20)
+    used, spare = (gpu.uuid for gpu in machine.gpus)
+    setup = MeterSetup(os.getpid(), (used,), 1.0, "", spare_gpus=(spare,))
+    recorder = RecorderProcess(trace, EnergySettings(meters=("nvml",), idle_s=0), setup)
+    start_ns = time.monotonic_ns()
+    time.sleep(1)
+    end_ns = time.monotonic_ns()
+    recorder.stop()
+    found = read_trace(trace)
+    seconds = (end_ns - start_ns) * 1e-9
+    for owner, power_w in powers_w.items():
+        [curve] = curves(found, (start_ns, end_ns), owner)
+        drawn_j = curve.between(start_ns, end_ns).energy_j
+        assert drawn_j == pytest.approx(power_w * seconds, abs=power_w * 0.1)

@@ -77,6 +77,17 @@ def test_what_is_on_record_counts_with_what_is_not_yet(two_runs: list[RunFolder]
     assert "the time limit of the run" in reached.text
 
 
+def test_what_runs_draw_side_by_side_counts_together(two_runs: list[RunFolder]) -> None:
+    first, second = two_runs
+    whole_j = POWER_W * sum(Account(Limits(), two_runs)._of(f).time_s for f in two_runs)
+    account = Account(Limits(energy_j=whole_j + 10), two_runs)
+    assert account.reached(first, Spent(energy_j=6)) is None
+    assert account.reached(second, Spent(energy_j=3)) is None
+    assert account.reached(second, Spent(energy_j=5)), "6 J and 5 J are more than 10 J"
+    account.close(first)  # nothing of it came on record
+    assert account.reached(second, Spent(energy_j=5)) is None
+
+
 def test_what_an_attempt_spent_counts_once_it_is_over(tmp_path: Path) -> None:
     folder = start(SPECS[0], tmp_path)
     account = Account(Limits(run_energy_j=1e-3), [folder])

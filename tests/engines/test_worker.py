@@ -55,6 +55,35 @@ def test_a_worker_goes_on_with_one_run_and_leaves_a_finished_one_alone(
     assert list(found[found["seed"] == 7]["status"]) == ["done"]
 
 
+def test_a_worker_does_not_go_on_with_another_run_under_the_same_name(in_turn: Path) -> None:
+    spec = runs_of(in_turn)["dense/seed-0"].spec
+    other = json.loads(spec.read_text())
+    other["training"]["epochs"] = 3
+    (in_turn / "other.json").write_text(json.dumps(other))
+    said = called("worker", str(in_turn / "other.json"))
+    assert said.returncode == 2
+    assert "holds a run with other settings under the same name" in said.stderr
+
+
+def test_what_waits_for_another_run_is_worked_on_after_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = called(
+        *("dense", "early_bird", "dense_short", "--seed", "0", "--no-report", "--out", str(out)),
+        *("--set", "training.epochs=2", "--set", "engine.at_once=3"),
+        *("--set", "methods.dense_short.match=early_bird"),
+    )
+    assert said.returncode == 0, said.stderr
+    table = public.load(out)
+    assert set(table["status"]) == {"done"}
+    assert set(table["attempts"]) == {1}
+
+
+def test_all_gpus_cannot_be_of_several_runs_at_once(tmp_path: Path) -> None:
+    said = called("--set", "engine.at_once=2", "--set", "energy.gpus=all", "--out", str(tmp_path))
+    assert said.returncode == 2
+    assert "would count GPUs of one run for another" in said.stderr
+
+
 def test_a_worker_says_what_is_wrong_with_its_specification(tmp_path: Path) -> None:
     stray = tmp_path / "spec.json"
     stray.write_text("{}")
