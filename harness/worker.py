@@ -71,6 +71,8 @@ def work(folder_path: Path, channel: Connection, borders: Connection) -> None:
     spec = folder.read_spec()
     device = open_device(deterministic=spec.training.deterministic)
     try:
+        # The fork server blocks it, for itself and by inheritance for its processes.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         gpus = _gpu_uuids(device)
         with lease(gpus, share=spec.energy.share_gpu) as shared_with:
             warm_up(device, spec.energy.warm_up_s)

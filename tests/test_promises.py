@@ -60,8 +60,15 @@ def test_the_study_of_the_readme_is_one() -> None:
     from harness.selector import Selector
     from harness.study import Study
 
-    plain, variants, report = re.findall(r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL)
-    for shown, runs in ((plain, 12), (plain + variants, 24), (plain + variants + report, 24)):
+    slurm, plain, variants, report = re.findall(
+        r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL
+    )
+    for shown, runs in (
+        (plain, 12),
+        (plain + slurm, 12),
+        (plain + variants, 24),
+        (plain + variants + report, 24),
+    ):
         study = Study(**tomllib.loads(shown))
         specs = expand(study, Registry.discover())
         assert len(specs) == runs

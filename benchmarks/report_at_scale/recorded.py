@@ -14,6 +14,7 @@ import numpy as np
 from harness.energy.meter import MeterSetup, Observer
 from harness.energy.meters import nvml
 from harness.energy.recorder.conditions import Conditions
+from harness.energy.recorder.neighbours import Neighbours
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from tests.energy.scenarios import IDLE_W, START_NS, machine
@@ -57,9 +58,10 @@ def recorded(
         signals = VirtualSignals(stand_in, [])
         observers = [_Warming(each, stand_in) for each in found.observers]
         trace, period_ns = TraceWriter(log), round(PERIOD_S * SECOND)
-        recording = Recording(found.meters, observers, trace, signals, period_ns)
+        alone = Neighbours(1)
+        recording = Recording(found.meters, observers, trace, signals, period_ns, alone)
         recording.get_to_know(2 * SECOND)
-        trace.tell(Conditions(observers, 1).look())
+        trace.tell(Conditions(observers, alone).look())
         signals.plan([start_ns for start_ns, _ in windows], end_ns + READ_NS)
         recording.read()
     return log.lines

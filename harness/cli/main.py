@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.cli.amount import ENERGY, TIME, Amount
+from harness.cli.study_commands import plan, run, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
 
 
@@ -41,122 +41,8 @@ def cli() -> None:
     """
 
 
-@cli.command()
-@click.argument("words", nargs=-1, metavar="[STUDY] [METHOD]...")
-@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed (repeatable).")
-@click.option("--out", metavar="DIR", help="Folder of the results.  [default: results/<study>]")
-@click.option(
-    "--plugin", "plugins", metavar="FILE", multiple=True, help="Python file with more methods."
-)
-@click.option(
-    "--set",
-    "changes",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Change a setting, such as training.epochs=20 (repeatable).",
-)
-@click.option(
-    "--max-energy",
-    type=Amount(ENERGY),
-    metavar="ENERGY",
-    help="Stop in order when all runs together have drawn so much, such as 500kJ or 2kWh.",
-)
-@click.option(
-    "--max-time",
-    type=Amount(TIME),
-    metavar="TIME",
-    help="Stop in order after so much work on all runs together, such as 90min or 8h.",
-)
-@click.option(
-    "--max-run-energy",
-    type=Amount(ENERGY),
-    metavar="ENERGY",
-    help="End a run when it has drawn so much, and go on with the next.",
-)
-@click.option(
-    "--max-run-time",
-    type=Amount(TIME),
-    metavar="TIME",
-    help="End a run after so much work, and go on with the next.",
-)
-@click.option(
-    "--retry-failed",
-    is_flag=True,
-    help="Begin failed runs anew, each as a further attempt; what they drew stays in their total.",
-)
-@click.option(
-    "--require-measured",
-    is_flag=True,
-    help="End with exit code 5 unless sensors measured the energy of every run throughout.",
-)
-@click.option(
-    "--no-report",
-    "wants_report",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="Leave tables, figures and page to `report`, as where several harnesses share a folder.",
-)
-def run(
-    max_energy: float | None,
-    max_time: float | None,
-    max_run_energy: float | None,
-    max_run_time: float | None,
-    changes: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Run a study: every method with every seed; then the report.
-
-    STUDY is a TOML file or a built-in study (default: quick). METHODs choose among the study's, or
-    add others with their defaults. Run the same command again to finish what is missing.
-
-    \b
-    Examples:
-      python -m harness
-      python -m harness dense early_bird --seed 0
-      python -m harness run my-study.toml --out results/second-try
-      python -m harness --plugin my_method.py --set training.epochs=20
-      python -m harness --max-energy 2kWh --max-run-time 6h
-    """  # noqa: D301 - click's mark for lines to leave alone is the character, not the letters
-    from harness.cli.run import run_study
-
-    limits = {
-        "energy_j": max_energy,
-        "time_s": max_time,
-        "run_energy_j": max_run_energy,
-        "run_time_s": max_run_time,
-    }
-    changes += tuple(f"limits.{key}={value!r}" for key, value in limits.items() if value)
-    sys.exit(run_study(**options, changes=changes, commands=tuple(cli.commands)))
-
-
-@cli.command()
-@click.argument("run_spec", metavar="RUN_SPEC")
-@click.option("--retry-failed", is_flag=True, help="Begin it anew if it has failed.")
-@click.option(
-    "--shared-node",
-    is_flag=True,
-    help="Others run on this machine meanwhile: what its processors draw is not the run's.",
-)
-@click.option(
-    "--spare-gpus",
-    is_flag=True,
-    help="GPUs that CUDA_VISIBLE_DEVICES shows beside the run's were handed over with them: "
-    "measure them, too, and list them.",
-)
-def worker(**options: Any) -> None:
-    """Carry out one run with its recorder: the unit of work of every engine.
-
-    RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder; it lies within
-    the results folder. A finished run is left alone, one that was interrupted goes on.
-
-    \b
-    Example:
-      python -m harness worker results/quick/runs/dense/seed-0/spec.json
-    """  # noqa: D301
-    from harness.cli.worker import work_on_run
-
-    sys.exit(work_on_run(**options))
+for command in (run, plan, status, worker):
+    cli.add_command(command)
 
 
 @cli.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +9,16 @@ import click
 
 from harness.cli.choose import choose_study
 from harness.cli.endings import told
-from harness.errors import ExitCode
+from harness.errors import ExitCode, UsageError
 from harness.expand import expand
-from harness.phases import Budget
-from harness.plan import planned_epochs
-from harness.registry import Registry
 from harness.results.folder import StudyFolder
-from harness.spec import RunSpec
 
 if TYPE_CHECKING:
-    from harness.cli.progress import Progress
-    from harness.engines.local import LocalEngine
-    from harness.engines.turn import Outcome
+    from harness.cli.run_here import Here
+    from harness.cli.submit import Submit
+    from harness.engines.reliance import Reliance
     from harness.results.table import Tables
+    from harness.study import Study
 
 
 def run_study(
@@ -36,6 +32,7 @@ def run_study(
     retry_failed: bool,
     require_measured: bool,
     wants_report: bool,
+    wait: bool,
 ) -> ExitCode:
     """Run what is missing of a study, then report on all of it, if wanted.
 
@@ -49,6 +46,7 @@ def run_study(
         retry_failed: Begin failed runs anew.
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.
+        wait: Until the jobs of a queue have ended.
 
     Raises:
         UsageError: The input is wrong; nothing has been run or written.
@@ -58,18 +56,12 @@ def run_study(
     study, registry = choose_study(words, seeds, plugins, changes, commands)
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
-    from harness.cli.progress import open_progress
     from harness.cli.report import make_report
     from harness.energy.carbon.series import check_site
-    from harness.energy.meters.finders import check_measurable
-    from harness.engines.limits import Account
-    from harness.engines.local import LocalEngine
     from harness.engines.order import in_random_order
     from harness.engines.reliance import Reliance
-    from harness.engines.slots import places
-    from harness.engines.turn import Turns
     from harness.results.carbon import ask_live, keep_series
-    from harness.results.journal import Journal
+    from harness.results.glance import status_of
     from harness.results.table import Tables
     from harness.workloads.presence import check_data
 
@@ -77,9 +69,20 @@ def run_study(
     specs = in_random_order(specs, relied_on)
     check_data(study.workload)
     check_site(study.carbon)
-    at = places(study.engine.at_once)
-    if require_measured:
-        check_measurable(study.energy)
+    submits = study.engine.kind == "slurm"
+    engine: Here | Submit
+    if submits:
+        engine = _submitting(study, relied_on, retry_failed=retry_failed, wait=wait)
+    else:
+        from harness.cli.run_here import Here
+
+        engine = Here(
+            study,
+            registry,
+            relied_on,
+            retry_failed=retry_failed,
+            require_measured=require_measured,
+        )
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
     click.echo(
@@ -87,23 +90,36 @@ def run_study(
         f"{study.workload.data}, results in {folder.path}"
     )
     finished = {"done"} if retry_failed else {"done", "failed"}
-    missing = [spec for spec in specs if Journal(folder.run(spec)).status not in finished]
+    missing = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
     with folder.alone():
         keep_series(folder, study.carbon)
         note = ask_live(folder, study.carbon) if missing else None
     if note is not None:
         click.echo(f"note: {note}", err=True)
-    account = Account(study.limits, [folder.run(spec) for spec in specs])
-    with open_progress(specs, _planned(specs, registry)) as progress:
-        turns = Turns(folder, account, relied_on, retry_failed=retry_failed)
-        turns.check(missing)
-        engine = LocalEngine(turns, at, progress.look)
-        outcomes = list(_work(engine, specs, progress))
-    if wants_report:
+    outcomes = engine.work(folder, specs, missing)
+    queued = len(specs) - len(outcomes) if submits else 0
+    if wants_report and (not queued or any(outcome.status == "done" for outcome in outcomes)):
         with folder.alone():
             make_report((str(folder.path),), None)
     code = told([outcome for outcome in outcomes if outcome.status != "done"])
+    if queued:
+        click.echo(
+            f"{queued} runs are in the queue: `python -m harness status {folder.path}` says how "
+            "they stand; afterwards, run the same command again"
+        )
+        return code
     return _measured(Tables(folder.path), code) if require_measured else code
+
+
+def _submitting(study: Study, relied_on: Reliance, *, retry_failed: bool, wait: bool) -> Submit:
+    try:
+        from harness.cli.submit import Submit
+    except ModuleNotFoundError as missing:
+        if missing.name != "submitit":
+            raise
+        hint = "pip install 'energy-harness[slurm]'"
+        raise UsageError(f"engine.kind: slurm needs submitit; do: {hint}") from None
+    return Submit(study, relied_on, retry_failed=retry_failed, wait=wait)
 
 
 def _measured(tables: Tables, code: ExitCode) -> ExitCode:
@@ -114,19 +130,3 @@ def _measured(tables: Tables, code: ExitCode) -> ExitCode:
     for reason in reasons:
         click.echo(f"not measured: {reason}", err=True)
     return ExitCode.NOT_MEASURABLE if reasons and code == ExitCode.DONE else code
-
-
-def _work(engine: LocalEngine, specs: list[RunSpec], progress: Progress) -> Iterator[Outcome]:
-    for outcome in engine.run(specs):
-        progress.finish(outcome)
-        yield outcome
-
-
-def _planned(specs: list[RunSpec], registry: Registry) -> list[int]:
-    """Epochs each run will train, as far as can be known."""
-    return [
-        planned_epochs(
-            registry.get(spec.method)(**spec.hyperparameters), Budget(spec.training.epochs)
-        )
-        for spec in specs
-    ]

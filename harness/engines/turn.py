@@ -181,11 +181,12 @@ class Turns:
 
 
 def _start_fork_server() -> None:
-    # The server inherits the block, so that Ctrl-C while it imports torch is not for it to answer.
-    # Here Ctrl-C is only put off; ignored, it would be lost. The tracker comes first, since its
-    # start lifts the block.
+    # The server inherits the block: neither Ctrl-C while it imports torch is for it to answer, nor
+    # the SIGTERM that a queue sends to everybody: with the server, runs would end at once. Here
+    # both are only put off; ignored, they would be lost. The tracker comes first, since its start
+    # lifts the block.
     resource_tracker.ensure_running()
-    was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         forkserver.ensure_running()
     finally:

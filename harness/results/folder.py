@@ -16,6 +16,7 @@ from harness.energy.trace_file import pack
 from harness.errors import UsageError
 from harness.hold import Hold, Holder, hold, holder_of
 from harness.report_settings import ReportSettings
+from harness.results.saved import read_saved
 from harness.settings import WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
@@ -30,6 +31,11 @@ class RunFolder:
     """One run's files."""
 
     path: Path
+
+    @property
+    def name(self) -> str:
+        """Its place among the runs, such as "dense/seed-0"."""
+        return "/".join(self.path.parts[-2:])
 
     @property
     def spec(self) -> Path:
@@ -178,8 +184,7 @@ class StudyFolder:
         """
         if not self.settings.exists():
             raise UsageError(f"{self.path}: no results here (no {self.settings.name})")
-        saved = _read_json(self.settings)
-        _check_schema(saved.get("schema_version"), self.settings)
+        saved = read_saved(self.settings)
         try:
             _Saved(**saved)
         except (ValidationError, TypeError) as error:
@@ -265,27 +270,8 @@ def read_spec(path: Path) -> RunSpec:
     Raises:
         UsageError: It is damaged, or was written by a newer version.
     """
-    saved = _read_json(path)
-    _check_schema(saved.get("schema_version"), path)
+    saved = read_saved(path)
     try:
         return RunSpec(**saved)
     except ValidationError as error:
         raise UsageError(f"{path}: damaged: {tell(error, RunSpec)}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        saved = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: damaged: {error}") from None
-    if not isinstance(saved, dict):
-        raise UsageError(f"{path}: damaged: not a JSON object")
-    return saved
-
-
-def _check_schema(version: object, path: Path) -> None:
-    if not isinstance(version, int) or version > SCHEMA:
-        raise UsageError(
-            f"{path}: written in format {version}, this version reads up to {SCHEMA}; "
-            "upgrade energy-harness"
-        )

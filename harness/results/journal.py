@@ -121,9 +121,7 @@ class Journal:
         """How the run stands. A process that died without a word left it "interrupted"."""
         if not self.attempts:
             return "planned"
-        last = self.attempts[-1].events[-1]
-        status: Status = last["status"] if last["event"] in ("end", "died") else "interrupted"
-        return status
+        return ends_as(self.attempts[-1].events[-1])
 
     @property
     def reason(self) -> str | None:
@@ -150,3 +148,9 @@ class Journal:
         return all(
             later.restored > checkpoint for later in self.attempts if later.number > attempt.number
         )
+
+
+def ends_as(last: dict[str, Any]) -> Status:
+    """How a run stands whose last event is this."""
+    status: Status = last["status"] if last["event"] in ("end", "died") else "interrupted"
+    return status

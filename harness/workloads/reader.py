@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -160,7 +161,12 @@ def _unasked_advice() -> warnings.catch_warnings[None]:
 
 
 def _leave_with_parent(_worker: int) -> None:
-    """End a worker at once when the run's process is gone, even if it was killed."""
+    """End a worker at once when the run's process is gone, even if it was killed.
+
+    Until then a signal to everybody, as a queue sends it, is the run's to answer: of a loader that
+    died under it, it would think that something failed.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
         return

@@ -95,8 +95,10 @@ def _host(process_id: int) -> list[Observer]:
 
 
 if __name__ == "__main__":
-    # The recorder stops when its starter says so, and not before the run has.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The recorder stops when its starter says so, and not before the run has; a queue that ends a
+    # job sends SIGTERM to everybody.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     record(json.loads(sys.argv[1]))
     sys.stdout.flush()
     os._exit(0)  # a driver that hangs keeps nobody waiting

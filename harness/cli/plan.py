@@ -1,0 +1,156 @@
+"""`plan`: what `run` would do and cost, before anything is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.choose import choose_study
+from harness.expand import expand
+from harness.results.folder import StudyFolder
+from harness.results.forecast import Expected, Forecast, finished, forecast, together
+from harness.results.standing import adjective
+from harness.spec import RunSpec
+from harness.study import Study
+
+
+def tell_plan(
+    words: tuple[str, ...],
+    seeds: tuple[int, ...],
+    out: str | None,
+    plugins: tuple[str, ...],
+    changes: tuple[str, ...],
+    commands: tuple[str, ...],
+    *,
+    at_once: int | None,
+    price: float | None,
+    as_json: bool,
+) -> None:
+    """Say what is to be run and what it will cost; nothing is run or written.
+
+    Args:
+        words: A study, if any, then names of methods.
+        seeds: Replace the study's.
+        out: The results folder.
+        plugins: Python files with more methods.
+        changes: Settings as KEY=VALUE.
+        commands: Names of commands, which a misspelt word may have meant.
+        at_once: So many runs at a time; None takes the study's word.
+        price: Of a kWh.
+        as_json: Print one JSON object.
+
+    Raises:
+        UsageError: The input is wrong.
+    """
+    study, registry = choose_study(words, seeds, plugins, changes, commands)
+    specs = expand(study, registry)
+    from harness.engines.order import in_random_order
+    from harness.engines.reliance import Reliance
+
+    relied_on = Reliance(specs, registry)
+    specs = in_random_order(specs, relied_on)
+    folder = StudyFolder(Path(out) if out else Path("results") / study.name)
+    done = finished(folder, specs)
+    arms = forecast(folder, specs, done)
+    places = at_once or _places(study)
+    said = {
+        "study": study.name,
+        "folder": str(folder.path),
+        "runs": len(specs),
+        "left": sum(arm.left for arm in arms),
+        "at_once": places,
+        "unknown": [arm.arm for arm in arms if arm.left and not arm.examples],
+        **_totals(study, arms, price),
+        "makespan_s": _makespan_s(specs, done, arms, relied_on, places),
+        "arms": [_as_table(arm) for arm in arms],
+    }
+    if as_json:
+        click.echo(json.dumps(said, indent=2))
+    else:
+        _tell(said, arms)
+
+
+def _places(study: Study) -> int | None:
+    """How many runs at a time; None where a queue decides."""
+    engine = study.engine
+    return engine.slurm.at_once if engine.kind == "slurm" else engine.at_once
+
+
+def _totals(study: Study, arms: list[Forecast], price: float | None) -> dict[str, Any]:
+    """Sums over the arms of which something is known."""
+    from harness.energy.carbon.factor import JOULES_PER_KWH, carbon_factor
+
+    known = [arm for arm in arms if arm.examples]
+    energy = together(arm.energy_j for arm in known if arm.energy_j)
+    factor = carbon_factor(study.carbon)
+    kwh = _times(energy, 1 / JOULES_PER_KWH)
+    return {
+        "time_s": _pair(together(arm.time_s for arm in known if arm.time_s)),
+        "energy_kwh": _pair(kwh),
+        "energy_standing": adjective(kind for arm in known for kind in arm.kinds),
+        "co2e_kg": _pair(_times(kwh, factor.kg_per_kwh)),
+        "co2e_basis": factor.basis,
+        "price": None if price is None else _pair(_times(kwh, price)),
+        "disk_bytes": _pair(together(arm.disk_bytes for arm in known if arm.disk_bytes)),
+    }
+
+
+def _makespan_s(
+    specs: list[RunSpec],
+    done: frozenset[str],
+    arms: list[Forecast],
+    relied_on: Callable[[RunSpec], list[RunSpec]],
+    places: int | None,
+) -> float | None:
+    """How long until all is done; None if that is not known."""
+    from harness.engines.makespan import makespan_s
+
+    each = {arm.arm: arm.time_s.value / arm.left for arm in arms if arm.time_s and arm.left}
+    if places is None or any(arm.left and arm.arm not in each for arm in arms):
+        return None
+    left = [spec for spec in specs if spec.title not in done]
+    place = {spec.title: index for index, spec in enumerate(left)}
+    before = [
+        [place[other.title] for other in relied_on(spec) if other.title in place] for spec in left
+    ]
+    return makespan_s([each[spec.arm] for spec in left], places, before)
+
+
+def _times(expected: Expected, factor: float) -> Expected:
+    width = expected.half_width
+    return Expected(expected.value * factor, None if width is None else width * factor)
+
+
+def _pair(expected: Expected) -> dict[str, float | None]:
+    return {"value": expected.value, "half_width": expected.half_width}
+
+
+def _as_table(arm: Forecast) -> dict[str, Any]:
+    return {
+        "arm": arm.arm,
+        "runs": arm.runs,
+        "left": arm.left,
+        "judged_by": arm.examples,
+        "energy_standing": adjective(arm.kinds),
+        "time_s": arm.time_s and _pair(arm.time_s),
+        "energy_j": arm.energy_j and _pair(arm.energy_j),
+        "disk_bytes": arm.disk_bytes and _pair(arm.disk_bytes),
+    }
+
+
+def _tell(said: dict[str, Any], arms: list[Forecast]) -> None:
+    from rich.console import Console
+
+    from reports.tables.plan import plan_table, plan_totals
+
+    click.echo(
+        f"study {said['study']}: {said['runs']} runs, {said['left']} to do, "
+        f"results in {said['folder']}"
+    )
+    Console(highlight=False).print(plan_table(arms))
+    for line in plan_totals(said):
+        click.echo(line)

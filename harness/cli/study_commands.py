@@ -1,0 +1,197 @@
+"""The commands that deal with a study's runs: carry them out, and say how they stand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from harness.cli.amount import ENERGY, TIME, Amount
+
+_STUDY = (
+    click.argument("words", nargs=-1, metavar="[STUDY] [METHOD]..."),
+    click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed (repeatable)."),
+    click.option("--out", metavar="DIR", help="Folder of the results.  [default: results/<study>]"),
+    click.option(
+        "--plugin", "plugins", metavar="FILE", multiple=True, help="Python file with more methods."
+    ),
+    click.option(
+        "--set",
+        "changes",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Change a setting, such as training.epochs=20 (repeatable).",
+    ),
+)
+
+
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """The words and options that say which runs are meant."""
+    for option in reversed(_STUDY):
+        command = option(command)
+    return command
+
+
+def _commands() -> tuple[str, ...]:
+    """Names of all commands, which a misspelt word may have meant."""
+    group = click.get_current_context().find_root().command
+    return tuple(group.commands) if isinstance(group, click.Group) else ()
+
+
+@click.command()
+@_choosing
+@click.option(
+    "--max-energy",
+    type=Amount(ENERGY),
+    metavar="ENERGY",
+    help="Stop in order when all runs together have drawn so much, such as 500kJ or 2kWh.",
+)
+@click.option(
+    "--max-time",
+    type=Amount(TIME),
+    metavar="TIME",
+    help="Stop in order after so much work on all runs together, such as 90min or 8h.",
+)
+@click.option(
+    "--max-run-energy",
+    type=Amount(ENERGY),
+    metavar="ENERGY",
+    help="End a run when it has drawn so much, and go on with the next.",
+)
+@click.option(
+    "--max-run-time",
+    type=Amount(TIME),
+    metavar="TIME",
+    help="End a run after so much work, and go on with the next.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Begin failed runs anew, each as a further attempt; what they drew stays in their total.",
+)
+@click.option(
+    "--require-measured",
+    is_flag=True,
+    help="End with exit code 5 unless sensors measured the energy of every run throughout.",
+)
+@click.option(
+    "--no-report",
+    "wants_report",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave tables, figures and page to `report`, as where several harnesses share a folder.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "slurm"]),
+    help="Run here, or submit to a Slurm cluster and leave.  [default: the study's, or local]",
+)
+@click.option("--wait", is_flag=True, help="Stay until all jobs have ended, then report.")
+def run(
+    max_energy: float | None,
+    max_time: float | None,
+    max_run_energy: float | None,
+    max_run_time: float | None,
+    changes: tuple[str, ...],
+    engine: str | None,
+    **options: Any,
+) -> None:
+    """Run a study: every method with every seed; then the report.
+
+    STUDY is a TOML file or a built-in study (default: quick). METHODs choose among the study's, or
+    add others with their defaults. Run the same command again to finish what is missing.
+
+    \b
+    Examples:
+      python -m harness
+      python -m harness dense early_bird --seed 0
+      python -m harness run my-study.toml --out results/second-try
+      python -m harness --plugin my_method.py --set training.epochs=20
+      python -m harness --max-energy 2kWh --max-run-time 6h
+      python -m harness run my-study.toml --engine slurm
+    """  # noqa: D301 - click's mark for lines to leave alone is the character, not the letters
+    from harness.cli.run import run_study
+
+    limits = {
+        "energy_j": max_energy,
+        "time_s": max_time,
+        "run_energy_j": max_run_energy,
+        "run_time_s": max_run_time,
+    }
+    changes += tuple(f"limits.{key}={value!r}" for key, value in limits.items() if value)
+    changes += (f"engine.kind={engine}",) if engine else ()
+    sys.exit(run_study(**options, changes=changes, commands=_commands()))
+
+
+@click.command()
+@click.argument("run_spec", metavar="RUN_SPEC")
+@click.option("--retry-failed", is_flag=True, help="Begin it anew if it has failed.")
+@click.option(
+    "--shared-node",
+    is_flag=True,
+    help="Others run on this machine meanwhile: what its processors draw is not the run's.",
+)
+@click.option(
+    "--spare-gpus",
+    is_flag=True,
+    help="GPUs that CUDA_VISIBLE_DEVICES shows beside the run's were handed over with them: "
+    "measure them, too, and list them.",
+)
+def worker(**options: Any) -> None:
+    """Carry out one run with its recorder: the unit of work of every engine.
+
+    RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder; it lies within
+    the results folder. A finished run is left alone, one that was interrupted goes on.
+
+    \b
+    Example:
+      python -m harness worker results/quick/runs/dense/seed-0/spec.json
+    """  # noqa: D301
+    from harness.cli.worker import work_on_run
+
+    sys.exit(work_on_run(**options))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every run.")
+def status(**options: Any) -> None:
+    """Say how the runs in DIR stand: done, running and where, in the queue, failed and why.
+
+    \b
+    Examples:
+      python -m harness status results/quick
+      python -m harness status results/quick --json
+    """  # noqa: D301
+    from harness.cli.status import tell_status
+
+    tell_status(**options)
+
+
+@click.command()
+@_choosing
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="With so many runs at a time.  [default: the study's]",
+)
+@click.option("--price", type=float, metavar="AMOUNT", help="Of a kWh, in your currency.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(**options: Any) -> None:
+    """Say what `run` would do, and what it would cost; nothing is run or written.
+
+    Hours, kWh, CO2e, disk: each with its ± and judged by finished runs of the same arm in the
+    results folder. What no run tells is unknown.
+
+    \b
+    Examples:
+      python -m harness plan
+      python -m harness plan my-study.toml --at-once 512 --price 0.30
+    """  # noqa: D301
+    from harness.cli.plan import tell_plan
+
+    tell_plan(**options, commands=_commands())

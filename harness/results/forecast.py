@@ -1,0 +1,138 @@
+"""What runs that are left will cost, judged by finished runs of the same kind."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.glance import status_of
+from harness.results.ledger import Ledger
+from harness.results.standing import kinds_of
+from harness.spec import RunSpec
+
+MOST_EXAMPLES = 4
+"""So many finished runs of an arm are read; more would hardly tell more."""
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A sum over runs that are left.
+
+    Attributes:
+        value: Its expectation.
+        half_width: Half a 95 % prediction interval (Student's t over the runs it is judged by,
+            which must be like those to come); None if a single run is all there is to judge by.
+    """
+
+    value: float
+    half_width: float | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One arm's runs: how many are left, and what they will cost.
+
+    Attributes:
+        arm: Its label.
+        runs: How many the study asks for.
+        left: How many are not done.
+        examples: How many finished runs it is judged by; with none, the rest is None.
+        time_s: Time worked on all that are left.
+        energy_j: Their energy.
+        kinds: What kinds of figure the energy is judged by: "measured", "estimated", "simulated".
+        disk_bytes: Their records.
+    """
+
+    arm: str
+    runs: int
+    left: int
+    examples: int = 0
+    time_s: Expected | None = None
+    energy_j: Expected | None = None
+    kinds: frozenset[str] = frozenset()
+    disk_bytes: Expected | None = None
+
+
+@dataclass(frozen=True)
+class _Cost:
+    time_s: float
+    energy_j: float
+    kinds: frozenset[str]
+    disk_bytes: float
+
+
+def finished(folder: StudyFolder, specs: Iterable[RunSpec]) -> frozenset[str]:
+    """Titles of the runs that are done."""
+    return frozenset(spec.title for spec in specs if status_of(folder.run(spec)) == "done")
+
+
+def forecast(folder: StudyFolder, specs: Sequence[RunSpec], done: frozenset[str]) -> list[Forecast]:
+    """Every arm's runs, in the order in which arms first come.
+
+    Args:
+        folder: Where finished runs lie.
+        specs: All runs of the study.
+        done: Titles of those that are done.
+    """
+    arms: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        arms.setdefault(spec.arm, []).append(spec)
+    return [_of_arm(folder, arm, of_arm, done) for arm, of_arm in arms.items()]
+
+
+def together(expected: Iterable[Expected]) -> Expected:
+    """The sum of independent sums."""
+    parts = list(expected)
+    widths = [part.half_width for part in parts]
+    known = [width for width in widths if width is not None]
+    half_width = math.hypot(*known) if len(known) == len(widths) else None
+    return Expected(math.fsum(part.value for part in parts), half_width)
+
+
+def _of_arm(
+    folder: StudyFolder, arm: str, specs: Sequence[RunSpec], done: frozenset[str]
+) -> Forecast:
+    examples = [spec for spec in specs if spec.title in done]
+    left = len(specs) - len(examples)
+    costs: list[_Cost] = []
+    for spec in examples:
+        run = folder.run(spec)
+        if len(costs) < MOST_EXAMPLES and run.read_spec().key == spec.key:
+            costs.append(_cost(run))
+    if not costs:
+        return Forecast(arm, len(specs), left)
+    return Forecast(
+        arm,
+        len(specs),
+        left,
+        len(costs),
+        _expected([cost.time_s for cost in costs], left),
+        _expected([cost.energy_j for cost in costs], left),
+        frozenset().union(*(cost.kinds for cost in costs)),
+        _expected([cost.disk_bytes for cost in costs], left),
+    )
+
+
+def _cost(run: RunFolder) -> _Cost:
+    ledger = Ledger(run)
+    files = (path.stat().st_size for path in run.path.iterdir() if path.is_file())
+    kinds = kinds_of("+".join(sensor.source for sensor in ledger.sensors))
+    return _Cost(ledger.duration_s, ledger.outer.energy_j, kinds, float(sum(files)))
+
+
+def _expected(examples: Sequence[float], count: int) -> Expected:
+    """The sum over `count` further runs."""
+    mean, number = statistics.fmean(examples), len(examples)
+    if count == 0:
+        return Expected(0.0, 0.0)
+    if number < 2:
+        return Expected(mean * count, None)
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(number - 1, (1 + CONFIDENCE) / 2))
+    spread = statistics.stdev(examples) * math.sqrt(count + count**2 / number)
+    return Expected(mean * count, t * spread)

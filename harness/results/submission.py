@@ -1,0 +1,83 @@
+"""What was handed to a queue: a folder a submission."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.atomic import write_atomically
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.saved import read_saved
+from harness.spec import SCHEMA, RunSpec
+
+
+@dataclass(frozen=True)
+class SubmissionFolder:
+    """What was handed to a queue at once: an array of jobs, a run each, and what they printed.
+
+    Its name is the jobs' name there, and no other submission's ever: a queue counts its jobs from 1
+    again when it is set up anew.
+    """
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Which run each job of the array works on."""
+        return self.path / "submission.json"
+
+    def spec(self, index: int) -> Path:
+        """What the job at a place in the array was asked for."""
+        return self.path / f"{index}.spec.json"
+
+    def log(self, index: int) -> Path | None:
+        """What that job printed last, if it ever began."""
+        found = list(self.path.glob(f"*_{index}_0_log.out"))
+        if not found and len(self.runs()) == 1:  # an array of one is a plain job
+            found = list(self.path.glob("*_0_log.out"))
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    def runs(self) -> list[str]:
+        """The runs by their places in the array, as ARM/seed-N.
+
+        Raises:
+            UsageError: The record is damaged, or of a newer version.
+        """
+        return [str(run) for run in read_saved(self.record).get("runs", [])]
+
+    def write(self, specs: list[RunSpec], runs: list[RunFolder]) -> None:
+        """Put down what is about to be submitted.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.path.mkdir(parents=True)
+        for index, spec in enumerate(specs):
+            self.spec(index).write_text(spec.model_dump_json(indent=2), "utf-8")
+        said = {"schema_version": SCHEMA, "runs": [run.name for run in runs]}
+        write_atomically(self.record, json.dumps(said, indent=2).encode())
+
+    def withdraw(self) -> None:
+        """Forget it: the queue did not take it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def submission(study: StudyFolder, name: str) -> SubmissionFolder:
+    """The folder of a submission of a study's runs."""
+    return SubmissionFolder(study.path / "submissions" / name)
+
+
+def submissions(study: StudyFolder) -> list[SubmissionFolder]:
+    """All that there were, from the first to the last.
+
+    Raises:
+        UsageError: A record cannot be read.
+    """
+    found = study.path.glob("submissions/*/submission.json")
+    return [SubmissionFolder(each.parent) for each in sorted(found, key=_written_at)]
+
+
+def _written_at(record: Path) -> tuple[float, str]:
+    return record.stat().st_mtime, record.parent.name

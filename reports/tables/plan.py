@@ -1,0 +1,110 @@
+"""A plan for a terminal: what is left of each arm, and what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from harness.energy.carbon.factor import JOULES_PER_KWH
+from harness.results.standing import adjective
+from reports.wording.units import (
+    Unit,
+    duration,
+    energy,
+    energy_unit,
+    mass_unit,
+    significant,
+    time_unit,
+)
+
+if TYPE_CHECKING:
+    from harness.results.forecast import Expected, Forecast
+
+UNKNOWN = "?"
+_SMALL_KWH = 0.1
+_DISK = (Unit("kB", 1e3), Unit("MB", 1e6), Unit("GB", 1e9), Unit("TB", 1e12))
+
+
+def plan_table(arms: Sequence[Forecast]) -> Table:
+    """One row an arm: runs, time and energy of those that are left, and what tells."""
+    times, energies = [arm.time_s for arm in arms], [arm.energy_j for arm in arms]
+    time = time_unit(each.value for each in times if each)
+    joules = energy_unit(each.value for each in energies if each)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("method", overflow="fold", min_width=10)
+    for header in ("runs", "to do", f"time {time.symbol}", f"energy {joules.symbol}"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("judged by")
+    for arm in arms:
+        table.add_row(
+            Text(arm.arm),
+            str(arm.runs),
+            str(arm.left),
+            _shown(arm.time_s, time),
+            _shown(arm.energy_j, joules),
+            _basis(arm),
+        )
+    return table
+
+
+def plan_totals(said: dict[str, Any]) -> Iterator[str]:
+    """The sums, a line each; ± is half a 95 % prediction interval.
+
+    Args:
+        said: What `plan --json` prints.
+    """
+    if not any(arm["judged_by"] for arm in said["arms"]):
+        yield "what it costs is unknown: no run of this study is done; run one seed first (--seed)"
+        return
+    if said["unknown"]:
+        yield f"at least, since nothing is known of {', '.join(said['unknown'])}:"
+    standing = said["energy_standing"]
+    kind = "" if standing == "measured" else f" ({standing})"
+    yield f"time    {_sum(said['time_s'], duration)} of work"
+    if said["makespan_s"] is not None:
+        at_once = said["at_once"]
+        how = "one run at a time" if at_once == 1 else f"{at_once} runs at a time"
+        yield f"        {duration(said['makespan_s'])} with {how}"
+    yield f"energy  {_sum(said['energy_kwh'], _kwh)}{kind}"
+    yield f"CO2e    {_sum(said['co2e_kg'], _kg)}: {said['co2e_basis']}"
+    if said["price"]:
+        yield f"price   {_sum(said['price'], significant)}"
+    yield f"disk    {_sum(said['disk_bytes'], _disk)}"
+
+
+def _sum(pair: dict[str, float | None], show: Callable[[float], str]) -> str:
+    value, half_width = pair["value"] or 0.0, pair["half_width"]
+    return f"{show(value)} ± {UNKNOWN if half_width is None else show(half_width)}"
+
+
+def _shown(expected: Expected | None, unit: Unit) -> str:
+    if expected is None:
+        return UNKNOWN
+    width = UNKNOWN if expected.half_width is None else unit.show(expected.half_width)
+    return f"{unit.show(expected.value)} ± {width}"
+
+
+def _basis(arm: Forecast) -> str:
+    if not arm.examples:
+        return "nothing: none is done"
+    runs = "one finished run" if arm.examples == 1 else f"{arm.examples} finished runs"
+    standing = adjective(arm.kinds)
+    return runs if standing == "measured" else f"{runs}, {standing}"
+
+
+def _kwh(kwh: float) -> str:
+    return f"{significant(kwh)} kWh" if kwh >= _SMALL_KWH else energy(kwh * JOULES_PER_KWH)
+
+
+def _kg(kilograms: float) -> str:
+    unit = mass_unit([kilograms])
+    return f"{unit.show(kilograms)} {unit.symbol}"
+
+
+def _disk(size: float) -> str:
+    unit = next((each for each in _DISK if size < 1000 * each.size), _DISK[-1])
+    return f"{unit.show(size)} {unit.symbol}"
