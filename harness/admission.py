@@ -13,17 +13,23 @@ from harness.spec import RunSpec
 from harness.training.precision import refusal
 
 
-def why_not(spec: RunSpec, device: torch.device) -> str | None:
-    """Why `device` cannot carry out `spec`, with the setting to change; None if it can."""
+def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | None:
+    """Why `device` cannot carry out `spec`, with the setting to change; None if it can.
+
+    Args:
+        spec: The run.
+        device: One of those that it is to run on.
+        processes: How many train it together, each on such a device.
+    """
     try:
         resolve_model(spec.workload.model)
     except UsageError as error:
         return f"workload.model: {error}"
-    said = refusal(spec.training.precision, device)
+    said = refusal(spec.training.precision, device, processes)
     if said:
         return f"training.precision: {said}"
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
     phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
-    refused = (refusal(precision, device) for precision in sorted(asked))
+    refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {said}" for said in refused if said), None)

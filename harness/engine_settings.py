@@ -63,4 +63,8 @@ class EngineSettings(Settings):
     """On this machine, so many runs at a time: one a GPU, or over shares of the CPU where there is
     none. Runs that share a host disturb each other's energy, and what its processors draw is then
     no run's."""
+    gpus_per_run: Annotated[int, Field(ge=1, le=64)] = 1
+    """So many GPUs of one machine train a run together (torch's DistributedDataParallel), or so
+    many processes where there are none. Batch size and learning rate stay as `training` says: each
+    GPU works on its share of every batch, with BatchNorm statistics of the whole batch."""
     slurm: SlurmSettings = SlurmSettings()

@@ -32,7 +32,7 @@ from harness.phases import (
 from harness.pruning.cost import size_of
 from harness.pruning.masks import alive_weights, shuffle_masks
 from harness.pruning.weights import prune_weights
-from harness.results.journal_writer import JournalWriter
+from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.settings import Training
 from harness.training.compiling import compile_ahead
 from harness.training.loop import accuracy, train_epoch
@@ -59,7 +59,7 @@ class Bench:
     training: Training
     seed: int
     state: TrainingState
-    journal: JournalWriter
+    journal: JournalWriter | SilentJournal
     recall: Callable[[str], Finished]
 
 
@@ -125,6 +125,8 @@ def _train_epoch(phase: Train, bench: Bench) -> float:
             raise
     # Outside the handler, where nothing holds on to the tensors of the failed step any more.
     size = bench.training.batch_size
+    if bench.state.world.size > 1:  # to try would take all of them
+        raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}")
     fits = fitting_batch_size(bench.state, size)
     advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
     raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
@@ -144,8 +146,11 @@ def _seed(bench: Bench, purpose: str) -> int:
 
 @_do.register
 def _inspect(phase: Inspect, bench: Bench) -> Any:
-    batch = bench.workload.train.sample(phase.samples, _seed(bench, "inspect"))
-    return phase.question(bench.state.network, batch)
+    def look() -> Any:
+        batch = bench.workload.train.sample(phase.samples, _seed(bench, "inspect"))
+        return phase.question(bench.state.network, batch)
+
+    return bench.state.world.decided(look)
 
 
 @_do.register
@@ -156,6 +161,13 @@ def _shrink(phase: Shrink, bench: Bench) -> Size:
 
 @_do.register
 def _mask(phase: Mask, bench: Bench) -> Size:
+    if bench.state.world.is_first:
+        _prune(phase, bench)
+    bench.state.agree_on_masks()
+    return _resized(bench)
+
+
+def _prune(phase: Mask, bench: Bench) -> None:
     state = bench.state
     seed = _seed(bench, "mask")
     alive = None
@@ -168,14 +180,14 @@ def _mask(phase: Mask, bench: Bench) -> Size:
         target = round(alive * (1 - phase.fraction) ** (step / phase.iterations))
         state.masks = prune_weights(scores, state.masks, 1 - target / now)
         state.apply_masks()
-    return _resized(bench)
 
 
 @_do.register
 def _shuffle(_phase: Shuffle, bench: Bench) -> Size:
-    _seed(bench, "shuffle")
-    bench.state.masks = shuffle_masks(bench.state.masks)
-    bench.state.apply_masks()
+    if bench.state.world.is_first:
+        _seed(bench, "shuffle")
+        bench.state.masks = shuffle_masks(bench.state.masks)
+    bench.state.agree_on_masks()
     return _resized(bench)
 
 

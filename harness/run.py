@@ -40,7 +40,8 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
         nonlocal number
         number += 1
         bench.journal.border("checkpoint")
-        Checkpoint(number, phase, epoch, bench.state.state_dict()).save(folder.checkpoint)
+        if bench.state.world.is_first:
+            Checkpoint(number, phase, epoch, bench.state.state_dict()).save(folder.checkpoint)
         bench.journal.event("checkpoint", durable=True, number=number, phase=phase, epoch=epoch)
 
     if start is None:

@@ -26,17 +26,17 @@ def work(folder: Path, channel: Connection, borders: Connection, held: Hold, pla
         import torch
 
         torch.set_num_threads(place.threads)
-    work(folder, channel, borders)
+    work(folder, channel, borders, place.processes)
     del held
 
 
-def refusals(specs: list[RunSpec], channel: Connection) -> None:
+def refusals(specs: list[RunSpec], processes: int, channel: Connection) -> None:
     """Say over `channel` why this machine cannot carry out some of the runs, each reason once."""
     from harness.admission import why_not
     from harness.training.device import open_device
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers it
     device = open_device(deterministic=False)
-    said = filter(None, (why_not(spec, device) for spec in specs))
+    said = filter(None, (why_not(spec, device, processes) for spec in specs))
     with suppress(BrokenPipeError):
         channel.send({"refused": list(dict.fromkeys(said))})

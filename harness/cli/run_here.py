@@ -45,7 +45,7 @@ class Here:
         self._registry = registry
         self._relied_on = relied_on
         self._retry_failed = retry_failed
-        self._places = places(study.engine.at_once)
+        self._places = places(study.engine.at_once, study.engine.gpus_per_run)
         if require_measured:
             check_measurable(study.energy)
 
@@ -71,7 +71,7 @@ class Here:
         outcomes = []
         with open_progress(specs, [self._planned(spec) for spec in specs]) as progress:
             turns = Turns(folder, account, self._relied_on, retry_failed=self._retry_failed)
-            turns.check(missing)
+            turns.check(missing, self._study.engine.gpus_per_run)
             for outcome in LocalEngine(turns, self._places, progress.look).run(specs):
                 progress.finish(outcome)
                 outcomes.append(outcome)

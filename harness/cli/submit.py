@@ -79,7 +79,7 @@ class Submit:
         engine = SlurmEngine(
             folder,
             self._study.name,
-            self._study.engine.slurm,
+            self._study.engine,
             self._relied_on,
             longest=self._longest,
             retry_failed=self._retry_failed,

@@ -48,8 +48,8 @@ def work_on_run(
     account = Account(study.limits, folder.runs() if of_study else [folder.run(spec)])
     turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
-        turns.check([spec])
-    [place] = places(1, exclusive=spare_gpus)
+        turns.check([spec], study.engine.gpus_per_run)
+    [place] = places(1, study.engine.gpus_per_run, exclusive=spare_gpus)
     place = replace(place, own_host=not shared_node)
     with open_progress([spec], [spec.training.epochs]) as progress:
         [outcome] = LocalEngine(turns, [place], progress.look).run([spec])

@@ -11,28 +11,34 @@ from harness.engines.place import Place
 from harness.errors import UsageError
 
 
-def places(at_once: int, *, exclusive: bool = False) -> list[Place]:
+def places(at_once: int, per_run: int = 1, *, exclusive: bool = False) -> list[Place]:
     """Places for so many runs at a time.
 
     Args:
         at_once: How many.
+        per_run: How many GPUs each has, or processes where there are none.
         exclusive: The machine was handed over whole, with GPUs that may stay idle.
 
     Raises:
         UsageError: There are GPUs, but not so many.
     """
     alone = at_once == 1
-    if alone and not exclusive:
+    if alone and per_run == 1 and not exclusive:
         return [Place()]
     gpus = _gpus()
     if not gpus:
-        threads = None if alone else _share(at_once)
-        return [Place(threads=threads, own_host=alone) for _ in range(at_once)]
-    if at_once > len(gpus):
-        raise UsageError(f"engine.at_once = {at_once}: there are {len(gpus)} GPUs")
+        wanted = at_once * per_run
+        threads = None if wanted == 1 else _share(wanted)
+        place = Place(threads=threads, processes=per_run, own_host=alone)
+        return [place] * at_once
+    used = at_once * per_run
+    if used > len(gpus):
+        asked = f"engine.at_once = {at_once}, engine.gpus_per_run = {per_run}"
+        raise UsageError(f"{asked}: there are {len(gpus)} GPUs")
     # NVML gives no power for a slice of a board (MIG), and the board may be another's, too.
-    spare = tuple(gpu for gpu in gpus[at_once:] if exclusive and not gpu.startswith("MIG-"))
-    return [Place((gpu,), None, alone, spare) for gpu in gpus[:at_once]]
+    spare = tuple(gpu for gpu in gpus[used:] if exclusive and not gpu.startswith("MIG-"))
+    starts = range(0, used, per_run)
+    return [Place(gpus[start : start + per_run], None, per_run, alone, spare) for start in starts]
 
 
 def _gpus() -> tuple[str, ...]:

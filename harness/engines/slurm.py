@@ -17,7 +17,7 @@ from typing import Any
 from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from harness.engine_settings import SlurmSettings
+from harness.engine_settings import EngineSettings
 from harness.engines.job import RunJob
 from harness.engines.queue import Job
 from harness.errors import StorageError, UsageError
@@ -57,7 +57,7 @@ class SlurmEngine:
         self,
         study: StudyFolder,
         name: str,
-        settings: SlurmSettings,
+        settings: EngineSettings,
         relied_on: Callable[[RunSpec], list[RunSpec]],
         *,
         longest: int,
@@ -65,7 +65,8 @@ class SlurmEngine:
     ) -> None:
         self._study = study
         self._name = name
-        self._settings = settings
+        self._settings = settings.slurm
+        self._gpus = settings.gpus_per_run
         self._relied_on = relied_on
         self._retry_failed = retry_failed
         self._longest = longest
@@ -130,7 +131,7 @@ class SlurmEngine:
         options: dict[str, Any] = {k: v for k, v in settings.options.items() if v is not False}
         if before:
             options["dependency"] = f"afterany:{':'.join(before)}"
-        gpus = f"{settings.gpu_type}:1" if settings.gpu_type else 1
+        gpus = f"{settings.gpu_type}:{self._gpus}" if settings.gpu_type else self._gpus
         asked = {
             "job_name": name,
             "partition": settings.partition,

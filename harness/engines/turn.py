@@ -86,8 +86,12 @@ class Turns:
         _start_fork_server()
         self._estimate = Estimate(*watts_per_thread())
 
-    def check(self, specs: list[RunSpec]) -> None:
+    def check(self, specs: list[RunSpec], processes: int = 1) -> None:
         """Find out whether this machine can carry out all of the runs, before any begins.
+
+        Args:
+            specs: The runs.
+            processes: How many processes train each together.
 
         Raises:
             UsageError: It cannot; the message says which setting asks too much.
@@ -95,7 +99,7 @@ class Turns:
         if not specs:
             return
         mine, theirs = self._context.Pipe()
-        process = self._context.Process(target=refusals, args=(specs, theirs))
+        process = self._context.Process(target=refusals, args=(specs, processes, theirs))
         process.start()
         theirs.close()
         said = receive(mine, lambda: None)

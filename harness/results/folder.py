@@ -119,6 +119,7 @@ class _Saved(BaseModel):
     workload: dict[str, Any] = {}
     training: dict[str, Any] = {}
     variants: dict[str, Any] = {}
+    engine: dict[str, Any] = {}
     carbon: Carbon
     report: ReportSettings = ReportSettings()
 
@@ -254,6 +255,12 @@ class StudyFolder:
             )
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+        old, new = (each.get("engine", {}).get("gpus_per_run", 1) for each in (saved, wanted))
+        if old != new:
+            raise UsageError(
+                f"{self.path} holds runs with engine.gpus_per_run = {old}, not {new}; what they "
+                "draw cannot be compared: give this study another folder with --out"
+            )
         for table in ("workload", "training"):
             for key, value in wanted[table].items():
                 old = saved[table].get(key, value)

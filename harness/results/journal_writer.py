@@ -22,6 +22,7 @@ class JournalWriter:
     Args:
         path: The journal.
         synchronize: Waits for the device.
+        meet: Waits for the other processes of the run, if there are any.
         announce: Called right after a window's end or beginning was noted.
     """
 
@@ -30,10 +31,12 @@ class JournalWriter:
         path: Path,
         synchronize: Callable[[], None],
         announce: Callable[[], None] = lambda: None,
+        meet: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = LogWriter(path)
         self._synchronize = synchronize
         self._announce = announce
+        self._meet = meet
         self._window: str | None = None
         self._is_open = False
 
@@ -51,6 +54,7 @@ class JournalWriter:
         """Begin the energy window `window`, if it has not begun already."""
         if window != self._window:
             self._synchronize()
+            self._meet()
             self._window = window
             self.event("border", window=window)
 
@@ -61,3 +65,27 @@ class JournalWriter:
         self._synchronize()
         self.event("end", durable=True, status=status, **values)
         self._log.close()
+
+
+class SilentJournal:
+    """What a process of a run has that is not the first: it waits at the same borders.
+
+    Args:
+        synchronize: Waits for the device.
+        meet: Waits for the other processes.
+    """
+
+    def __init__(self, synchronize: Callable[[], None], meet: Callable[[], None]) -> None:
+        self._synchronize = synchronize
+        self._meet = meet
+        self._window: str | None = None
+
+    def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
+        """Leave it to the first process."""
+
+    def border(self, window: str) -> None:
+        """Wait until all have done the work of the last window."""
+        if window != self._window:
+            self._synchronize()
+            self._meet()
+            self._window = window

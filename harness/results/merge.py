@@ -18,10 +18,17 @@ from harness.results.folder import LOCK, RunFolder, StudyFolder
 from harness.settings import WHEREABOUTS
 from harness.validation import tell
 
-_OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy", "engine"})
+_OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy"})
 """Keys of a study that say which of its runs a folder holds, or that every run says for itself."""
-_OF_MACHINES = frozenset({"carbon.series", *(f"workload.{key}" for key in WHEREABOUTS)})
-"""Keys that say where a machine has its files; the series itself is compared."""
+_OF_MACHINES = frozenset(
+    {
+        "carbon.series",
+        *(f"workload.{key}" for key in WHEREABOUTS),
+        *(f"engine.{key}" for key in ("kind", "at_once", "slurm")),
+    }
+)
+"""Keys that say where a machine has its files, and how runs came to it; the series itself is
+compared."""
 
 
 class _Chosen(BaseModel):

@@ -37,6 +37,7 @@ ATTEMPT = (
     "device",
     "device_name",
     "threads",
+    "processes",
     "versions",
 )
 TICKET = ("order", "epochs_trained", "energy_j", "kept", "distance", "largest_distance")
@@ -153,6 +154,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "test_samples": result.get("test_samples"),
         "device": start.get("device"),
         "gpus": "+".join(start.get("gpus", [])),
+        "processes": start.get("processes", 1),
         "host": start.get("host"),
         "started_at": start.get("wall"),
     }
@@ -288,6 +290,7 @@ def _attempt_rows(ledger: Ledger) -> list[Row]:
                 "device": start.get("device"),
                 "device_name": start.get("device_name"),
                 "threads": start.get("threads"),
+                "processes": start.get("processes", 1),
                 "versions": json.dumps(start.get("versions", {}), sort_keys=True),
             }
         )

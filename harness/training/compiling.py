@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from harness.quantities import Precision
 from harness.settings import Training
+from harness.training.loop import mean_loss
 from harness.training.precision import autocast
 from harness.training.state import TrainingState
 
@@ -18,12 +18,10 @@ def compile_ahead(state: TrainingState, precision: Precision, training: Training
     state.network.train()
     statistics = [buffer.clone() for buffer in state.network.buffers()]
     full = min(training.batch_size, len(source))
-    for size in {full, len(source) % full or full}:
-        images, labels = source.sample(size, seed=0)
+    for whole in {full, len(source) % full or full}:
+        images, labels = source.sample(state.world.part.size(whole), seed=0)
         with autocast(precision, device):
-            loss = F.cross_entropy(
-                network(images), labels, label_smoothing=training.label_smoothing
-            )
+            loss = mean_loss(network(images), labels, training, state.world, whole)
         loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():

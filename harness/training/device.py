@@ -7,15 +7,21 @@ import os
 import torch
 
 
-def open_device(*, deterministic: bool) -> torch.device:
+def open_device(*, deterministic: bool, index: int | None = None) -> torch.device:
     """The GPU if torch sees one, else the CPU; call it before anything else touches the GPU.
 
     Args:
         deterministic: Results repeat bit by bit; else the fastest convolutions are looked for.
+        index: Which of the GPUs that torch sees, if each of several processes has its own.
     """
     # cuBLAS reads it when the first context is made.
     if deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if index is None:
+        return torch.device("cuda")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)

@@ -15,6 +15,7 @@ from harness.training.rewiring import Rewiring
 from harness.training.schedule import rate_share
 from harness.training.seeds import stream
 from harness.training.state import TrainingState, hold_at_zero
+from harness.training.world import World
 from harness.workloads.source import Source
 
 
@@ -32,7 +33,7 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
     """
     device = state.workload.device
     epoch_seed = stream(seed, "epoch", state.epochs_trained)
-    torch.manual_seed(epoch_seed)
+    torch.manual_seed(epoch_seed + state.world.part.rank)  # each draws its own for its samples
     precision = phase.precision or training.precision
     network = state.forward(precision).train()
     state.network.train()
@@ -44,15 +45,15 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
     rewiring = Rewiring(state, phase.rewire, len(batches)) if phase.rewire else None
     horizon = phase.horizon or training.epochs
     total = torch.zeros((), device=device)
+    samples = len(state.workload.train)
     for step, (images, labels) in enumerate(batches):
         place = state.schedule_epoch + step / len(batches)
         rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
         for group in optimizer.param_groups:
             group["lr"] = rate
         with autocast(precision, device):
-            loss = F.cross_entropy(
-                network(images), labels, label_smoothing=training.label_smoothing
-            )
+            whole = min(training.batch_size, samples - step * training.batch_size)
+            loss = mean_loss(network(images), labels, training, state.world, whole)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         penalise()
@@ -68,7 +69,26 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
         total += loss.detach()
     state.schedule_epoch += 1
     state.epochs_trained += 1
-    return total / len(batches)
+    return state.world.summed(total) / state.world.size / len(batches)
+
+
+def mean_loss(
+    logits: Tensor, labels: Tensor, training: Training, world: World, whole: int
+) -> Tensor:
+    """The mean loss of a batch; of a share of one, what makes the mean over all processes that.
+
+    Args:
+        logits: Of this process's share of the batch, shape (samples, classes).
+        labels: Shape (samples,); there may be none, if the batch is smaller than the world.
+        training: The recipe.
+        world: The processes that share the batch; torch takes the mean of their gradients.
+        whole: How many samples the batch has in all.
+    """
+    smoothing = training.label_smoothing
+    if world.size == 1:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    total = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+    return total * world.size / whole
 
 
 @torch.no_grad()
@@ -79,4 +99,4 @@ def accuracy(state: TrainingState, split: Source, training: Training) -> float:
     with autocast(training.precision, state.workload.device):
         for images, labels in split.in_order():
             right += (network(images).argmax(dim=1) == labels).sum()
-    return int(right) / len(split)
+    return int(state.world.summed(right)) / len(split)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,14 +11,18 @@ from torch import nn
 from harness.errors import RunError
 from harness.quantities import Precision
 from harness.training.block_floating_point import simulate_8_bit
+from harness.training.twin import twin
 
 _FP8_CAPABILITY = (8, 9)
 _FP8_MULTIPLE = 16
 """Both sizes of a matrix must be multiples of this for 8-bit products."""
 
 
-def refusal(precision: Precision, device: torch.device) -> str | None:
-    """Why `device` cannot train in `precision`; None if it can."""
+def refusal(precision: Precision, device: torch.device, processes: int = 1) -> str | None:
+    """Why `processes`, each on a `device`, cannot train in `precision`; None if they can."""
+    if processes > 1 and precision in ("int8_simulated", "fp8"):
+        # Stochastic rounding and scales would differ from process to process.
+        return f"{precision} trains in one process; set engine.gpus_per_run = 1"
     if precision in ("fp32", "int8_simulated"):
         return None
     if precision == "bf16":
@@ -64,29 +67,23 @@ def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
         RunError: The network has no layer that could be computed so.
     """
     if precision == "int8_simulated":
-        return simulate_8_bit(_twin(network))
+        return simulate_8_bit(twin(network))
     if precision == "fp8":
-        return _in_fp8(_twin(network))
+        return _in_fp8(twin(network))
     return network
 
 
-def _twin(network: nn.Module) -> nn.Module:
-    """Other modules with the very same parameters and buffers."""
-    shared = [*network.parameters(), *network.buffers()]
-    return copy.deepcopy(network, {id(tensor): tensor for tensor in shared})
-
-
-def _in_fp8(twin: nn.Module) -> nn.Module:
+def _in_fp8(network: nn.Module) -> nn.Module:
     from torchao.float8 import convert_to_float8_training
 
     def fits(module: nn.Module, _name: str) -> bool:
         sizes = (getattr(module, "in_features", 1), getattr(module, "out_features", 1))
         return isinstance(module, nn.Linear) and not any(n % _FP8_MULTIPLE for n in sizes)
 
-    if not any(fits(module, name) for name, module in twin.named_modules()):
+    if not any(fits(module, name) for name, module in network.named_modules()):
         raise RunError(
             "fp8 covers linear layers whose sizes are multiples of 16, and this network has none; "
             "PyTorch has no 8-bit convolutions"
         )
-    converted: nn.Module = convert_to_float8_training(twin, module_filter_fn=fits)
+    converted: nn.Module = convert_to_float8_training(network, module_filter_fn=fits)
     return converted

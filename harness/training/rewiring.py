@@ -43,6 +43,7 @@ class Rewiring:
             name: weight.grad for name, weight in self._weights.items() if weight.grad is not None
         }
         moved = self._rewirer.rewire(self._weights, gradients, self._state.masks, fraction)
+        self._state.world.agree(moved.values())
         for name, weight in self._weights.items():
             mask = self._state.masks[name]
             stays = mask * moved[name]

@@ -18,6 +18,7 @@ from harness.settings import Training
 from harness.training import tensor_files as files
 from harness.training.precision import in_precision
 from harness.training.seeds import stream
+from harness.training.world import ALONE, World
 from harness.workloads.workload import Workload
 
 
@@ -31,6 +32,7 @@ class TrainingState:
         shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
             today's structure.
         schedule_epoch: Place on the learning-rate schedule.
+        world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
     """
 
@@ -40,6 +42,7 @@ class TrainingState:
         training: Training,
         seed: int,
         snapshot_file: Callable[[str], Path],
+        world: World = ALONE,
     ) -> None:
         """Start with the dense network and the weights that `seed` draws.
 
@@ -49,8 +52,10 @@ class TrainingState:
             seed: The run's seed.
             snapshot_file: Where a snapshot of a name lies. Snapshots are written once, and not
                 again with every checkpoint: methods that take them should not pay for it twice.
+            world: The processes that train the run together.
         """
         self.workload = workload
+        self.world = world
         self._training = training
         self._seed = seed
         self.masks: dict[str, Tensor] = {}
@@ -72,7 +77,7 @@ class TrainingState:
     def forward(self, precision: Precision) -> nn.Module:
         """The network as it trains in `precision`, on the same parameters; compiled if asked to."""
         if precision not in self._forward:
-            module = in_precision(self.network, precision)
+            module = self.world.spread(in_precision(self.network, precision))
             if self._training.compile:
                 module = cast(nn.Module, torch.compile(module, dynamic=False))
             self._forward[precision] = module
@@ -102,6 +107,13 @@ class TrainingState:
         """Set masked weights back to zero."""
         hold_at_zero(list(self.masked().values()), list(self.masks.values()))
 
+    def agree_on_masks(self) -> None:
+        """Hold the weight masks of the first process, and its zeros."""
+        if self.world.size > 1:
+            said = self.world.decided(lambda: {name: m.cpu() for name, m in self.masks.items()})
+            self.masks = {name: mask.to(self.workload.device) for name, mask in said.items()}
+        self.apply_masks()
+
     def shrink(self, mask: ChannelMask) -> None:
         """Remove channels; the optimizer's state and weight masks of the survivors go along."""
         names = [name for name, _ in self.network.named_parameters()]
@@ -122,7 +134,9 @@ class TrainingState:
 
     def take_snapshot(self, name: str) -> None:
         """Keep weights, momentum, structure and place on the schedule under `name`."""
-        files.save(self._snapshot_file(name), self._weights())
+        if self.world.is_first:
+            files.save(self._snapshot_file(name), self._weights())
+        self.world.meet()  # before another one reads it
 
     def rewind(self, name: str) -> None:
         """Return to a snapshot, in today's structure and under today's masks.

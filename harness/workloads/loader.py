@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.batch import Batch
 from harness.workloads.normalisation import Normalisation
+from harness.workloads.part import WHOLE, Part
 from harness.workloads.reader import PLAIN, Key, Pool
 from harness.workloads.source import Batches, batches_of, evaluation_batch_size
 
@@ -48,12 +49,14 @@ class Loader:
         numbers: Which of them are this part, shape (samples,).
         size: Height and width.
         ship: Brings batches to the device.
+        part: This process's share; it reads no more than that.
     """
 
     pool: Pool
     numbers: Tensor
     size: tuple[int, int]
     ship: Shipping
+    part: Part = WHOLE
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -63,11 +66,12 @@ class Loader:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         seeds = torch.randint(2**63 - 1, (len(self),), generator=generator)
-        return self._batches(_Keys(self.numbers[order], seeds[order], batch_size))
+        return self._batches(_Keys(self.numbers[order], seeds[order], batch_size, self.part))
 
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie."""
-        return self._plain(self.numbers, batch_size or evaluation_batch_size(*self.size))
+        own = self.numbers[self.part.among(len(self))]
+        return self._plain(own, batch_size or evaluation_batch_size(*self.size))
 
     def sample(self, count: int, seed: int) -> Batch:
         """`count` different samples, not augmented."""
@@ -94,11 +98,14 @@ class _Keys:
     numbers: Tensor
     seeds: Tensor
     batch_size: int
+    part: Part = WHOLE
 
     def __len__(self) -> int:
         return batches_of(len(self.numbers), self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         for start in range(0, len(self.numbers), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            yield list(zip(self.numbers[part].tolist(), self.seeds[part].tolist(), strict=True))
+            batch = slice(start, start + self.batch_size)
+            numbers, seeds = self.numbers[batch], self.seeds[batch]
+            own = self.part.among(len(numbers))
+            yield list(zip(numbers[own].tolist(), seeds[own].tolist(), strict=True))

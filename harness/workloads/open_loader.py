@@ -87,6 +87,6 @@ def _loaders(
     first_test = len(rest) + len(held_out)
     test = torch.arange(first_test, first_test + tested)
     train, validation, final = (
-        Loader(pool, numbers, size, ship) for numbers in (rest, held_out, test)
+        Loader(pool, numbers, size, ship, place.part) for numbers in (rest, held_out, test)
     )
     return Opened(train, validation, final, train.example())

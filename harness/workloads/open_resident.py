@@ -34,7 +34,9 @@ def resident_sources(images: Images, rest: Tensor, held_out: Tensor, place: Plac
         # Padded before it is normalised, so that the border is black.
         padded = F.pad(as_float(part.to(place.device)), (padding,) * 4)
         ready = normalise(padded).contiguous(memory_format=place.layout)
-        return Resident(ready, labels.to(place.device), padding, layout=place.layout)
+        return Resident(
+            ready, labels.to(place.device), padding, layout=place.layout, part=place.part
+        )
 
     train = source(train_images, images.train_labels[rest], recipe.crop_padding)
     train = replace(train, flip=recipe.flip, cutout=recipe.cutout)
@@ -42,7 +44,7 @@ def resident_sources(images: Images, rest: Tensor, held_out: Tensor, place: Plac
         train=train,
         validation=source(images.train_images[held_out], images.train_labels[held_out]),
         test=source(images.test_images, images.test_labels),
-        example=next(iter(train.in_order(1))).images,
+        example=train.images[:1].contiguous(memory_format=place.layout),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import Training, WorkloadChoice
+from harness.workloads.part import WHOLE, Part
 from harness.workloads.source import Source
 
 
@@ -33,11 +34,13 @@ class Place:
         choice: The data set.
         training: The recipe.
         device: Where network and data live.
+        part: This process's share of every batch.
     """
 
     choice: WorkloadChoice
     training: Training
     device: torch.device
+    part: Part = WHOLE
 
     @property
     def layout(self) -> torch.memory_format:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.batch import Batch
 from harness.workloads.augment import cutout, random_crop, random_flip, windows
+from harness.workloads.part import WHOLE, Part
 from harness.workloads.source import Batches, batches_of, evaluation_batch_size
 
 
@@ -25,6 +26,8 @@ class Resident:
         flip: Whether an epoch mirrors images at random.
         cutout: Side of the square that an epoch blanks, in pixels; 0 for none.
         layout: Memory format of the batches.
+        part: This process's share. An epoch's batches are made whole and then cut, so that they are
+            the same however many processes share them; it costs little beside training.
     """
 
     padded: Tensor
@@ -33,6 +36,7 @@ class Resident:
     flip: bool = False
     cutout: int = 0
     layout: torch.memory_format = torch.contiguous_format
+    part: Part = WHOLE
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,8 +59,10 @@ class Resident:
         """All samples once, as they lie."""
         images = self.images
         size = batch_size or evaluation_batch_size(*images.shape[-2:])
-        starts = range(0, len(self), size)
-        return Batches(len(starts), lambda: (self._plain(slice(i, i + size)) for i in starts))
+        own = self.part.among(len(self))
+        starts = range(own.start, own.stop, size)
+        ends = [min(start + size, own.stop) for start in starts]
+        return Batches(len(starts), lambda: map(self._plain, map(slice, starts, ends)))
 
     def sample(self, count: int, seed: int) -> Batch:
         """`count` different samples, not augmented."""
@@ -71,7 +77,8 @@ class Resident:
                 images = random_flip(images, generator)
             if self.cutout:
                 images = cutout(images, self.cutout, generator)
-            yield Batch(images.contiguous(memory_format=self.layout), self.labels[index])
+            own = self.part.among(len(index))
+            yield Batch(images[own].contiguous(memory_format=self.layout), self.labels[index[own]])
 
     def _plain(self, which: Tensor | slice) -> Batch:
         images = self.images[which].contiguous(memory_format=self.layout)

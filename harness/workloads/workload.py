@@ -13,6 +13,7 @@ from harness.errors import RunError
 from harness.settings import Training, WorkloadChoice
 from harness.workloads.images import ImageFiles, Images
 from harness.workloads.opening import open_sources
+from harness.workloads.part import WHOLE, Part
 from harness.workloads.place import Place
 from harness.workloads.source import Source
 from harness.workloads.weights import draw, fixed_parameters, seeded
@@ -79,8 +80,10 @@ class Workload:
         return network
 
 
-def open_workload(choice: WorkloadChoice, training: Training, device: torch.device) -> Workload:
-    """Load the data and lay it out for training.
+def open_workload(
+    choice: WorkloadChoice, training: Training, device: torch.device, part: Part = WHOLE
+) -> Workload:
+    """Load the data and lay it out for training; batches are this process's share of them.
 
     Raises:
         RunError: The data are damaged or do not fit the settings.
@@ -88,7 +91,7 @@ def open_workload(choice: WorkloadChoice, training: Training, device: torch.devi
     loaded: Images | ImageFiles = resolve(DATA[choice.data])(choice)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
-    opened = open_sources(loaded, Place(choice, training, device))
+    opened = open_sources(loaded, Place(choice, training, device, part))
     return Workload(
         device=device,
         train=opened.train,

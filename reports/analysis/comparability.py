@@ -111,6 +111,8 @@ def _computing(arm: ArmRuns) -> tuple[str, ...]:
         told = [str(known.get(key, "")) for key in ("device", "device_name")]
         if told[0] == "cpu" and "threads" in known:
             told.append(f"with {known['threads']:g} threads")
+        if known.get("processes", 1) > 1:
+            told.append(f"by {known['processes']:g} processes")
         found.add(" ".join(filter(None, told)))
     return tuple(sorted(found))
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness import worker
+from harness import attempt as training
 from harness.energy.meter import Sensor
 from harness.expand import expand
 from harness.log import LogWriter, read_log
@@ -55,10 +55,10 @@ class _Interrupted(JournalWriter):
             type(self).stop_at = (kind, count - 1)
         hit = name == kind and count == 1
         if hit and not self.after:
-            raise worker._Stopped
+            raise training.Stopped
         super().event(name, durable=durable, **values)
         if hit:
-            raise worker._Stopped
+            raise training.Stopped
 
 
 def start(spec: RunSpec, study: Path) -> RunFolder:
@@ -71,7 +71,7 @@ def start(spec: RunSpec, study: Path) -> RunFolder:
 
 def attempt(spec: RunSpec, folder: RunFolder) -> None:
     """One process' worth of work, and the trace that a recorder would have left beside it."""
-    worker._attempt(spec, folder, torch.device("cpu"), lambda: None)
+    training.attempt(training.Desk(spec, folder, torch.device("cpu")), lambda: None)
     events = Journal(folder).attempts[-1].events
     sensor = Sensor("GPU-0", "test", "gpu", "energy", "simulated", 0.05)
     trace = LogWriter(folder.trace(len(Journal(folder).attempts)))
@@ -158,7 +158,7 @@ def test_interrupted_after_every_phase(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     folder = start(spec, tmp_path)
     stop_after_every_phase(spec, folder)
     assert_same_result(folder, references[spec.key])
@@ -177,7 +177,7 @@ def test_interrupted_at_any_event(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     monkeypatch.setattr(_Interrupted, "after", after)
     folder = start(spec, tmp_path)
     happened = len(Journal(references[spec.key]).events(kind))
@@ -195,7 +195,7 @@ def test_lost_work_is_counted_and_called_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the second epoch's evaluation: the second epoch is lost, the first is kept."""
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     spec = SPECS[0]
     folder = start(spec, tmp_path)
     _Interrupted.stop_at = ("epoch", 2)
@@ -223,7 +223,7 @@ def test_lost_work_is_counted_and_called_lost(
 def test_a_method_that_answers_differently_on_resuming_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     spec = SPECS[0].model_copy(update={"method": "progressive", "hyperparameters": {"rounds": 1}})
     folder = start(spec, tmp_path)
     _Interrupted.stop_at = ("answer", 2)
@@ -237,7 +237,7 @@ def test_a_method_that_answers_differently_on_resuming_is_told(
 def test_a_torn_journal_line_costs_nothing(
     references: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     spec = SPECS[0]
     folder = start(spec, tmp_path)
     _Interrupted.stop_at = ("epoch", 2)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import worker
+from harness import attempt as training
 from harness.channel_mask import ChannelMask
 from harness.errors import RunError
 from harness.expand import expand
@@ -73,7 +73,7 @@ def test_it_ends_well(spec: RunSpec, study: Path) -> None:
 def test_interrupted_after_every_phase(
     spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     for method in Registry.discover().get(spec.method)(**spec.hyperparameters).relies_on():
         there = of(study, method).path
         shutil.copytree(there, tmp_path / there.relative_to(study))

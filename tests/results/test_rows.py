@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import worker
+from harness import attempt as training
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.table import Tables, typed
@@ -59,7 +59,7 @@ def test_the_test_pass_has_a_window_and_a_number_of_samples(study: Path) -> None
 def test_every_attempt_has_a_row_and_they_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "JournalWriter", _Interrupted)
+    monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     folder = start(DENSE, tmp_path)
     _Interrupted.stop_at = ("epoch", 2)
     attempt(DENSE, folder)

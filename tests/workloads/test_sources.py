@@ -12,6 +12,7 @@ from torch import Tensor
 from harness.batch import Batch
 from harness.errors import RunError
 from harness.settings import Training, WorkloadChoice
+from harness.workloads.part import WHOLE, Part
 from harness.workloads.workload import Workload, open_workload
 from tests.workloads import files
 
@@ -19,9 +20,11 @@ RECIPE = Training(crop_padding=1, flip=True, cutout=3)
 KINDS = [("resident", 0), ("loader", 0), ("loader", 2)]
 
 
-def opened(input_: str = "resident", workers: int = 0, recipe: Training = RECIPE) -> Workload:
+def opened(
+    input_: str = "resident", workers: int = 0, recipe: Training = RECIPE, part: Part = WHOLE
+) -> Workload:
     choice = WorkloadChoice(data="digits", model="vgg_small", input=input_, workers=workers)
-    return open_workload(choice, recipe, torch.device("cpu"))
+    return open_workload(choice, recipe, torch.device("cpu"), part)
 
 
 def assert_equal(ones: list[Batch], others: list[Batch]) -> None:
@@ -46,6 +49,23 @@ def test_an_epoch_follows_from_its_seed_alone(input_: str, workers: int) -> None
     assert_equal(list(opened(input_, workers).train.epoch(100, seed=3)), first)
     other = next(iter(train.epoch(100, seed=4)))
     assert not torch.equal(other.labels, first[0].labels)
+
+
+@pytest.mark.parametrize(("input_", "workers"), KINDS)
+def test_the_shares_of_several_processes_make_up_the_same_batches(
+    input_: str, workers: int
+) -> None:
+    whole = opened(input_, workers)
+    shares = [opened(input_, workers, part=Part(rank, 3)) for rank in range(3)]
+    expected = list(whole.train.epoch(100, seed=3))
+    parts = [list(share.train.epoch(100, seed=3)) for share in shares]
+    together = [
+        Batch(*map(torch.cat, zip(*batch, strict=True))) for batch in zip(*parts, strict=True)
+    ]
+    assert_equal(together, expected)
+    tested = torch.cat([batch.labels for share in shares for batch in share.test.in_order(50)])
+    assert torch.equal(tested, torch.cat([batch.labels for batch in whole.test.in_order(50)]))
+    assert_equal([share.train.sample(9, 1) for share in shares], [whole.train.sample(9, 1)] * 3)
 
 
 def test_the_number_of_workers_changes_nothing() -> None:

@@ -1,0 +1,235 @@
+"""One attempt at a run, in the process that trains: journaled from its first moment to its last."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sklearn.datasets
+import sklearn.model_selection
+import torch
+import torch._dynamo  # the first optimizer imports it: three seconds that no run should pay
+import torch_pruning
+import torchvision
+
+from harness import __version__
+from harness.errors import RunError
+from harness.execute import Bench
+from harness.orphan import STOPPED
+from harness.registry import Registry
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.journal import Journal
+from harness.results.journal_writer import JournalWriter, SilentJournal
+from harness.results.recall import recall
+from harness.run import drive
+from harness.spec import RunSpec
+from harness.training.checkpoint import Checkpoint
+from harness.training.memory import is_out_of_memory
+from harness.training.state import TrainingState
+from harness.training.world import ALONE, World
+from harness.workloads.workload import open_workload
+
+_PLACE_FAILED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+"""What a full, withdrawn or broken disk answers."""
+
+LAUNCHER_S = 5.0
+"""The launcher sees a dead process within a tenth of a second, and then ends the others."""
+
+
+class Stopped(BaseException):
+    """The run was told to stop; not an error of anybody's."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What one process works with.
+
+    Attributes:
+        spec: The run.
+        folder: Where it lies.
+        device: What this process computes on.
+        world: The processes that work together.
+    """
+
+    spec: RunSpec
+    folder: RunFolder
+    device: torch.device
+    world: World = ALONE
+
+
+def attempt(
+    desk: Desk,
+    announce: Callable[[], None],
+    gpus: Sequence[str] = (),
+    shared_with: Sequence[str] = (),
+    order: Callable[[], tuple[str, str | None]] = lambda: ("interrupted", None),
+) -> str | None:
+    """One attempt, journaled from its first moment to its last.
+
+    Returns:
+        Why results could not be written; None if they could.
+    """
+    folder, device, world = desk.folder, desk.device, desk.world
+    try:
+        journal = JournalWriter(folder.journal, _synchronizer(device), announce, world.meet)
+    except OSError as error:
+        return _cannot_store(error, folder) or f"{folder.path}: {error}"
+    left_alone = False
+    try:
+        try:
+            number = len(Journal(folder).attempts) + 1
+            start, damage = _restored(folder, device)
+            world.meet()
+            journal.event(
+                "attempt",
+                durable=True,
+                number=number,
+                restored=start.number if start else 0,
+                damage=damage,
+                gpus=gpus,
+                gpu_shared_with=list(shared_with),
+                processes=world.size,
+                **_environment(device, desk.spec),
+            )
+            _run(desk, journal, start)
+            journal.end("done")
+        except Stopped:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a method or a model raises, sys.exit included, ends this run, not the study
+            left_alone = world.size > 1
+            _wait_for_the_launcher(error, world)
+            return _fail(error, journal, folder)
+    except Stopped:
+        status, reason = order()
+        if left_alone and reason is None:
+            reason = f"one of its {world.size} processes was ended"
+        blame = world.blame()
+        journal.end("failed" if blame else status, reason=blame or reason)
+    return None
+
+
+def attempt_beside(desk: Desk) -> None:
+    """The same attempt in a process that is not the first of its world."""
+    try:
+        desk.world.meet()  # the first has looked at the checkpoint, and put aside a damaged one
+        start, _ = _restored(desk.folder, desk.device)
+        journal = SilentJournal(_synchronizer(desk.device), desk.world.meet)
+        _run(desk, journal, start)
+    except Stopped:
+        sys.exit(STOPPED)
+    except BaseException as error:  # noqa: BLE001 - as of the first, which will tell
+        desk.world.accuse(_reason(error))
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _wait_for_the_launcher(error: BaseException, world: World) -> None:
+    """Where another process has died, an error here may be no more than its silence.
+
+    Raises:
+        Stopped: So it is, and the launcher ends all.
+    """
+    if world.size > 1 and not isinstance(error, RunError):
+        time.sleep(LAUNCHER_S)
+
+
+def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> str | None:
+    """End an attempt that raised; why results could not be written, if that was it."""
+    cannot_store = isinstance(error, OSError) and _cannot_store(error, folder)
+    with suppress(OSError):
+        traceback.print_exc()
+    if cannot_store:
+        with suppress(OSError):  # the last lines may find room, or not
+            journal.end("interrupted", reason=cannot_store)
+        return cannot_store
+    try:
+        journal.end("failed", reason=_reason(error))
+    except OSError as full:
+        return _cannot_store(full, folder) or f"{folder.path}: {full}"
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    said = [] if isinstance(error, RunError) else [type(error).__name__]
+    return ": ".join(filter(None, [*said, str(error)]))
+
+
+def _cannot_store(error: OSError, folder: RunFolder) -> str | None:
+    """Whether it is the place of the results that failed, not the run: then it can go on later."""
+    if not folder.spec.exists():
+        return f"{folder.path}: the folder of the run has vanished"
+    if error.errno in _PLACE_FAILED:
+        return f"{folder.path}: {error.strerror}"
+    return None
+
+
+def _restored(folder: RunFolder, device: torch.device) -> tuple[Checkpoint | None, str | None]:
+    """The newest checkpoint, and what is wrong with it: a damaged one is put aside."""
+    try:
+        return Checkpoint.load(folder.checkpoint, device), None
+    except OSError:
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        folder.checkpoint.replace(folder.damaged_checkpoint)
+        return None, f"checkpoint: damaged, so that work begins anew: {type(error).__name__}"
+
+
+def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint | None) -> None:
+    spec, folder = desk.spec, desk.folder
+    method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
+    workload = open_workload(spec.workload, spec.training, desk.device, desk.world.part)
+    state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, desk.world)
+    if start:
+        state.load_state_dict(start.state)
+    study = StudyFolder(folder.path.parents[2])
+    bench = Bench(
+        workload,
+        spec.training,
+        spec.seed,
+        state,
+        journal,
+        functools.partial(recall, study, spec),
+    )
+    drive(method, bench, folder, start)
+
+
+def _synchronizer(device: torch.device) -> Callable[[], None]:
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+
+def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "wall": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "process_id": os.getpid(),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "energy-harness": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "torch-pruning": torch_pruning.__version__,
+            "scikit-learn": sklearn.__version__,
+            "system": platform.platform(),
+        },
+        "plugins": {
+            path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in spec.plugins
+        },
+    }

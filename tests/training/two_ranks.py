@@ -1,0 +1,71 @@
+"""What two processes hold after a search, a prune, a rewind and masks; called by test_world.
+
+    python two_ranks.py PROCESSES FOLDER
+
+Writes FOLDER/RANK.pt: the channel mask that this process would draw itself, and its weights.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from harness.execute import Bench, execute
+from harness.phases import Inspect, Mask, Rewind, Shrink, Snapshot, Train
+from harness.pruning.questions import bn_channel_mask
+from harness.pruning.weights import magnitude
+from harness.ranks import launch
+from harness.results.journal_writer import SilentJournal
+from harness.settings import Training, WorkloadChoice
+from harness.training.state import TrainingState
+from harness.training.world import ALONE, Ranks
+from harness.workloads.workload import open_workload
+
+# With one step an epoch rounding has no time to grow: what differs more was computed wrongly.
+RECIPE = Training(epochs=4, batch_size=1301, learning_rate=0.02, crop_padding=1, flip=True)
+CHOICE = WorkloadChoice(data="digits", model="resnet20")
+SEED = 0
+
+
+def work(folder: str, processes: int) -> None:
+    device = torch.device("cpu")
+    world = ALONE if processes == 1 else Ranks(device)
+    workload = open_workload(CHOICE, RECIPE, device, world.part)
+    state = TrainingState(workload, RECIPE, SEED, lambda name: Path(folder) / name, world)
+    journal = SilentJournal(lambda: None, world.meet)
+    bench = Bench(workload, RECIPE, SEED, state, journal, recall=lambda _: None)
+
+    def do(phase):
+        return execute(phase, bench, 0, lambda _: None)
+
+    do(Snapshot("start"))
+    losses = do(Train("search", epochs=1, l1_gamma=1e-4))
+    drawn = bn_channel_mask(0.5)(state.network, workload.train.sample(1, 0))
+    mask = do(Inspect(bn_channel_mask(0.5)))
+    searched = {name: value.clone() for name, value in state.network.state_dict().items()}
+    do(Shrink(mask))
+    do(Train("retrain", epochs=1))
+    do(Rewind("start"))
+    do(Mask(magnitude, 0.5))
+    do(Train("masked", epochs=1))
+    held = {
+        "drawn": dict(drawn.layers),
+        "decided": dict(mask.layers),
+        "val_accuracy": losses.val_accuracy,
+        "searched": searched,
+        "weights": state.network.state_dict(),
+        "masks": state.masks,
+    }
+    torch.save(held, Path(folder) / f"{world.part.rank}.pt")
+    world.leave()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    number = int(sys.argv[1])
+    if number == 1:
+        work(sys.argv[2], 1)
+    else:
+        launch(number, work, sys.argv[2], number)
