@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from harness.batch import Batch as Batch
     from harness.channel_mask import ChannelMask as ChannelMask
+    from harness.conformance import check_method as check_method
     from harness.errors import RunError as RunError
     from harness.method import ChannelPruningMethod as ChannelPruningMethod
     from harness.method import Method as Method
@@ -54,6 +55,7 @@ _HOMES = {
     ),
     "harness.batch": ("Batch",),
     "harness.channel_mask": ("ChannelMask",),
+    "harness.conformance": ("check_method",),
     "harness.errors": ("RunError",),
     "harness.pruning.lasso": ("dead_channels", "group_lasso_weight"),
     "harness.pruning.questions": ("bn_channel_mask",),

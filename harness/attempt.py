@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,14 @@ from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
 from harness.training.memory import is_out_of_memory
 from harness.training.state import TrainingState
-from harness.training.world import ALONE, World
+from harness.training.world import ALONE, World, is_silence
 from harness.workloads.workload import open_workload
 
 _PLACE_FAILED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 """What a full, withdrawn or broken disk answers."""
 
 LAUNCHER_S = 5.0
-"""The launcher sees a dead process within a tenth of a second, and then ends the others."""
+"""Time for others to say why they ended; the launcher sees them within a tenth of a second."""
 
 
 class Stopped(BaseException):
@@ -61,18 +61,19 @@ class Desk:
         folder: Where it lies.
         device: What this process computes on.
         world: The processes that work together.
+        gpus: UUIDs of all their GPUs.
     """
 
     spec: RunSpec
     folder: RunFolder
     device: torch.device
     world: World = ALONE
+    gpus: tuple[str, ...] = ()
 
 
 def attempt(
     desk: Desk,
     announce: Callable[[], None],
-    gpus: Sequence[str] = (),
     shared_with: Sequence[str] = (),
     order: Callable[[], tuple[str, str | None]] = lambda: ("interrupted", None),
 ) -> str | None:
@@ -98,19 +99,23 @@ def attempt(
                 number=number,
                 restored=start.number if start else 0,
                 damage=damage,
-                gpus=gpus,
+                gpus=desk.gpus,
                 gpu_shared_with=list(shared_with),
                 processes=world.size,
                 **_environment(device, desk.spec),
             )
+            _look_at_clocks(world, journal)
             _run(desk, journal, start)
+            _look_at_clocks(world, journal)
             journal.end("done")
         except Stopped:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a method or a model raises, sys.exit included, ends this run, not the study
-            left_alone = world.size > 1
-            _wait_for_the_launcher(error, world)
-            return _fail(error, journal, folder)
+            left_alone = is_silence(error)
+            if not left_alone:
+                return _fail(error, journal, folder)
+            time.sleep(LAUNCHER_S)
+            raise Stopped from None
     except Stopped:
         status, reason = order()
         if left_alone and reason is None:
@@ -120,29 +125,37 @@ def attempt(
     return None
 
 
-def attempt_beside(desk: Desk) -> None:
-    """The same attempt in a process that is not the first of its world."""
+def attempt_beside(desk: Desk, announce: Callable[[], None] = lambda: None) -> None:
+    """The same attempt in a process that is not the first of its world.
+
+    Args:
+        desk: What it works with.
+        announce: Tells the recorder of another node of every border.
+    """
     try:
         desk.world.meet()  # the first has looked at the checkpoint, and put aside a damaged one
         start, _ = _restored(desk.folder, desk.device)
-        journal = SilentJournal(_synchronizer(desk.device), desk.world.meet)
+        journal = SilentJournal(_synchronizer(desk.device), desk.world.meet, announce)
+        announce()
+        _look_at_clocks(desk.world, journal)
         _run(desk, journal, start)
+        _look_at_clocks(desk.world, journal)
+        announce()
     except Stopped:
         sys.exit(STOPPED)
     except BaseException as error:  # noqa: BLE001 - as of the first, which will tell
+        if is_silence(error):
+            sys.exit(STOPPED)
         desk.world.accuse(_reason(error))
         traceback.print_exc()
         sys.exit(1)
 
 
-def _wait_for_the_launcher(error: BaseException, world: World) -> None:
-    """Where another process has died, an error here may be no more than its silence.
-
-    Raises:
-        Stopped: So it is, and the launcher ends all.
-    """
-    if world.size > 1 and not isinstance(error, RunError):
-        time.sleep(LAUNCHER_S)
+def _look_at_clocks(world: World, journal: JournalWriter | SilentJournal) -> None:
+    """Note how far the clocks of other nodes are from the first one's, whose journal it is."""
+    offsets = world.clocks()
+    if offsets:
+        journal.event("clocks", nodes=[asdict(each) for each in offsets])
 
 
 def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> str | None:

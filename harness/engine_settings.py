@@ -64,7 +64,23 @@ class EngineSettings(Settings):
     none. Runs that share a host disturb each other's energy, and what its processors draw is then
     no run's."""
     gpus_per_run: Annotated[int, Field(ge=1, le=64)] = 1
-    """So many GPUs of one machine train a run together (torch's DistributedDataParallel), or so
-    many processes where there are none. Batch size and learning rate stay as `training` says: each
-    GPU works on its share of every batch, with BatchNorm statistics of the whole batch."""
+    """So many GPUs train a run together (torch's DistributedDataParallel), or so many processes
+    where there are none. Batch size and learning rate stay as `training` says: each GPU works on
+    its share of every batch, with BatchNorm statistics of the whole batch."""
+    nodes_per_run: Annotated[int, Field(ge=1, le=64)] = 1
+    """Over so many nodes of a cluster, equally many on each."""
     slurm: SlurmSettings = SlurmSettings()
+
+    @model_validator(mode="after")
+    def _nodes_share_equally(self) -> EngineSettings:
+        if self.gpus_per_run % self.nodes_per_run:
+            raise ValueError(
+                f"nodes_per_run = {self.nodes_per_run} does not divide gpus_per_run = "
+                f"{self.gpus_per_run}"
+            )
+        return self
+
+    @property
+    def gpus_per_node(self) -> int:
+        """So many GPUs of one node train a run together."""
+        return self.gpus_per_run // self.nodes_per_run

@@ -18,26 +18,32 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from harness.node import Node
 
-def launch(processes: int, work: Callable[..., None], *arguments: Any) -> None:
+NODES_MEET_S = 900
+"""A queue may start one node's task long before another's."""
+
+
+def launch(node: Node, processes: int, work: Callable[..., None], *arguments: Any) -> None:
     """Call `work` in so many processes of this machine; return when all have.
 
     They are forked, so that what this process has imported and opened is theirs, too; it must not
     have touched a GPU. `RANK`, `WORLD_SIZE` and the like are in their environment.
 
     Args:
-        processes: How many.
+        node: Which of the run's nodes this is.
+        processes: How many on each.
         work: What each does.
         arguments: What it is called with.
     """
     with tempfile.TemporaryDirectory(prefix="energy-harness-") as scratch:
         config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
+            min_nodes=node.of,
+            max_nodes=node.of,
             nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
+            run_id=uuid.uuid4().hex if node.of == 1 else "energy-harness",
+            rdzv_endpoint=node.meet,
+            **_meeting(node),
             max_restarts=0,  # the engine begins runs anew, with their records in order
             start_method="fork",
             logs_specs=DefaultLogsSpecs(log_dir=scratch),
@@ -52,6 +58,14 @@ def launch(processes: int, work: Callable[..., None], *arguments: Any) -> None:
         else:
             return
     _end_as(code)
+
+
+def _meeting(node: Node) -> dict[str, Any]:
+    if node.of == 1:
+        return {"rdzv_backend": "c10d", "local_addr": "localhost"}
+    # Nodes keep the ranks that they were given.
+    configs = {"rank": node.rank, "timeout": NODES_MEET_S}
+    return {"rdzv_backend": "static", "rdzv_configs": configs}
 
 
 def _end_as(exit_code: int) -> NoReturn:

@@ -15,6 +15,7 @@ from harness.attempt import Desk, Stopped, attempt, attempt_beside
 from harness.energy.recorder.borders_pipe import announcer
 from harness.errors import MeasurementError
 from harness.gpu_lease import lease
+from harness.node import ONLY, Node
 from harness.orphan import end_with_parent
 from harness.ranks import launch
 from harness.results.folder import RunFolder
@@ -23,7 +24,13 @@ from harness.training.gpu_load import warm_up
 from harness.training.world import ALONE, Ranks
 
 
-def work(folder_path: Path, channel: Connection, borders: Connection, processes: int = 1) -> None:
+def work(
+    folder_path: Path,
+    channel: Connection,
+    borders: Connection,
+    processes: int = 1,
+    node: Node = ONLY,
+) -> None:
     """Work on one run until it is done, fails, or is stopped.
 
     Args:
@@ -32,17 +39,19 @@ def work(folder_path: Path, channel: Connection, borders: Connection, processes:
             "go" when the recorder reads, says when its last window is closed, and leaves when told.
             With SIGTERM comes the reason, if there is one.
         borders: To the recorder: a byte for every border between two windows.
-        processes: How many train together; if several, this one starts them and waits.
+        processes: How many of this node train together; if the run has several, this one starts
+            them and waits.
+        node: Which of the run's nodes this is.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
-    if processes == 1:
+    if processes * node.of == 1:
         _work(folder, channel, borders)
         return
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    launch(processes, _work_as_one_of_several, folder, channel, borders)
+    launch(node, processes, _work_as_one_of_several, folder, channel, borders)
 
 
 def _work_as_one_of_several(folder: RunFolder, channel: Connection, borders: Connection) -> None:
@@ -60,41 +69,45 @@ def _work(
         # The fork server blocks it, for itself and by inheritance for its processes.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         world = ALONE if rank is None else Ranks(device)
-        gpus = world.gathered(_gpu_uuids(device))
-        if world.is_first:
-            _lead(Desk(spec, folder, device, world), channel, borders, gpus)
+        gpus = world.gathered([(world.node, gpu) for gpu in _gpu_uuids(device)])
+        desk = Desk(spec, folder, device, world, tuple(gpu for _, gpu in gpus))
+        if world.leads_node:
+            own = [gpu for node, gpu in gpus if node == world.node]
+            _lead(desk, channel, borders, own)
         else:
-            _follow(Desk(spec, folder, device, world))
+            _follow(desk)
         world.leave()
     except (Stopped, EOFError, BrokenPipeError):
         return  # stopped before it began, or told to leave
 
 
 def _lead(desk: Desk, channel: Connection, borders: Connection, gpus: list[str]) -> None:
-    """Agree with the engine on when to begin, decide, write."""
-    spec = desk.spec
+    """Agree with this node's engine on when to begin; on the first node, decide and write."""
+    spec, world = desk.spec, desk.world
     try:
         with lease(gpus, share=spec.energy.share_gpu) as shared_with:
             warm_up(desk.device, spec.energy.warm_up_s)
             channel.send({"gpus": gpus, "refused": None})
-            may_begin = channel.recv() == "go"
-            desk.world.decided(lambda: may_begin)
-            if not may_begin:
+            if not all(world.gathered([channel.recv() == "go"])):
                 return  # stopped before it began
-            cannot_store = attempt(
-                desk, announcer(borders), gpus, shared_with, lambda: _order(channel)
-            )
+            others, cannot_store = world.gathered(list(shared_with)), None
+            if world.is_first:
+                cannot_store = attempt(desk, announcer(borders), others, lambda: _order(channel))
+            else:
+                attempt_beside(desk, announcer(borders))
             channel.send({"cannot_store": cannot_store})
             channel.recv()
     except MeasurementError as error:
-        desk.world.decided(lambda: False)
+        world.gathered([False])
         channel.send({"gpus": [], "refused": str(error)})
 
 
 def _follow(desk: Desk) -> None:
     """Do the same work on another share of every batch, and leave all words to the first."""
     warm_up(desk.device, desk.spec.energy.warm_up_s)
-    if desk.world.decided(lambda: False):
+    nothing: list[object] = []
+    if all(desk.world.gathered(nothing)):
+        desk.world.gathered(nothing)
         attempt_beside(desk)
 
 

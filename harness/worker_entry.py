@@ -13,7 +13,13 @@ from harness.hold import Hold
 from harness.spec import RunSpec
 
 
-def work(folder: Path, channel: Connection, borders: Connection, held: Hold, place: Place) -> None:
+def work(
+    folder: Path,
+    channel: Connection,
+    borders: Connection,
+    held: Hold | None,
+    place: Place,
+) -> None:
     """Run `harness.worker.work`; torch is imported there, or was by the fork server.
 
     The run's lock lives at least as long as this process.
@@ -26,7 +32,7 @@ def work(folder: Path, channel: Connection, borders: Connection, held: Hold, pla
         import torch
 
         torch.set_num_threads(place.threads)
-    work(folder, channel, borders, place.processes)
+    work(folder, channel, borders, place.processes, place.node)
     del held
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.cli.study_commands import plan, run, status, worker
+from harness.cli.author_commands import AUTHOR_COMMANDS
+from harness.cli.study_commands import plan, run, show, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
 
 
@@ -41,26 +42,8 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, status, worker):
+for command in (run, plan, status, show, worker, *AUTHOR_COMMANDS):
     cli.add_command(command)
-
-
-@cli.command()
-def methods() -> None:
-    """List the methods there are."""
-    from harness.cli.describe import list_methods
-
-    list_methods()
-
-
-@cli.command()
-@click.argument("method")
-@click.option("--plugin", "plugins", metavar="FILE", multiple=True, help="Python file to look in.")
-def describe(method: str, plugins: tuple[str, ...]) -> None:
-    """Say what METHOD does, and its hyper-parameters with their defaults."""
-    from harness.cli.describe import describe_method
-
-    describe_method(method, plugins)
 
 
 @cli.command()

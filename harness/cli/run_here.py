@@ -9,6 +9,7 @@ from harness.engines.local import LocalEngine
 from harness.engines.reliance import Reliance
 from harness.engines.slots import places
 from harness.engines.turn import Outcome, Turns
+from harness.errors import UsageError
 from harness.phases import Budget
 from harness.plan import planned_epochs
 from harness.registry import Registry
@@ -45,6 +46,8 @@ class Here:
         self._registry = registry
         self._relied_on = relied_on
         self._retry_failed = retry_failed
+        if study.engine.nodes_per_run > 1:
+            raise UsageError("engine.nodes_per_run: this machine is one; use engine.kind = slurm")
         self._places = places(study.engine.at_once, study.engine.gpus_per_run)
         if require_measured:
             check_measurable(study.energy)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from harness.cli.amount import ENERGY, TIME, Amount
+from harness.errors import UsageError
+from harness.node import ONLY, Node
+
+
+def _complete_words(_context: object, _parameter: object, begun: str) -> list[CompletionItem]:
+    """Studies and methods that begin so; else files."""
+    from harness.cli.choose import built_in_studies
+    from harness.registry import Registry
+
+    names = [*built_in_studies(), *Registry.discover().names()]
+    found = [CompletionItem(name) for name in names if name.startswith(begun)]
+    return found or [CompletionItem(begun, type="file")]
+
 
 _STUDY = (
-    click.argument("words", nargs=-1, metavar="[STUDY] [METHOD]..."),
+    click.argument(
+        "words", nargs=-1, metavar="[STUDY] [METHOD]...", shell_complete=_complete_words
+    ),
     click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed (repeatable)."),
     click.option("--out", metavar="DIR", help="Folder of the results.  [default: results/<study>]"),
     click.option(
@@ -32,6 +49,17 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_STUDY):
         command = option(command)
     return command
+
+
+def _node(word: str, meet: str | None) -> Node:
+    found = re.fullmatch(r"(\d+)/(\d+)", word)
+    if not found or int(found[1]) >= int(found[2]):
+        raise UsageError(f"--node {word}: must be RANK/OF, such as 0/2 and 1/2")
+    if found[2] == "1":
+        return ONLY
+    if meet is None or not re.fullmatch(r".+:\d+", meet):
+        raise UsageError("--meet: must be HOST:PORT, the same for all nodes")
+    return Node(int(found[1]), int(found[2]), meet)
 
 
 def _commands() -> tuple[str, ...]:
@@ -140,7 +168,14 @@ def run(
     help="GPUs that CUDA_VISIBLE_DEVICES shows beside the run's were handed over with them: "
     "measure them, too, and list them.",
 )
-def worker(**options: Any) -> None:
+@click.option(
+    "--node",
+    metavar="RANK/OF",
+    default="0/1",
+    help="Which of the run's nodes this is, where several work on it, such as 1/2.",
+)
+@click.option("--meet", metavar="HOST:PORT", help="Where the nodes meet: a free port of node 0.")
+def worker(node: str, meet: str | None, **options: Any) -> None:
     """Carry out one run with its recorder: the unit of work of every engine.
 
     RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder; it lies within
@@ -152,7 +187,7 @@ def worker(**options: Any) -> None:
     """  # noqa: D301
     from harness.cli.worker import work_on_run
 
-    sys.exit(work_on_run(**options))
+    sys.exit(work_on_run(**options, node=_node(node, meet)))
 
 
 @click.command()
@@ -195,3 +230,20 @@ def plan(**options: Any) -> None:
     from harness.cli.plan import tell_plan
 
     tell_plan(**options, commands=_commands())
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(run: str, *, as_json: bool) -> None:
+    """Tell one run from its records: how it stands, its accuracy, its energy phase by phase.
+
+    RUN is its folder.
+
+    \b
+    Example:
+      python -m harness show results/quick/runs/early_bird/seed-0
+    """  # noqa: D301
+    from harness.cli.show import show_run
+
+    show_run(run, as_json=as_json)

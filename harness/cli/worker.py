@@ -8,13 +8,14 @@ from pathlib import Path
 from harness.cli.endings import told
 from harness.errors import ExitCode, UsageError
 from harness.expand import expand
+from harness.node import Node
 from harness.registry import Registry
 from harness.results.folder import StudyFolder, read_spec
 from harness.spec import RunSpec
 
 
 def work_on_run(
-    run_spec: str, *, retry_failed: bool, shared_node: bool, spare_gpus: bool
+    run_spec: str, *, retry_failed: bool, shared_node: bool, spare_gpus: bool, node: Node
 ) -> ExitCode:
     """Work on one run until it is done, fails, or is stopped.
 
@@ -24,6 +25,7 @@ def work_on_run(
         shared_node: Others run on this machine meanwhile.
         spare_gpus: GPUs that the environment shows and the run does not use were handed over with
             the others.
+        node: Which of the run's nodes this is.
 
     Raises:
         UsageError: There is no such run, or this machine cannot carry it out.
@@ -42,6 +44,10 @@ def work_on_run(
     if shared_node and spec.energy.gpus == "all":
         raise UsageError('energy.gpus: "all" would count GPUs of others on a shared node')
     study = folder.study()
+    if node.of != study.engine.nodes_per_run:
+        raise UsageError(
+            f"--node: of {node.of} nodes, but engine.nodes_per_run = {study.engine.nodes_per_run}"
+        )
     registry = Registry.discover(spec.plugins)
     relied_on = _relied_on(spec, folder, registry)
     of_study = study.limits.energy_j or study.limits.time_s
@@ -49,10 +55,13 @@ def work_on_run(
     turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
         turns.check([spec], study.engine.gpus_per_run)
-    [place] = places(1, study.engine.gpus_per_run, exclusive=spare_gpus)
-    place = replace(place, own_host=not shared_node)
+    [place] = places(1, study.engine.gpus_per_node, exclusive=spare_gpus)
+    place = replace(place, own_host=not shared_node, node=node)
     with open_progress([spec], [spec.training.epochs]) as progress:
-        [outcome] = LocalEngine(turns, [place], progress.look).run([spec])
+        if node.rank:
+            outcome = turns.take_beside(spec, place, progress.look)
+        else:
+            [outcome] = LocalEngine(turns, [place], progress.look).run([spec])
         progress.finish(outcome)
     return told([outcome] if outcome.status != "done" else [])
 

@@ -66,7 +66,8 @@ class AttemptProcess:
     Args:
         spec: The run.
         folder: Where it lies.
-        held: Its lock, passed on to both processes, so that it outlives this one if they do.
+        held: Its lock, passed on to both processes, so that it outlives this one if they do; the
+            first node has it.
         context: Starts processes that have torch already.
         estimate: For machines without a sensor.
         place: Where it executes.
@@ -76,7 +77,7 @@ class AttemptProcess:
         self,
         spec: RunSpec,
         folder: RunFolder,
-        held: Hold,
+        held: Hold | None,
         context: ForkServerContext,
         estimate: Estimate,
         place: Place,
@@ -166,11 +167,11 @@ class AttemptProcess:
             own_host=self._place.own_host,
         )
         return RecorderProcess(
-            self._folder.trace(self._number),
+            self._folder.trace(self._number, self._place.node.rank),
             energy,
             setup,
             borders=announced.fileno(),
-            keep=[self._held.fileno()],
+            keep=[self._held.fileno()] if self._held else [],
         )
 
     def _stop_recorder(self) -> None:
@@ -194,6 +195,8 @@ class AttemptProcess:
 
     def _note_death(self, reason: str, status: Status) -> None:
         """Write down how the process ended, if it did so without a word."""
+        if self._place.node.rank:
+            return  # the journal is the first node's
         attempts = Journal(self._folder).attempts
         if len(attempts) < self._number or attempts[-1].has_ended:
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.node import ONLY, Node
+
 
 @dataclass(frozen=True)
 class Place:
@@ -12,8 +14,9 @@ class Place:
     Attributes:
         gpus: UUIDs of the GPUs to work on; None for what the environment shows.
         threads: CPU threads that each of its processes may use; None for as many as torch takes.
-        processes: How many processes train it together, each with a GPU of its own if there are
-            any.
+        processes: How many processes of this node train it together, each with a GPU of its own if
+            there are any.
+        node: Which node of the run this is.
         own_host: Whether nothing else that we know of runs on the machine meanwhile, so that what
             its processors draw is the run's.
         spare_gpus: UUIDs of further GPUs that were handed over with the machine and stay idle.
@@ -22,5 +25,6 @@ class Place:
     gpus: tuple[str, ...] | None = None
     threads: int | None = None
     processes: int = 1
+    node: Node = ONLY
     own_host: bool = True
     spare_gpus: tuple[str, ...] = ()

@@ -33,12 +33,15 @@ def places(at_once: int, per_run: int = 1, *, exclusive: bool = False) -> list[P
         return [place] * at_once
     used = at_once * per_run
     if used > len(gpus):
-        asked = f"engine.at_once = {at_once}, engine.gpus_per_run = {per_run}"
-        raise UsageError(f"{asked}: there are {len(gpus)} GPUs")
+        each = "" if per_run == 1 else f" with engine.gpus_per_run = {per_run}"
+        raise UsageError(f"engine.at_once = {at_once}{each}: there are {len(gpus)} GPUs")
     # NVML gives no power for a slice of a board (MIG), and the board may be another's, too.
     spare = tuple(gpu for gpu in gpus[used:] if exclusive and not gpu.startswith("MIG-"))
     starts = range(0, used, per_run)
-    return [Place(gpus[start : start + per_run], None, per_run, alone, spare) for start in starts]
+    return [
+        Place(gpus[start : start + per_run], None, per_run, own_host=alone, spare_gpus=spare)
+        for start in starts
+    ]
 
 
 def _gpus() -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class SlurmEngine:
         self._study = study
         self._name = name
         self._settings = settings.slurm
-        self._gpus = settings.gpus_per_run
+        self._engine = settings
         self._relied_on = relied_on
         self._retry_failed = retry_failed
         self._longest = longest
@@ -105,8 +105,9 @@ class SlurmEngine:
         except OSError as error:
             raise StorageError(f"{folder.path}: {error.strerror}") from None
         asked = self._asked(name, len(specs), before, arrays)
+        nodes = self._engine.nodes_per_run
         tasks = [
-            RunJob(folder.spec(index).resolve(), self._worker_options())
+            RunJob(folder.spec(index).resolve(), self._worker_options(), nodes)
             for index in range(len(specs))
         ]
         try:
@@ -131,13 +132,17 @@ class SlurmEngine:
         options: dict[str, Any] = {k: v for k, v in settings.options.items() if v is not False}
         if before:
             options["dependency"] = f"afterany:{':'.join(before)}"
-        gpus = f"{settings.gpu_type}:{self._gpus}" if settings.gpu_type else self._gpus
+        gpus: str | int = self._engine.gpus_per_node
+        if settings.gpu_type:
+            gpus = f"{settings.gpu_type}:{gpus}"
         asked = {
             "job_name": name,
             "partition": settings.partition,
             "account": settings.account,
             "qos": settings.qos,
             "constraint": settings.constraint,
+            "nodes": self._engine.nodes_per_run,
+            "ntasks_per_node": 1,
             "gpus_per_node": gpus if settings.gpus else None,
             "cpus_per_task": settings.cpus,
             "mem": _memory(settings.memory_gb),

@@ -148,6 +148,31 @@ class Turns:
         finally:
             held.release()
 
+    def take_beside(self, spec: RunSpec, place: Place, watch: Watcher) -> Outcome:
+        """Work on one run together with its first node, which holds it and writes its journal.
+
+        Args:
+            spec: The run.
+            place: Where this node's part executes.
+            watch: Called meanwhile.
+
+        Raises:
+            MeasurementError: The energy cannot be measured as asked for.
+        """
+        folder = self._study.run(spec)
+        if not self._needs_work(folder):
+            return Outcome(spec, folder, Journal(folder).status)
+        self._write(spec, folder)
+        attempt = AttemptProcess(spec, folder, None, self._context, self._estimate, place)
+        note = None
+        try:
+            note = attempt.run(lambda: watch(spec, folder))
+        except StopRun as reason:
+            note = str(reason)
+        finally:
+            folder.pack_traces(place.node.rank)
+        return Outcome(spec, folder, Journal(folder).status, True, note)
+
     def _needs_work(self, folder: RunFolder) -> bool:
         status = Journal(folder).status
         return status != "done" and (status != "failed" or self._retry_failed)
@@ -176,10 +201,17 @@ class Turns:
         return Outcome(spec, folder, Journal(folder).status, True, note, guard.reached)
 
     def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
+        self._write(spec, folder)
         try:
-            write_atomically(folder.spec, spec.model_dump_json(indent=2).encode())
             if Journal(folder).status == "failed":
                 folder.start_over()
+        except OSError as error:
+            raise StorageError(f"{folder.path}: {error.strerror}") from None
+
+    def _write(self, spec: RunSpec, folder: RunFolder) -> None:
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder.spec, spec.model_dump_json(indent=2).encode())
         except OSError as error:
             raise StorageError(f"{folder.path}: {error.strerror}") from None
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.energy.curves.counter import ABSURD, ABSURD_W
-from harness.energy.trace import Readings, Trace, read_trace
+from harness.energy.trace import Readings, Trace
 from harness.energy.windows import EnergyCurve, curves, power_of
 from harness.results.folder import RunFolder
 from harness.results.ledger import Ledger
+from harness.results.nodes import attempt_trace
 from harness.results.tickets import looks, mask_distances
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def close_up(folder: RunFolder, seed: int) -> CloseUp:
     states: list[dict[str, Any]] = []
     offset_s = 0.0
     for attempt in ledger.journal.attempts:
-        trace = read_trace(folder.trace(attempt.number))
+        trace = attempt_trace(folder, attempt)
         clock = _Clock(attempt.start_ns, ledger.end_ns(attempt), offset_s)
         entries = [each for each in ledger.entries if each.window.attempt == attempt.number]
         borders_ns = {clock.start_ns, clock.end_ns, *(each.window.start_ns for each in entries)}

@@ -33,6 +33,17 @@ def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
+def _clocks(value: Any) -> bool:
+    keys = ("node", "time_ns", "uncertainty_ns")
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and all(_count(each.get(key)) for key in keys)
+        and type(each.get("offset_ns")) is int
+        and abs(each["offset_ns"]) < MOST
+        for each in value
+    )
+
+
 _SIZE: dict[str, Check] = {"parameters": _count, "macs": _count, "density": _number}
 _KEYS: dict[str, dict[str, Check]] = {
     "attempt": {"number": _count, "restored": _count},
@@ -51,6 +62,7 @@ _KEYS: dict[str, dict[str, Check]] = {
     "answer": {"phase": _count, "description": _table},
     "checkpoint": {"number": _count, "phase": _count, "epoch": _count},
     "result": {**_SIZE, "test_accuracy": _number, "test_samples": _count},
+    "clocks": {"nodes": _clocks},
     "end": {"status": _STATUSES.__contains__},
     "died": {"status": _STATUSES.__contains__},
 }
@@ -62,6 +74,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "record": ("facts",),
     "answer": ("phase", "description"),
     "checkpoint": ("number",),
+    "clocks": ("nodes",),
     "end": ("status",),
     "died": ("status",),
 }

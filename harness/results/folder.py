@@ -47,15 +47,17 @@ class RunFolder:
         """What happened when."""
         return self.path / "journal.jsonl"
 
-    def trace(self, attempt: int) -> Path:
-        """What was drawn when, in one attempt."""
-        return self.path / f"trace-{attempt}.jsonl"
+    def trace(self, attempt: int, node: int = 0) -> Path:
+        """What was drawn when, in one attempt, on one of its nodes."""
+        return self.path / f"trace-{attempt}{f'.node-{node}' if node else ''}.jsonl"
 
-    def pack_traces(self) -> None:
-        """Make compact files of the traces; one that cannot be packed stays as it is."""
+    def pack_traces(self, node: int = 0) -> None:
+        """Make compact files of a node's traces; one that cannot be packed stays as it is."""
         for trace in sorted(self.path.glob("trace-*.jsonl")):
-            with suppress(OSError):
-                pack(trace)
+            number = trace.stem.removeprefix("trace-").partition(".")[0]
+            if number.isdecimal() and trace == self.trace(int(number), node):
+                with suppress(OSError):
+                    pack(trace)
 
     def hold(self) -> Hold:
         """Take the run's lock; the folder is made if it is not there.

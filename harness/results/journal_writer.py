@@ -73,11 +73,18 @@ class SilentJournal:
     Args:
         synchronize: Waits for the device.
         meet: Waits for the other processes.
+        announce: Called at every border, for the recorder of another node.
     """
 
-    def __init__(self, synchronize: Callable[[], None], meet: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        synchronize: Callable[[], None],
+        meet: Callable[[], None],
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
         self._synchronize = synchronize
         self._meet = meet
+        self._announce = announce
         self._window: str | None = None
 
     def event(self, name: str, /, *, durable: bool = False, **values: Any) -> None:
@@ -88,4 +95,5 @@ class SilentJournal:
         if window != self._window:
             self._synchronize()
             self._meet()
+            self._announce()
             self._window = window

@@ -9,10 +9,10 @@ from functools import cached_property
 from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
 from harness.energy.meter import Owner, Sensor
-from harness.energy.trace import read_trace
 from harness.energy.windows import EnergyCurve, curves, total
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, Attempt, Journal, Window
+from harness.results.nodes import attempt_trace
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Ledger:
         self._beside: dict[Owner, list[Joules]] = {"spare": [], "host": []}
         self._ends: dict[int, int] = {}
         for attempt in self.journal.attempts:
-            trace = read_trace(folder.trace(attempt.number))
+            trace = attempt_trace(folder, attempt)
             if damage := attempt.events[0].get("damage"):
                 self.notes.append(f"attempt {attempt.number}: {damage}")
             self.notes += [note for note in trace.notes if note not in self.notes]

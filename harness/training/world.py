@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from harness.training.clocks import ClockOffset, compare_clocks
 from harness.training.synchronised import synchronised
 from harness.workloads.part import WHOLE, Part
 
@@ -36,9 +37,13 @@ class World:
 
     Attributes:
         part: Which share of every batch is this process's.
+        node: Which node it works on, from 0.
+        leads_node: Whether it is the first there, which speaks with the engine.
     """
 
     part: Part = WHOLE
+    node: int = 0
+    leads_node: bool = True
 
     @property
     def is_first(self) -> bool:
@@ -68,9 +73,13 @@ class World:
         """The sum over all processes."""
         return tensor
 
-    def gathered(self, values: list[T]) -> list[T]:
+    def gathered(self, values: Sequence[T]) -> list[T]:
         """What all have, by rank."""
-        return values
+        return list(values)
+
+    def clocks(self) -> list[ClockOffset]:
+        """How far the clocks of other nodes are from the first node's, now."""
+        return []
 
     def leave(self) -> None:
         """Nothing is said any more."""
@@ -96,6 +105,9 @@ class Ranks(World):
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.part = Part(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        self.node = int(os.environ["GROUP_RANK"])
+        self.leads_node = os.environ["LOCAL_RANK"] == "0"
+        self._per_node = int(os.environ["LOCAL_WORLD_SIZE"])
         address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         # The launcher keeps it: it outlives any of the processes.
         self._board = vars(dist)["TCPStore"](*address, is_master=False)
@@ -132,7 +144,7 @@ class Ranks(World):
         dist.all_reduce(total)
         return total
 
-    def gathered(self, values: list[T]) -> list[T]:
+    def gathered(self, values: Sequence[T]) -> list[T]:
         """See `World.gathered`."""
         said: list[Any] = [None] * self.size
         # As objects on the CPU: the default would be the GPU of whoever asks.
@@ -141,6 +153,12 @@ class Ranks(World):
             dist.broadcast_object_list(each, src=rank, device=torch.device("cpu"))
             said[rank] = each[0]
         return [value for values in said for value in values]
+
+    def clocks(self) -> list[ClockOffset]:
+        """See `World.clocks`."""
+        leaders = range(self._per_node, self.size, self._per_node)
+        found = [compare_clocks(self.part.rank, leader) for leader in leaders]
+        return [ClockOffset(node, *offset) for node, offset in enumerate(found, start=1) if offset]
 
     def leave(self) -> None:
         """See `World.leave`."""
@@ -156,3 +174,10 @@ class Ranks(World):
             return None
         said: str = self._board.get(_BLAME).decode()
         return said
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether an error says no more than that another process does not answer any more."""
+    if isinstance(error, dist.DistError):
+        return True
+    return isinstance(error, RuntimeError) and "gloo" in str(error)

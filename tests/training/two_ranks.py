@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from harness.execute import Bench, execute
+from harness.node import ONLY
 from harness.phases import Inspect, Mask, Rewind, Shrink, Snapshot, Train
 from harness.pruning.questions import bn_channel_mask
 from harness.pruning.weights import magnitude
@@ -68,4 +69,4 @@ if __name__ == "__main__":
     if number == 1:
         work(sys.argv[2], 1)
     else:
-        launch(number, work, sys.argv[2], number)
+        launch(ONLY, number, work, sys.argv[2], number)
