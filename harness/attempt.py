@@ -25,6 +25,7 @@ import torch_pruning
 import torchvision
 
 from harness import __version__
+from harness.drive import drive
 from harness.errors import RunError
 from harness.execute import Bench
 from harness.orphan import STOPPED
@@ -33,7 +34,6 @@ from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.results.recall import recall
-from harness.run import drive
 from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
 from harness.training.memory import is_out_of_memory
@@ -75,7 +75,7 @@ def attempt(
     desk: Desk,
     announce: Callable[[], None],
     shared_with: Sequence[str] = (),
-    order: Callable[[], tuple[str, str | None]] = lambda: ("interrupted", None),
+    order: Callable[[], tuple[str, str | None] | None] = lambda: None,
 ) -> str | None:
     """One attempt, journaled from its first moment to its last.
 
@@ -87,7 +87,6 @@ def attempt(
         journal = JournalWriter(folder.journal, _synchronizer(device), announce, world.meet)
     except OSError as error:
         return _cannot_store(error, folder) or f"{folder.path}: {error}"
-    left_alone = False
     try:
         try:
             number = len(Journal(folder).attempts) + 1
@@ -111,14 +110,14 @@ def attempt(
         except Stopped:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a method or a model raises, sys.exit included, ends this run, not the study
-            left_alone = is_silence(error)
-            if not left_alone:
+            if not is_silence(error):
                 return _fail(error, journal, folder)
             time.sleep(LAUNCHER_S)
             raise Stopped from None
     except Stopped:
-        status, reason = order()
-        if left_alone and reason is None:
+        said = order()
+        status, reason = said or ("interrupted", None)
+        if said is None and world.size > 1:
             reason = f"one of its {world.size} processes was ended"
         blame = world.blame()
         journal.end("failed" if blame else status, reason=blame or reason)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.drive import drive
 from harness.errors import RunError
 from harness.execute import Bench
 from harness.method import Method
@@ -23,7 +24,6 @@ from harness.plan import planned_phases
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
-from harness.run import drive
 from harness.settings import Training, WorkloadChoice
 from harness.training.checkpoint import Checkpoint
 from harness.training.state import TrainingState

@@ -111,9 +111,11 @@ def _follow(desk: Desk) -> None:
         attempt_beside(desk)
 
 
-def _order(channel: Connection) -> tuple[str, str | None]:
-    """As what the engine ends the run, and why if it said so."""
-    said = channel.recv() if channel.poll() else None
+def _order(channel: Connection) -> tuple[str, str | None] | None:
+    """As what the engine ends the run, and why if it said so; None if it is not the engine."""
+    if not channel.poll():
+        return None
+    said = channel.recv()
     return (said[0], said[1]) if isinstance(said, list) else ("interrupted", None)
 
 

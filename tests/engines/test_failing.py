@@ -224,7 +224,7 @@ class Endless(Method):
 
 
 def test_a_method_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.run.MOST_PHASES", 20)
+    monkeypatch.setattr("harness.drive.MOST_PHASES", 20)
     monkeypatch.setattr("harness.attempt.Registry.discover", lambda _plugins: _Only())
     folder = start(SPECS[0], tmp_path)
     attempt(SPECS[0], folder)
