@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from harness.batch import Batch as Batch
     from harness.channel_mask import ChannelMask as ChannelMask
     from harness.conformance import check_method as check_method
+    from harness.errors import MeasurementError as MeasurementError
     from harness.errors import RunError as RunError
+    from harness.errors import UsageError as UsageError
+    from harness.measuring import measure as measure
     from harness.method import ChannelPruningMethod as ChannelPruningMethod
     from harness.method import Method as Method
     from harness.method import Phases as Phases
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from harness.quantities import Ratio as Ratio
     from harness.quantities import Weight as Weight
     from harness.results.table import load as load
+    from harness.running import run as run
 
 _HOMES = {
     "harness.method": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
@@ -56,13 +60,15 @@ _HOMES = {
     "harness.batch": ("Batch",),
     "harness.channel_mask": ("ChannelMask",),
     "harness.conformance": ("check_method",),
-    "harness.errors": ("RunError",),
+    "harness.errors": ("MeasurementError", "RunError", "UsageError"),
     "harness.pruning.lasso": ("dead_channels", "group_lasso_weight"),
     "harness.pruning.questions": ("bn_channel_mask",),
     "harness.pruning.random_channels": ("shuffled_channels",),
     "harness.pruning.weights": ("Scores", "erdos_renyi", "magnitude", "prunable_weights"),
     "harness.quantities": ("Count", "Positive", "Precision", "Ratio", "Weight"),
     "harness.results.table": ("load",),
+    "harness.measuring": ("measure",),
+    "harness.running": ("run",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

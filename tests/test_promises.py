@@ -23,6 +23,10 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert tests in text(".ci/run").splitlines()
 
 
+def test_the_workflow_calls_what_ci_calls() -> None:
+    assert ".ci/run" in text(".github/workflows/checks.yml")
+
+
 def test_style_and_types_come_before_the_tests() -> None:
     assert "env_list = lint, types, tests" in text("tox.ini")
 

@@ -1,0 +1,81 @@
+"""The energy of a piece of your own program: `with harness.measure() as energy: ...`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import ContextDecorator, ExitStack
+from pathlib import Path
+
+from harness.energy.measurement import Measured, Measurement
+from harness.energy.meter import MeterSetup
+from harness.energy.meters.estimate import watts_per_thread
+from harness.energy.meters.visible import visible_gpus
+from harness.settings import EnergySettings
+
+
+class measure(ContextDecorator):  # noqa: N801 - it reads as the function it stands for
+    """Measure what a block, or every call of a function, draws: a context manager and decorator.
+
+    A recorder of its own watches the GPUs that `CUDA_VISIBLE_DEVICES` leaves to this process, and
+    its processors, as the command `measure` does. Work that torch has launched on a GPU is waited
+    for. What was found is in `found` after the block.
+
+        with harness.measure() as energy:
+            train()
+        print(energy.found.joules.energy_j, energy.found.joules.uncertainty_j)
+
+    Attributes:
+        found: Energy, uncertainty, devices and flags of the last block; None before it ends.
+
+    Args:
+        period_s: Time between two readings of power.
+        idle_s: Measure idle power for so long before, where a sensor measures.
+        trace: Keep the raw readings in this file; None keeps none.
+    """
+
+    def __init__(
+        self, *, period_s: float = 0.05, idle_s: float = 0.0, trace: Path | None = None
+    ) -> None:
+        self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
+        self._trace = trace
+        self._open: ExitStack | None = None
+        self.found: Measured | None = None
+
+    def __enter__(self) -> measure:
+        """Start the recorder; the window opens when it reads.
+
+        Raises:
+            RuntimeError: It is open already: a block within itself has no energy of its own.
+            MeasurementError: The recorder does not start.
+        """
+        if self._open is not None:
+            raise RuntimeError("this measurement is open already; make another with measure()")
+        watts, note = watts_per_thread()
+        setup = MeterSetup(os.getpid(), visible_gpus().gpus, watts, note)
+        with ExitStack() as opened:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="energy-harness-"))
+            trace = self._trace or Path(folder) / "trace.jsonl"
+            trace.unlink(missing_ok=True)
+            self._running = opened.enter_context(Measurement(trace, self._settings, setup))
+            self._open = opened.pop_all()
+        _wait_for_gpus()
+        self._running.open_window()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the window, and work out what was found."""
+        _wait_for_gpus()
+        self._running.close_window()
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+        self.found = self._running.result
+
+
+def _wait_for_gpus() -> None:
+    """Until everything is done that torch was told to do, if it is used at all."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
