@@ -9,8 +9,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-import torch
-
 from harness.attempt import Desk, Stopped, attempt, attempt_beside
 from harness.energy.recorder.borders_pipe import announcer
 from harness.errors import MeasurementError
@@ -19,7 +17,7 @@ from harness.node import ONLY, Node
 from harness.orphan import end_with_parent
 from harness.ranks import launch
 from harness.results.folder import RunFolder
-from harness.training.device import open_device
+from harness.training.device import gpu_uuids, open_device
 from harness.training.gpu_load import warm_up
 from harness.training.world import ALONE, Ranks
 
@@ -69,7 +67,7 @@ def _work(
         # The fork server blocks it, for itself and by inheritance for its processes.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         world = ALONE if rank is None else Ranks(device)
-        gpus = world.gathered([(world.node, gpu) for gpu in _gpu_uuids(device)])
+        gpus = world.gathered([(world.node, gpu) for gpu in gpu_uuids(device)])
         desk = Desk(spec, folder, device, world, tuple(gpu for _, gpu in gpus))
         if world.leads_node:
             own = [gpu for node, gpu in gpus if node == world.node]
@@ -117,14 +115,6 @@ def _order(channel: Connection) -> tuple[str, str | None] | None:
         return None
     said = channel.recv()
     return (said[0], said[1]) if isinstance(said, list) else ("interrupted", None)
-
-
-def _gpu_uuids(device: torch.device) -> list[str]:
-    # By UUID, since CUDA's order of devices is not NVML's.
-    if device.type != "cuda":
-        return []
-    uuid = str(torch.cuda.get_device_properties(device).uuid)
-    return [uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"]
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -10,12 +10,26 @@ from typing import Any
 import click
 
 from harness.cli.choose import choose_study
+from harness.errors import UsageError
 from harness.expand import expand
+from harness.phases import Budget
+from harness.plan import planned_epochs
+from harness.registry import Registry
 from harness.results.folder import StudyFolder
-from harness.results.forecast import Expected, Forecast, finished, forecast, together
+from harness.results.forecast import (
+    Expected,
+    Forecast,
+    Pilot,
+    finished,
+    forecast,
+    in_step,
+    piloted,
+    together,
+)
 from harness.results.standing import adjective
 from harness.spec import RunSpec
 from harness.study import Study
+from harness.workloads.presence import check_data
 
 
 def tell_plan(
@@ -27,6 +41,7 @@ def tell_plan(
     commands: tuple[str, ...],
     *,
     at_once: int | None,
+    with_pilot: bool,
     price: float | None,
     as_json: bool,
 ) -> None:
@@ -40,11 +55,13 @@ def tell_plan(
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
         at_once: So many runs at a time; None takes the study's word.
+        with_pilot: Train for some seconds where no finished run tells what it costs.
         price: Of a kWh.
         as_json: Print one JSON object.
 
     Raises:
         UsageError: The input is wrong.
+        MeasurementError: A pilot finds no sensor as asked for, or its GPU in use.
     """
     study, registry = choose_study(words, seeds, plugins, changes, commands)
     specs = expand(study, registry)
@@ -56,6 +73,8 @@ def tell_plan(
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     done = finished(folder, specs)
     arms = forecast(folder, specs, done)
+    if with_pilot:
+        arms = _with_pilots(study, specs, arms, registry)
     places = at_once or _places(study)
     said = {
         "study": study.name,
@@ -63,7 +82,7 @@ def tell_plan(
         "runs": len(specs),
         "left": sum(arm.left for arm in arms),
         "at_once": places,
-        "unknown": [arm.arm for arm in arms if arm.left and not arm.examples],
+        "unknown": [arm.arm for arm in arms if arm.left and not arm.time_s],
         **_totals(study, arms, price),
         "makespan_s": _makespan_s(specs, done, arms, relied_on, places),
         "arms": [_as_table(arm) for arm in arms],
@@ -72,6 +91,35 @@ def tell_plan(
         click.echo(json.dumps(said, indent=2))
     else:
         _tell(said, arms)
+
+
+def _with_pilots(
+    study: Study, specs: list[RunSpec], arms: list[Forecast], registry: Registry
+) -> list[Forecast]:
+    """The same, with a pilot of each recipe of which no run is done."""
+    if study.engine.gpus_per_run > 1:
+        raise UsageError("--pilot tries a single GPU, and this study gives several to a run")
+    for spec in specs:
+        check_data(spec.workload)
+    from harness.pilot import pilot
+
+    first = {spec.arm: spec for spec in reversed(specs)}
+    found: dict[str, Pilot] = {}
+    told = []
+    for arm in arms:
+        spec = first[arm.arm]
+        recipe = spec.model_dump_json(include={"workload", "training"})
+        if arm.time_s or not arm.left:
+            told.append(arm)
+            continue
+        if recipe not in found:
+            what = f"{spec.workload.model} on {spec.workload.data}"
+            click.echo(f"pilot: training {what} for some seconds ...", err=True)
+            found[recipe] = pilot(spec)
+        method = registry.get(spec.method)(**spec.hyperparameters)
+        epochs = planned_epochs(method, Budget(spec.training.epochs))
+        told.append(piloted(arm, found[recipe], epochs))
+    return told
 
 
 def _places(study: Study) -> int | None:
@@ -84,19 +132,25 @@ def _totals(study: Study, arms: list[Forecast], price: float | None) -> dict[str
     """Sums over the arms of which something is known."""
     from harness.energy.carbon.factor import JOULES_PER_KWH, carbon_factor
 
-    known = [arm for arm in arms if arm.examples]
-    energy = together(arm.energy_j for arm in known if arm.energy_j)
+    known = [arm for arm in arms if arm.time_s]
+    energy = _sum(known, lambda arm: arm.energy_j)
     factor = carbon_factor(study.carbon)
     kwh = _times(energy, 1 / JOULES_PER_KWH)
     return {
-        "time_s": _pair(together(arm.time_s for arm in known if arm.time_s)),
+        "time_s": _pair(_sum(known, lambda arm: arm.time_s)),
         "energy_kwh": _pair(kwh),
         "energy_standing": adjective(kind for arm in known for kind in arm.kinds),
         "co2e_kg": _pair(_times(kwh, factor.kg_per_kwh)),
         "co2e_basis": factor.basis,
         "price": None if price is None else _pair(_times(kwh, price)),
-        "disk_bytes": _pair(together(arm.disk_bytes for arm in known if arm.disk_bytes)),
+        "disk_bytes": _pair(_sum(known, lambda arm: arm.disk_bytes)),
     }
+
+
+def _sum(arms: list[Forecast], of: Callable[[Forecast], Expected | None]) -> Expected:
+    by_runs = [found for arm in arms if not arm.is_piloted and (found := of(arm))]
+    by_pilot = [found for arm in arms if arm.is_piloted and (found := of(arm))]
+    return together([*by_runs, in_step(by_pilot)] if by_pilot else by_runs)
 
 
 def _makespan_s(
@@ -135,6 +189,7 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
         "runs": arm.runs,
         "left": arm.left,
         "judged_by": arm.examples,
+        "piloted": arm.is_piloted,
         "energy_standing": adjective(arm.kinds),
         "time_s": arm.time_s and _pair(arm.time_s),
         "energy_j": arm.energy_j and _pair(arm.energy_j),

@@ -214,17 +214,24 @@ def status(**options: Any) -> None:
     metavar="N",
     help="With so many runs at a time.  [default: the study's]",
 )
+@click.option(
+    "--pilot",
+    "with_pilot",
+    is_flag=True,
+    help="Where no finished run tells: train the dense network for some seconds, and judge by it.",
+)
 @click.option("--price", type=float, metavar="AMOUNT", help="Of a kWh, in your currency.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(**options: Any) -> None:
     """Say what `run` would do, and what it would cost; nothing is run or written.
 
     Hours, kWh, CO2e, disk: each with its ± and judged by finished runs of the same arm in the
-    results folder. What no run tells is unknown.
+    results folder. What no run tells is unknown, or judged by a pilot with --pilot.
 
     \b
     Examples:
       python -m harness plan
+      python -m harness plan my-study.toml --pilot
       python -m harness plan my-study.toml --at-once 512 --price 0.30
     """  # noqa: D301
     from harness.cli.plan import tell_plan

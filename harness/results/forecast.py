@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.glance import status_of
@@ -45,6 +45,8 @@ class Forecast:
         energy_j: Their energy.
         kinds: What kinds of figure the energy is judged by: "measured", "estimated", "simulated".
         disk_bytes: Their records.
+        is_piloted: It is judged by a pilot on the dense network instead: methods that shrink it
+            cost less, and ± is the scatter of its steps alone.
     """
 
     arm: str
@@ -55,6 +57,30 @@ class Forecast:
     energy_j: Expected | None = None
     kinds: frozenset[str] = frozenset()
     disk_bytes: Expected | None = None
+    is_piloted: bool = False
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What a few seconds of training the dense network tell of its recipe.
+
+    Attributes:
+        epoch_s: How long an epoch takes with its evaluations, judged by each chunk of steps.
+        epoch_j: What it draws.
+        once_s: What every run takes beside: opening the data, compiling, the test.
+        once_j: What that draws.
+        kinds: What kinds of figure the energy is.
+        state_bytes: Size of a checkpoint.
+        trace_bytes_per_s: Growth of the raw readings.
+    """
+
+    epoch_s: tuple[float, ...]
+    epoch_j: tuple[float, ...]
+    once_s: float
+    once_j: float
+    kinds: frozenset[str]
+    state_bytes: int
+    trace_bytes_per_s: float
 
 
 @dataclass(frozen=True)
@@ -84,12 +110,40 @@ def forecast(folder: StudyFolder, specs: Sequence[RunSpec], done: frozenset[str]
     return [_of_arm(folder, arm, of_arm, done) for arm, of_arm in arms.items()]
 
 
+def piloted(arm: Forecast, pilot: Pilot, epochs: int) -> Forecast:
+    """What an arm's runs will cost, judged by a pilot.
+
+    Args:
+        arm: Of which no run is done.
+        pilot: Of its recipe.
+        epochs: How many a run will train, as far as can be known.
+    """
+    time_s = _extrapolated(pilot.epoch_s, pilot.once_s, epochs, arm.left)
+    size = pilot.state_bytes * arm.left + pilot.trace_bytes_per_s * time_s.value
+    return replace(
+        arm,
+        time_s=time_s,
+        energy_j=_extrapolated(pilot.epoch_j, pilot.once_j, epochs, arm.left),
+        kinds=pilot.kinds,
+        disk_bytes=Expected(size, None),
+        is_piloted=True,
+    )
+
+
 def together(expected: Iterable[Expected]) -> Expected:
     """The sum of independent sums."""
     parts = list(expected)
     widths = [part.half_width for part in parts]
     known = [width for width in widths if width is not None]
     half_width = math.hypot(*known) if len(known) == len(widths) else None
+    return Expected(math.fsum(part.value for part in parts), half_width)
+
+
+def in_step(expected: Iterable[Expected]) -> Expected:
+    """The sum of sums that are judged by the same, and wrong together."""
+    parts = list(expected)
+    widths = [part.half_width for part in parts if part.half_width is not None]
+    half_width = math.fsum(widths) if len(widths) == len(parts) else None
     return Expected(math.fsum(part.value for part in parts), half_width)
 
 
@@ -124,6 +178,18 @@ def _cost(run: RunFolder) -> _Cost:
     return _Cost(ledger.duration_s, ledger.outer.energy_j, kinds, float(sum(files)))
 
 
+def _extrapolated(epoch: Sequence[float], once: float, epochs: int, runs: int) -> Expected:
+    """So many runs of so many epochs each; the same error of the mean is in all of them."""
+    error = _student(len(epoch)) * statistics.stdev(epoch) / math.sqrt(len(epoch))
+    return Expected((once + epochs * statistics.fmean(epoch)) * runs, error * epochs * runs)
+
+
+def _student(examples: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(examples - 1, (1 + CONFIDENCE) / 2))
+
+
 def _expected(examples: Sequence[float], count: int) -> Expected:
     """The sum over `count` further runs."""
     mean, number = statistics.fmean(examples), len(examples)
@@ -131,8 +197,5 @@ def _expected(examples: Sequence[float], count: int) -> Expected:
         return Expected(0.0, 0.0)
     if number < 2:
         return Expected(mean * count, None)
-    from scipy.special import stdtrit
-
-    t = float(stdtrit(number - 1, (1 + CONFIDENCE) / 2))
     spread = statistics.stdev(examples) * math.sqrt(count + count**2 / number)
-    return Expected(mean * count, t * spread)
+    return Expected(mean * count, _student(number) * spread)

@@ -25,3 +25,17 @@ def open_device(*, deterministic: bool, index: int | None = None) -> torch.devic
         return torch.device("cuda")
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
+
+
+def gpu_uuids(device: torch.device) -> list[str]:
+    """The GPU by UUID, since CUDA's order of devices is not NVML's; none for a CPU."""
+    if device.type != "cuda":
+        return []
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    return [uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"]
+
+
+def wait_for(device: torch.device) -> None:
+    """Until everything is done that a GPU was told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

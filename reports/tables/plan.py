@@ -57,8 +57,8 @@ def plan_totals(said: dict[str, Any]) -> Iterator[str]:
     Args:
         said: What `plan --json` prints.
     """
-    if not any(arm["judged_by"] for arm in said["arms"]):
-        yield "what it costs is unknown: no run of this study is done; run one seed first (--seed)"
+    if not any(arm["judged_by"] or arm["piloted"] for arm in said["arms"]):
+        yield "what it costs is unknown: no run of this study is done; try --pilot, or run one seed"
         return
     if said["unknown"]:
         yield f"at least, since nothing is known of {', '.join(said['unknown'])}:"
@@ -74,6 +74,8 @@ def plan_totals(said: dict[str, Any]) -> Iterator[str]:
     if said["price"]:
         yield f"price   {_sum(said['price'], significant)}"
     yield f"disk    {_sum(said['disk_bytes'], _disk)}"
+    if any(arm["piloted"] for arm in said["arms"]):
+        yield "a pilot trains the dense network: what gets smaller costs less than it says"
 
 
 def _sum(pair: dict[str, float | None], show: Callable[[float], str]) -> str:
@@ -89,6 +91,9 @@ def _shown(expected: Expected | None, unit: Unit) -> str:
 
 
 def _basis(arm: Forecast) -> str:
+    if arm.is_piloted:
+        standing = adjective(arm.kinds)
+        return "pilot, dense" + ("" if standing == "measured" else f", {standing}")
     if not arm.examples:
         return "nothing: none is done"
     runs = "one finished run" if arm.examples == 1 else f"{arm.examples} finished runs"

@@ -11,6 +11,8 @@ import pytest
 from scipy.stats import t
 
 import harness as public
+from harness.results.forecast import Forecast, Pilot, in_step, piloted
+from tests.conftest import Harness
 from tests.engines.started import called
 
 ARMS = ("dense", "early_bird")
@@ -87,3 +89,44 @@ def test_a_wrong_word_is_told_as_by_run(tmp_path: Path) -> None:
     said = called("plan", "earlybird", "--out", str(tmp_path / "none"))
     assert said.returncode == 2
     assert "did you mean 'early_bird'?" in said.stderr
+
+
+def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path: Path) -> None:
+    # In a process of its own: a pilot switches torch to the recipe's arithmetic.
+    words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", "--set", "training.epochs=1")
+    said = harness("plan", *words, "--out", str(begun), "--pilot", "--json")
+    assert said.returncode == 0, said.stderr
+    assert said.stderr.count("pilot: training") == 1, "one pilot a recipe"
+    plan = json.loads(said.stdout)
+    arms = {arm["arm"].split()[0]: arm for arm in plan["arms"]}
+    dense, ticket = arms["dense"], arms["lottery_ticket"]
+    assert (dense["judged_by"], dense["piloted"]) == (1, False), "a finished run tells more"
+    assert (ticket["judged_by"], ticket["piloted"]) == (0, True)
+    assert plan["unknown"] == []
+    assert 0 < ticket["energy_j"]["half_width"] < ticket["energy_j"]["value"]
+    assert ticket["energy_standing"] == "estimated"
+    assert ticket["disk_bytes"]["value"] > 0
+    assert {path.name for path in (begun / "runs").iterdir()} == {"dense", "early_bird"}
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_pilot_is_extrapolated_with_its_error() -> None:
+    pilot = Pilot((1.0, 2.0, 3.0), (10.0, 20.0, 30.0), 5.0, 50.0, frozenset({"measured"}), 1000, 10)
+    arm = piloted(Forecast("dense", runs=4, left=3), pilot, epochs=7)
+    assert arm.time_s is not None
+    assert arm.energy_j is not None
+    assert arm.disk_bytes is not None
+    assert arm.time_s.value == pytest.approx(3 * (5 + 7 * 2))
+    # The mean of three chunks has the error t s/√3; all epochs of all runs share it.
+    assert arm.time_s.half_width == pytest.approx(3 * 7 * t.ppf(0.975, 2) / 3**0.5)
+    assert arm.energy_j.value == pytest.approx(3 * (50 + 7 * 20))
+    assert arm.disk_bytes.value == pytest.approx(3 * 1000 + 10 * arm.time_s.value)
+    both = in_step([arm.time_s, arm.time_s])
+    assert both.half_width == pytest.approx(2 * arm.time_s.half_width)
+    assert in_step([arm.time_s, arm.disk_bytes]).half_width is None
+
+
+def test_a_pilot_of_several_gpus_is_refused() -> None:
+    said = called("plan", "--pilot", "--set", "engine.gpus_per_run=2")
+    assert said.returncode == 2
+    assert "tries a single GPU" in said.stderr
