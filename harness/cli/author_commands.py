@@ -10,34 +10,50 @@ import click
 
 
 @click.command()
-def methods() -> None:
-    """List the methods there are."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by name.")
+def methods(*, as_json: bool) -> None:
+    """List the methods there are.
+
+    \b
+    Examples:
+      python -m harness methods
+      python -m harness methods --json
+    """  # noqa: D301
     from harness.cli.describe import list_methods
 
-    list_methods()
+    list_methods(as_json=as_json)
 
 
 @click.command()
 @click.argument("method")
 @click.option("--plugin", "plugins", metavar="FILE", multiple=True, help="Python file to look in.")
-def describe(method: str, plugins: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def describe(method: str, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """Say what METHOD does, and its hyper-parameters with their defaults.
 
     \b
-    Example:
+    Examples:
       python -m harness describe early_bird
+      python -m harness describe my_method --plugin my_method.py
     """  # noqa: D301
     from harness.cli.describe import describe_method
 
-    describe_method(method, plugins)
+    describe_method(method, plugins, as_json=as_json)
 
 
 @click.command()
-def studies() -> None:
-    """List the studies that come with the harness."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by name.")
+def studies(*, as_json: bool) -> None:
+    """List the studies that come with the harness.
+
+    \b
+    Examples:
+      python -m harness studies
+      python -m harness plan controls
+    """  # noqa: D301
     from harness.cli.study_file import list_studies
 
-    list_studies()
+    list_studies(as_json=as_json)
 
 
 @click.command()
@@ -93,6 +109,23 @@ def check_method(file: str) -> None:
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def selftest(*, as_json: bool) -> None:
+    """Try in a minute whether this installation is sound and its figures add up.
+
+    A window of known energy is integrated; a small study runs from its command to its page, adds up
+    to the joule, and is not run twice. Exit code 3 if something is not as it must be.
+
+    \b
+    Example:
+      python -m harness selftest
+    """  # noqa: D301
+    from harness.cli.selftest import try_installation
+
+    sys.exit(try_installation(as_json=as_json))
+
+
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -114,4 +147,13 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(kind(context.find_root().command, {}, name, "_ENERGY_HARNESS_COMPLETE").source())
 
 
-AUTHOR_COMMANDS = (methods, describe, studies, init, new_method, check_method, completion)
+AUTHOR_COMMANDS = (
+    methods,
+    describe,
+    studies,
+    init,
+    new_method,
+    check_method,
+    selftest,
+    completion,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from typing import Any
 
@@ -10,21 +11,38 @@ import click
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
+from harness.method import Method
 from harness.quantities import MOST
 from harness.registry import Registry
 
 
-def list_methods() -> None:
+def list_methods(*, as_json: bool) -> None:
     """Print each method with the first line of its docstring."""
     registry = Registry.discover()
-    width = max(map(len, registry.names()))
-    for name in registry.names():
-        click.echo(f"{name:{width}}  {(inspect.getdoc(registry.get(name)) or '').splitlines()[0]}")
+    told = {name: _docstring(registry.get(name)).partition("\n")[0] for name in registry.names()}
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+        return
+    width = max(map(len, told))
+    for name, sentence in told.items():
+        click.echo(f"{name:{width}}  {sentence}")
 
 
-def describe_method(name: str, plugins: tuple[str, ...]) -> None:
+def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """Print a method's docstring, its file and its hyper-parameters."""
     method = Registry.discover(plugins).get(name)
+    if as_json:
+        said = {
+            "name": name,
+            "file": inspect.getfile(method),
+            "doc": _docstring(method),
+            "hyperparameters": {
+                key: {"default": field.default, "kind": _kind(field), "help": field.description}
+                for key, field in method.model_fields.items()
+            },
+        }
+        click.echo(json.dumps(said, indent=2))
+        return
     click.echo(f"{name}  ({inspect.getfile(method)})\n\n{inspect.getdoc(method)}\n")
     if not method.model_fields:
         click.echo("No hyper-parameters.")
@@ -35,6 +53,10 @@ def describe_method(name: str, plugins: tuple[str, ...]) -> None:
         click.echo(f"  {key} = {field.default!r}  ({_kind(field)})")
         for line in (field.description or "").splitlines():
             click.echo(f"      {line}")
+
+
+def _docstring(method: type[Method]) -> str:
+    return inspect.getdoc(method) or ""
 
 
 def _kind(field: FieldInfo) -> str:

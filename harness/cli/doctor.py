@@ -14,6 +14,15 @@ from typing import Any
 import click
 import numpy as np
 
+from harness.cli.check_line import check_line
+from harness.cli.surroundings import (
+    data,
+    data_lines,
+    other_work,
+    other_work_lines,
+    software,
+    software_lines,
+)
 from harness.energy.examination.examine import Examined, examine
 from harness.energy.examination.load import switched_load
 from harness.energy.meter import Found, MeterSetup, Sensor
@@ -40,7 +49,7 @@ LATE_S = 0.002
 """Waking up later than this blurs the moments of readings."""
 
 
-def examine_machine(as_json: bool, load: bool) -> ExitCode:
+def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
     """Examine every sensor and print what was found; 5 if nothing can be measured."""
     watts, note = watts_per_thread()
     visible = visible_gpus()
@@ -64,6 +73,9 @@ def examine_machine(as_json: bool, load: bool) -> ExitCode:
         "notes": [text for text in (visible.note, switched.note) if text],
         "clock": _clock(),
         "disk": _disk(Path.cwd(), [meter.sensor for meter in meters]),
+        "software": software(),
+        "data": data(root),
+        "other_work": other_work(),
     }
     if as_json:
         click.echo(json.dumps(report))
@@ -117,13 +129,13 @@ def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
     for sensor in sensors:
         yield _sensor_line(sensor)
     for missing in report["missing"]:
-        yield _line(ok=False, text=missing["what"], todo=missing["do"])
+        yield check_line(ok=False, text=missing["what"], todo=missing["do"])
     for device in report["devices"]:
         yield from _device_lines(device)
     for note in report["notes"]:
-        yield _line(ok=False, text=note)
+        yield check_line(ok=False, text=note)
     clock, disk = report["clock"], report["disk"]
-    yield _line(
+    yield check_line(
         ok=clock["late_s"] < LATE_S,
         text=f"clock: wakes up {clock['late_s'] * 1e3:.1f} ms late at worst (95 %)",
         todo=None if clock["late_s"] < LATE_S else "leave a core free for the recorder",
@@ -131,7 +143,11 @@ def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
     free = disk["free_bytes"] > LEAST_FREE_BYTES and disk["writable"]
     room = f"{disk['free_bytes'] / 1e9:.0f} GB free in {disk['folder']}"
     day = f"a trace grows by {disk['trace_bytes_a_day'] / 1e6:.0f} MB a day at most"
-    yield _line(ok=free, text=f"disk: {room}; {day}")
+    yield check_line(ok=free, text=f"disk: {room}; {day}")
+    boards = sum("driver" in device["settings"] for device in report["devices"])
+    yield from software_lines(report["software"], boards)
+    yield from data_lines(report["data"])
+    yield from other_work_lines(report["other_work"])
     if not report["measurable"]:
         yield "nothing can be measured here: energy would be an estimate, and called one"
 
@@ -139,7 +155,7 @@ def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
 def _sensor_line(examined: Examined) -> str:
     sensor = examined.sensor
     if examined.reading_s is None:
-        return _line(ok=False, text=f"{sensor.name}: {sensor.quantity}: {examined.failure}")
+        return check_line(ok=False, text=f"{sensor.name}: {sensor.quantity}: {examined.failure}")
     facts = [f"{sensor.source} {sensor.quantity}" + _part(sensor.part)]
     if examined.update_s:
         facts.append(f"updated every {examined.update_s * 1e3:.0f} ms")
@@ -155,27 +171,26 @@ def _sensor_line(examined: Examined) -> str:
     if examined.loss is not None:
         facts.append(f"read every 2 ms it loses {max(examined.loss, 0):.0%}")
     todo = "it is read seldom, and power is integrated instead" if disturbed else None
-    return _line(ok=not disturbed, text=f"{sensor.name}: {', '.join(facts)}", todo=todo)
+    return check_line(ok=not disturbed, text=f"{sensor.name}: {', '.join(facts)}", todo=todo)
 
 
 def _device_lines(device: dict[str, Any]) -> Iterator[str]:
-    foreign, state = device["foreign"], device["state"]
+    foreign, state, settings = device["foreign"], device["state"], device["settings"]
+    if "driver" in settings:
+        yield check_line(ok=True, text=f"{device['id']}: driver {settings['driver']}")
     if foreign:
         pids = ", ".join(map(str, foreign))
-        yield _line(ok=False, text=f"{device['id']}: other processes: {pids}", todo="end them")
+        yield check_line(ok=False, text=f"{device['id']}: other processes: {pids}", todo="end them")
     elif foreign is None:
-        yield _line(ok=True, text=f"{device['id']}: no process is listed")
+        yield check_line(ok=True, text=f"{device['id']}: no process is listed")
     if state.get("throttling"):
         reasons = ", ".join(state["throttling"])
-        yield _line(ok=False, text=f"{device['id']}: throttled: {reasons}", todo="let it cool")
-    if device["settings"].get("mig"):
-        yield _line(ok=False, text=f"{device['id']}: MIG is on: only the whole board is measured")
+        yield check_line(ok=False, text=f"{device['id']}: throttled: {reasons}", todo="let it cool")
+    if settings.get("mig"):
+        yield check_line(
+            ok=False, text=f"{device['id']}: MIG is on: only the whole board is measured"
+        )
 
 
 def _part(part: str) -> str:
     return "" if part == "device" else f" of its {part}"
-
-
-def _line(*, ok: bool, text: str, todo: str | None = None) -> str:
-    mark = "ok  " if ok else "--  "
-    return f"{mark}{text}" + (f"\n    → {todo}" if todo else "")

@@ -185,8 +185,12 @@ def measure(**options: Any) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--load", is_flag=True, help="Load the GPUs for some seconds, to see them respond.")
+@click.option("--root", metavar="DIR", help="Where data sets lie.  [default: data]")
 def doctor(**options: Any) -> None:
     """Find every sensor, measure what it can do, and say what to do about what is missing.
+
+    Also whether torch and torchvision work together, which data sets are there, and who else keeps
+    the machine busy. Exit code 5 where energy would be an estimate.
 
     \b
     Examples:

@@ -48,12 +48,15 @@ _CHOSEN: dict[str, dict[str, Any]] = {
 }
 
 
-def list_studies() -> None:
+def list_studies(*, as_json: bool) -> None:
     """Print each built-in study with what it says of itself."""
-    names = built_in_studies()
-    width = max(map(len, names))
-    for name in names:
-        click.echo(f"{name:{width}}  {_first_sentence(_built_in(name))}")
+    told = {name: _first_sentence(_built_in(name)) for name in built_in_studies()}
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+        return
+    width = max(map(len, told))
+    for name, sentence in told.items():
+        click.echo(f"{name:{width}}  {sentence}")
 
 
 def write_study(path: Path, source: str | None) -> None:

@@ -84,7 +84,10 @@ class Tables:
         self.curves = gathered((each.curves for each in read), CURVE)
         self.phases = gathered((each.phases for each in read), PHASE)
         self.attempts = gathered((each.attempts for each in read), ATTEMPT)
-        self.tickets = gathered((each.tickets for each in read), TICKET)
+        # A search shorter than its window has no largest distance: still a column of numbers.
+        self.tickets = gathered((each.tickets for each in read), TICKET).astype(
+            {"distance": float, "largest_distance": float}
+        )
 
     def arm(self, words: str) -> str | None:
         """The label of the one arm that a selector means; None if none or several answer."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.cli.surroundings import other_work, other_work_lines, software_lines
 from tests.conftest import Harness
 from tests.fakes.stand_in import StandIn
 
@@ -21,8 +25,8 @@ def machine(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return made
 
 
-def examined(harness: Harness) -> tuple[dict[str, Any], int]:
-    ended = harness("doctor", "--json")
+def examined(harness: Harness, *words: str) -> tuple[dict[str, Any], int]:
+    ended = harness("doctor", "--json", *words)
     return json.loads(ended.stdout), ended.returncode
 
 
@@ -99,3 +103,45 @@ def test_where_there_is_only_an_estimate_nothing_can_be_measured(
 def test_a_load_that_nothing_can_carry_is_told(harness: Harness) -> None:
     ended = harness("doctor", "--load", env={"CUDA_VISIBLE_DEVICES": ""})
     assert "no load: torch sees no GPU" in ended.stdout
+
+
+def test_what_is_around_the_sensors_is_told_too(
+    machine: StandIn, harness: Harness, tmp_path: Path
+) -> None:
+    raw = tmp_path / "sets" / "cifar-10-batches-py"
+    raw.mkdir(parents=True)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (raw / name).touch()
+    report, _ = examined(harness, "--root", str(tmp_path / "sets"))
+    assert report["software"]["torch"].split(".")[0] == "2"
+    assert "error" not in report["software"]
+    absent = {name for name, why in report["data"]["missing"].items() if why}
+    assert {"digits", "cifar10"} & absent == set()
+    assert {"cifar100", "imagenet"} <= absent
+    assert 0 <= report["other_work"]["share"] <= 1
+    said = harness("doctor").stdout
+    assert f"{machine.gpus[0].uuid}: driver" in said
+    # The stand-in is a driver's library alone: no torch sees its card, and that is told.
+    assert "sees no GPU (built" in said
+    assert "install the torch that fits it" in said
+
+
+def test_a_pair_that_does_not_fit_is_told() -> None:
+    [line] = software_lines(
+        {"torch": "2.13.0", "cuda": None, "error": "operator torchvision::nms does not exist"}, 0
+    )
+    assert line.startswith("--  torch 2.13.0, torchvision None: operator torchvision::nms")
+    assert "install a pair" in line
+    [line] = software_lines({"error": "ModuleNotFoundError: No module named 'torch'"}, 1)
+    assert "pip install torch torchvision" in line
+
+
+def test_who_keeps_the_machine_busy_is_named() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        time.sleep(0.5)
+        found = other_work()
+        busy.kill()
+    assert str(busy.pid) in found["processes"]
+    [line] = other_work_lines({"share": 0.6, "processes": {"7": "python"}})
+    assert "60% of the CPUs busy: python (7)" in line
+    assert "end it" in line

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from harness.cli.main import cli
 from tests.conftest import REPOSITORY, Harness
+from tests.engines.started import called
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "codecarbon")
 PROBE = """
@@ -22,18 +25,38 @@ print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
 """
 
 
+WRONG = {
+    "run": ["earlybird"],
+    "plan": ["--at-once", "0"],
+    "status": ["nowhere"],
+    "show": ["nowhere"],
+    "worker": ["nowhere.json"],
+    "methods": ["more"],
+    "describe": ["earlybird"],
+    "studies": ["more"],
+    "init": ["--from", "quik"],
+    "new-method": ["EarlyBird"],
+    "check-method": ["nowhere.py"],
+    "selftest": ["--jsn"],
+    "completion": ["csh"],
+    "report": ["nowhere"],
+    "compare": ["nowhere"],
+    "merge": ["nowhere"],
+    "export": ["nowhere", "--to", "mlfow"],
+    "measure": [],
+    "doctor": ["--lod"],
+}
+"""One wrong use of each command."""
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["--help"],
-        ["run", "--help"],
-        ["report", "--help"],
-        ["compare", "--help"],
-        ["export", "--help"],
-        ["merge", "--help"],
-        ["plan", "--help"],
-        ["status", "--help"],
+        *([name, "--help"] for name in WRONG),
         ["status", "results"],
+        ["describe", "early_bird", "--json"],
+        ["studies", "--json"],
         ["run", "--engine", "slurm", "earlybird"],
         ["merge", "results"],
         ["export", "results", "--to", "mlfow"],
@@ -55,6 +78,37 @@ def test_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
         check=True,
     )
     assert ended.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_each_command_shows_how_it_is_used(name: str) -> None:
+    said = called(name, "--help")
+    assert said.returncode == 0
+    assert "Example" in said.stdout
+    assert f"python -m harness {name}" in said.stdout or name in ("run", "completion")
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_a_wrong_use_of_each_command_says_what_is_wrong(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = called(name, *WRONG[name])
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: ")
+    assert "Traceback" not in said.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_lists_are_there_for_scripts() -> None:
+    methods, studies = (
+        json.loads(called(name, "--json").stdout) for name in ("methods", "studies")
+    )
+    assert "whole budget" in methods["dense"]
+    assert "quick" in studies
+    told = json.loads(called("describe", "early_bird", "--json").stdout)
+    assert told["hyperparameters"]["prune_ratio"]["default"] == 0.5
+    assert told["hyperparameters"]["prune_ratio"]["kind"] == "float, > 0, < 1"
 
 
 def test_help_names_the_commands_and_the_exit_codes(harness: Harness) -> None:
