@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from harness.quantities import Weight as Weight
     from harness.results.table import load as load
     from harness.running import run as run
+    from harness.settings import WorkloadChoice as WorkloadChoice
+    from harness.workloads.images import ImageFiles as ImageFiles
+    from harness.workloads.images import Images as Images
 
 _HOMES = {
     "harness.method": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
@@ -69,6 +72,8 @@ _HOMES = {
     "harness.results.table": ("load",),
     "harness.measuring": ("measure",),
     "harness.running": ("run",),
+    "harness.settings": ("WorkloadChoice",),
+    "harness.workloads.images": ("ImageFiles", "Images"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

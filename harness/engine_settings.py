@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from harness.catalogue import ENGINES
 from harness.quantities import Count, Positive
-from harness.settings import Settings
+from harness.settings import Settings, one_of
 
 Minutes = Annotated[int, Field(ge=1, le=525_600)]
 
@@ -57,8 +58,9 @@ class SlurmSettings(Settings):
 class EngineSettings(Settings):
     """Where runs execute. None of it decides their result, but for the order of sums."""
 
-    kind: Literal["local", "slurm"] = "local"
-    """On this machine while the command runs, or as jobs of a Slurm cluster."""
+    kind: Annotated[str, one_of(ENGINES)] = "local"
+    """"local": on this machine while the command runs; "slurm": as jobs of a Slurm cluster; or
+    the engine of another package."""
     at_once: Annotated[int, Field(ge=1, le=1024)] = 1
     """On this machine, so many runs at a time: one a GPU, or over shares of the CPU where there is
     none. Runs that share a host disturb each other's energy, and what its processors draw is then
@@ -69,6 +71,8 @@ class EngineSettings(Settings):
     its share of every batch, with BatchNorm statistics of the whole batch."""
     nodes_per_run: Annotated[int, Field(ge=1, le=64)] = 1
     """Over so many nodes of a cluster, equally many on each."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """For the engine of another package: whatever it wants to know."""
     slurm: SlurmSettings = SlurmSettings()
 
     @model_validator(mode="after")

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from harness.catalogue import DATA, MODELS, TORCHVISION
+from harness.catalogue import DATA, METERS, MODELS, TORCHVISION, Catalogue
 from harness.errors import nearest
 from harness.quantities import Count, Positive, Precision, Ratio, Weight
 
 
-def _one_of(known: dict[str, str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in known and not (known is MODELS and value.startswith(TORCHVISION)):
-            raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
-        return value
+def one_of(known: Catalogue) -> AfterValidator:
+    """Refuses what is not there, unless it is `AS_RECORDED`."""
+
+    def check(value: str, given: ValidationInfo) -> str:
+        is_torchvision = known is MODELS and value.startswith(TORCHVISION)
+        if given.context is AS_RECORDED or is_torchvision or value in known:
+            return value
+        raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
 
     return AfterValidator(check)
+
+
+AS_RECORDED = {"as_recorded": True}
+"""The context to read settings in that were valid where they were made, whatever is here."""
 
 
 class Settings(BaseModel):
@@ -29,9 +36,9 @@ class Settings(BaseModel):
 class WorkloadChoice(Settings):
     """The data set and the model."""
 
-    data: Annotated[str, _one_of(DATA)]
+    data: Annotated[str, one_of(DATA)]
     """Name of the data set."""
-    model: Annotated[str, _one_of(MODELS)]
+    model: Annotated[str, one_of(MODELS)]
     """Name of the model, or "torchvision/NAME" for a classification network of torchvision."""
     root: str | None = None
     """Folder of the data set's files, relative to the study file. Default: `data` where the
@@ -104,7 +111,7 @@ class Training(Settings):
     """Save a checkpoint after every so many epochs of a phase, and at its end."""
 
 
-MeterKind = Literal["nvml", "rapl", "zeus", "estimate"]
+MeterKind = Annotated[str, one_of(METERS)]
 
 
 class EnergySettings(Settings):

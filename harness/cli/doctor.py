@@ -14,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 
+from harness.catalogue import METERS
 from harness.cli.check_line import check_line
 from harness.cli.surroundings import (
     data,
@@ -27,7 +28,7 @@ from harness.energy.examination.examine import Examined, examine
 from harness.energy.examination.load import switched_load
 from harness.energy.meter import Found, MeterSetup, Sensor
 from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.meters.finders import FINDERS
+from harness.energy.meters.finders import finder
 from harness.energy.meters.visible import visible_gpus
 from harness.energy.recorder.conditions import Conditions
 from harness.energy.recorder.neighbours import Neighbours
@@ -54,7 +55,7 @@ def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
     watts, note = watts_per_thread()
     visible = visible_gpus()
     setup = MeterSetup(os.getpid(), visible.gpus, watts, note)
-    found = {kind: finder(setup) for kind, finder in FINDERS.items()}
+    found = {kind: finder(kind)(setup) for kind in METERS}
     meters = [meter for each in found.values() for meter in each.meters]
     if not as_json:
         click.echo(f"examining {len(meters)} sensors ...", err=True)

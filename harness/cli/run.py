@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.catalogue import ENGINES
 from harness.cli.choose import choose_study
 from harness.cli.endings import told
+from harness.engines.engine import Assignment
 from harness.errors import ExitCode, UsageError
 from harness.expand import expand
 from harness.results.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from harness.cli.run_here import Here
-    from harness.cli.submit import Submit
-    from harness.engines.reliance import Reliance
+    from harness.engines.engine import Engine
     from harness.results.table import Tables
-    from harness.study import Study
 
 
 def run_study(
@@ -69,20 +68,15 @@ def run_study(
     specs = in_random_order(specs, relied_on)
     check_data(study.workload)
     check_site(study.carbon)
-    submits = study.engine.kind == "slurm"
-    engine: Here | Submit
-    if submits:
-        engine = _submitting(study, relied_on, retry_failed=retry_failed, wait=wait)
-    else:
-        from harness.cli.run_here import Here
-
-        engine = Here(
-            study,
-            registry,
-            relied_on,
-            retry_failed=retry_failed,
-            require_measured=require_measured,
-        )
+    asked = Assignment(
+        study,
+        registry,
+        relied_on,
+        retry_failed=retry_failed,
+        require_measured=require_measured,
+        wait=wait,
+    )
+    engine = _engine(asked)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
     click.echo(
@@ -97,7 +91,7 @@ def run_study(
     if note is not None:
         click.echo(f"note: {note}", err=True)
     outcomes = engine.work(folder, specs, missing)
-    queued = len(specs) - len(outcomes) if submits else 0
+    queued = len(specs) - len(outcomes) if engine.may_be_left else 0
     if wants_report and (not queued or any(outcome.status == "done" for outcome in outcomes)):
         with folder.alone():
             make_report((str(folder.path),), None)
@@ -111,15 +105,16 @@ def run_study(
     return _measured(Tables(folder.path), code) if require_measured else code
 
 
-def _submitting(study: Study, relied_on: Reliance, *, retry_failed: bool, wait: bool) -> Submit:
+def _engine(asked: Assignment) -> Engine:
     try:
-        from harness.cli.submit import Submit
+        make = ENGINES.load(asked.study.engine.kind)
     except ModuleNotFoundError as missing:
         if missing.name != "submitit":
             raise
         hint = "pip install 'energy-harness[slurm]'"
         raise UsageError(f"engine.kind: slurm needs submitit; do: {hint}") from None
-    return Submit(study, relied_on, retry_failed=retry_failed, wait=wait)
+    engine: Engine = make(asked)
+    return engine
 
 
 def _measured(tables: Tables, code: ExitCode) -> ExitCode:

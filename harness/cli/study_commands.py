@@ -114,8 +114,9 @@ def _commands() -> tuple[str, ...]:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["local", "slurm"]),
-    help="Run here, or submit to a Slurm cluster and leave.  [default: the study's, or local]",
+    metavar="KIND",
+    help="local: run here; slurm: submit to a Slurm cluster and leave.  [default: the study's, "
+    "or local]",
 )
 @click.option("--wait", is_flag=True, help="Stay until all jobs have ended, then report.")
 def run(

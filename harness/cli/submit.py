@@ -8,14 +8,13 @@ from collections.abc import Iterable
 
 import click
 
+from harness.engines.engine import Assignment
 from harness.engines.queue import Job, ended_jobs, jobs_of, longest_array
-from harness.engines.reliance import Reliance
 from harness.engines.slurm import SlurmEngine
 from harness.engines.turn import Outcome
 from harness.results.folder import StudyFolder
 from harness.results.glance import status_of
 from harness.spec import RunSpec
-from harness.study import Study
 
 LOOK_S = 5.0
 """Time between two looks at the queue; a controller serves many."""
@@ -25,22 +24,17 @@ class Submit:
     """Hands a study's runs to the queue.
 
     Args:
-        study: What to run.
-        relied_on: The runs that a run builds on.
-        retry_failed: Begin failed runs anew.
-        wait: Until no job waits or runs.
+        asked: What for.
 
     Raises:
         UsageError: There is no cluster here.
     """
 
-    def __init__(
-        self, study: Study, relied_on: Reliance, *, retry_failed: bool, wait: bool
-    ) -> None:
-        self._study = study
-        self._relied_on = relied_on
-        self._retry_failed = retry_failed
-        self._wait = wait
+    may_be_left = True
+
+    def __init__(self, asked: Assignment) -> None:
+        self._asked = asked
+        self._study = asked.study
         self._longest = longest_array()
 
     def work(
@@ -48,21 +42,11 @@ class Submit:
     ) -> list[Outcome]:
         """Submit what is missing and not in the queue.
 
-        Args:
-            folder: Where results go, on a file system that the nodes share.
-            specs: All runs, in the order of their turns.
-            missing: Those that are not done.
-
-        Returns:
-            How each run stands that is neither waiting in the queue nor worked on.
-
-        Raises:
-            UsageError: The queue cannot be read, or refuses.
-            StorageError: The submission cannot be put down.
+        As `Engine.work`; the folder must lie on a file system that the nodes share.
         """
         with folder.alone():  # two who submit at once see each other's jobs
             self._submit(folder, specs, missing)
-        queued = self._watch(folder, specs) if self._wait else _queued(folder, specs)
+        queued = self._watch(folder, specs) if self._asked.wait else _queued(folder, specs)
         return [
             Outcome(spec, folder.run(spec), status_of(folder.run(spec)))
             for spec in specs
@@ -80,9 +64,9 @@ class Submit:
             folder,
             self._study.name,
             self._study.engine,
-            self._relied_on,
+            self._asked.relied_on,
             longest=self._longest,
-            retry_failed=self._retry_failed,
+            retry_failed=self._asked.retry_failed,
         )
         for each in engine.submit(list(to_submit.values()), queued):
             click.echo(f"submitted array {each.number}: {len(each.runs)} runs, {each.folder.path}")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.catalogue import resolve
+from harness.catalogue import Catalogue
 from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Exporter:
                 f"--to {self.name} needs {', '.join(missing)}: "
                 f"pip install 'energy-harness[{self.name}]'"
             )
-        export: Export = resolve(self.target)
+        export: Export = TARGETS.load(self.name)
         return export
 
 
@@ -83,18 +83,21 @@ EXPORTERS = {
         ),
     )
 }
-"""By name."""
+"""Those of the harness, by name."""
+
+TARGETS = Catalogue("exporters", {name: each.target for name, each in EXPORTERS.items()})
+"""From a name to an `Export`."""
 
 
 def find(name: str) -> Exporter:
-    """The exporter called `name`.
+    """The exporter called `name`, of the harness or of another package.
 
     Raises:
         UsageError: There is none; the message names the nearest.
     """
-    if name not in EXPORTERS:
-        raise UsageError(f"--to: '{name}' is unknown; {nearest(name, EXPORTERS)}")
-    return EXPORTERS[name]
+    if name not in TARGETS:
+        raise UsageError(f"--to: '{name}' is unknown; {nearest(name, TARGETS)}")
+    return EXPORTERS.get(name) or Exporter(name, f"by {TARGETS[name]}", TARGETS[name])
 
 
 def _installed(package: str) -> bool:

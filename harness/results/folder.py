@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.hold import Hold, Holder, hold, holder_of
 from harness.report_settings import ReportSettings
 from harness.results.saved import read_saved
-from harness.settings import WHEREABOUTS, Carbon
+from harness.settings import AS_RECORDED, WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
 from harness.study import Study
 from harness.validation import tell
@@ -281,6 +281,6 @@ def read_spec(path: Path) -> RunSpec:
     """
     saved = read_saved(path)
     try:
-        return RunSpec(**saved)
+        return RunSpec.model_validate(saved, context=AS_RECORDED)
     except ValidationError as error:
         raise UsageError(f"{path}: damaged: {tell(error, RunSpec)}") from None

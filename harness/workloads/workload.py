@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from harness.catalogue import DATA, TORCHVISION, resolve, resolve_model
+from harness.catalogue import DATA, TORCHVISION, resolve_model
 from harness.errors import RunError
 from harness.settings import Training, WorkloadChoice
 from harness.workloads.images import ImageFiles, Images
@@ -88,7 +88,7 @@ def open_workload(
     Raises:
         RunError: The data are damaged or do not fit the settings.
     """
-    loaded: Images | ImageFiles = resolve(DATA[choice.data])(choice)
+    loaded: Images | ImageFiles = DATA.load(choice.data)(choice)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
     opened = open_sources(loaded, Place(choice, training, device, part))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.energy.meter import MeterSetup, SensorError
 from harness.energy.meters import zeus_devices
-from harness.energy.meters.finders import FINDERS
+from harness.energy.meters.finders import finder
 from tests.fakes.stand_in import StandIn
 
 SECOND = 1_000_000_000
@@ -88,7 +88,7 @@ def test_a_machine_without_such_devices_is_not_asked(monkeypatch: pytest.MonkeyP
     """NVIDIA's boards are NVML's to read: counted here as well, they would be counted twice."""
     monkeypatch.setattr(zeus_devices, "SIGNS", ())
     monkeypatch.setattr(zeus_devices.sys, "platform", "linux")
-    found = FINDERS["zeus"](SETUP)
+    found = finder("zeus")(SETUP)
     assert (found.meters, found.notes) == ([], ())
 
 

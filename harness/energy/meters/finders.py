@@ -1,24 +1,26 @@
-"""Every kind of meter that there is."""
+"""From kinds of sensor, as a study names them, to what there is of them on this machine."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from harness.energy.meter import Finder, MeterSetup
-from harness.energy.meters import estimate, nvml, rapl, zeus_devices
+from harness.catalogue import METERS
+from harness.energy.meter import Finder, Found, MeterSetup
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
     from harness.settings import EnergySettings
 
-FINDERS: dict[str, Finder] = {
-    "nvml": nvml.find,
-    "rapl": rapl.find,
-    "zeus": zeus_devices.find,
-    "estimate": estimate.find,
-}
-"""From the kind of meter, as a study names it, to what finds such meters on this machine."""
+
+def finder(kind: str) -> Finder:
+    """What finds sensors of a kind; it imports no more than that kind needs."""
+
+    def find(setup: MeterSetup) -> Found:
+        found: Found = METERS.load(kind)(setup)
+        return found
+
+    return find
 
 
 def check_measurable(settings: EnergySettings) -> None:
@@ -28,7 +30,7 @@ def check_measurable(settings: EnergySettings) -> None:
         MeasurementError: None does; the message says why each is missing.
     """
     setup = MeterSetup(os.getpid(), None, 0.0, "")
-    found = [FINDERS[kind](setup) for kind in settings.meters]
+    found = [finder(kind)(setup) for kind in settings.meters]
     sources = {meter.sensor.source for each in found for meter in each.meters}
     if not sources & {"counter", "sampled"}:
         reasons = [note for each in found for note in each.notes]

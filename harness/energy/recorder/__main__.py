@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from harness.energy.meter import MeterSetup, Observer, SensorError
-from harness.energy.meters.finders import FINDERS
+from harness.energy.meters.finders import finder
 from harness.energy.meters.host_state import HostObserver
 from harness.energy.recorder.conditions import Conditions
 from harness.energy.recorder.continued import RESTARTED, in_their_places, sensors_in
@@ -41,7 +41,7 @@ def record(config: dict[str, Any]) -> None:
             the place of a recorder that died, while the run goes on.
     """
     setup = MeterSetup(**config["setup"])
-    kinds = [found(kind, FINDERS[kind], setup) for kind in config["meters"]]
+    kinds = [found(kind, finder(kind), setup) for kind in config["meters"]]
     notes = [note for each in kinds for note in each.notes]
     meters, observers = patient(
         [owned(meter, setup) for each in kinds for meter in each.meters],
