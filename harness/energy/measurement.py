@@ -117,7 +117,7 @@ class Measurement:
     """A recorder that runs around something, in a context: `with Measurement(...) as running`.
 
     The window opens with `open_window` and closes with `close_window`, or with the context. After
-    the context `result` holds what was found.
+    the context `result` holds what was found, and `recorded` all that was read.
 
     Args:
         trace: Where the raw readings go.
@@ -132,6 +132,7 @@ class Measurement:
         self._start_ns = 0
         self._end_ns = 0
         self.result: Measured | None = None
+        self.recorded = Trace()
 
     def __enter__(self) -> Measurement:
         """Start the recorder, and wait until idle power is measured."""
@@ -160,7 +161,8 @@ class Measurement:
             self.close_window()
         self._recorder.stop()
         os.close(self._announce)
-        self.result = measured(read_trace(self._trace), self._start_ns, self._end_ns)
+        self.recorded = read_trace(self._trace)
+        self.result = measured(self.recorded, self._start_ns, self._end_ns)
 
     def mark(self) -> int:
         """Announce a border, where a window begins or ends; its moment on the monotonic clock."""
