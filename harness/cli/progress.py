@@ -10,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from harness.cli.metrics import Now
 from harness.energy.live import LiveEnergy
 from harness.engines.turn import Outcome
 from harness.log import LogReader
@@ -44,6 +45,7 @@ class Progress:
         self._epochs_behind = 0
         self._followed: dict[str, _Follower] = {}
         self._doing: dict[str, str] = {}
+        self._ended: list[Now] = []
         self._lock = threading.Lock()
 
     def look(self, spec: RunSpec, folder: RunFolder) -> None:
@@ -55,6 +57,12 @@ class Progress:
         """Say how a run ended."""
         with self._lock:
             self._finish(outcome)
+
+    def now(self) -> list[Now]:
+        """How all runs stand that were begun by this command, or done already."""
+        with self._lock:
+            running = [each.now("running") for each in self._followed.values()]
+            return [*self._ended, *running]
 
     def _look(self, spec: RunSpec, folder: RunFolder) -> None:
         current = self._follow(spec, folder)
@@ -68,11 +76,13 @@ class Progress:
         title = self._titles[spec.title]
         if not outcome.worked:
             self._display.line(f"{title}: {outcome.status} already")
+            self._ended.append(Now(spec.arm, spec.seed, outcome.status, "", 0, 0, 0, None))
         else:
             current = self._follow(spec, outcome.folder)
             for said in current.update():
                 self._display.epoch(f"{title}: {said}", self._share())
             self._display.line(f"{title}: {_ending(outcome)} · {current.drawn(final=True)}")
+            self._ended.append(current.now(outcome.status))
         self._epochs_behind += self._epochs[spec.title]
         self._followed.pop(spec.title, None)
         self._doing.pop(spec.title, None)
@@ -80,7 +90,7 @@ class Progress:
 
     def _follow(self, spec: RunSpec, folder: RunFolder) -> _Follower:
         if spec.title not in self._followed:
-            self._followed[spec.title] = _Follower(folder)
+            self._followed[spec.title] = _Follower(spec, folder)
         return self._followed[spec.title]
 
     def _share(self) -> float:
@@ -93,7 +103,8 @@ class Progress:
 class _Follower:
     """Follows one attempt of one run."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, spec: RunSpec, folder: RunFolder) -> None:
+        self._spec = spec
         earlier = Journal(folder).attempts
         self._journal = LogReader(folder.journal)
         self._attempt = len(earlier)
@@ -102,7 +113,22 @@ class _Follower:
         self._began = time.monotonic()
         self._window = "starting"
         self._epoch = ""
+        self._val_accuracy: float | None = None
         self.epochs_trained = 0
+
+    def now(self, state: str) -> Now:
+        """How it stands, as of the last look."""
+        is_over = state != "running"
+        return Now(
+            self._spec.arm,
+            self._spec.seed,
+            state,
+            self._energy.source,
+            self._energy.energy_j,
+            0.0 if is_over else self._energy.power_w,
+            self.epochs_trained,
+            self._val_accuracy,
+        )
 
     def update(self) -> Iterator[str]:
         """A line for every epoch that has ended since the last call."""
@@ -117,6 +143,7 @@ class _Follower:
                 self._window = event["window"]
             elif event["event"] == "epoch":
                 self.epochs_trained = event["epochs_trained"]
+                self._val_accuracy = event["val_accuracy"]
                 self._epoch = f"{event['window']} epoch {event['epoch']}/{event['of']}"
                 yield (
                     f"{self._epoch} · loss {event['loss']:.3f} · "

@@ -32,6 +32,7 @@ def run_study(
     require_measured: bool,
     wants_report: bool,
     wait: bool,
+    metrics: str | None,
 ) -> ExitCode:
     """Run what is missing of a study, then report on all of it, if wanted.
 
@@ -46,6 +47,7 @@ def run_study(
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.
         wait: Until the jobs of a queue have ended.
+        metrics: Where to serve how the runs stand, for Prometheus.
 
     Raises:
         UsageError: The input is wrong; nothing has been run or written.
@@ -75,6 +77,7 @@ def run_study(
         retry_failed=retry_failed,
         require_measured=require_measured,
         wait=wait,
+        metrics=metrics,
     )
     engine = _engine(asked)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)

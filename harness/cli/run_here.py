@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.cli.metrics import served
 from harness.cli.progress import open_progress
 from harness.energy.meters.finders import check_measurable
 from harness.engines.engine import Assignment
@@ -47,7 +48,11 @@ class Here:
         """
         account = Account(self._study.limits, [folder.run(spec) for spec in specs])
         outcomes = []
-        with open_progress(specs, [self._planned(spec) for spec in specs]) as progress:
+        epochs = [self._planned(spec) for spec in specs]
+        with (
+            open_progress(specs, epochs) as progress,
+            served(self._asked.metrics, self._study.name, progress.now),
+        ):
             turns = Turns(
                 folder, account, self._asked.relied_on, retry_failed=self._asked.retry_failed
             )

@@ -118,6 +118,11 @@ def _commands() -> tuple[str, ...]:
     help="local: run here; slurm: submit to a Slurm cluster and leave.  [default: the study's, "
     "or local]",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Meanwhile serve http://HOST:PORT/metrics for Prometheus.  [default host: 127.0.0.1]",
+)
 @click.option("--wait", is_flag=True, help="Stay until all jobs have ended, then report.")
 def run(
     max_energy: float | None,
@@ -141,6 +146,7 @@ def run(
       python -m harness --plugin my_method.py --set training.epochs=20
       python -m harness --max-energy 2kWh --max-run-time 6h
       python -m harness run my-study.toml --engine slurm
+      python -m harness run my-study.toml --metrics 9095
     """  # noqa: D301 - click's mark for lines to leave alone is the character, not the letters
     from harness.cli.run import run_study
 

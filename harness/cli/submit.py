@@ -12,6 +12,7 @@ from harness.engines.engine import Assignment
 from harness.engines.queue import Job, ended_jobs, jobs_of, longest_array
 from harness.engines.slurm import SlurmEngine
 from harness.engines.turn import Outcome
+from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.results.glance import status_of
 from harness.spec import RunSpec
@@ -33,6 +34,8 @@ class Submit:
     may_be_left = True
 
     def __init__(self, asked: Assignment) -> None:
+        if asked.metrics:
+            raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
         self._asked = asked
         self._study = asked.study
         self._longest = longest_array()

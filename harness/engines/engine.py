@@ -25,6 +25,7 @@ class Assignment:
         retry_failed: Begin failed runs anew.
         require_measured: Energy that no sensor measures is an error.
         wait: Until all has ended, for an engine that may be left.
+        metrics: PORT or HOST:PORT at which to serve how runs stand; None for nowhere.
     """
 
     study: Study
@@ -33,6 +34,7 @@ class Assignment:
     retry_failed: bool = False
     require_measured: bool = False
     wait: bool = False
+    metrics: str | None = None
 
 
 class Engine(Protocol):

@@ -1,0 +1,73 @@
+"""The Prometheus endpoint, scraped while a study runs."""
+
+from __future__ import annotations
+
+import socket
+import time
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.engines.started import called, started
+
+
+def _free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+def _scraped(port: int) -> dict[str, list[tuple[dict[str, str], float]]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as said:
+        text = said.read().decode()
+    return {
+        family.name: [(sample.labels, sample.value) for sample in family.samples]
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
+    port = _free_port()
+    words = ("dense", "--seed", "0", "--seed", "1", "--set", "training.epochs=8", "--no-report")
+    process = started(tmp_path, *words, "--metrics", str(port))
+    seen = []
+    while process.poll() is None:
+        try:
+            seen.append(_scraped(port))
+        except (OSError, HTTPException):  # it does not listen yet, or not any more
+            time.sleep(0.1)
+        time.sleep(0.2)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    drawn = [each["energy_harness_energy_joules"] for each in seen]
+    last = {labels["seed"]: joules for labels, joules in drawn[-1]}
+    assert max(last.values()) > 0
+    labels = [labels for each in drawn for labels, _ in each]
+    assert all(each["study"] == "quick" and each["arm"] == "dense" for each in labels)
+    assert {each["source"] for each in labels} == {"estimated"}
+    states = {each["state"] for scrape in seen for each, _ in scrape["energy_harness_run"]}
+    assert states >= {"running", "done"}
+    accuracies = [v for scrape in seen for _, v in scrape["energy_harness_validation_accuracy"]]
+    assert accuracies
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    assert max(v for scrape in seen for _, v in scrape["energy_harness_epochs"]) > 1
+    # The endpoint ends with the command.
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_place_that_cannot_be_served_is_told_before_any_run(tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "out"), "--no-report")
+    said = called("run", "dense", "--seed", "0", "--metrics", "here", *out)
+    assert said.returncode == 2
+    assert "must be PORT or HOST:PORT" in said.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = called("run", "dense", "--seed", "0", "--metrics", str(port), *out)
+    assert said.returncode == 2
+    assert f"--metrics {port}:" in said.stderr
