@@ -6,12 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.fakes.stand_in import build
+
+if TYPE_CHECKING:
+    from tests.engines.cluster import Cluster
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -50,6 +54,25 @@ def harness(tmp_path: Path) -> Harness:
         )
 
     return call
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Slurm cluster of one node, which commands of this process find."""
+    from tests.engines.cluster import Cluster, why_not  # which itself needs this file
+
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    own = Cluster(tmp_path_factory.mktemp("cluster"))
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            own.start()
+            for name, value in own.env.items():
+                patch.setenv(name, value)
+            yield own
+        finally:
+            own.stop()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def commands_of_the_readme() -> list[str]:
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    _, tests, _ = commands_of_the_readme()
+    *_, tests = commands_of_the_readme()
     assert tests in text(".ci/run").splitlines()
 
 
@@ -58,18 +58,17 @@ def test_the_method_of_the_readme_is_the_one_that_is_tested() -> None:
     assert shown[0].strip() in PLUGIN
 
 
-def test_the_study_of_the_readme_is_one() -> None:
+def test_the_studies_of_the_documentation_are_whole_together() -> None:
     from harness.expand import expand
     from harness.registry import Registry
     from harness.selector import Selector
     from harness.study import Study
 
-    slurm, plain, variants, report = re.findall(
-        r"```toml\n(.*?)```", text("README.md"), flags=re.DOTALL
+    plain, variants, report = re.findall(
+        r"```toml.*?\n(.*?)```", text("docs/how-to/write-a-study.md"), flags=re.DOTALL
     )
     for shown, runs in (
         (plain, 12),
-        (plain + slurm, 12),
         (plain + variants, 24),
         (plain + variants + report, 24),
     ):
@@ -80,7 +79,7 @@ def test_the_study_of_the_readme_is_one() -> None:
             assert len({spec.arm for spec in specs if Selector.parse(words).matches(spec)}) == 1
 
 
-def test_the_pruning_rule_of_the_readme_is_snip(tmp_path: Path) -> None:
+def test_the_pruning_rule_of_the_tutorial_is_snip(tmp_path: Path) -> None:
     import torch
 
     from harness import Batch
@@ -88,10 +87,11 @@ def test_the_pruning_rule_of_the_readme_is_snip(tmp_path: Path) -> None:
     from methods.snip import snip
     from tests.networks import images, make
 
-    shown = re.search(r'"""my_rule.py"""\n.*?(?=```)', text("README.md"), flags=re.DOTALL)
+    tutorial = text("docs/tutorials/add-a-method.md")
+    shown = re.search(r'title="my_rule.py"\n(.*?)```', tutorial, flags=re.DOTALL)
     assert shown
     file = tmp_path / "my_rule.py"
-    file.write_text(shown[0])
+    file.write_text(shown[1])
     registry = Registry()
     assert registry.add_file(str(file)) == ["my_snip"]
     mask = registry.get("my_snip")().mask()
@@ -101,13 +101,29 @@ def test_the_pruning_rule_of_the_readme_is_snip(tmp_path: Path) -> None:
     assert all(torch.equal(score, theirs[name]) for name, score in ours.items())
 
 
-def test_the_readme_names_every_method_model_data_set_and_study() -> None:
+def test_the_reference_names_every_method_model_data_set_and_study() -> None:
     from harness.catalogue import DATA, MODELS
     from harness.cli.choose import built_in_studies
     from harness.registry import Registry
 
     names = [*Registry.discover().names(), *DATA, *MODELS, *built_in_studies()]
-    assert [name for name in names if f"`{name}" not in text("README.md")] == []
+    listed = text("docs/reference/what-there-is.md")
+    assert [name for name in names if f"`{name}" not in listed] == []
+
+
+def test_links_within_the_repository_hold() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "SUPPORT.md", "SECURITY.md", "examples/README.md"):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text(name)):
+            assert ((REPOSITORY / name).parent / target).exists(), f"{name}: {target}"
+
+
+def test_the_skill_names_commands_and_columns_that_there_are() -> None:
+    from harness.cli.main import cli
+
+    told = text("skills/energy-harness/SKILL.md")
+    called = set(re.findall(r"python -m harness ([a-z-]+)", told))
+    assert called - set(cli.commands) == {"dense"}, "a method, which `run` takes"
+    assert re.match(r"---\nname: energy-harness\ndescription: .+\n---\n", told)
 
 
 def test_every_column_of_the_table_is_described() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from harness.method import Method
@@ -37,7 +38,7 @@ def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> No
             "file": inspect.getfile(method),
             "doc": _docstring(method),
             "hyperparameters": {
-                key: {"default": field.default, "kind": _kind(field), "help": field.description}
+                key: {"default": field.default, "kind": kind_of(field), "help": field.description}
                 for key, field in method.model_fields.items()
             },
         }
@@ -50,7 +51,7 @@ def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> No
     click.echo("Hyper-parameters:")
     inherited = [key for base in method.__bases__ for key in getattr(base, "model_fields", ())]
     for key, field in sorted(method.model_fields.items(), key=lambda item: item[0] in inherited):
-        click.echo(f"  {key} = {field.default!r}  ({_kind(field)})")
+        click.echo(f"  {key} = {field.default!r}  ({kind_of(field)})")
         for line in (field.description or "").splitlines():
             click.echo(f"      {line}")
 
@@ -59,7 +60,8 @@ def _docstring(method: type[Method]) -> str:
     return inspect.getdoc(method) or ""
 
 
-def _kind(field: FieldInfo) -> str:
+def kind_of(field: FieldInfo) -> str:
+    """What a value may be, for people: its type and bounds."""
     return ", ".join([_type_name(field.annotation), *_bounds(field.metadata)])
 
 
@@ -70,10 +72,18 @@ def _type_name(annotation: Any) -> str:
         inner, *metadata = typing.get_args(annotation)
         found = [bound for each in metadata for bound in _bounds(getattr(each, "metadata", [each]))]
         return ", ".join([_type_name(inner), *found])
-    arguments = typing.get_args(annotation)
+    arguments = [each for each in typing.get_args(annotation) if each is not Ellipsis]
+    if typing.get_origin(annotation) in (tuple, list):
+        return f"list of {_type_name(arguments[0])}"
+    if typing.get_origin(annotation) is dict or _is_kind_of(annotation, BaseModel):
+        return "table"
     if arguments:
         return " or ".join(_type_name(each) for each in arguments)
     return "none" if annotation is type(None) else annotation.__name__
+
+
+def _is_kind_of(annotation: Any, base: type) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, base)
 
 
 def _bounds(metadata: list[Any]) -> list[str]:

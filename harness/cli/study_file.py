@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from harness.cli.choose import DEFAULT, built_in_studies
 from harness.engine_settings import EngineSettings, SlurmSettings
@@ -102,8 +104,14 @@ def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:
         if key in chosen:
             yield f"{key} = {_toml(chosen[key])}"
         else:
-            default = field.get_default(call_default_factory=True)
-            yield f"# {key} =" if default is None else f"# {key} = {_toml(default)}"
+            default = default_of(field)
+            yield f"# {key} =" if default is None else f"# {key} = {default}"
+
+
+def default_of(field: FieldInfo) -> str | None:
+    """A key's default as TOML; None if it has none."""
+    default = field.get_default(call_default_factory=True)
+    return None if default is None or default is PydanticUndefined else _toml(default)
 
 
 def _toml(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,7 @@ from harness.results.folder import RunFolder, StudyFolder
 from harness.results.glance import status_of
 from harness.results.journal import Journal
 from harness.results.submission import submissions
-from tests.engines.cluster import Cluster, why_not
+from tests.engines.cluster import Cluster
 from tests.engines.started import called, runs_of, wait_until
 
 PAUSED = '''
@@ -72,22 +71,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "paused.py").write_text(PAUSED)
     (folder / "study.toml").write_text(STUDY)
     return folder / "study.toml"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    own = Cluster(tmp_path_factory.mktemp("cluster"))
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            own.start()
-            for name, value in own.env.items():
-                patch.setenv(name, value)
-            yield own
-        finally:
-            own.stop()
 
 
 def events(run: RunFolder, kind: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import reports
+from tests.chromium import CHROMIUM, FLAGS
 from tests.reports.details import detailed
 from tests.reports.synthetic import make
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 EVIL = "early_bird <img src=x onerror=document.title='pwned'>"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

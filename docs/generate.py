@@ -1,0 +1,105 @@
+"""Writes the pages of the reference that follow from the code: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import BaseModel
+
+from harness.catalogue import DATA, ENGINES, METERS, MODELS
+from harness.cli.describe import kind_of
+from harness.cli.main import cli
+from harness.cli.study_file import TABLES, default_of
+from harness.errors import ExitCode
+from harness.exporters.registry import EXPORTERS
+
+REFERENCE = Path(__file__).parent / "reference"
+RESULTS = Path(__file__).parents[1] / "harness" / "results" / "README.md"
+_ENDINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.INTERNAL: "internal error: a fault of the harness",
+    ExitCode.USAGE: "wrong input; nothing was run",
+    ExitCode.RUNS_FAILED: "some runs failed or are not done; something is not as it must be",
+    ExitCode.THRESHOLD: "a threshold of `compare` is exceeded or cannot be checked",
+    ExitCode.NOT_MEASURABLE: "energy cannot be measured as asked for",
+    ExitCode.LIMIT: "a limit of energy or time was reached",
+    ExitCode.INTERRUPTED: "interrupted; the same command goes on",
+}
+
+
+def pages() -> dict[Path, str]:
+    """Each generated page and its text."""
+    return {
+        REFERENCE / "commands.md": "\n".join(_commands()) + "\n",
+        REFERENCE / "study-file.md": "\n".join(_study_file()) + "\n",
+        REFERENCE / "results.md": RESULTS.read_text("utf-8"),
+    }
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands\n"
+    yield "`python -m harness` and `energy-harness` are the same. Without a command: `run`.\n"
+    yield "| exit code | meaning |\n|---|---|"
+    for code, text in _ENDINGS.items():
+        yield f"| {int(code)} | {text} |"
+    for name, command in cli.commands.items():
+        context = click.Context(command, info_name=f"python -m harness {name}")
+        with context.scope():
+            context.max_content_width = context.terminal_width = 80
+            yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```"
+
+
+def _study_file() -> Iterator[str]:
+    yield "# The study file\n"
+    yield (
+        "A study is a TOML file. `python -m harness init` writes one with every key. Keys that are "
+        "unknown are refused, with the nearest right word. A value of a method that is a list is a "
+        "sweep.\n"
+    )
+    yield (
+        "`name`, `seeds` and `plugins` stand at its top. `[methods.NAME]` has the hyper-parameters "
+        "of a method (`python -m harness describe NAME`), and `[[methods.NAME]]` several sets of "
+        "them. `[variants.NAME]` runs every method with other values of `workload` and `training`."
+    )
+    for table, model in TABLES.items():
+        yield f"\n## \\[{table}\\]\n\n{inspect.getdoc(model)}\n"
+        yield "| key | kind | default | |\n|---|---|---|---|"
+        yield from _keys(table, model)
+    yield "\n## Names\n\n| | known |\n|---|---|"
+    for kind, known in {
+        "data": DATA,
+        "model": [*MODELS, "torchvision/NAME"],
+        "meters": METERS,
+        "engine": ENGINES,
+        "export --to": EXPORTERS,
+    }.items():
+        yield f"| {kind} | {', '.join(f'`{name}`' for name in known)} |"
+
+
+def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        if f"{table}.{key}" in TABLES:
+            continue
+        default = default_of(field)
+        shown = "" if default is None else f"`{default}`"
+        text = " ".join((field.description or "").split())
+        cells = (f"`{key}`", kind_of(field), shown, text)
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def main() -> None:
+    """Write the pages, or say with `--check` which are not as the code is."""
+    made = pages()
+    if "--check" in sys.argv:
+        stale = [str(path) for path, text in made.items() if path.read_text("utf-8") != text]
+        sys.exit(f"not as the code is: {', '.join(stale)}" if stale else 0)
+    for path, text in made.items():
+        path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

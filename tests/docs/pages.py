@@ -1,0 +1,152 @@
+"""The code blocks of the documentation, and how each is tried."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.study import Study
+from tests.conftest import REPOSITORY
+from tests.workloads.files import cifar, pictures
+
+DOCS = REPOSITORY / "docs"
+GENERATED = {"commands.md", "study-file.md", "results.md"}
+BLOCK = re.compile(
+    r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
+    re.MULTILINE | re.DOTALL,
+)
+SMALL = {
+    "index.md": [("python -m harness", "python -m harness dense --seed 0 --set training.epochs=1")],
+    # Where nothing measures, that is what it must say.
+    "tutorials/first-gpu-study.md": [("--max-energy 2kWh", "--max-energy 2kWh || test $? -eq 5")],
+}
+"""By page, what is made smaller, or can only be refused where there is no GPU."""
+ANYWHERE = [
+    # What is to be installed is here already.
+    (re.compile(r"^pip install .*$", re.MULTILINE), "true"),
+    # Rights of this machine stay as they are; that the paths are RAPL's is all to be seen here.
+    (
+        re.compile(r"^sudo chmod a\+r (.*)$", re.MULTILINE),
+        r"echo '\1' | grep -q powercap/intel-rapl",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    title: str | None
+    text: str
+
+
+def blocks(page: str) -> Iterator[Block]:
+    text = (DOCS / page).read_text("utf-8")
+    for found in BLOCK.finditer(text):
+        yield Block(found["language"], found["title"], found["text"])
+
+
+def pages(*folders: str) -> list[str]:
+    """Pages of these folders that have blocks; "." for those at the top."""
+    found = (page for folder in folders for page in sorted((DOCS / folder).glob("*.md")))
+    return [
+        str(page.relative_to(DOCS))
+        for page in found
+        if page.name not in GENERATED and "```" in page.read_text("utf-8")
+    ]
+
+
+def try_page(page: str, folder: Path) -> None:
+    """Do in an empty folder what a page says, block by block."""
+    if "workload.root=data" in (DOCS / page).read_text("utf-8"):
+        cifar(folder / "data", 10)
+    if page == "how-to/own-data-and-model.md":
+        pictures(folder / "images", each=16, size=(40, 36))
+    for block in blocks(page):
+        _try(page, block, folder)
+
+
+def _try(page: str, block: Block, folder: Path) -> None:
+    if block.title:
+        file = folder / block.title
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text, "utf-8")
+    match block.language, block.title:
+        case "sh", _:
+            _run(["bash", "-euo", "pipefail", "-c", _shortened(page, block.text)], folder)
+        case "python", None:
+            _run([sys.executable, "-c", block.text], folder)
+        case "toml", None:
+            _check_study(block.text)
+        case "toml", "pyproject.toml":
+            _install(folder)
+        case "yaml", _:
+            _check_workflow(page, block.text)
+
+
+def _shortened(page: str, text: str) -> str:
+    for pattern, instead in ANYWHERE:
+        text = pattern.sub(instead, text)
+    for long, short in SMALL.get(page, []):
+        text = text.replace(long, short)
+    return text
+
+
+def _run(command: list[str], folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    site = f"{folder / 'site'}{os.pathsep}{REPOSITORY}"
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "PYTHONPATH": site, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{command[-1]}\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
+
+
+def _check_study(text: str) -> None:
+    """A piece of a study file is one of a whole study."""
+    whole = {
+        "name": "docs",
+        "seeds": [0],
+        "workload": {"data": "digits", "model": "vgg_small"},
+        "methods": {"dense": {}},
+    }
+    Study(**{**whole, **tomllib.loads(text)})
+
+
+def _check_workflow(page: str, text: str) -> None:
+    """Each step of a workflow that calls the harness was tried above it."""
+    steps = re.findall(r"run: (python .*)", text)
+    tried = "\n".join(block.text for block in blocks(page) if block.language == "sh")
+    assert steps
+    assert all(step in tried for step in steps)
+
+
+def _install(folder: Path) -> None:
+    """As `pip install` would, without the network: metadata with the entry points."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    info = folder / "site" / f"{project['name']}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    groups = project["entry-points"].items()
+    lines = [
+        line
+        for group, entries in groups
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    for module in folder.glob("*.py"):
+        shutil.copy(module, folder / "site")

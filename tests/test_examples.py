@@ -1,0 +1,60 @@
+"""What lies in `examples` runs, as it is, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import REPOSITORY, Harness
+
+EXAMPLES = REPOSITORY / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "prune_once.py")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_runs(name: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    shown = {"compare_methods.py": "by seed: {0:", "measure_a_loop.py": "steps 501-1000"}
+    assert shown[name] in ended.stdout
+
+
+def test_the_method_keeps_its_word(harness: Harness) -> None:
+    said = harness("check-method", str(EXAMPLES / "prune_once.py"))
+    assert said.returncode == 0, said.stdout
+    assert "FAIL" not in said.stdout
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "it is kept without outputs"
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    text = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ())
+    )
+    assert re.search(r"sort: \d+\.\d+ J ± ", text)
+    assert (tmp_path / "results" / "tour" / "report" / "index.html").exists()
+
+
+def test_all_of_them_are_listed() -> None:
+    listed = (EXAMPLES / "README.md").read_text("utf-8")
+    for path in EXAMPLES.iterdir():
+        assert path.name == "README.md" or f"({path.name})" in listed
