@@ -135,6 +135,14 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
     assert "entry point energy_harness.exporters:broken does not load" in lost.stderr
 
 
+def test_a_meter_that_does_not_load_hides_no_other(harness: Harness, tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "[energy_harness.meters]\nlost = theirs_nowhere:find\n")
+    path = {"PYTHONPATH": f"{site}:{Path(__file__).parents[1]}"}
+    said = harness("doctor", env=path)
+    assert "entry point energy_harness.meters:lost does not load" in said.stdout
+    assert "memory: estimated power" in said.stdout
+
+
 def test_results_are_read_where_their_package_is_not(harness: Harness, tmp_path: Path) -> None:
     site = installed(tmp_path / "site", ENTRIES)
     (tmp_path / "study.toml").write_text(STUDY)

@@ -32,6 +32,7 @@ from harness.energy.meters.finders import finder
 from harness.energy.meters.visible import visible_gpus
 from harness.energy.recorder.conditions import Conditions
 from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.patience import found as look_for
 from harness.energy.recorder.size import trace_bytes
 from harness.errors import ExitCode
 from harness.settings import EnergySettings
@@ -55,7 +56,7 @@ def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
     watts, note = watts_per_thread()
     visible = visible_gpus()
     setup = MeterSetup(os.getpid(), visible.gpus, watts, note)
-    found = {kind: finder(kind)(setup) for kind in METERS}
+    found = {kind: look_for(kind, finder(kind), setup) for kind in METERS}
     meters = [meter for each in found.values() for meter in each.meters]
     if not as_json:
         click.echo(f"examining {len(meters)} sensors ...", err=True)
