@@ -17,8 +17,11 @@ class SlurmSettings(Settings):
     """What to ask a Slurm cluster for; what is not set is left to the cluster's defaults."""
 
     partition: str | None = None
+    """The queue."""
     account: str | None = None
+    """Who pays."""
     qos: str | None = None
+    """Quality of service, where the cluster has several."""
     constraint: str | None = None
     """Features that a node must have, such as "nvlink"."""
     gpus: bool = True
@@ -28,6 +31,7 @@ class SlurmSettings(Settings):
     cpus: Count | None = None
     """Processor cores of a run."""
     memory_gb: Positive | None = None
+    """Memory of a run's node."""
     time_min: Minutes = 60
     """Time limit of a job. A run that reaches it goes on in the queue from its last checkpoint."""
     warn_s: Annotated[int, Field(ge=15, le=3600)] = 120

@@ -72,19 +72,27 @@ class Training(Settings):
     epochs: Count = 160
     """Length of one full training, the budget of every method."""
     batch_size: Count = 256
+    """Of all GPUs together; the last batch of an epoch may be smaller."""
     learning_rate: Positive = 0.1
+    """The highest of the schedule."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of the gradients."""
     nesterov: bool = False
+    """Nesterov's momentum."""
     weight_decay: Weight = 1e-4
+    """L2 penalty of all parameters, BatchNorm's among them."""
     schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
+    """How the learning rate falls over the epochs."""
     milestones: tuple[Ratio, ...] = (0.5, 0.75)
     """Shares of the schedule at which "step" multiplies the rate by `decay`."""
     decay: Ratio = 0.1
+    """What "step" multiplies the rate by."""
     peak: Ratio = 0.3
     """Share of the schedule at which "one_cycle" has risen to the full rate."""
     warmup_epochs: Weight = 0
     """Epochs of linear warm-up."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of each label that is spread over all classes."""
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
     """Random crops out of images padded by this many pixels."""
     flip: bool = False

@@ -93,7 +93,8 @@ def new_method(**options: Any) -> None:
 
 @click.command("check-method")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-def check_method(file: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by method.")
+def check_method(file: str, *, as_json: bool) -> None:
     """Try whether the methods in FILE keep their word, on a small network, on the CPU.
 
     The same seed gives the same weights; a run that is stopped anywhere ends the same; torch works
@@ -105,7 +106,7 @@ def check_method(file: str) -> None:
     """  # noqa: D301
     from harness.cli.new_method import try_methods
 
-    sys.exit(try_methods(file))
+    sys.exit(try_methods(file, as_json=as_json))
 
 
 @click.command()

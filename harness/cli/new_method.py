@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.errors import ExitCode, UsageError
 from harness.registry import Registry
+
+if TYPE_CHECKING:
+    from harness.conformance import Finding
 
 _METHOD = '''\
 """{title}: say here what it is, and whose idea."""
@@ -117,8 +122,8 @@ def _write(files: dict[Path, str], words: dict[str, str]) -> None:
             raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def try_methods(path: str) -> ExitCode:
-    """Try every method of a file, with its defaults.
+def try_methods(path: str, *, as_json: bool) -> ExitCode:
+    """Try every method of a file, with its defaults; 3 if one does not keep its word.
 
     Raises:
         UsageError: There is none, or the file does not load.
@@ -129,11 +134,20 @@ def try_methods(path: str) -> ExitCode:
         raise UsageError(f"{path}: defines no method (a subclass of harness.Method with phases)")
     from harness.conformance import check_method
 
-    code = ExitCode.DONE
+    found: dict[str, list[Finding]] = {}
     for name in names:
-        click.echo(name)
+        found[name] = []
+        if not as_json:
+            click.echo(name)
         for finding in check_method(registry.get(name)()):
-            click.echo(f"  {'ok  ' if finding.is_kept else 'FAIL'}  {finding.text}")
-            if not finding.is_kept:
-                code = ExitCode.RUNS_FAILED
-    return code
+            found[name].append(finding)
+            if not as_json:
+                click.echo(f"  {'ok  ' if finding.is_kept else 'FAIL'}  {finding.text}")
+    if as_json:
+        told = {
+            name: [{"kept": each.is_kept, "what": each.text} for each in findings]
+            for name, findings in found.items()
+        }
+        click.echo(json.dumps(told, indent=2))
+    is_kept = all(finding.is_kept for findings in found.values() for finding in findings)
+    return ExitCode.DONE if is_kept else ExitCode.RUNS_FAILED
