@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ from tests.fakes.stand_in import build
 
 if TYPE_CHECKING:
     from tests.engines.cluster import Cluster
+
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that: then
+# nothing that a test starts would hear Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

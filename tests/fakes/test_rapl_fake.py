@@ -54,12 +54,14 @@ def test_a_thread_turns_it(tmp_path) -> None:
     rapl = FakeRapl(tmp_path, {"intel-rapl:0": "package-0"}, 100.0, range_uj=2**60)
     zone = rapl["intel-rapl:0"]
     with rapl.turning():
-        first_ns, first_uj = time.monotonic_ns(), uj(rapl, "intel-rapl:0")
+        first_uj = uj(rapl, "intel-rapl:0")
         time.sleep(0.3)
-        last_ns, last_uj = time.monotonic_ns(), uj(rapl, "intel-rapl:0")
-    truth_j = zone.truth_j(first_ns, last_ns)
-    assert truth_j > 29
-    assert (last_uj - first_uj) * 1e-6 == pytest.approx(truth_j, abs=10)  # 0.1 s of a busy machine
+        due_uj = zone.counter_uj(time.monotonic_ns())
+        assert due_uj - first_uj > 29e6
+        # It gets there, however busy the machine is, and is never ahead of the time.
+        while (shown_uj := uj(rapl, "intel-rapl:0")) < due_uj:
+            time.sleep(0.001)
+        assert shown_uj <= zone.counter_uj(time.monotonic_ns())
 
 
 def test_reading_can_be_forbidden(tmp_path) -> None:
