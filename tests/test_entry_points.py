@@ -148,6 +148,7 @@ def test_results_are_read_where_their_package_is_not(harness: Harness, tmp_path:
     (tmp_path / "study.toml").write_text(STUDY)
     path = {"PYTHONPATH": f"{site}:{Path(__file__).parents[1]}"}
     assert harness("run", "study.toml", "--no-report", env=path).returncode == 0
+    assert "1 done" in harness("status", "results/theirs").stdout
     reported = harness("report", "results/theirs")
     assert reported.returncode == 0, reported.stderr
     assert (tmp_path / "results" / "theirs" / "report" / "index.html").exists()

@@ -204,7 +204,7 @@ class StudyFolder:
         saved = self.read_study()
         saved.pop("schema_version")
         try:
-            return Study(**saved)
+            return Study.model_validate(saved, context=AS_RECORDED)
         except ValidationError as error:
             raise UsageError(f"{self.settings}: {tell(error, Study)}") from None
 
