@@ -7,8 +7,8 @@ goes on as if nothing had happened, and work is done in phases alone, where its 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.drive import drive
 from harness.errors import RunError
 from harness.execute import Bench
+from harness.finding import Finding
 from harness.method import Method
 from harness.phases import Budget, Phase, Recall, Train
 from harness.plan import planned_phases
@@ -32,19 +33,8 @@ from harness.workloads.workload import Workload, open_workload
 RECIPE = Training(epochs=3, batch_size=64, learning_rate=0.05)
 CHOICE = WorkloadChoice(data="digits", model="vgg_small")
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried.
-
-    Attributes:
-        is_kept: Whether the method keeps its word.
-        text: What was tried; if it failed, what was seen and what to do.
-    """
-
-    is_kept: bool
-    text: str
+LEAST_COVERED = 0.98
+"""Deciding what comes next takes next to nothing."""
 
 
 def check_method(method: Method) -> Iterator[Finding]:
@@ -78,6 +68,7 @@ def _tried(method: Method, scratch: Path) -> Iterator[Finding]:
     second = _Trial(method, workload, scratch / "second")
     second.run()
     yield _same(first, second, "the same seed gives the same weights", "draw no random numbers")
+    yield _covers(second)
     checkpoints = len(Journal(first.folder).events("checkpoint"))
     third = _Trial(method, workload, scratch / "third")
     try:
@@ -102,6 +93,18 @@ def _no_work_outside(trial: _Trial) -> Finding:
     )
 
 
+def _covers(trial: _Trial) -> Finding:
+    """By this thread's processor time, which neither a busy machine nor idle helpers stretch."""
+    share = 1 - trial.watched.deciding_s / trial.work_s
+    if share >= LEAST_COVERED:
+        return Finding(True, f"its phases cover {share:.1%} of the work")
+    return Finding(
+        False,
+        f"its phases cover {share:.0%} of the work: the rest passes between them and would be "
+        "called overhead; move it into a phase, or do less",
+    )
+
+
 def _same(one: _Trial, other: _Trial, what: str, advice: str) -> Finding:
     weights, others = one.weights(), other.weights()
     if weights.keys() == others.keys() and all(
@@ -118,6 +121,7 @@ class _Trial:
         self.folder = RunFolder(path)
         path.mkdir()
         self.watched = _Watched(method)
+        self.work_s = 0.0
         self._workload = workload
         self._attempts = 0
 
@@ -131,6 +135,7 @@ class _Trial:
         journal = _Journal(self.folder.journal, stop_after)
         journal.event("attempt", number=self._attempts, restored=start.number if start else 0)
         bench = Bench(self._workload, RECIPE, SEED, state, journal, _recalled)
+        begun_s = time.thread_time()
         try:
             drive(self.watched, bench, self.folder, start)  # type: ignore[arg-type]
         except _Stop:
@@ -139,6 +144,8 @@ class _Trial:
             raise
         except Exception as error:
             raise RunError(f"{type(error).__name__}: {error}") from error
+        finally:
+            self.work_s += time.thread_time() - begun_s
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What it ended with."""
@@ -173,16 +180,20 @@ class _Watched:
     def __init__(self, method: Method) -> None:
         self._method = method
         self.operations: set[str] = set()
+        self.deciding_s = 0.0
 
     def phases(self, budget: Budget) -> Generator[Phase, Any, None]:
         """The method's own phases."""
         generator, answer = self._method.phases(budget), None
         while True:
-            with _Noting(self.operations):
-                try:
+            begun_s = time.thread_time()
+            try:
+                with _Noting(self.operations):
                     phase = generator.send(answer)
-                except StopIteration:
-                    return
+            except StopIteration:
+                return
+            finally:
+                self.deciding_s += time.thread_time() - begun_s
             answer = yield phase
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,11 @@ from harness.energy.meter import Sensor
 from harness.energy.trace import Readings, Trace
 from harness.energy.windows import curves
 from harness.errors import ExitCode
+from harness.finding import Finding
 
 POWER_W = 200.0
 UPDATE_S = 0.1
 _STUDY = ("quick", "dense", "early_bird", "--seed", "0", "--set", "training.epochs=4")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried.
-
-    Attributes:
-        is_sound: Whether it was as it must be.
-        text: What was tried, or what was seen instead.
-    """
-
-    is_sound: bool
-    text: str
 
 
 def selftest() -> Iterator[Finding]:

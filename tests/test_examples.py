@@ -37,7 +37,7 @@ def test_a_script_runs(name: str, tmp_path: Path) -> None:
 def test_the_method_keeps_its_word(harness: Harness) -> None:
     said = harness("check-method", str(EXAMPLES / "prune_once.py"), "--json")
     assert said.returncode == 0, said.stdout
-    assert [finding["kept"] for finding in json.loads(said.stdout)["prune_once"]] == [True] * 5
+    assert [finding["kept"] for finding in json.loads(said.stdout)["prune_once"]] == [True] * 6
 
 
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

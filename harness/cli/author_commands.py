@@ -98,7 +98,7 @@ def check_method(file: str, *, as_json: bool) -> None:
     """Try whether the methods in FILE keep their word, on a small network, on the CPU.
 
     The same seed gives the same weights; a run that is stopped anywhere ends the same; torch works
-    in phases alone. Exit code 3 if not.
+    in phases alone, and phases cover the work. Exit code 3 if not.
 
     \b
     Example:

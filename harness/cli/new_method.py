@@ -13,7 +13,7 @@ from harness.errors import ExitCode, UsageError
 from harness.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.conformance import Finding
+    from harness.finding import Finding
 
 _METHOD = '''\
 """{title}: say here what it is, and whose idea."""
@@ -63,7 +63,7 @@ from harness import check_method
 
 
 def test_it_keeps_its_word():
-    broken = [finding.text for finding in check_method({title}()) if not finding.is_kept]
+    broken = [finding.text for finding in check_method({title}()) if not finding.holds]
     assert broken == []
 
 
@@ -142,12 +142,12 @@ def try_methods(path: str, *, as_json: bool) -> ExitCode:
         for finding in check_method(registry.get(name)()):
             found[name].append(finding)
             if not as_json:
-                click.echo(f"  {'ok  ' if finding.is_kept else 'FAIL'}  {finding.text}")
+                click.echo(f"  {'ok  ' if finding.holds else 'FAIL'}  {finding.text}")
     if as_json:
         told = {
-            name: [{"kept": each.is_kept, "what": each.text} for each in findings]
+            name: [{"kept": each.holds, "what": each.text} for each in findings]
             for name, findings in found.items()
         }
         click.echo(json.dumps(told, indent=2))
-    is_kept = all(finding.is_kept for findings in found.values() for finding in findings)
+    is_kept = all(finding.holds for findings in found.values() for finding in findings)
     return ExitCode.DONE if is_kept else ExitCode.RUNS_FAILED

@@ -19,10 +19,10 @@ def try_installation(*, as_json: bool) -> ExitCode:
     for finding in selftest():
         findings.append(finding)
         if not as_json:
-            todo = None if finding.is_sound else WHAT_TO_DO
-            click.echo(check_line(ok=finding.is_sound, text=finding.text, todo=todo))
-    is_sound = all(finding.is_sound for finding in findings)
+            todo = None if finding.holds else WHAT_TO_DO
+            click.echo(check_line(ok=finding.holds, text=finding.text, todo=todo))
+    is_sound = all(finding.holds for finding in findings)
     if as_json:
-        listed = [{"sound": each.is_sound, "what": each.text} for each in findings]
+        listed = [{"sound": each.holds, "what": each.text} for each in findings]
         click.echo(json.dumps({"sound": is_sound, "findings": listed}))
     return ExitCode.DONE if is_sound else ExitCode.RUNS_FAILED

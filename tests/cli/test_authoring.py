@@ -63,7 +63,7 @@ def test_a_new_method_keeps_its_word(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     said = called("check-method", str(tmp_path / "my_way.py"))
     assert said.returncode == 0, said.stdout
-    assert said.stdout.count("  ok    ") == 5
+    assert said.stdout.count("  ok    ") == 6
     for word in ("the same seed gives the same weights", "torch works in phases alone"):
         assert word in said.stdout
 
@@ -77,10 +77,11 @@ def test_a_new_method_keeps_its_word(tmp_path: Path) -> None:
             "import os; os.urandom(1); TURNS.append(1); yield Train(str(len(TURNS)), epochs=1)",
             "does not go on: on resuming, phase 0",
         ),
+        ("sum(range(3 * 10**7)); yield Train('a', epochs=1)", "the rest passes between them"),
         ("yield 'Train'", "it does not run to its end: the method yielded 'Train'"),
         ("yield Train('a', epochs=1); raise KeyError('x')", "run to its end: KeyError"),
     ],
-    ids=["torch", "random", "resume", "no phase", "raises"],
+    ids=["torch", "random", "resume", "covers", "no phase", "raises"],
 )
 def test_a_method_that_breaks_its_word_is_told_so(body: str, why: str, tmp_path: Path) -> None:
     lines = "\n        ".join(body.split("; "))

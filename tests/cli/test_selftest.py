@@ -44,7 +44,7 @@ def test_a_study_that_cannot_end_is_told(
 
 
 def test_an_integral_that_loses_energy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert selftest._known_power().is_sound
+    assert selftest._known_power().holds
     whole = selftest.curves
 
     class Lossy:
@@ -55,4 +55,4 @@ def test_an_integral_that_loses_energy_is_told(monkeypatch: pytest.MonkeyPatch) 
             return self.curve.between(start_ns, end_ns - (end_ns - start_ns) // 100)
 
     monkeypatch.setattr(selftest, "curves", lambda *given: [Lossy(whole(*given)[0])])
-    assert not selftest._known_power().is_sound
+    assert not selftest._known_power().holds
