@@ -36,6 +36,7 @@ from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.results.recall import recall
 from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
+from harness.training.device import wait_for
 from harness.training.memory import is_out_of_memory
 from harness.training.state import TrainingState
 from harness.training.world import ALONE, World, is_silence
@@ -84,7 +85,9 @@ def attempt(
     """
     folder, device, world = desk.folder, desk.device, desk.world
     try:
-        journal = JournalWriter(folder.journal, _synchronizer(device), announce, world.meet)
+        journal = JournalWriter(
+            folder.journal, functools.partial(wait_for, device), announce, world.meet
+        )
     except OSError as error:
         return _cannot_store(error, folder) or f"{folder.path}: {error}"
     try:
@@ -134,7 +137,7 @@ def attempt_beside(desk: Desk, announce: Callable[[], None] = lambda: None) -> N
     try:
         desk.world.meet()  # the first has looked at the checkpoint, and put aside a damaged one
         start, _ = _restored(desk.folder, desk.device)
-        journal = SilentJournal(_synchronizer(desk.device), desk.world.meet, announce)
+        journal = SilentJournal(functools.partial(wait_for, desk.device), desk.world.meet, announce)
         announce()
         _look_at_clocks(desk.world, journal)
         _run(desk, journal, start)
@@ -217,10 +220,6 @@ def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint |
         functools.partial(recall, study, spec),
     )
     drive(method, bench, folder, start)
-
-
-def _synchronizer(device: torch.device) -> Callable[[], None]:
-    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:

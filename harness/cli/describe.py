@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from harness.cli.listing import tell
 from harness.method import Method
 from harness.quantities import MOST
 from harness.registry import Registry
@@ -21,12 +22,7 @@ def list_methods(*, as_json: bool) -> None:
     """Print each method with the first line of its docstring."""
     registry = Registry.discover()
     told = {name: _docstring(registry.get(name)).partition("\n")[0] for name in registry.names()}
-    if as_json:
-        click.echo(json.dumps(told, indent=2))
-        return
-    width = max(map(len, told))
-    for name, sentence in told.items():
-        click.echo(f"{name:{width}}  {sentence}")
+    tell(told, as_json=as_json)
 
 
 def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> None:

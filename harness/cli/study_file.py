@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from harness.cli.choose import DEFAULT, built_in_studies
+from harness.cli.listing import tell
 from harness.engine_settings import EngineSettings, SlurmSettings
 from harness.errors import UsageError, nearest
 from harness.report_settings import ReportSettings
@@ -53,12 +54,7 @@ _CHOSEN: dict[str, dict[str, Any]] = {
 def list_studies(*, as_json: bool) -> None:
     """Print each built-in study with what it says of itself."""
     told = {name: _first_sentence(_built_in(name)) for name in built_in_studies()}
-    if as_json:
-        click.echo(json.dumps(told, indent=2))
-        return
-    width = max(map(len, told))
-    for name, sentence in told.items():
-        click.echo(f"{name:{width}}  {sentence}")
+    tell(told, as_json=as_json)
 
 
 def write_study(path: Path, source: str | None) -> None:

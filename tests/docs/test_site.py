@@ -80,7 +80,9 @@ def test_a_browser_shows_every_page_whole_and_asks_nobody_else(site: Path, width
             page.goto(f"{address}/{path.parent.relative_to(site)}/")
             assert page.locator("h1").count() == 1, path
             broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
-            too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            too_wide = page.evaluate(
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
             assert (broken, too_wide) == (0, False), path
         browser.close()
     assert wrong == []
