@@ -14,6 +14,7 @@ from types import ModuleType
 
 from harness.errors import UsageError, nearest
 from harness.method import Method
+from harness.own_packages import check_own
 
 ENTRY_POINTS = "energy_harness.methods"
 """Entry-point group: each names a `Method` subclass, or a module with some."""
@@ -31,6 +32,7 @@ class Registry:
         registry = cls()
         import methods
 
+        check_own(methods)
         for module in pkgutil.iter_modules(methods.__path__):
             registry.add_module(importlib.import_module(f"methods.{module.name}"))
         for entry in entry_points(group=ENTRY_POINTS):

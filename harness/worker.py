@@ -15,6 +15,7 @@ from harness.errors import MeasurementError
 from harness.gpu_lease import lease
 from harness.node import ONLY, Node
 from harness.orphan import end_with_parent
+from harness.own_packages import prefer_own_packages
 from harness.ranks import launch
 from harness.results.folder import RunFolder
 from harness.training.device import gpu_uuids, open_device
@@ -43,6 +44,7 @@ def work(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    prefer_own_packages()
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
     if processes * node.of == 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.engines.place import Place
 from harness.hold import Hold
+from harness.own_packages import prefer_own_packages
 from harness.spec import RunSpec
 
 
@@ -42,6 +43,7 @@ def refusals(specs: list[RunSpec], processes: int, channel: Connection) -> None:
     from harness.training.device import open_device
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers it
+    prefer_own_packages()
     device = open_device(deterministic=False)
     said = filter(None, (why_not(spec, device, processes) for spec in specs))
     with suppress(BrokenPipeError):

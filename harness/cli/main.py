@@ -13,6 +13,7 @@ from harness import __version__
 from harness.cli.author_commands import AUTHOR_COMMANDS
 from harness.cli.study_commands import plan, run, show, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
+from harness.own_packages import prefer_own_packages
 
 
 class _RunByDefault(click.Group):
@@ -204,6 +205,7 @@ def doctor(**options: Any) -> None:
 
 def main() -> None:
     """Run the command line; every ending becomes an exit code."""
+    prefer_own_packages()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup: the terminal is gone
         signal.signal(signal.SIGHUP, signal.default_int_handler)
