@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Harness
+from tests.engines.started import called
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 STUDY = """
@@ -17,6 +18,11 @@ data = "digits"
 model = "vgg_small"
 [methods.dense]
 """
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +57,9 @@ model = "vgg_small"
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_told_in_one_message(words: list[str], told: str, harness: Harness, tmp_path: Path) -> None:
+def test_told_in_one_message(words: list[str], told: str, tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
-    ended = harness(*words)
+    ended = called(*words)
     assert ended.returncode == 2
     assert told in ended.stderr
     assert ended.stderr.startswith("error: ")
@@ -62,19 +68,19 @@ def test_told_in_one_message(words: list[str], told: str, harness: Harness, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
 
 
-def test_all_mistakes_of_a_study_are_told_at_once(harness: Harness, tmp_path: Path) -> None:
+def test_all_mistakes_of_a_study_are_told_at_once(tmp_path: Path) -> None:
     wrong = STUDY.replace('"digits"', '"digit"').replace("seeds = [0]", "sedes = [0]")
     (tmp_path / "mine.toml").write_text(wrong)
-    ended = harness("run", "mine.toml")
+    ended = called("run", "mine.toml")
     assert ended.returncode == 2
     assert "mine.toml: workload.data: 'digit' is unknown; did you mean 'digits'?" in ended.stderr
     assert "mine.toml: sedes: unknown key; did you mean 'seeds'?" in ended.stderr
     assert "mine.toml: seeds: missing" in ended.stderr
 
 
-def test_what_is_not_toml_is_told_with_its_line(harness: Harness, tmp_path: Path) -> None:
+def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(STUDY + "[workload\n")
-    ended = harness("run", "mine.toml")
+    ended = called("run", "mine.toml")
     assert ended.returncode == 2
     assert "mine.toml: not TOML" in ended.stderr
     assert "line 8" in ended.stderr
