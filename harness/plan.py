@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from harness.channel_mask import ChannelMask
 from harness.method import Method
 from harness.phases import Budget, Phase, Train
 
@@ -15,14 +18,21 @@ LONGEST_S = 2.0
 """Longer than this nobody waits to know what a method will ask for."""
 
 
-def planned_phases(method: Method, budget: Budget) -> list[Phase]:
+def planned_phases(method: Method, budget: Budget, *, settles: bool = True) -> list[Phase]:
     """The phases a method yields when every answer is invented; at most `MOST_PHASES`.
 
     A method that decides on what it sees may take another way with a real network.
+
+    Args:
+        method: What to ask.
+        budget: How long it may train.
+        settles: Whether a channel mask is the same whenever it is looked at; else no two in a row
+            have a channel in common, so that a search for one that stays lasts as long as it may.
     """
     phases: list[Phase] = []
     generator = method.phases(budget)
     answer: Any = None
+    moving = itertools.cycle((ChannelMask({"any": "10"}), ChannelMask({"any": "01"})))
     while len(phases) < MOST_PHASES:
         try:
             phase = generator.send(answer)
@@ -30,17 +40,19 @@ def planned_phases(method: Method, budget: Budget) -> list[Phase]:
             break
         phases.append(phase)
         answer = phase.invented()
+        if not settles and isinstance(answer, ChannelMask):
+            answer = next(moving)
     return phases
 
 
-def foreseen_phases(method: Method, budget: Budget) -> list[Phase] | None:
+def foreseen_phases(method: Method, budget: Budget, *, settles: bool = True) -> list[Phase] | None:
     """The same, whatever the method does; None if it does not bear invented answers.
 
     The run will tell then. Called by the main thread alone.
     """
     try:
         with _at_most(LONGEST_S):
-            return planned_phases(method, budget)
+            return planned_phases(method, budget, settles=settles)
     except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code
         return None
 
@@ -51,6 +63,21 @@ def planned_epochs(method: Method, budget: Budget) -> int:
     if phases is None:
         return budget.epochs
     return sum(phase.epochs for phase in phases if isinstance(phase, Train))
+
+
+def most_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
+    """How many epochs at most a method will train under one name, in several phases.
+
+    A search that trains an epoch, looks, and trains another has one name, such as "search".
+    Names that only one phase has are left out: it says itself how long it is.
+    """
+    phases = foreseen_phases(method, budget, settles=False) or []
+    trainings = [phase for phase in phases if isinstance(phase, Train)]
+    counts = Counter(phase.name for phase in trainings)
+    totals: Counter[str] = Counter()
+    for phase in trainings:
+        totals[phase.name] += phase.epochs
+    return {name: total for name, total in totals.items() if counts[name] > 1}
 
 
 @contextmanager

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 STEPS = 10_000
+
+
+class _TwoLines(RichProgress):
+    """The bar with its times, and below it what is being done, so that neither cuts the other."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The lines, from the top."""
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Text(task.description, no_wrap=True, overflow="ellipsis")
 
 
 class LiveBar:
     """One bar for the study, with what the current run is doing; finished runs scroll above it."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = RichProgress(
+        self._bar = _TwoLines(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("elapsed,"),
             TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("left"),
             console=console,
             transient=True,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import click
 
@@ -28,19 +29,31 @@ class _Display(Protocol):
     def line(self, text: str, /) -> None: ...
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long a run is, as far as can be known before.
+
+    Attributes:
+        epochs: How many it will train.
+        of_name: How many at most in phases that share a name, such as a search epoch by epoch.
+    """
+
+    epochs: int
+    of_name: Mapping[str, int] = field(default_factory=dict)
+
+
 class Progress:
     """Follows the runs of a study, however many at a time; several threads may call it."""
 
-    def __init__(self, specs: list[RunSpec], epochs: list[int], display: _Display) -> None:
+    def __init__(self, specs: list[RunSpec], lengths: list[Length], display: _Display) -> None:
         self._display = display
         labels = short_labels_of(specs)
         self._titles = {
             spec.title: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
             for number, (spec, label) in enumerate(zip(specs, labels, strict=True), start=1)
         }
-        self._epochs = {
-            spec.title: max(count, 1) for spec, count in zip(specs, epochs, strict=True)
-        }
+        self._lengths = {spec.title: each for spec, each in zip(specs, lengths, strict=True)}
+        self._epochs = {title: max(each.epochs, 1) for title, each in self._lengths.items()}
         self._all_epochs = sum(self._epochs.values())
         self._epochs_behind = 0
         self._followed: dict[str, _Follower] = {}
@@ -90,7 +103,8 @@ class Progress:
 
     def _follow(self, spec: RunSpec, folder: RunFolder) -> _Follower:
         if spec.title not in self._followed:
-            self._followed[spec.title] = _Follower(spec, folder)
+            of_name = self._lengths[spec.title].of_name
+            self._followed[spec.title] = _Follower(spec, folder, of_name)
         return self._followed[spec.title]
 
     def _share(self) -> float:
@@ -103,8 +117,13 @@ class Progress:
 class _Follower:
     """Follows one attempt of one run."""
 
-    def __init__(self, spec: RunSpec, folder: RunFolder) -> None:
+    def __init__(self, spec: RunSpec, folder: RunFolder, of_name: Mapping[str, int]) -> None:
         self._spec = spec
+        self._of_name = of_name
+        self._trained: list[str] = []
+        """The name of the phase of each epoch whose work was kept."""
+        self._saved = {0: 0}
+        """How many epochs each checkpoint holds."""
         earlier = Journal(folder).attempts
         self._journal = LogReader(folder.journal)
         self._attempt = len(earlier)
@@ -139,16 +158,29 @@ class _Follower:
                 self._energy = LiveEnergy(self._folder.trace(self._attempt))
         self._energy.update()
         for event in events:
-            if event["event"] == "border":
+            if event["event"] == "attempt":
+                del self._trained[self._saved.get(event["restored"], 0) :]
+            elif event["event"] == "checkpoint":
+                self._saved[event["number"]] = len(self._trained)
+            elif event["event"] == "border":
                 self._window = event["window"]
             elif event["event"] == "epoch":
                 self.epochs_trained = event["epochs_trained"]
                 self._val_accuracy = event["val_accuracy"]
-                self._epoch = f"{event['window']} epoch {event['epoch']}/{event['of']}"
+                self._epoch = self._named(event)
                 yield (
                     f"{self._epoch} · loss {event['loss']:.3f} · "
                     f"validation {event['val_accuracy']:.1%} · {self.drawn()}"
                 )
+
+    def _named(self, event: Mapping[str, Any]) -> str:
+        """Such as "search epoch 5/8", also where each epoch is a phase of its own."""
+        name, number, last = event["window"], event["epoch"], event["of"]
+        self._trained.append(name)
+        if name in self._of_name:
+            before = self._trained.count(name) - number
+            number, last = before + number, max(self._of_name[name], before + last)
+        return f"{name} epoch {number}/{last}"
 
     def doing(self) -> str:
         """What goes on now, after which epoch, and what it draws."""
@@ -184,15 +216,15 @@ class _Plain:
 
 
 @contextmanager
-def open_progress(specs: list[RunSpec], epochs: list[int]) -> Iterator[Progress]:
+def open_progress(specs: list[RunSpec], lengths: list[Length]) -> Iterator[Progress]:
     """Progress on a terminal, or plain lines where there is none."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
-        yield Progress(specs, epochs, _Plain())
+        yield Progress(specs, lengths, _Plain())
         return
     from harness.cli.live_bar import LiveBar
 
     with LiveBar(console) as bar:
-        yield Progress(specs, epochs, bar)
+        yield Progress(specs, lengths, bar)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.cli.metrics import served
-from harness.cli.progress import open_progress
+from harness.cli.progress import Length, open_progress
 from harness.energy.meters.finders import check_measurable
 from harness.engines.engine import Assignment
 from harness.engines.limits import Account
@@ -12,7 +12,7 @@ from harness.engines.slots import places
 from harness.engines.turn import Outcome, Turns
 from harness.errors import UsageError
 from harness.phases import Budget
-from harness.plan import planned_epochs
+from harness.plan import most_epochs, planned_epochs
 from harness.results.folder import StudyFolder
 from harness.spec import RunSpec
 
@@ -48,9 +48,9 @@ class Here:
         """
         account = Account(self._study.limits, [folder.run(spec) for spec in specs])
         outcomes = []
-        epochs = [self._planned(spec) for spec in specs]
+        lengths = [self._planned(spec) for spec in specs]
         with (
-            open_progress(specs, epochs) as progress,
+            open_progress(specs, lengths) as progress,
             served(self._asked.metrics, self._study.name, progress.now),
         ):
             turns = Turns(
@@ -62,7 +62,8 @@ class Here:
                 outcomes.append(outcome)
         return outcomes
 
-    def _planned(self, spec: RunSpec) -> int:
+    def _planned(self, spec: RunSpec) -> Length:
         """Epochs a run will train, as far as can be known."""
         method = self._asked.registry.get(spec.method)(**spec.hyperparameters)
-        return planned_epochs(method, Budget(spec.training.epochs))
+        budget = Budget(spec.training.epochs)
+        return Length(planned_epochs(method, budget), most_epochs(method, budget))

@@ -32,11 +32,13 @@ def work_on_run(
         MeasurementError: The energy cannot be measured as asked for.
         StorageError: Results cannot be written any more.
     """
-    from harness.cli.progress import open_progress
+    from harness.cli.progress import Length, open_progress
     from harness.engines.limits import Account
     from harness.engines.local import LocalEngine
     from harness.engines.slots import places
     from harness.engines.turn import Turns
+    from harness.phases import Budget
+    from harness.plan import most_epochs
     from harness.results.journal import Journal
 
     spec, folder = read_spec(Path(run_spec)), _study_of(Path(run_spec))
@@ -57,7 +59,9 @@ def work_on_run(
         turns.check([spec], study.engine.gpus_per_run)
     [place] = places(1, study.engine.gpus_per_node, exclusive=spare_gpus)
     place = replace(place, own_host=not shared_node, node=node)
-    with open_progress([spec], [spec.training.epochs]) as progress:
+    method = registry.get(spec.method)(**spec.hyperparameters)
+    of_name = most_epochs(method, Budget(spec.training.epochs))
+    with open_progress([spec], [Length(spec.training.epochs, of_name)]) as progress:
         if node.rank:
             outcome = turns.take_beside(spec, place, progress.look)
         else:

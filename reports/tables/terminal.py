@@ -1,78 +1,186 @@
-"""The headline table for a terminal, readable from 80 columns."""
+"""The headline table for a terminal: the answer first, the rest where there is room."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from reports.wording.units import MISSING, energy_unit, fixed, mass_unit, percent, time_unit
+from reports.wording.units import (
+    MISSING,
+    energy_unit,
+    fixed,
+    mass_unit,
+    percent,
+    signed,
+    time_unit,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
     from reports.analysis.statistics import Interval
     from reports.analysis.summary import ArmSummary, Summary
 
+NAME_WIDTH = 12
+"""Letters of a method's name that stay on one line however narrow the terminal is."""
 
-def terminal_table(summary: Summary) -> Table:
-    """One row an arm: accuracy, energy, ratio to the baseline, CO2e, time and size left."""
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: what it shows of an arm, and how early it gives way (0: never)."""
+
+    header: str
+    show: Callable[[ArmSummary], str | Text]
+    dropped: int = 0
+    words: bool = False
+
+
+def terminal_table(summary: Summary) -> TerminalTable:
+    """One row an arm; what it shows depends on the width of the terminal."""
+    return TerminalTable(summary)
+
+
+class TerminalTable:
+    """Prints itself with as many columns as fit, and the notes that these need below.
+
+    Verdict, difference and ratio with their intervals, and the number of runs, are always there;
+    CO2e gives way first, then MACs, parameters, time, energy and accuracy.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self._columns = _columns(summary)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The widest table that fits, then the notes, wrapped between words."""
+        for table in self._candidates():
+            if Measurement.get(console, options.update(width=1000), table).maximum <= (
+                options.max_width
+            ):
+                break
+        yield table
+        yield Text(f"\n{_notes(self._summary)}", style="dim") if _notes(self._summary) else ""
+
+    def _candidates(self) -> Sequence[Table]:
+        """Tables from the widest to the narrowest."""
+        order = sorted({column.dropped for column in self._columns} - {0})
+        found = []
+        for dropped in range(len(order) + 1):
+            kept = [c for c in self._columns if c.dropped not in order[:dropped]]
+            found.append(self._table(kept, folded=False))
+            # Names are folded before the figures of accuracy and energy give way.
+            if dropped >= len(order) - 2:
+                found.append(self._table(kept, folded=True))
+        return found
+
+    def _table(self, columns: Sequence[_Column], *, folded: bool) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+        table.add_column("method", no_wrap=True)
+        for column in columns:
+            table.add_column(
+                column.header, justify="left" if column.words else "right", no_wrap=True
+            )
+        for arm in self._summary.arms:
+            cells = [column.show(arm) for column in columns]
+            table.add_row(_name(arm.arm, folded=folded), *cells)
+        return table
+
+
+def _columns(summary: Summary) -> list[_Column]:
     energy = energy_unit(arm.energy_j.mean for arm in summary.arms)
     mass = mass_unit(arm.co2e_kg for arm in summary.arms)
     time = time_unit(arm.duration_s for arm in summary.arms)
-    standing = summary.standing
-    kind = "" if standing.measured else f"\n({standing.adjective})"
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("method", overflow="fold", min_width=10)
-    for header in (
-        "accuracy\n%",
-        f"energy {energy.symbol}{kind}",
-        f"×\n{summary.baseline if len(summary.baseline) <= 8 else 'baseline'}",
-        f"CO2e\n{mass.symbol}",
-        f"time\n{time.symbol}",
-        "params\nleft %",
-        "MACs\nleft %",
-        "n",
-    ):
-        table.add_column(header, justify="right", no_wrap=True)
-    for arm in summary.arms:
-        table.add_row(
-            Text(arm.arm),
-            _accuracy(arm.accuracy),
-            energy.show(arm.energy_j.mean),
-            _ratio(arm, summary),
-            mass.show(arm.co2e_kg),
-            time.show(arm.duration_s),
-            percent(arm.parameters_left),
-            percent(arm.macs_left),
-            f"{arm.n}/{arm.n + arm.failures}" if arm.failures else str(arm.n),
-        )
-    table.caption = _caption(summary)
-    table.caption_justify = "left"
-    return table
+    standing, base = summary.standing, summary.baseline
+    kind = "" if standing.measured else f"\n{standing.adjective}"
+    short = base if len(base) <= 8 else "baseline"
+
+    def ratio(arm: ArmSummary) -> str | Text:
+        if summary.has_baseline and arm.arm == base:
+            return "1"
+        return MISSING if arm.ratio is None else _interval(arm.ratio, 1, 2)
+
+    def difference(arm: ArmSummary) -> str | Text:
+        return MISSING if arm.difference is None else _interval(arm.difference, 100, 2, sign=True)
+
+    def verdict(arm: ArmSummary) -> str | Text:
+        if summary.has_baseline and arm.arm == base:
+            return "reference"
+        return arm.verdict or MISSING
+
+    return [
+        _Column("test\nacc. %", lambda arm: _accuracy(arm.accuracy), dropped=6),
+        _Column(f"points\nvs {short}", difference),
+        _Column(f"verdict\nmargin {summary.margin * 100:g}", verdict, words=True),
+        _Column(f"energy\nvs {short}", ratio),
+        _Column(f"energy {energy.symbol}{kind}", lambda a: energy.show(a.energy_j.mean), 5),
+        _Column(f"time\n{time.symbol}", lambda arm: time.show(arm.duration_s), 4),
+        _Column("params\nleft %", lambda arm: percent(arm.parameters_left), 3),
+        _Column("MACs\nleft %", lambda arm: percent(arm.macs_left), 2),
+        _Column(f"CO2e\n{mass.symbol}", lambda arm: mass.show(arm.co2e_kg), 1),
+        _Column("n", _count),
+    ]
 
 
-def _accuracy(accuracy: Interval) -> str:
+def _name(name: str, *, folded: bool) -> Text:
+    """A method's name; a long one on a line a word, and folded after underscores, too."""
+    lines = [name] if len(name) <= 24 else name.split(" ")
+    if folded:
+        pieces = [re.findall(r"[^_= ]+[_= ]?|[_= ]", line) for line in lines]
+        lines = [line for each in pieces for line in _filled(each)]
+    return Text("\n".join(line.rstrip() for line in lines))
+
+
+def _filled(pieces: Sequence[str]) -> list[str]:
+    """Lines of at most NAME_WIDTH letters, broken between pieces, else anywhere."""
+    lines = [""]
+    for piece in pieces:
+        if len(lines[-1] + piece.rstrip()) > NAME_WIDTH and lines[-1]:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > NAME_WIDTH:
+            lines[-1:] = [lines[-1][:NAME_WIDTH], lines[-1][NAME_WIDTH:]]
+    return lines
+
+
+def _interval(found: Interval, factor: float, decimals: int, *, sign: bool = False) -> str | Text:
+    """A mean, and its interval beneath, if it has one."""
+    scaled, show = found.scaled(factor), signed if sign else fixed
+    mean = show(scaled.mean, decimals)
+    if not scaled.bounded:
+        return mean
+    within = f"{show(scaled.low, decimals)} … {show(scaled.high, decimals)}"
+    return Text.assemble(mean, "\n", (within, "dim"))
+
+
+def _accuracy(accuracy: Interval) -> str | Text:
     mean = fixed(accuracy.mean * 100, 2)
-    return f"{mean} ± {fixed(accuracy.half_width * 100, 2)}" if accuracy.bounded else mean
+    if not accuracy.bounded:
+        return mean
+    return Text.assemble(mean, "\n", (f"± {fixed(accuracy.half_width * 100, 2)}", "dim"))
 
 
-def _ratio(arm: ArmSummary, summary: Summary) -> str:
-    if summary.has_baseline and arm.arm == summary.baseline:
-        return "1"
-    return fixed(arm.ratio.mean, 2) if arm.ratio else MISSING
+def _count(arm: ArmSummary) -> str:
+    return f"{arm.n}/{arm.n + arm.failures}" if arm.failures else str(arm.n)
 
 
-def _caption(summary: Summary) -> str:
+def _notes(summary: Summary) -> str:
     parts = []
     if any(arm.accuracy.bounded for arm in summary.arms):
-        parts.append("± is half a 95 % Student-t interval over seeds.")
+        parts.append("Beneath a mean: its 95 % confidence interval across seeds.")
     if any(arm.n == 1 for arm in summary.arms):
         parts.append("One seed: no interval.")
     if any(arm.failures for arm in summary.arms):
         parts.append("n: runs finished/started; those not finished are in no mean.")
     if not summary.has_baseline:
-        parts.append(f"No finished run of {summary.baseline}: no ratios.")
+        parts.append(f"No finished run of {summary.baseline}: nothing to compare with.")
     if summary.standing.kinds and not summary.standing.measured:
         parts.append(f"Energy is {summary.standing.adjective}, not measured by a sensor.")
     if any(arm.density < 1 for arm in summary.arms):

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from reports.analysis.summary import ArmSummary, Summary
 
 
+_IN_WORDS = (*"01", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+"""Numbers that begin a sentence."""
+
+
 def sentence(summary: Summary) -> str:
     """What the study shows, no more: accuracy kept or not, and for how much energy."""
     if not summary.finished:
@@ -54,7 +58,7 @@ def _kept(kept: list[ArmSummary], summary: Summary) -> str:
     elif ratio is not None and ratio.low > 1:
         tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
     elif ratio is not None and ratio.high >= 1:
-        tail = "; as that interval holds 1, a saving is not shown"
+        tail = f"; its energy may be lower or higher than {summary.baseline}'s"
     return (
         f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)} points: "
         f"it {_reached(best, summary)}{tail}."
@@ -64,13 +68,21 @@ def _kept(kept: list[ArmSummary], summary: Summary) -> str:
 def _not_shown(compared: list[ArmSummary], summary: Summary) -> str:
     """No arm is shown to keep the accuracy; the cheapest is named with its difference."""
     cheapest = min(compared, key=_ratio_mean)
-    single = all(arm.difference is None or arm.difference.n < 2 for arm in compared)
-    lead = "With one seed there is no interval, so no" if single else "No"
-    name = f"the cheapest, {cheapest.arm}," if len(compared) > 1 else cheapest.arm
-    return (
-        f"{lead} method is shown to keep {summary.baseline}'s accuracy within "
-        f"{_margin(summary)} points; {name} {_reached(cheapest, summary)}."
-    )
+    several = len(compared) > 1
+    n = max(arm.difference.n for arm in compared if arm.difference)
+    which = "any method" if several else cheapest.arm
+    stays = f"within {_margin(summary)} points of {summary.baseline}"
+    if n < 2:
+        lead = f"One seed gives no interval, so it cannot tell whether {which} stays {stays}"
+    elif all(arm.verdict == "worse" for arm in compared):
+        lead = (
+            f"{'No method' if several else f'{cheapest.arm} does not'} stay{'s' * several} {stays}"
+        )
+    else:
+        seeds = _IN_WORDS[n] if n < len(_IN_WORDS) else n
+        lead = f"{seeds} seeds cannot tell whether {which} stays {stays}"
+    name = f"the cheapest, {cheapest.arm}," if several else "it"
+    return f"{lead}; {name} {_reached(cheapest, summary)}."
 
 
 def _reached(arm: ArmSummary, summary: Summary) -> str:

@@ -16,6 +16,7 @@ from reports.analysis.summary import ArmSummary, Summary, summarise
 from reports.data import StudyResults
 from reports.tables.terminal import terminal_table
 from reports.wording.sentence import sentence
+from reports.wording.units import fixed, signed
 from tests.reports.synthetic import PLANS, make
 
 
@@ -114,12 +115,15 @@ def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
 
 
 def test_sentence_where_nothing_is_shown() -> None:
-    summary = challenged(Interval(-0.1, -0.9, 0.7, 3), Interval(0.58, 0.55, 0.61, 3))
-    assert sentence(summary) == (
-        "No method is shown to keep dense's accuracy within 0.5 points; early_bird reached "
-        "98.7 % (dense − 0.1 points, 95 % CI −0.9 … +0.7) with 0.58× (95 % CI 0.55 … 0.61) "
-        "of dense's estimated energy (3 seeds)."
-    )
+    text = sentence(challenged(Interval(-0.1, -0.9, 0.7, 3), Interval(0.58, 0.55, 0.61, 3)))
+    assert text.startswith("Three seeds cannot tell whether early_bird stays within 0.5 points")
+    assert "98.7 % (dense − 0.1 points, 95 % CI −0.9 … +0.7)" in text
+    assert "0.58× (95 % CI 0.55 … 0.61) of dense's estimated energy" in text
+
+
+def test_sentence_says_so_where_the_accuracy_is_lost() -> None:
+    text = sentence(challenged(Interval(-3, -4, -2, 3), Interval(0.58, 0.55, 0.61, 3)))
+    assert text.startswith("early_bird does not stay within 0.5 points of dense; it reached")
 
 
 def test_sentence_never_rounds_a_bound_onto_the_margin() -> None:
@@ -129,7 +133,7 @@ def test_sentence_never_rounds_a_bound_onto_the_margin() -> None:
 
 def test_sentence_claims_no_saving_that_is_not_shown() -> None:
     unsure = challenged(Interval(0, -0.2, 0.2, 3), Interval(0.9, 0.7, 1.2, 3))
-    assert "a saving is not shown" in sentence(unsure)
+    assert "may be lower or higher than dense's" in sentence(unsure)
     dearer = challenged(Interval(0, -0.2, 0.2, 3), Interval(2.9, 2.8, 3.0, 3))
     assert "no method shown to keep that accuracy needed less energy than dense" in sentence(dearer)
 
@@ -163,7 +167,7 @@ def test_mixed_sources_are_said_to_be_mixed() -> None:
 
 def test_one_seed_has_no_interval_and_says_so() -> None:
     text = sentence(summarise(make(seeds=1)))
-    assert text.startswith("With one seed there is no interval, so no method is shown to keep")
+    assert text.startswith("One seed gives no interval, so it cannot tell whether any method")
     assert "CI" not in text
 
 
@@ -208,18 +212,49 @@ def test_missing_column_is_named() -> None:
         StudyResults("d", results.runs.drop(columns="energy_j"), results.curves, results.phases)
 
 
-@pytest.mark.parametrize("width", [80, 100])
-def test_terminal_table_fits(width: int) -> None:
-    summary = summarise(make(failed=[("progressive", 0)]))
+def printed(summary: Summary, width: int) -> str:
     console = Console(width=width, record=True, file=StringIO())
     console.print(terminal_table(summary))
-    text = console.export_text()
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_terminal_table_answers_at_every_width(width: int) -> None:
+    """The verdict, both comparisons with their intervals, and the counts are always there."""
+    summary = summarise(make(failed=[("progressive", 0)]))
+    text = printed(summary, width)
     assert max(map(len, text.splitlines())) <= width
     for name in PLANS:
-        assert any(line.startswith(name) for line in text.splitlines()), name
-    assert "(estimated)" in text
+        assert any(line.startswith(name[:9]) for line in text.splitlines()), name
+    for each in summary.challengers:
+        assert each.verdict
+        assert each.verdict in text
+        assert each.difference
+        assert each.ratio
+        points = each.difference.scaled(100)
+        assert f"{signed(points.low, 2)} … {signed(points.high, 2)}" in text
+        assert f"{fixed(each.ratio.low, 2)} … {fixed(each.ratio.high, 2)}" in text
     assert "2/3" in text
-    assert "…" not in text
+    assert "stimated" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "there", "gone"),
+    [
+        (120, ["CO2e", "MACs", "params", "time", "energy J", "acc. %"], []),
+        (90, ["params", "time", "energy J", "acc. %"], ["CO2e", "MACs"]),
+        (60, ["acc. %"], ["CO2e", "MACs", "params", "time"]),
+    ],
+)
+def test_what_matters_least_gives_way_first(width: int, there: list[str], gone: list[str]) -> None:
+    text = printed(summarise(make()), width)
+    assert all(name in text for name in there)
+    assert not any(name in text for name in gone)
+
+
+def test_notes_of_a_terminal_are_wrapped_between_words() -> None:
+    notes = printed(summarise(make()), 60).split("\n\n")[-1]
+    assert "measured by a sensor" in " ".join(notes.split())
 
 
 def test_terminal_table_prints_markup_in_a_name_as_text() -> None:

@@ -1,0 +1,117 @@
+"""What a person sees while a study runs: nothing is cut off, and a search counts its epochs."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.cli.live_bar import LiveBar
+from harness.cli.progress import Length, Progress
+from harness.expand import expand
+from harness.log import LogWriter
+from harness.phases import Budget
+from harness.plan import most_epochs, planned_epochs
+from harness.registry import Registry
+from harness.results.folder import RunFolder
+from harness.spec import RunSpec
+from harness.study import Study
+
+LONG = "[12/30] lottery_ticket rounds=2 fraction=0.5, seed 11: evaluation · level 2 epoch 10/16"
+
+
+class Seen:
+    """A display that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.epochs: list[str] = []
+
+    def epoch(self, text: str, _share: float, /) -> None:
+        self.epochs.append(text)
+
+    def now(self, text: str, share: float, /) -> None:
+        pass
+
+    def line(self, text: str, /) -> None:
+        pass
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_times_are_whole_at_every_width(width: int) -> None:
+    file = StringIO()
+    console = Console(file=file, width=width, force_terminal=True, color_system=None)
+    with LiveBar(console) as bar:
+        bar.epoch(LONG, 0.05)
+        shown = console.render_lines(bar._bar.get_renderable(), pad=False)
+    lines = ["".join(segment.text for segment in line) for line in shown]
+    assert len(lines) == 2
+    assert all(len(line) <= width for line in lines)
+    assert " 5 %" in lines[0]
+    assert "0:00:0" in lines[0].partition("elapsed")[0]
+    assert lines[0].rstrip().endswith("left")
+    assert "…" not in lines[0]
+    assert lines[1].startswith("[12/30] lottery_ticket")
+
+
+def followed(tmp_path: Path, events: list[dict[str, Any]]) -> list[str]:
+    """The lines that a journal of early_bird with these events gives, without their figures."""
+    seen, folder = Seen(), RunFolder(tmp_path)
+    method = Registry.discover().get("early_bird")()
+    length = Length(planned_epochs(method, Budget(16)), most_epochs(method, Budget(16)))
+    progress = Progress([spec()], [length], seen)
+    log = LogWriter(folder.journal)
+    for event in events:
+        log.append({"loss": 1.0, "val_accuracy": 0.5, "time_ns": 1} | event)
+        progress.look(spec(), folder)
+    log.close()
+    return [line.partition(": ")[2].partition(" · ")[0] for line in seen.epochs]
+
+
+def spec() -> RunSpec:
+    study = Study(
+        name="one",
+        seeds=(0,),
+        workload={"data": "digits", "model": "vgg_small"},
+        methods={"early_bird": {}},
+    )
+    return expand(study, Registry.discover())[0]
+
+
+def epoch(name: str, number: int, last: int, trained: int) -> dict[str, Any]:
+    return {
+        "event": "epoch",
+        "window": name,
+        "epoch": number,
+        "of": last,
+        "epochs_trained": trained,
+    }
+
+
+def attempt(number: int, restored: int) -> dict[str, Any]:
+    return {"event": "attempt", "number": number, "restored": restored}
+
+
+def test_a_search_epoch_by_epoch_counts_them(tmp_path: Path) -> None:
+    search = [epoch("search", 1, 1, n) for n in range(1, 8)]
+    retrain = [epoch("retrain", n, 9, 7 + n) for n in (1, 2)]
+    assert followed(tmp_path, [attempt(1, 0), *search, *retrain]) == [
+        *(f"search epoch {n}/8" for n in range(1, 8)),
+        "retrain epoch 1/9",
+        "retrain epoch 2/9",
+    ]
+
+
+def test_work_that_was_lost_is_not_counted_twice(tmp_path: Path) -> None:
+    saved = {"event": "checkpoint", "number": 1, "phase": 1, "epoch": 0}
+    events = [
+        attempt(1, 0),
+        epoch("search", 1, 1, 1),
+        saved,
+        epoch("search", 1, 1, 2),
+        attempt(2, 1),
+        epoch("search", 1, 1, 2),
+    ]
+    assert followed(tmp_path, events) == [f"search epoch {n}/8" for n in (1, 2, 2)]
