@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,37 @@ from harness.training.compiling import compile_ahead
 from harness.training.device import gpu_uuids, open_device, wait_for
 from harness.training.loop import accuracy, train_epoch
 from harness.training.state import TrainingState
-from harness.workloads.source import Batches, Source
+from harness.workloads.source import Batches, Source, evaluation_batch_size
 from harness.workloads.workload import open_workload
 
+_Epochs = Callable[[int], Iterable[Batches]]
+"""Epochs in batches of a size, without end."""
+
+TRAIN_S = 15.0
+"""Training takes no longer than this, unless the smallest step does."""
+EVALUATE_S = 5.0
+"""Nor evaluation than this."""
 CHUNKS = 5
 CHUNK_S = 1.0
 """A chunk of steps lasts so long at least: several updates of any sensor."""
-WARM_UP_STEPS = 3
-"""The first steps choose algorithms and fill caches; no later one pays for that."""
+SMALLEST = 2
+"""Samples of the first step; BatchNorm takes no fewer."""
+GROWTH = 8
+"""Of the batch, at most: a slow device shows while steps are short."""
 
 
-def pilot(spec: RunSpec) -> Pilot:
-    """Train and evaluate a run's dense network for some seconds, and tell what an epoch costs.
+def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_S) -> Pilot:
+    """Train and evaluate a run's dense network for some seconds, and extrapolate to an epoch.
 
-    Nothing is kept. Methods that make the network smaller cost less than that.
+    Steps begin with a few samples and grow to the recipe's batch while time allows; on a device
+    that is too slow for that, the cost of a sample in smaller steps is extrapolated. Nothing is
+    kept. Methods that make the network smaller cost less than that.
+
+    Args:
+        spec: The run.
+        train_s: Limit of the time that training takes; the smallest step is always made.
+        evaluate_s: Limit of the time that evaluation takes. Opening the data and compiling, which
+            have no part of them, come on top.
 
     Raises:
         RunError: The data are damaged or do not fit the settings.
@@ -66,28 +83,48 @@ def pilot(spec: RunSpec) -> Pilot:
 
             begun_ns = now_ns()
             workload = open_workload(spec.workload, recipe, device)
-            state = TrainingState(workload, recipe, spec.seed, lambda name: scratch / name)
-            if recipe.compile:
+            # Uncompiled while the batch grows: each size would be compiled anew.
+            eager = recipe.model_copy(update={"compile": False})
+            state = TrainingState(workload, eager, spec.seed, lambda name: scratch / name)
+            once = [_Chunk(1, begun_ns, now_ns())]
+
+            full = min(recipe.batch_size, len(workload.train))
+            growing = Growing(workload.train, now_ns, train_s, full)
+            state.workload = replace(workload, train=growing)
+            train_epoch(state, Train("pilot", epochs=1), eager, spec.seed)
+            if recipe.compile and growing.size == full:
+                begun_ns = now_ns()
+                state = TrainingState(workload, recipe, spec.seed, lambda name: scratch / name)
                 compile_ahead(state, recipe.precision, recipe)
-            opening = _Chunk(1, begun_ns, now_ns())
-            train, validation = _Cut(workload.train, now_ns), _Cut(workload.validation, now_ns)
+                once.append(_Chunk(1, begun_ns, now_ns()))
+                growing.chunks.clear()
+            train = Steady(workload.train, now_ns, growing.left_s, growing.size)
+            train.chunks = [chunk for chunk in growing.chunks[-1:] if chunk.duration_s >= CHUNK_S]
             state.workload = replace(workload, train=train)
             train_epoch(state, Train("pilot", epochs=1), recipe, spec.seed)
+
+            largest = evaluation_batch_size(*workload.example.shape[-2:])
+            # A forward pass is quicker than a step, so that at least two fit into the time.
+            affordable = int(evaluate_s / 2 / train.chunks[-1].sample_s)
+            part = min(largest, len(workload.validation), max(growing.size, affordable))
+            validation = Steady(workload.validation, now_ns, evaluate_s, part, most=1)
             accuracy(state, validation, recipe)
         found = read_trace(trace)
-    once, look = opening.cost(found), validation.chunks[0].cost(found)
-    looks = len(workload.validation.in_order()) / recipe.evaluate_epochs
-    steps = len(workload.train.epoch(recipe.batch_size, spec.seed))
+    opening = [chunk.cost(found) for chunk in once]
+    look = validation.chunks[0].cost(found)
+    looks, last = len(workload.validation) / recipe.evaluate_epochs, len(workload.test)
+    samples = len(workload.train)
     each = [chunk.cost(found) for chunk in train.chunks]
-    last = len(workload.test.in_order())
     return Pilot(
-        epoch_s=tuple(step.time_s * steps + look.time_s * looks for step in each),
-        epoch_j=tuple(step.energy_j * steps + look.energy_j * looks for step in each),
-        once_s=once.time_s + look.time_s * last,
-        once_j=once.energy_j + look.energy_j * last,
+        epoch_s=tuple(step.time_s * samples + look.time_s * looks for step in each),
+        epoch_j=tuple(step.energy_j * samples + look.energy_j * looks for step in each),
+        once_s=sum(part.time_s for part in opening) + look.time_s * last,
+        once_j=sum(part.energy_j for part in opening) + look.energy_j * last,
         kinds=frozenset().union(*(kinds_of(sensor.source) for sensor in _sensors(found))),
         state_bytes=_bytes(state.state_dict()),
         trace_bytes_per_s=trace_bytes(_sensors(found), energy.period_s, 1.0),
+        cut_short=_cut_short(train, full, train_s),
+        drift=0.0 if growing.size == full else growing.drift,
     )
 
 
@@ -99,54 +136,157 @@ class _Cost:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """So many batches, and from when to when they were worked on."""
+    """A number of samples, and from when to when they were worked on."""
 
-    batches: int
+    samples: int
     start_ns: int
     end_ns: int
 
+    @property
+    def duration_s(self) -> float:
+        """Of all samples together."""
+        return (self.end_ns - self.start_ns) * 1e-9
+
+    @property
+    def sample_s(self) -> float:
+        """Of one sample."""
+        return self.duration_s / self.samples
+
     def cost(self, trace: Trace) -> _Cost:
-        """Of one batch."""
+        """Of one sample."""
         found = measured(trace, self.start_ns, self.end_ns)
-        return _Cost(found.duration_s / self.batches, found.joules.energy_j / self.batches)
+        return _Cost(found.duration_s / self.samples, found.joules.energy_j / self.samples)
 
 
-@dataclass
-class _Cut:
-    """A source that goes on for some chunks of time, and notes when they begin and end."""
+class _Timed(ABC):
+    """A source whose batches have a size of its own choice, are timed, and end when time is up.
 
-    source: Source
-    now_ns: Callable[[], int]
-    chunks: list[_Chunk] = field(default_factory=list)
+    Args:
+        source: Where samples come from.
+        now_ns: The time, once the device has done its work.
+        limit_s: How long all batches together may take.
+        size: How many samples a batch has.
+    """
+
+    def __init__(
+        self, source: Source, now_ns: Callable[[], int], limit_s: float, size: int
+    ) -> None:
+        self._source = source
+        self._now_ns = now_ns
+        self.left_s = limit_s
+        self.size = size
+        self.chunks: list[_Chunk] = []
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self._source)
 
     def epoch(self, batch_size: int, seed: int) -> Batches:
-        """Batches of one epoch after the other."""
-        epochs = (self.source.epoch(batch_size, seed + shift) for shift in count())
-        length = len(self.source.epoch(batch_size, seed))
-        return Batches(length, lambda: self._timed(epochs, CHUNKS))
+        """Augmented batches, as many as time allows."""
+
+        def endless(size: int) -> Iterator[Batches]:
+            return (self._source.epoch(size, seed + shift) for shift in count())
+
+        return Batches(len(self._source.epoch(batch_size, seed)), lambda: self._timed(endless))
 
     def in_order(self, batch_size: int | None = None) -> Batches:
-        """The same batches again and again."""
-        whole = self.source.in_order(batch_size)
-        return Batches(len(whole), lambda: self._timed((whole for _ in count()), 1))
+        """Plain batches, as many as time allows."""
+
+        def endless(size: int) -> Iterator[Batches]:
+            return repeat(self._source.in_order(size))
+
+        return Batches(len(self._source.in_order(batch_size)), lambda: self._timed(endless))
 
     def sample(self, count: int, seed: int) -> Batch:
         """As the source's."""
-        return self.source.sample(count, seed)
+        return self._source.sample(count, seed)
 
-    def _timed(self, epochs: Iterator[Batches], chunks: int) -> Iterator[Batch]:
-        batches = (batch for epoch in epochs for batch in epoch)
-        for _ in range(WARM_UP_STEPS):
+    @abstractmethod
+    def _timed(self, epochs: _Epochs) -> Iterator[Batch]:
+        """The batches; what takes their time fills `chunks`."""
+
+    def _whole(self, epochs: _Epochs) -> Iterator[Batch]:
+        # The last of an epoch may be smaller; a GPU would search for its algorithms.
+        return (each for epoch in epochs(self.size) for each in epoch if len(each[1]) == self.size)
+
+    def _steps(self, batches: Iterator[Batch], lasting_s: float) -> Iterator[Batch]:
+        """Batches for at least `lasting_s`, at least one: one more chunk."""
+        start_ns = end_ns = self._now_ns()
+        samples = 0
+        while not samples or end_ns - start_ns < lasting_s * 1e9:
             yield next(batches)
-        for _ in range(chunks):
-            start_ns, passed = self.now_ns(), 0
-            while time.monotonic_ns() - start_ns < CHUNK_S * 1e9:
-                yield next(batches)
-                passed += 1
-            self.chunks.append(_Chunk(passed, start_ns, self.now_ns()))
+            samples += self.size
+            end_ns = self._now_ns()
+        self.chunks.append(_Chunk(samples, start_ns, end_ns))
+        self.left_s -= self.chunks[-1].duration_s
+
+    def _first_step(self, batches: Iterator[Batch], lasting_s: float) -> Iterator[Batch]:
+        """A step, forgotten and repeated for `lasting_s` unless it is too long for that.
+
+        The first step of a size chooses algorithms and fills caches, which no later one pays for.
+        """
+        yield from self._steps(batches, 0.0)
+        if self.chunks[-1].duration_s < CHUNK_S:
+            del self.chunks[-1]
+            yield from self._steps(batches, lasting_s)
+
+
+class Growing(_Timed):
+    """Steps of more and more samples, up to `full` if two such steps fit into the time."""
+
+    def __init__(
+        self, source: Source, now_ns: Callable[[], int], limit_s: float, full: int
+    ) -> None:
+        super().__init__(source, now_ns, limit_s, min(SMALLEST, full))
+        self._full = full
+
+    @property
+    def drift(self) -> float | None:
+        """By which share the last growth changed the cost of a sample; None without any growth."""
+        if len(self.chunks) < 2:
+            return None
+        return abs(self.chunks[-2].sample_s / self.chunks[-1].sample_s - 1)
+
+    def _timed(self, epochs: _Epochs) -> Iterator[Batch]:
+        while True:
+            yield from self._first_step(self._whole(epochs), 0.0)
+            missing = self._full / self.size
+            room = min(GROWTH, missing, self.left_s / (2 * self.chunks[-1].duration_s))
+            if missing == 1 or room < min(2, missing):
+                return
+            self.size = self._full if room == missing else self.size * int(room)
+
+
+class Steady(_Timed):
+    """Chunks of steps of one size, at least one, and `most` if they fit into the time."""
+
+    def __init__(
+        self,
+        source: Source,
+        now_ns: Callable[[], int],
+        limit_s: float,
+        size: int,
+        most: int = CHUNKS,
+    ) -> None:
+        super().__init__(source, now_ns, limit_s, size)
+        self._most = most
+
+    def _timed(self, epochs: _Epochs) -> Iterator[Batch]:
+        batches = self._whole(epochs)
+        if not self.chunks:
+            yield from self._first_step(batches, CHUNK_S)
+        while len(self.chunks) < self._most:
+            if max(chunk.duration_s for chunk in self.chunks) > self.left_s:
+                return
+            yield from self._steps(batches, CHUNK_S)
+
+
+def _cut_short(train: Steady, full: int, train_s: float) -> str | None:
+    """What there was time for, if it was not all."""
+    if train.size == full and len(train.chunks) == CHUNKS:
+        return None
+    steps = sum(chunk.samples for chunk in train.chunks) // train.size
+    of = "" if train.size == full else f" of {train.size} samples instead of {full}"
+    return f"{train_s:g} s allowed {steps} {'step' if steps == 1 else 'steps'}{of}"
 
 
 def _sensors(trace: Trace) -> list[Any]:

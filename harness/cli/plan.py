@@ -190,6 +190,7 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
         "left": arm.left,
         "judged_by": arm.examples,
         "piloted": arm.is_piloted,
+        "pilot_cut_short": arm.cut_short,
         "energy_standing": adjective(arm.kinds),
         "time_s": arm.time_s and _pair(arm.time_s),
         "energy_j": arm.energy_j and _pair(arm.energy_j),

@@ -47,6 +47,7 @@ class Forecast:
         disk_bytes: Their records.
         is_piloted: It is judged by a pilot on the dense network instead: methods that shrink it
             cost less, and ± is the scatter of its steps alone.
+        cut_short: What the pilot had time for, if it was not all; ± is then wider.
     """
 
     arm: str
@@ -58,6 +59,7 @@ class Forecast:
     kinds: frozenset[str] = frozenset()
     disk_bytes: Expected | None = None
     is_piloted: bool = False
+    cut_short: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Pilot:
         kinds: What kinds of figure the energy is.
         state_bytes: Size of a checkpoint.
         trace_bytes_per_s: Growth of the raw readings.
+        cut_short: What it had time for, if that was not whole batches and all chunks.
+        drift: By which share the cost of a sample may differ in whole batches; None if that is not
+            known.
     """
 
     epoch_s: tuple[float, ...]
@@ -81,6 +86,8 @@ class Pilot:
     kinds: frozenset[str]
     state_bytes: int
     trace_bytes_per_s: float
+    cut_short: str | None = None
+    drift: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,15 +125,16 @@ def piloted(arm: Forecast, pilot: Pilot, epochs: int) -> Forecast:
         pilot: Of its recipe.
         epochs: How many a run will train, as far as can be known.
     """
-    time_s = _extrapolated(pilot.epoch_s, pilot.once_s, epochs, arm.left)
+    time_s = _extrapolated(pilot, pilot.epoch_s, pilot.once_s, epochs, arm.left)
     size = pilot.state_bytes * arm.left + pilot.trace_bytes_per_s * time_s.value
     return replace(
         arm,
         time_s=time_s,
-        energy_j=_extrapolated(pilot.epoch_j, pilot.once_j, epochs, arm.left),
+        energy_j=_extrapolated(pilot, pilot.epoch_j, pilot.once_j, epochs, arm.left),
         kinds=pilot.kinds,
         disk_bytes=Expected(size, None),
         is_piloted=True,
+        cut_short=pilot.cut_short,
     )
 
 
@@ -178,10 +186,16 @@ def _cost(run: RunFolder) -> _Cost:
     return _Cost(ledger.duration_s, ledger.outer.energy_j, kinds, float(sum(files)))
 
 
-def _extrapolated(epoch: Sequence[float], once: float, epochs: int, runs: int) -> Expected:
+def _extrapolated(
+    pilot: Pilot, epoch: Sequence[float], once: float, epochs: int, runs: int
+) -> Expected:
     """So many runs of so many epochs each; the same error of the mean is in all of them."""
+    mean = statistics.fmean(epoch)
+    value = (once + epochs * mean) * runs
+    if pilot.drift is None or len(epoch) < 2:
+        return Expected(value, None)
     error = _student(len(epoch)) * statistics.stdev(epoch) / math.sqrt(len(epoch))
-    return Expected((once + epochs * statistics.fmean(epoch)) * runs, error * epochs * runs)
+    return Expected(value, (error + pilot.drift * mean) * epochs * runs)
 
 
 def _student(examples: int) -> float:

@@ -76,6 +76,9 @@ def plan_totals(said: dict[str, Any]) -> Iterator[str]:
     yield f"disk    {_sum(said['disk_bytes'], _disk)}"
     if any(arm["piloted"] for arm in said["arms"]):
         yield "a pilot trains the dense network: what gets smaller costs less than it says"
+    for cut_short in dict.fromkeys(arm["pilot_cut_short"] for arm in said["arms"]):
+        if cut_short:
+            yield f"the pilot was cut short: {cut_short}; ± is wider for that, or unknown"
 
 
 def _sum(pair: dict[str, float | None], show: Callable[[float], str]) -> str:
