@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from reports.analysis.fieller import ratio_limits
-from reports.analysis.statistics import Interval, t_interval
+from reports.analysis.statistics import Interval, energy_interval, t_interval
+from reports.analysis.summary import summarise
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
 
-Verdict = Literal["at once", "after", "not shown", "never", "no search"]
+Verdict = Literal["immediately", "after", "undecided", "never", "no search", "not credited"]
 BySeed = Mapping[int, float]
 
 
@@ -29,10 +30,11 @@ class Payback:
     """After how many repetitions a price is paid back.
 
     Attributes:
-        verdict: "after" that many; "at once", where there is no price; "not shown", where the
-            saving may as well be none; "never", where nothing is saved; "no search", where there
-            was none.
-        why: The reason of another verdict than "after", in a few words; may be empty.
+        verdict: "after" that many; "immediately", where there is no price; "undecided", where the
+            saving may as well be none; "never", where nothing is saved on average and by design or
+            by the whole interval; "no search", where there was none; "not credited", where the
+            network is shown to be worse than the dense one by more than the margin.
+        why: The reason of the verdict, or what its number takes for granted; may be empty.
         price_j: What is paid once, in joules.
         saving_j: What each repetition saves, in joules.
         times: The price over the saving; NaN where nothing is saved on average.
@@ -100,13 +102,14 @@ def break_even(results: StudyResults) -> list[BreakEven]:
     A search costs `search_j`: all that was spent until the network had its final shape. Each
     further training costs what an epoch cost from then on, for as many epochs as the dense run had.
     An inference costs what a sample of the test set did. Energy of lost work is left out on both
-    sides.
+    sides. A network that has lost its accuracy pays nothing back.
     """
     baseline = results.baseline_arm
     if baseline is None or baseline not in results.finished_arms:
         return []
+    accuracy = {each.arm: each.verdict for each in summarise(results).challengers}
     return [
-        _of_arm(arm, _paired(results, arm, baseline))
+        _of_arm(arm, _paired(results, arm, baseline), str(accuracy.get(arm)))
         for arm in results.finished_arms
         if arm != baseline
     ]
@@ -163,71 +166,94 @@ def _per_sample(row: Mapping[str, float]) -> float:
     return row["test_j"] / row["test_samples"] if row["test_samples"] > 0 else math.nan
 
 
-def _of_arm(arm: str, runs: Mapping[int, _Run]) -> BreakEven:
+def _of_arm(arm: str, runs: Mapping[int, _Run], accuracy: str) -> BreakEven:
     training = {seed: run.training_j for seed, run in runs.items()}
     return BreakEven(
         arm=arm,
-        training_j=t_interval(training.values()),
-        trainings=_trainings(runs),
-        inferences=_inferences(runs),
+        training_j=energy_interval(training.values()),
+        trainings=_credited(_trainings(runs), accuracy),
+        inferences=_credited(_inferences(runs), accuracy),
     )
+
+
+def _credited(found: Payback | None, accuracy: str) -> Payback | None:
+    """The same answer, as far as the network's accuracy allows it."""
+    if found is None or found.verdict not in ("after", "undecided", "immediately"):
+        return found
+    if accuracy == "worse":
+        found = replace(found, verdict="not credited", why="its accuracy is worse")
+        return replace(found, times=math.nan, low=math.nan, high=math.nan)
+    if accuracy == "inconclusive" and not found.why:
+        return replace(found, why="if it keeps the accuracy, which is inconclusive")
+    return found
 
 
 def _trainings(runs: Mapping[int, _Run]) -> Payback | None:
     known = {s: run for s, run in runs.items() if not math.isnan(run.search_j + run.search_epochs)}
     if not known:
         return None
-    price = {seed: run.search_j for seed, run in known.items()}
+    search = {seed: run.search_j for seed, run in known.items()}
     saving = {seed: run.dense_j - run.training_j for seed, run in known.items()}
+    price = energy_interval(search.values())
     if all(run.search_j == 0 for run in known.values()):
         return _without("no search", "its shape never changes", price, saving)
     if not any(run.is_lighter for run in known.values()):
-        return _without("never", "as large as dense", price, saving)
+        return _as_large(price, saving)
     if all(run.search_epochs == 0 for run in known.values()):
         return _without("no search", "its shape is there from the start", price, saving)
     if any(run.epochs_after < 1 for run in known.values()):
-        return _without("not shown", "its shape changes until the end", price, {})
-    return _payback(price, saving)
+        return _without("undecided", "its shape changes until the end", price, {})
+    return _payback(search, saving, price)
 
 
 def _inferences(runs: Mapping[int, _Run]) -> Payback | None:
     known = {s: r for s, r in runs.items() if not math.isnan(r.sample_j + r.dense_sample_j)}
     if not known:
         return None
-    price = {seed: run.recipe_j - run.dense_j for seed, run in known.items()}
+    extra = {seed: run.recipe_j - run.dense_j for seed, run in known.items()}
     saving = {seed: run.dense_sample_j - run.sample_j for seed, run in known.items()}
-    extra = t_interval(price.values())
-    if extra.high <= 0 or (not extra.bounded and extra.mean <= 0):
-        return _without("at once", "the recipe costs no more than dense", price, saving)
+    price = t_interval(extra.values())
+    if price.high <= 0:
+        dearer = t_interval(saving.values()).high < 0
+        why = "the recipe is cheaper" + (", though each inference costs more" if dearer else "")
+        return _without("immediately", why, price, saving)
     if not any(run.is_lighter for run in known.values()):
-        return _without("never", "as large as dense", price, saving)
-    if extra.mean <= 0:
-        return _without("not shown", "the recipe may cost more than dense or less", price, saving)
-    return _payback(price, saving)
+        return _as_large(price, saving)
+    if price.mean <= 0:
+        why = "the recipe may cost more than dense or less" if price.bounded else "one seed"
+        return _without("undecided", why, price, saving)
+    return _payback(extra, saving, price)
 
 
-def _payback(price: BySeed, saving: BySeed) -> Payback:
+def _as_large(price: Interval, saving: BySeed) -> Payback:
+    """Of a network that is no smaller than dense, which saves nothing by what it is."""
+    if t_interval(saving.values()).mean > 0:
+        why = "as large as dense, so what was saved is not the network's doing"
+        return _without("undecided", why, price, saving)
+    return _without("never", "as large as dense", price, saving)
+
+
+def _payback(prices: BySeed, saving: BySeed, price: Interval) -> Payback:
     """The price over the saving, with the limits that the pairs allow."""
     shared = sorted(seed for seed in saving if not math.isnan(saving[seed]))
     if not shared:
-        return _without("not shown", "", price, saving)
-    paid, saved = [price[seed] for seed in shared], [saving[seed] for seed in shared]
+        return _without("undecided", "", price, saving)
+    paid, saved = [prices[seed] for seed in shared], [saving[seed] for seed in shared]
     mean_price, mean_saving = t_interval(paid), t_interval(saved)
     times = mean_price.mean / mean_saving.mean if mean_saving.mean > 0 else math.nan
     low, high = ratio_limits(paid, saved)
     verdict: Verdict
     if not mean_saving.bounded:
-        verdict, why = "not shown", "one seed"
+        verdict, why = "undecided", "one seed"
     elif mean_saving.high < 0:
         verdict, why, low, high = "never", "it costs more than dense each time", math.nan, math.nan
     elif not mean_saving.low > 0:
-        verdict, why = "not shown", "the saving may be none"
+        verdict, why = "undecided", "the saving may be none"
     else:
         verdict, why = "after", ""
-    return Payback(verdict, why, mean_price, mean_saving, times, low, high)
+    return Payback(verdict, why, price, mean_saving, times, low, high)
 
 
-def _without(verdict: Verdict, why: str, price: BySeed, saving: BySeed) -> Payback:
+def _without(verdict: Verdict, why: str, price: Interval, saving: BySeed) -> Payback:
     """A verdict that names no number."""
-    means = t_interval(price.values()), t_interval(saving.values())
-    return Payback(verdict, why, *means, math.nan, math.nan, math.nan)
+    return Payback(verdict, why, price, t_interval(saving.values()), math.nan, math.nan, math.nan)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.analysis.statistics import t_interval
+from reports.analysis.statistics import share_interval
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -78,7 +78,7 @@ def _shaped(of_run: pd.DataFrame, search_epochs: float | None) -> int:
 
 
 def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
-    """For each evaluation the mean energy, and the mean accuracy with its 95 % t interval.
+    """For each evaluation the mean energy, and the mean accuracy with its 95 % interval.
 
     Seeds are matched by the number of the evaluation, not by energy: they prune after the same
     epoch but not after the same joule, and a mean at equal joules would mix networks from before
@@ -98,7 +98,7 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
     places = [*range(before), *range(-after, 0)]
     energy_j = np.stack([run.energy_j[places] for run in runs.values()])
     accuracy = np.stack([run.accuracy[places] for run in runs.values()])
-    means = [t_interval(column) for column in accuracy.T.tolist()]
+    means = [share_interval(column) for column in accuracy.T.tolist()]
     return pd.DataFrame(
         {
             "energy_j": energy_j.mean(axis=0),

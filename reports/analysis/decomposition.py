@@ -15,7 +15,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from reports.analysis.energy_kind import difference_of_kind
-from reports.analysis.statistics import Interval, paired_ratio, t_interval
+from reports.analysis.statistics import Interval, paired_ratio, share_interval
 
 if TYPE_CHECKING:
     from reports.data import Stage, StudyResults
@@ -121,7 +121,7 @@ def _reached(
     return Reached(
         arm=arm,
         energy_j=paired_ratio(mine, dict.fromkeys(mine, 1.0)),
-        accuracy=t_interval(accuracy[seed] for seed in mine),
+        accuracy=share_interval(accuracy[seed] for seed in mine),
         step=None if before is None else paired_ratio(mine, energy_j[before]),
         so_far=None if before is None else paired_ratio(mine, energy_j[first]),
     )

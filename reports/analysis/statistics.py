@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 NO_WIDTH = 1e-9
 """An interval with half this width, but for rounding, has none and shows nothing."""
+
+_LARGEST_EXPONENT = 600.0
+"""Beyond any number of joules, and short of an overflow."""
 
 Verdict = Literal["non-inferior", "worse", "inconclusive"]
 
@@ -62,6 +65,42 @@ def t_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Inter
     variance = math.fsum((value - mean) ** 2 for value in known) / (n - 1)
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * math.sqrt(variance / n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def share_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
+    """Mean of shares of 1, such as accuracies, with limits that never leave 0 … 1.
+
+    The t interval of the mean, its standard error carried to the logit scale by the delta method
+    and its ends carried back (the logit interval of Brown, Cai & DasGupta 2001, Statistical Science
+    16:2, with the variance between values). Single values may be 0 or 1 and the mean always lies
+    within; it is asymmetric near the ends, and in the middle nearly mean ± t · s / √n. NaN values
+    are left out.
+
+    Raises:
+        ValueError: A value is no share of 1.
+    """
+    plain = t_interval(values, confidence)
+    if plain.n and not 0 <= plain.mean <= 1:
+        raise ValueError(f"a mean of {plain.mean:g} is no share of 1")
+    if not (plain.half_width > 0 and 0 < plain.mean < 1):  # Without a width, or no interval.
+        return plain
+    centre = float(logit(plain.mean))
+    half = plain.half_width / (plain.mean * (1 - plain.mean))
+    return Interval(plain.mean, float(expit(centre - half)), float(expit(centre + half)), plain.n)
+
+
+def energy_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
+    """Mean of energies, or of what else is never below 0, with limits that never fall below 0.
+
+    The t interval of the mean, its standard error carried to the log scale by the delta method and
+    its ends carried back: mean / f … mean · f with f = exp(t · s / √n / mean). NaN values are left
+    out. Of values whose mean is not positive there is no logarithm: theirs is the plain t interval.
+    """
+    plain = t_interval(values, confidence)
+    if not (plain.half_width > 0 and plain.mean > 0):
+        return plain
+    factor = math.exp(min(plain.half_width / plain.mean, _LARGEST_EXPONENT))
+    return Interval(plain.mean, plain.mean / factor, plain.mean * factor, plain.n)
 
 
 def paired_difference(

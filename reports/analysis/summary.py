@@ -12,10 +12,11 @@ from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import (
     Interval,
     Verdict,
+    energy_interval,
     non_inferiority,
     paired_difference,
     paired_ratio,
-    t_interval,
+    share_interval,
 )
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ def _summarise_arm(results: StudyResults, arm: str, margin: float) -> ArmSummary
         verdict = non_inferiority(difference, margin)
     return ArmSummary(
         arm=arm,
-        accuracy=t_interval(accuracy.values()),
-        energy_j=t_interval(energy_j.values()),
+        accuracy=share_interval(accuracy.values()),
+        energy_j=energy_interval(energy_j.values()),
         uncertainty_j=_mean(done["uncertainty_j"]),
         ratio=ratio,
         difference=difference,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.analysis.curves import Array, Curves, RunCurve
-from reports.analysis.statistics import Interval, paired_ratio, t_interval
+from reports.analysis.statistics import Interval, energy_interval, paired_ratio, share_interval
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -42,7 +42,7 @@ class Reached:
 def reference_accuracy(results: StudyResults) -> float:
     """The baseline's final validation accuracy, its mean over seeds; NaN without a baseline."""
     arm = results.baseline_arm
-    return t_interval(results.by_seed(arm, "val_accuracy").values()).mean if arm else math.nan
+    return share_interval(results.by_seed(arm, "val_accuracy").values()).mean if arm else math.nan
 
 
 def joules_to(energy_j: Array, accuracy: Array, level: float) -> float:
@@ -77,7 +77,7 @@ def energy_to_targets(results: StudyResults, curves: Curves) -> list[Reached]:
             Reached(
                 arm=arm,
                 share=share,
-                energy_j=t_interval(joules.values()),
+                energy_j=energy_interval(joules.values()),
                 ratio=None if joules is baseline else paired_ratio(joules, baseline),
                 seeds=len(joules),
             )

@@ -18,8 +18,12 @@ Place = tuple[float, float]
 
 LOG_FROM = 30.0
 """Energies that differ by more than this factor are drawn on a logarithmic axis."""
+FARTHEST = 2.0
+"""An interval is drawn up to this many times the largest energy of a run or a mean."""
 _ROOM = 0.1
 """Beside the outermost points, as a share of the axis."""
+_MARK = 0.02
+"""Half the height of a mark, as a share of the axis."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,23 @@ class Plane:
         known = [*(dot.energy for dot in self.dots), *(p.energy.mean for p in self.points)]
         return min(known) * float((min(known) / max(known)) ** _ROOM)
 
+    @property
+    def right(self) -> float:
+        """Where an interval that reaches further up is cut: with two seeds it may be very wide."""
+        means = [point.energy.mean for point in self.points]
+        return FARTHEST * max(*means, *(dot.energy for dot in self.dots), 0.0)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether an interval reaches beyond what is drawn."""
+        return any(point.energy.high > self.right for point in self.points)
+
     def bars(self, point: Point) -> list[tuple[Place, Place]]:
         """The ends of a mean's two intervals, where it has them."""
         (x, y), found = point.place, []
         if point.energy.bounded:
-            found.append(((max(point.energy.low, self.left), y), (point.energy.high, y)))
+            low, high = max(point.energy.low, self.left), min(point.energy.high, self.right)
+            found.append(((low, y), (high, y)))
         if point.accuracy.bounded:
             found.append(((x, point.accuracy.low), (x, point.accuracy.high)))
         return found
@@ -108,11 +124,12 @@ class Plane:
         """Lay the axes round all that was drawn."""
         axes.margins(x=0.08, y=0.12)
         axes.autoscale_view()
-        axes.set_xlim(left=self.left)
-        limits = axes.get_ylim()
-        # An interval may pass 100 %, an accuracy cannot.
-        axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 100], minor=False)
-        axes.set_ylim(*limits)
+        axes.set_xlim(left=self.left, right=self.right if self.is_cut else None)
+        low, high = axes.get_ylim()
+        # There is no accuracy beyond 0 and 100 %, but half a mark that lies on one of them.
+        room = _MARK * (high - low)
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100], minor=False)
+        axes.set_ylim(max(low, -room), min(high, 100 + room))
         if self.log:
             mark_magnitudes(axes)
 

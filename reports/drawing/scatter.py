@@ -56,7 +56,7 @@ class Scatter:
         points: Sequence[Point],
         front: Sequence[str],
     ) -> None:
-        unit = energy_unit([*(d.energy for d in dots), *(p.energy.high for p in points)])
+        unit = energy_unit([*(d.energy for d in dots), *(p.energy.mean for p in points)])
         self.marks = Marks(results.arms)
         self.plane = Plane.of(dots, points, unit.size)
         self._results = results

@@ -10,9 +10,9 @@ import pandas as pd
 from reports.analysis.families import families, family_of
 from reports.analysis.pareto import pareto_front
 from reports.analysis.standing import standing_of
-from reports.analysis.statistics import t_interval
+from reports.analysis.statistics import energy_interval, share_interval
 from reports.drawing import style
-from reports.drawing.plane import Dot, Point
+from reports.drawing.plane import Dot, Plane, Point
 from reports.drawing.scatter import CROWD, Scatter, margin_text
 from reports.figures.figured import Figured
 from reports.wording import captions
@@ -38,8 +38,8 @@ def draw(results: StudyResults) -> Figured | None:
     points = [
         Point(
             arm,
-            t_interval(results.by_seed(arm, "energy_j").values()),
-            t_interval(results.by_seed(arm, "test_accuracy").values()),
+            energy_interval(results.by_seed(arm, "energy_j").values()),
+            share_interval(results.by_seed(arm, "test_accuracy").values()),
         )
         for arm in results.finished_arms
     ]
@@ -52,13 +52,13 @@ def draw(results: StudyResults) -> Figured | None:
     return Figured(
         plot.figure,
         _frame(results, points, front),
-        _caption(results, points, log=plot.plane.log),
+        _caption(results, points, plot.plane),
         _alt(results, points, front),
         plot.marks,
     )
 
 
-def _caption(results: StudyResults, points: list[Point], *, log: bool) -> str:
+def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
     text = (
         "Test accuracy against the energy of the whole recipe, search, evaluation and lost "
         "attempts included. Large marks are means, small ones single runs."
@@ -78,7 +78,9 @@ def _caption(results: StudyResults, points: list[Point], *, log: bool) -> str:
             f"Shaded: {margin_text(results)}, from its mean down; whether an arm is non-inferior "
             "is judged by paired intervals, not by this band."
         )
-    if log:
+    if plane.is_cut:
+        parts.append("An interval of energy that reaches the right edge extends beyond it.")
+    if plane.log:
         parts.append("The energy axis is logarithmic.")
     parts += [
         "The accuracy axis does not start at zero.",

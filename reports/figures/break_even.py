@@ -64,7 +64,9 @@ def draw(results: StudyResults) -> Figured | None:
     found = [each for each in break_even(results) if each.trainings or each.inferences]
     asked = [panel for panel in _PANELS if any(panel.of(each) for each in found)]
     answers = [answer for panel in asked for each in found if (answer := panel.of(each))]
-    if not any(answer.verdict in ("after", "not shown", "never") for answer in answers):
+    if not any(
+        answer.verdict in ("after", "undecided", "never", "not credited") for answer in answers
+    ):
         return None
     standing = standing_of(results.finished)
     marks = Marks(results.arms)
@@ -87,9 +89,10 @@ def draw(results: StudyResults) -> Figured | None:
         f"After how many repetitions an arm has drawn less energy than {results.baseline_arm}, run "
         f"against run of the same seed, lost work left out. "
         f"{''.join(how[panel.name] for panel in asked)}"
-        "Grey and dashed: not shown, because the saving may as well be none; the mark is "
-        "the point estimate. An arrow: the interval goes on. Bars are Fieller’s 95 % intervals for "
-        f"ratios. {hollow}{captions.seeds(results)} {captions.provenance(results)} "
+        "Grey and dashed: undecided, because the saving may as well be none; the mark is "
+        "the point estimate. A network whose accuracy is worse than dense’s by more than the "
+        "margin is not credited. An arrow: the interval goes on. Bars are Fieller’s 95 % intervals "
+        f"for ratios. {hollow}{captions.seeds(results)} {captions.provenance(results)} "
         f"{measurement_uncertainty(results)}"
     )
     alt = "Numbers of repetitions to break even. " + " ".join(
@@ -244,7 +247,7 @@ def _draw_answer(
     )
     marks.add(dot, arm, tip)
     said = repetitions(answer.times)
-    said += f" ({limits(answer)})" if shown else " (not shown)"
+    said += f" ({limits(answer)})" if shown else " (undecided)"
     text = axes.annotate(
         said,
         (answer.times, row),

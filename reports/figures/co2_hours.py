@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import EngFormatter
 
 from reports.analysis.standing import standing_of
-from reports.analysis.statistics import t_interval
+from reports.analysis.statistics import energy_interval
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
 from reports.drawing.panels import chosen, panels
@@ -97,7 +97,7 @@ def draw(results: StudyResults) -> Figured | None:
 
 
 def _day(results: StudyResults, arm: str) -> _Day:
-    energy_j = t_interval(results.by_seed(arm, "energy_j").values()).mean
+    energy_j = energy_interval(results.by_seed(arm, "energy_j").values()).mean
     own = results.hours[results.hours["arm"] == arm].sort_values("hour")
     kwh = energy_j / _JOULES_PER_KWH
     columns = {"mean": "kg_per_kwh", "low": "kg_per_kwh_low", "high": "kg_per_kwh_high"}

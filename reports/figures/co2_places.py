@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval, t_interval
+from reports.analysis.statistics import Interval, energy_interval
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
 from reports.figures.figured import Figured
@@ -39,7 +39,8 @@ def draw(results: StudyResults) -> Figured | None:
     """A row a place, a mark an arm; None without places or without a known energy."""
     places = _places(results)
     energies = {
-        arm: t_interval(results.by_seed(arm, "energy_j").values()) for arm in results.finished_arms
+        arm: energy_interval(results.by_seed(arm, "energy_j").values())
+        for arm in results.finished_arms
     }
     # What is not above zero has no place on a logarithmic axis.
     energies = {arm: each for arm, each in energies.items() if each.mean > 0}

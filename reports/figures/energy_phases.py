@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval, t_interval
+from reports.analysis.statistics import Interval, energy_interval
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
 from reports.drawing.phase_colours import (
@@ -20,12 +20,15 @@ from reports.drawing.phase_colours import (
     number,
     phase_colours,
 )
+from reports.drawing.plane import FARTHEST
 from reports.figures.figured import Figured
 from reports.wording import captions
 from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import Unit, energy, energy_unit, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
 
     from reports.data import StudyResults
@@ -47,7 +50,7 @@ def draw(results: StudyResults) -> Figured | None:
     if frame.empty:
         return None
     totals = {
-        arm: t_interval(results.by_seed(arm, "energy_j").values())
+        arm: energy_interval(results.by_seed(arm, "energy_j").values())
         for arm in dict.fromkeys(frame["arm"])
     }
     marks = Marks(results.arms)
@@ -59,6 +62,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"Mean energy of each phase ({PRUNING}: scores, masks, shrinking, snapshots, rewinding); "
         "the segments of a bar add up to the arm's mean energy, "
         "and the line at its end is the interval of that mean. "
+        f"{_cut(totals)}"
         f"{hatched}{captions.seeds(results)} {measurement_uncertainty(results)} "
         f"{captions.provenance(results)}"
     )
@@ -83,6 +87,17 @@ def _frame(results: StudyResults) -> pd.DataFrame:
     return means.loc[order].reset_index(drop=True)
 
 
+def _farthest(totals: Mapping[str, Interval]) -> float:
+    return FARTHEST * max(total.mean for total in totals.values())
+
+
+def _cut(totals: Mapping[str, Interval]) -> str:
+    """What a line that ends at the edge means, where there is one; else empty."""
+    if not any(total.high > _farthest(totals) for total in totals.values()):
+        return ""
+    return "A line that reaches the right edge extends beyond it. "
+
+
 def _largest(frame: pd.DataFrame, arm: str) -> str:
     of_arm = frame[frame["arm"] == arm]
     return str(of_arm["phase"].iloc[of_arm["energy_j"].argmax()])
@@ -92,7 +107,7 @@ def _draw(
     standing: Standing, frame: pd.DataFrame, totals: dict[str, Interval], marks: Marks
 ) -> Figure:
     colours = phase_colours(str(phase) for phase in frame["phase"])
-    unit = energy_unit([*(t.mean for t in totals.values()), *(t.high for t in totals.values())])
+    unit = energy_unit(total.mean for total in totals.values())
     names = [labels.wrapped(arm, 26) for arm in totals]
     lines = sum(max(1.0, 0.42 * (name.count("\n") + 1)) for name in names)
     figure = Figure(figsize=(style.WIDTH_IN, 1.0 + _BAR_IN * max(1.0, lines)), layout="constrained")
@@ -118,17 +133,18 @@ def _draw(
 
 def _draw_totals(axes: Axes, totals: dict[str, Interval], unit: Unit, marks: Marks) -> None:
     """The interval of each arm's mean, and the mean in figures at the end of the bar."""
-    longest = max(max(t.mean, t.high if t.bounded else 0.0) for t in totals.values())
+    farthest = _farthest(totals)
+    longest = max(min(max(t.mean, t.high if t.bounded else 0.0), farthest) for t in totals.values())
     for row, (arm, total) in enumerate(totals.items()):
         end = total.mean
         tip = f"{arm}: {energy(total.mean)}"
         if total.bounded:
-            span = [max(total.low, 0.0) / unit.size, total.high / unit.size]
+            span = [total.low / unit.size, min(total.high, farthest) / unit.size]
             (line,) = axes.plot(
                 span, [row, row], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3
             )
-            end = max(total.high, total.mean)
-            tip += f" (95 % CI {energy(max(total.low, 0.0))} … {energy(total.high)})"
+            end = min(total.high, farthest)
+            tip += f" (95 % CI {energy(total.low)} … {energy(total.high)})"
             marks.add(line, arm)
         place = (end / unit.size, row)
         text = axes.annotate(

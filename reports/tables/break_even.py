@@ -52,9 +52,10 @@ LEGEND = (
     "dense trained. That it reaches the same accuracy again is assumed, not measured. Energy that "
     "another arm spent on finding a network is not counted. Inferences: what the whole recipe "
     "costs above dense, over what one sample of the test set saves, measured in a single pass "
-    "over it. Beneath are 95 % intervals: Student-t over seeds, and Fieller’s for numbers of "
-    "repetitions, which have no upper limit (∞) where the saving may be none; then the number "
-    "is not shown."
+    "over it. Beneath are 95 % intervals: Student-t over seeds (of energies on the log scale), and "
+    "Fieller’s for numbers of repetitions, which have no upper limit (∞) where the saving may be "
+    "none; then the answer is undecided. A network whose accuracy is worse than dense’s by more "
+    "than the margin is not credited with any."
 )
 
 
@@ -117,9 +118,10 @@ def _times(payback: Payback | None) -> Cell:
     if payback is None:
         return Cell(MISSING)
     if payback.verdict == "after":
-        return Cell(repetitions(payback.times), limits(payback), payback.times)
+        note = "; ".join(filter(None, [limits(payback), payback.why]))
+        return Cell(repetitions(payback.times), note, payback.times)
     note = payback.why
     if not math.isnan(payback.times):
         span = f", {limits(payback)}" if limits(payback) else ""
         note = f"{note}: about {repetitions(payback.times)}{span}"
-    return Cell(payback.verdict, note, 0.0 if payback.verdict == "at once" else "")
+    return Cell(payback.verdict, note, 0.0 if payback.verdict == "immediately" else "")

@@ -73,8 +73,9 @@ def headline(summary: Summary) -> Table:
 def _legend(summary: Summary) -> str:
     margin = f"{summary.margin * 100:g}"
     text = (
-        "Means over finished runs; beneath, 95 % Student-t intervals over seeds. Differences and "
-        "ratios are paired by seed, ratios on the log scale. “Within "
+        "Means over finished runs; beneath, 95 % Student-t intervals over seeds, of accuracies on "
+        "the logit scale, of energies and ratios on the log scale. Differences and "
+        "ratios are paired by seed. “Within "
         f"{margin} points” is “non-inferior” where the whole interval of the difference lies above "
         f"−{margin}, “worse” where the whole of it lies below, else “inconclusive”. Sorted by that "
         "verdict, then by energy. A method’s energy is that of its whole recipe, its uncertainty "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -32,15 +32,22 @@ if TYPE_CHECKING:
 NAME_WIDTH = 12
 """Letters of a method's name that stay on one line however narrow the terminal is."""
 
+_WHOLE = 2
+"""Columns that give way before any other is shortened."""
+
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: what it shows of an arm, and how early it gives way (0: never)."""
+    """A column: what it shows of an arm, and how early it gives way (0: never).
+
+    `short` is what it shows where there is less room.
+    """
 
     header: str
     show: Callable[[ArmSummary], str | Text]
     dropped: int = 0
     words: bool = False
+    short: Callable[[ArmSummary], str | Text] | None = None
 
 
 def terminal_table(summary: Summary) -> TerminalTable:
@@ -52,7 +59,8 @@ class TerminalTable:
     """Prints itself with as many columns as fit, and the notes that these need below.
 
     Verdict, difference and ratio with their intervals, and the number of runs, are always there;
-    CO2e gives way first, then MACs, parameters, time, energy and accuracy.
+    CO2e gives way first, then MACs, the interval of the accuracy, parameters, time, energy and
+    accuracy.
     """
 
     def __init__(self, summary: Summary) -> None:
@@ -75,6 +83,10 @@ class TerminalTable:
         found = []
         for dropped in range(len(order) + 1):
             kept = [c for c in self._columns if c.dropped not in order[:dropped]]
+            found.append(self._table(kept, folded=False))
+            if dropped < _WHOLE:
+                continue
+            kept = [replace(c, show=c.short) if c.short else c for c in kept]
             found.append(self._table(kept, folded=False))
             # Names are folded before the figures of accuracy and energy give way.
             if dropped >= len(order) - 2:
@@ -116,7 +128,12 @@ def _columns(summary: Summary) -> list[_Column]:
         return arm.verdict or MISSING
 
     return [
-        _Column("test\nacc. %", lambda arm: _accuracy(arm.accuracy), dropped=6),
+        _Column(
+            "test\nacc. %",
+            lambda arm: _interval(arm.accuracy, 100, 2),
+            dropped=6,
+            short=lambda arm: fixed(arm.accuracy.mean * 100, 2),
+        ),
         _Column(f"points\nvs {short}", difference),
         _Column(f"verdict\nmargin {summary.margin * 100:g}", verdict, words=True),
         _Column(f"energy\nvs {short}", ratio),
@@ -158,13 +175,6 @@ def _interval(found: Interval, factor: float, decimals: int, *, sign: bool = Fal
         return mean
     within = f"{show(scaled.low, decimals)} … {show(scaled.high, decimals)}"
     return Text.assemble(mean, "\n", (within, "dim"))
-
-
-def _accuracy(accuracy: Interval) -> str | Text:
-    mean = fixed(accuracy.mean * 100, 2)
-    if not accuracy.bounded:
-        return mean
-    return Text.assemble(mean, "\n", (f"± {fixed(accuracy.half_width * 100, 2)}", "dim"))
 
 
 def _count(arm: ArmSummary) -> str:

@@ -34,11 +34,11 @@ def limits(payback: Payback) -> str:
 
 
 def told(payback: Payback | None) -> str:
-    """A whole answer: "5.27 (4.18 … 5.98)", "never, as large as dense", "not shown (about 40)"."""
+    """A whole answer: "5.27 (4.18 … 5.98)", "never, as large as dense", "undecided (about 40)"."""
     if payback is None:
         return MISSING
-    if payback.verdict == "after":
-        return f"{repetitions(payback.times)} ({limits(payback)})"
-    about = "" if math.isnan(payback.times) else f" (about {repetitions(payback.times)})"
     why = f", {payback.why}" if payback.why else ""
+    if payback.verdict == "after":
+        return f"{repetitions(payback.times)} ({limits(payback)}){why}"
+    about = "" if math.isnan(payback.times) else f" (about {repetitions(payback.times)})"
     return f"{payback.verdict}{about}{why}"

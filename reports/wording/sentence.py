@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports.wording.estimates import estimate_in_ratio
 from reports.wording.units import energy, fixed, signed
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ def sentence(summary: Summary) -> str:
             f"so nothing can be compared."
         )
     kept = [arm for arm in compared if arm.verdict == "non-inferior"]
-    return _kept(kept, summary) if kept else _not_shown(compared, summary)
+    if kept:
+        named = min(kept, key=_ratio_mean)
+        text = _kept(named, summary)
+    else:
+        undecided = [arm for arm in compared if arm.verdict != "worse"]
+        named = min(undecided or compared, key=_ratio_mean)
+        text = _not_shown(named, compared, undecided, summary)
+    return " ".join(filter(None, [text, estimate_in_ratio(named, summary.standing)]))
 
 
 def _without_baseline(summary: Summary) -> str:
@@ -48,9 +56,8 @@ def _without_baseline(summary: Summary) -> str:
     )
 
 
-def _kept(kept: list[ArmSummary], summary: Summary) -> str:
-    """The cheapest of the arms shown to keep the baseline's accuracy."""
-    best = min(kept, key=_ratio_mean)
+def _kept(best: ArmSummary, summary: Summary) -> str:
+    """The cheapest of the arms shown to keep the baseline's accuracy, or to better it."""
     ratio = best.ratio
     tail = ""
     if ratio is not None and not ratio.bounded:
@@ -59,30 +66,41 @@ def _kept(kept: list[ArmSummary], summary: Summary) -> str:
         tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
     elif ratio is not None and ratio.high >= 1:
         tail = f"; its energy may be lower or higher than {summary.baseline}'s"
-    return (
-        f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)} points: "
-        f"it {_reached(best, summary)}{tail}."
+    better = best.difference is not None and best.difference.low > 0
+    lead = (
+        f"{best.arm} is better than {summary.baseline}"
+        if better
+        else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)} points"
     )
+    return f"{lead}: it {_reached(best, summary)}{tail}."
 
 
-def _not_shown(compared: list[ArmSummary], summary: Summary) -> str:
-    """No arm is shown to keep the accuracy; the cheapest is named with its difference."""
-    cheapest = min(compared, key=_ratio_mean)
-    several = len(compared) > 1
+def _not_shown(
+    named: ArmSummary,
+    compared: list[ArmSummary],
+    undecided: list[ArmSummary],
+    summary: Summary,
+) -> str:
+    """No arm is shown to keep the accuracy: which are worse, and the cheapest that may not be."""
+    found = _reached(named, summary)
+    worse = f"worse than {summary.baseline} by more than {_margin(summary)} points"
+    if not undecided:
+        if len(compared) == 1:
+            return f"{named.arm} is {worse}: it {found}."
+        return f"Every method is {worse}; the cheapest, {named.arm}, {found}."
     n = max(arm.difference.n for arm in compared if arm.difference)
-    which = "any method" if several else cheapest.arm
-    stays = f"within {_margin(summary)} points of {summary.baseline}"
+    count = len(compared) - len(undecided)
+    one = len(undecided) == 1
+    which = named.arm if one else "any other method" if count else "any method"
+    stays = f"{which} stays within {_margin(summary)} points of {summary.baseline}"
     if n < 2:
-        lead = f"One seed gives no interval, so it cannot tell whether {which} stays {stays}"
-    elif all(arm.verdict == "worse" for arm in compared):
-        lead = (
-            f"{'No method' if several else f'{cheapest.arm} does not'} stay{'s' * several} {stays}"
-        )
+        lead = f"One seed gives no interval, so it cannot tell whether {stays}"
     else:
-        seeds = _IN_WORDS[n] if n < len(_IN_WORDS) else n
-        lead = f"{seeds} seeds cannot tell whether {which} stays {stays}"
-    name = f"the cheapest, {cheapest.arm}," if several else "it"
-    return f"{lead}; {name} {_reached(cheapest, summary)}."
+        lead = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds cannot tell whether {stays}"
+    if count:
+        lead += f" ({count} {'is' if count == 1 else 'are'} worse)"
+    name = "it" if one else f"the cheapest{' of them' if count else ''}, {named.arm},"
+    return f"{lead}; {name} {found}."
 
 
 def _reached(arm: ArmSummary, summary: Summary) -> str:

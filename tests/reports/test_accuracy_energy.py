@@ -269,18 +269,22 @@ def test_energies_far_apart_get_a_logarithmic_axis(factor: float, scale: str) ->
     assert ("(log scale)" in axes.get_xlabel()) == (scale == "log")
 
 
-def test_a_logarithmic_axis_marks_joules_and_cuts_intervals_below_zero() -> None:
+def test_a_logarithmic_axis_marks_joules_and_cuts_wide_intervals() -> None:
     results = with_means(dense=(1e-3, 90), early_bird=(1e9, 91))
     figured = drawn(results)
     axes = figured.figure.axes[0]
     marks = [text.get_text() for text in axes.get_xticklabels()]
     assert {"10 mJ", "1 J", "10 kJ"} <= set(marks)
     assert all("$" not in mark for mark in marks)
-    # Two seeds that differ by 20 % have an interval of more than the mean itself.
+    # Two seeds that differ by 20 % have an interval over half a magnitude each way.
     means = figured.frame[figured.frame["kind"] == "mean"]
-    assert (means["energy_j_low"] < 0).all()
+    assert (means["energy_j_low"] > 0).all()
+    assert (means["energy_j_low"] < 0.3 * means["energy_j"]).all()
+    assert (means["energy_j_high"] > 3 * means["energy_j"]).all()
+    assert max(float(max(line.get_xdata())) for line in axes.lines) < 4e9
+    assert "extends beyond it" in figured.caption
     bars = [line.get_xdata() for line in axes.lines if line.get_linewidth() == 1.2]
-    assert min(map(min, bars)) == pytest.approx(axes.get_xlim()[0])
+    assert min(map(min, bars)) >= axes.get_xlim()[0]
     assert axes.get_xlim()[0] > 0
 
 

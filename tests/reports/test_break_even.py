@@ -138,12 +138,13 @@ def test_lost_work_is_left_out_on_both_sides() -> None:
     ("changes", "verdict", "why"),
     [
         ({"energy_j": [165.0, 178.0, 190.0]}, "never", "more than dense each time"),
-        ({"energy_j": [130.0, 175.0, 170.0]}, "not shown", "may be none"),
-        ({"macs": 1000.0}, "never", "as large as dense"),
+        ({"energy_j": [130.0, 175.0, 170.0]}, "undecided", "may be none"),
+        ({"macs": 1000.0}, "undecided", "not the network's doing"),
+        ({"macs": 1000.0, "energy_j": [165.0, 170.0, 180.0]}, "never", "as large as dense"),
         ({"search_j": 0.0, "search_epochs": 0}, "no search", "never changes"),
         ({"search_j": 2.0, "search_epochs": 0}, "no search", "from the start"),
-        ({"search_epochs": [12, 12, 22]}, "not shown", "changes until the end"),
-        ({"seeds": 1}, "not shown", "one seed"),
+        ({"search_epochs": [12, 12, 22]}, "undecided", "changes until the end"),
+        ({"seeds": 1}, "undecided", "one seed"),
     ],
 )
 def test_verdicts_on_trainings(changes: dict[str, Any], verdict: str, why: str) -> None:
@@ -170,20 +171,83 @@ def test_with_one_seed_there_is_a_point_and_no_interval() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict", "why"),
     [
-        ({"energy_j": [90.0, 95.0, 100.0]}, "at once", "no more than dense"),
-        ({"energy_j": [90.0, 95.0, 100.0], "macs": 1000.0}, "at once", "no more than dense"),
-        ({"energy_j": [90.0, 120.0, 110.0]}, "not shown", "more than dense or less"),
-        ({"macs": 1000.0}, "never", "as large as dense"),
+        ({"energy_j": [90.0, 95.0, 100.0]}, "immediately", "the recipe is cheaper"),
+        ({"energy_j": [90.0, 95.0, 100.0], "macs": 1000.0}, "immediately", "the recipe is cheaper"),
+        ({"energy_j": [90.0, 120.0, 110.0]}, "undecided", "more than dense or less"),
+        ({"macs": 1000.0}, "undecided", "not the network's doing"),
+        ({"macs": 1000.0, "test_j": [1.1, 1.2, 1.0]}, "never", "as large as dense"),
         ({"test_j": [1.1, 1.2, 1.15]}, "never", "more than dense each time"),
-        ({"test_j": [0.9, 1.1, 0.8]}, "not shown", "may be none"),
-        ({"seeds": 1}, "not shown", "one seed"),
-        ({"seeds": 1, "energy_j": [90.0]}, "at once", "no more than dense"),
+        ({"test_j": [0.9, 1.1, 0.8]}, "undecided", "may be none"),
+        ({"seeds": 1}, "undecided", "one seed"),
+        ({"seeds": 1, "energy_j": [90.0]}, "undecided", "one seed"),
+        (
+            {"energy_j": [90.0, 95.0, 100.0], "test_j": [1.1, 1.2, 1.15]},
+            "immediately",
+            "each inference costs more",
+        ),
     ],
 )
 def test_verdicts_on_inferences(changes: dict[str, Any], verdict: str, why: str) -> None:
     answer = inferences(**changes)
     assert answer.verdict == verdict
     assert why in answer.why
+
+
+ACCURACIES = {
+    "kept": [0.879, 0.8812, 0.8808],
+    "open": [0.85, 0.90, 0.88],
+    "lost": [0.33, 0.34, 0.35],
+}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict", "why"),
+    [
+        ("kept", "after", ""),
+        ("open", "after", "inconclusive"),
+        ("lost", "not credited", "its accuracy is worse"),
+    ],
+)
+def test_a_network_that_lost_its_accuracy_is_not_credited(
+    accuracy: str, verdict: str, why: str
+) -> None:
+    dense = DENSE | {"test_accuracy": [0.88, 0.8815, 0.8805]}
+    found = FOUND | {"test_accuracy": ACCURACIES[accuracy]}
+    [arm] = break_even(study({"dense": dense, "found": found}))
+    for answer in (arm.trainings, arm.inferences):
+        assert answer is not None
+        assert answer.verdict == verdict
+        assert why in answer.why
+        assert math.isnan(answer.times) == (accuracy == "lost")
+    table = break_even_table(study({"dense": dense, "found": found}))
+    assert table is not None
+    cell = table.rows[0][list(table.header).index("Trainings to break even")]
+    assert why in cell.note
+    assert (cell.value == "") == (accuracy == "lost")
+
+
+def test_never_and_immediately_agree_with_the_numbers_beside_them() -> None:
+    """Whatever was measured: "never" has no positive saving, "immediately" no positive price."""
+    rng = np.random.default_rng(5)
+    verdicts = set()
+    for _ in range(300):
+        found = FOUND | {
+            "energy_j": (130 + 40 * rng.normal(size=3)).tolist(),
+            "test_j": (1 + 0.4 * rng.normal(size=3)).clip(0.1).tolist(),
+            "macs": float(rng.choice([300.0, 1000.0])),
+        }
+        seeds = int(rng.integers(1, 4))
+        [arm] = break_even(study({"dense": DENSE, "found": found}, seeds))
+        for answer in (arm.trainings, arm.inferences):
+            assert answer is not None
+            verdicts.add(answer.verdict)
+            if answer.verdict == "never":
+                assert answer.saving_j.mean <= 0
+            if answer.verdict == "immediately":
+                assert answer.price_j.high <= 0
+            if answer.verdict == "after":
+                assert answer.saving_j.low > 0
+    assert verdicts == {"never", "immediately", "after", "undecided"}
 
 
 def test_another_precision_may_be_cheaper_though_the_network_is_as_large() -> None:
@@ -291,8 +355,9 @@ def test_numbers_of_repetitions_in_words(times: float, text: str) -> None:
 
 def test_answers_in_words() -> None:
     assert told(trainings()) == "1.89 (1.54 … 2.45)"
-    assert told(trainings(macs=1000.0)) == "never, as large as dense"
-    assert told(trainings(seeds=1)) == "not shown (about 2.00), one seed"
+    heavy = trainings(macs=1000.0, energy_j=[165.0, 170.0, 180.0])
+    assert told(heavy) == "never, as large as dense"
+    assert told(trainings(seeds=1)) == "undecided (about 2.00), one seed"
     assert told(None) == "–"
 
 
@@ -313,10 +378,10 @@ def test_the_table_says_it_all() -> None:
     assert unsure is not None
     assert "Search, estimated, J" in unsure.header
     cell = unsure.rows[0][list(unsure.header).index("Trainings to break even")]
-    assert (cell.text, cell.value) == ("not shown", "")
+    assert (cell.text, cell.value) == ("undecided", "")
     assert cell.note.startswith("the saving may be none: about 5.14, 1.")
     assert cell.note.endswith("… ∞")
-    assert "not shown" in formats.as_csv(unsure)
+    assert "undecided" in formats.as_csv(unsure)
 
 
 def mixed(arms: list[str], source: str = "estimated") -> StudyResults:
@@ -367,9 +432,9 @@ def test_the_figure_shows_what_the_analysis_says() -> None:
     assert sorted(dots) == pytest.approx(sorted(t for t in expected if t > 0), abs=1e-6)
     words = [text.get_text() for axes in (trained, used) for text in axes.texts]
     assert "1.89 (1.54 … 2.45)" in words
-    assert "5.14 (not shown)" in words
-    assert "never: as large as dense" in words
-    assert any(word.startswith("at once") for word in words)
+    assert "5.14 (undecided)" in words
+    assert any(word.startswith("undecided: as large as dense") for word in words)
+    assert any(word.startswith("immediately") for word in words)
     for part in ("not measured", "Hollow", "estimated", "Fieller", "n = 3 seeds", "scope: cpu"):
         assert part in figured.caption
     assert "early_bird: trainings 1.89 (1.54 … 2.45)" in figured.alt

@@ -104,8 +104,9 @@ def test_targets_by_hand() -> None:
     bird = told["early_bird", 0.95]
     assert bird.energy_j.mean == pytest.approx((11 + 32) / 2)
     assert (bird.energy_j.n, bird.seeds) == (2, 3)
-    # Student's t for two values: mean ± 12.706 × half their distance.
-    assert bird.energy_j.high == pytest.approx(21.5 + 12.7062 * 10.5, rel=1e-4)
+    # Student's t for two values, on the log scale: 12.706 × half their distance.
+    high = 21.5 * math.exp(12.7062 * 10.5 / 21.5)
+    assert bird.energy_j.high == pytest.approx(high, rel=1e-4)
     assert bird.ratio is not None
     assert bird.ratio.mean == pytest.approx(math.sqrt(11 / 21 * 32 / 22))
     assert bird.ratio.n == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,16 @@ from scipy import stats
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import (
     Interval,
+    energy_interval,
     non_inferiority,
     paired_difference,
     paired_ratio,
+    share_interval,
     t_interval,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_t_interval_agrees_with_scipy() -> None:
@@ -74,6 +80,67 @@ def test_an_arm_exactly_at_the_margin_is_called_non_inferior_once_in_forty() -> 
     verdicts = [non_inferiority(t_interval(rng.normal(-0.5, 0.2, 3)), 0.5) for _ in range(4000)]
     assert np.mean([v == "non-inferior" for v in verdicts]) == pytest.approx(0.025, abs=0.0075)
     assert np.mean([v == "worse" for v in verdicts]) == pytest.approx(0.025, abs=0.0075)
+
+
+def test_a_share_by_hand() -> None:
+    # Mean 0.9, s = 0.1, t(2) = 4.302653; the slope of the logit there is 1 / (0.9 · 0.1).
+    half = 4.302653 * 0.1 / math.sqrt(3) / 0.09
+    found = share_interval([0.8, 0.9, 1.0])
+    assert found.mean == pytest.approx(0.9)
+    odds = math.log(9)
+    ends = [1 / (1 + math.exp(-(odds + sign * half))) for sign in (-1, 1)]
+    assert (found.low, found.high) == pytest.approx(ends, rel=1e-6)
+
+
+def test_an_energy_by_hand() -> None:
+    # Mean 2, s = 1.
+    factor = math.exp(4.302653 / math.sqrt(3) / 2)
+    found = energy_interval([1.0, 2.0, 3.0])
+    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 / factor, 2 * factor))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_shares_stay_between_0_and_1_and_energies_above_0(n: int) -> None:
+    """Whatever was measured, with the mean inside; and near the ends not worse covered than t."""
+    rng = np.random.default_rng(n)
+    shares, energies = [], []
+    for _ in range(2000):
+        accuracy = np.clip(rng.normal(0.985, 0.006, n), 0, 1)
+        found = share_interval(accuracy)
+        assert 0 <= found.low <= found.mean <= found.high <= 1
+        shares.append(found.low <= 0.985 <= found.high)
+        energy_j = np.exp(rng.normal(-0.02, 0.2, n))
+        found = energy_interval(energy_j)
+        assert 0 < found.low <= found.mean <= found.high < math.inf
+        energies.append(found.low <= 1 <= found.high)
+    assert np.mean(shares) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(energies) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("make", [share_interval, energy_interval])
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.5])
+def test_what_has_no_spread_or_no_second_value(
+    make: Callable[[list[float]], Interval], value: float
+) -> None:
+    assert make([value] * 3) == Interval(value, value, value, 3)
+    lone = make([value, math.nan])
+    assert (lone.mean, lone.n, lone.bounded) == (value, 1, False)
+    assert math.isnan(lone.low)
+    assert make([]).n == 0
+
+
+def test_exactly_0_and_1_have_an_interval_with_others() -> None:
+    perfect = share_interval([1.0, 1.0, 0.99])
+    assert 0.75 < perfect.low < perfect.mean < perfect.high < 1
+    none = share_interval([0.0, 0.0, 0.01])
+    assert (1 - none.high, 1 - none.low) == pytest.approx((perfect.low, perfect.high))
+    idle = energy_interval([0.0, 0.0, 3.0])
+    assert 0 < idle.low < 1 < idle.high < math.inf
+
+
+def test_a_percentage_is_no_share() -> None:
+    with pytest.raises(ValueError, match="no share of 1"):
+        share_interval([98.0, 99.0])
 
 
 @pytest.mark.parametrize("values", [[5.0], [5.0, math.nan]])
