@@ -68,6 +68,7 @@ def try_page(page: str, folder: Path) -> None:
     """Do in an empty folder what a page says, block by block."""
     if "workload.root=data" in (DOCS / page).read_text("utf-8"):
         cifar(folder / "data", 10)
+        cifar(folder / "data", 100)
     if page == "how-to/own-data-and-model.md":
         pictures(folder / "images", each=16, size=(40, 36))
     for block in blocks(page):
