@@ -12,10 +12,11 @@ from harness.method import Method
 from harness.phases import Budget, Phase
 from harness.plan import MOST_PHASES
 from harness.pruning.cost import size_of
+from harness.results.final_test import facts_of_test
 from harness.results.folder import RunFolder
 from harness.results.journal import OVERHEAD, TEST, Journal
 from harness.training.checkpoint import Checkpoint
-from harness.training.loop import accuracy
+from harness.training.loop import accuracy, correct
 
 
 def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | None) -> None:
@@ -103,15 +104,16 @@ def _finish(bench: Bench) -> None:
     """The one look at the test set, and what is left of the network."""
     state = bench.state
     bench.journal.border(TEST)
-    test_accuracy = accuracy(state, bench.workload.test, bench.training)
+    right = correct(state, bench.workload.test, bench.training)
+    # Shares are consecutive, so that one after the other they are the order of the test set.
+    shares = state.world.gathered([right.cpu().numpy().tobytes()])
     bench.journal.border("evaluation")
     val_accuracy = accuracy(state, bench.workload.validation, bench.training)
     bench.journal.border(OVERHEAD)
     size = size_of(state.network, bench.workload.example, state.masks)
     bench.journal.event(
         "result",
-        test_accuracy=test_accuracy,
-        test_samples=len(bench.workload.test),
+        **facts_of_test(b"".join(shares)),
         val_accuracy=val_accuracy,
         parameters=size.parameters,
         macs=size.macs,

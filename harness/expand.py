@@ -58,7 +58,7 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
             plugins=study.plugins,
             variant=variant,
         )
-        for turn, seed in enumerate(study.seeds)
+        for turn, seed in enumerate(study.all_seeds)
         for label, method in _in_order(_rotated(arms, turn))
         for variant, workload, training in _rotated(variants, turn)
     ]
@@ -74,7 +74,7 @@ def _check_number(study: Study) -> None:
         math.prod(max(len(value), 1) for value in table.values() if isinstance(value, list))
         for table in itertools.chain(*tables)
     )
-    if arms * len(study.seeds) * max(len(study.variants), 1) > MOST_RUNS:
+    if arms * len(study.all_seeds) * max(len(study.variants), 1) > MOST_RUNS:
         raise UsageError(f"methods: more than {MOST_RUNS:,} runs; sweep over less at a time")
 
 

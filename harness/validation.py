@@ -8,6 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import nearest
 
+SILENT = "="
+"""Begins the tag of one kind of several that a value may have; a place is told without it."""
+
 
 def tell(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
     """All findings of `error`, a line each.
@@ -27,7 +30,8 @@ def _follows(finding: Any) -> bool:
 
 
 def _line(finding: Any, model: type[BaseModel], prefix: str) -> str:
-    place = ".".join(map(str, ([prefix] if prefix else []) + list(finding["loc"])))
+    steps = [step for step in finding["loc"] if not str(step).startswith(SILENT)]
+    place = ".".join(map(str, ([prefix] if prefix else []) + steps))
     match finding["type"]:
         case "extra_forbidden":
             word = str(finding["loc"][-1])
@@ -53,15 +57,22 @@ def _shown(value: Any) -> str:
 
 def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     for step in place:
+        if str(step).startswith(SILENT):
+            continue
         field = model.model_fields.get(str(step))
         inner = field and next(
-            (kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)),
+            (kind for kind in _kinds(field.annotation) if _is_model(kind)),
             None,
         )
         if inner is None:
             return []
         model = inner
     return list(model.model_fields)
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """What a value may be: the annotation, and what it is a choice between."""
+    return [annotation, *(kind for each in get_args(annotation) for kind in _kinds(each))]
 
 
 def _is_model(kind: Any) -> bool:

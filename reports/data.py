@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.results.final_test import FinalTest
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET
+from harness.study import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.results.close_up import CloseUp
+    from harness.study import UntilDecided
 
 RUN_COLUMNS = [
     "study",
@@ -105,6 +108,7 @@ class StudyResults:
         decomposition: Stages of a decomposition; empty if the study asks for none.
         margin_points: Accepted loss of accuracy, in percentage points.
         settings: The study as it was run.
+        tests: By arm and seed, what a finished run found on the test set.
     """
 
     study: str
@@ -121,6 +125,7 @@ class StudyResults:
     decomposition: tuple[Stage, ...] = ()
     margin_points: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse tables that would give a wrong figure without a word."""
@@ -176,6 +181,19 @@ class StudyResults:
         """One value a finished run of an arm, keyed by seed, in the column's own unit."""
         rows = self.finished[self.finished["arm"] == arm]
         return {int(s): float(v) for s, v in zip(rows["seed"], rows[column], strict=True)}
+
+    def tested(self, arm: str) -> dict[int, FinalTest]:
+        """What each finished run of an arm found on the test set, by seed."""
+        accuracies = self.by_seed(arm, "test_accuracy")
+        return {
+            seed: self.tests.get((arm, seed), FinalTest(value))
+            for seed, value in accuracies.items()
+        }
+
+    @property
+    def rule(self) -> UntilDecided | None:
+        """How the study adds seeds; None if it lists them."""
+        return rule_of(self.settings)
 
     def median_seed(self, arm: str) -> int:
         """The seed of the arm's finished run whose energy is the median (the lower of two).

@@ -35,6 +35,7 @@ def study_results(tables: Tables) -> StudyResults:
         claims=_claims(tables),
         decomposition=_decomposition(tables),
         margin_points=tables.report.margin_points,
+        tests=tables.tested,
         settings=tables.settings,
     )
     seeds = {arm: results.median_seed(arm) for arm in results.finished_arms}

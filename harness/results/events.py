@@ -61,7 +61,12 @@ _KEYS: dict[str, dict[str, Check]] = {
     "record": {"facts": _table},
     "answer": {"phase": _count, "description": _table},
     "checkpoint": {"number": _count, "phase": _count, "epoch": _count},
-    "result": {**_SIZE, "test_accuracy": _number, "test_samples": _count},
+    "result": {
+        **_SIZE,
+        "test_accuracy": _number,
+        "test_samples": _count,
+        "test_correct": _or_none(_text),
+    },
     "clocks": {"nodes": _clocks},
     "end": {"status": _STATUSES.__contains__},
     "died": {"status": _STATUSES.__contains__},

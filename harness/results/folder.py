@@ -19,7 +19,7 @@ from harness.report_settings import ReportSettings
 from harness.results.saved import read_saved
 from harness.settings import AS_RECORDED, WHEREABOUTS, Carbon
 from harness.spec import SCHEMA, RunSpec, folder_name
-from harness.study import Study
+from harness.study import Study, UntilDecided
 from harness.validation import tell
 
 LOCK = ".lock"
@@ -118,6 +118,7 @@ class _Saved(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
+    seeds: UntilDecided | list[Any] = []
     workload: dict[str, Any] = {}
     training: dict[str, Any] = {}
     variants: dict[str, Any] = {}

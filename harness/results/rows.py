@@ -13,6 +13,7 @@ from harness.energy.carbon.factor import Co2e
 from harness.energy.health import Health
 from harness.energy.meter import Sensor
 from harness.results.carbon import StudyCarbon
+from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, OVERHEAD, TEST, Journal
 from harness.results.ledger import Ledger
@@ -53,6 +54,7 @@ class RunRows:
         phases: A row a window label; the energies add up to the run's total.
         attempts: A row an attempt.
         tickets: A row a channel mask that the method looked at.
+        tested: What a finished run found on the test set.
     """
 
     run: Row
@@ -60,6 +62,7 @@ class RunRows:
     phases: list[Row]
     attempts: list[Row]
     tickets: list[Row]
+    tested: FinalTest | None = None
 
 
 def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) -> RunRows:
@@ -99,6 +102,7 @@ def _read(ledger: Ledger, spec: RunSpec, label: str, cost: _Cost) -> RunRows:
         phases=[identity | row for row in _phase_rows(ledger)] if known else [],
         attempts=[identity | row for row in _attempt_rows(ledger)],
         tickets=[identity | row for row in ticket_rows(ledger, spec)],
+        tested=final_test(ledger.journal),
     )
 
 

@@ -12,6 +12,7 @@ from harness.atomic import write_atomically
 from harness.errors import UsageError
 from harness.report_settings import ReportSettings
 from harness.results.carbon import StudyCarbon
+from harness.results.final_test import FinalTest
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.gather import gather
 from harness.results.inert import inert_csv
@@ -51,6 +52,7 @@ class Tables:
         phases: One row a run and window label; the energies of a run add up to its total.
         attempts: One row an attempt of a run.
         tickets: One row a channel mask that a method looked at.
+        tested: By arm and seed, what each finished run found on the test set.
         carbon: What electricity costs, where the study ran and elsewhere.
     """
 
@@ -77,6 +79,11 @@ class Tables:
             # A yes or no that only some runs have stays one, with gaps, also in a file.
             if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
                 self.runs[name] = column.astype("boolean")
+
+        named = zip(self._specs, self._labels, read, strict=True)
+        self.tested: dict[tuple[str, int], FinalTest] = {
+            (label, spec.seed): rows.tested for (_, spec), label, rows in named if rows.tested
+        }
 
         def gathered(rows: Iterable[list[Row]], columns: tuple[str, ...]) -> pd.DataFrame:
             return pd.DataFrame(list(chain(*rows)), columns=[*IDENTITY, *columns])

@@ -92,11 +92,20 @@ def mean_loss(
 
 
 @torch.no_grad()
-def accuracy(state: TrainingState, split: Source, training: Training) -> float:
-    """Share of `split` classified rightly, 0 to 1, in evaluation mode and the recipe's autocast."""
+def correct(state: TrainingState, split: Source, training: Training) -> Tensor:
+    """Which samples of this process's share of `split` are classified rightly, in their order.
+
+    In evaluation mode and the recipe's autocast; bool, shape (samples,), still on the device.
+    """
+    device = state.workload.device
     network = state.network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=state.workload.device)
-    with autocast(training.precision, state.workload.device):
+    right = [torch.zeros(0, dtype=torch.bool, device=device)]  # a share may be empty
+    with autocast(training.precision, device):
         for images, labels in split.in_order():
-            right += (network(images).argmax(dim=1) == labels).sum()
-    return int(state.world.summed(right)) / len(split)
+            right.append(network(images).argmax(dim=1) == labels)
+    return torch.cat(right)
+
+
+def accuracy(state: TrainingState, split: Source, training: Training) -> float:
+    """Share of `split` classified rightly, 0 to 1, by all processes together."""
+    return int(state.world.summed(correct(state, split, training).sum())) / len(split)

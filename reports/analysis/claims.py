@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from reports.analysis.accuracy import accuracy_difference
 from reports.analysis.energy_kind import difference_of_kind
 from reports.analysis.standing import standing_of
-from reports.analysis.statistics import NO_WIDTH, Interval, paired_difference, paired_ratio
+from reports.analysis.statistics import NO_WIDTH, Interval, paired_ratio
 
 if TYPE_CHECKING:
     from reports.data import AskedClaim, StudyResults
@@ -55,9 +56,9 @@ def judge(results: StudyResults) -> tuple[JudgedClaim, ...]:
 
 def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     arm, against = claim.arm or "", claim.against or ""
-    accuracy = results.by_seed(arm, "test_accuracy")
     energy = paired_ratio(results.by_seed(arm, "energy_j"), results.by_seed(against, "energy_j"))
-    points = paired_difference(accuracy, results.by_seed(against, "test_accuracy")).scaled(100)
+    difference = accuracy_difference(results.tested(arm), results.tested(against))
+    points = difference.interval().scaled(100)
     missing = _missing(results, claim)
     if missing:
         return JudgedClaim(claim, energy, points, "inconclusive", "", missing)

@@ -30,13 +30,15 @@ Verdict = Literal["non-inferior", "worse", "inconclusive"]
 class Interval:
     """A mean and its confidence interval, in the unit of the values it came from.
 
-    `n` counts the values used; below two of them `low` and `high` are NaN.
+    `n` counts the values used; below two of them `low` and `high` are NaN. `confidence` is the
+    share of such intervals that hold the truth.
     """
 
     mean: float
     low: float
     high: float
     n: int
+    confidence: float = CONFIDENCE
 
     @property
     def bounded(self) -> bool:
@@ -50,7 +52,8 @@ class Interval:
 
     def scaled(self, factor: float) -> Interval:
         """The same interval in another unit; `factor` must be positive."""
-        return Interval(self.mean * factor, self.low * factor, self.high * factor, self.n)
+        low, high = self.low * factor, self.high * factor
+        return Interval(self.mean * factor, low, high, self.n, self.confidence)
 
 
 def t_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
@@ -58,13 +61,13 @@ def t_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Inter
     known = [float(value) for value in values if not math.isnan(value)]
     n = len(known)
     if n == 0:
-        return Interval(math.nan, math.nan, math.nan, 0)
+        return Interval(math.nan, math.nan, math.nan, 0, confidence)
     mean = math.fsum(known) / n
     if n == 1:
-        return Interval(mean, math.nan, math.nan, 1)
+        return Interval(mean, math.nan, math.nan, 1, confidence)
     variance = math.fsum((value - mean) ** 2 for value in known) / (n - 1)
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * math.sqrt(variance / n)
-    return Interval(mean, mean - half, mean + half, n)
+    return Interval(mean, mean - half, mean + half, n, confidence)
 
 
 def share_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
@@ -129,7 +132,7 @@ def paired_ratio(
         if values[seed] > 0 and baseline[seed] > 0
     ]
     log = t_interval(logs, confidence)
-    return Interval(math.exp(log.mean), math.exp(log.low), math.exp(log.high), log.n)
+    return Interval(math.exp(log.mean), math.exp(log.low), math.exp(log.high), log.n, confidence)
 
 
 def non_inferiority(difference: Interval, margin: float) -> Verdict:

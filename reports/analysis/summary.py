@@ -13,13 +13,13 @@ from reports.analysis.statistics import (
     Interval,
     Verdict,
     energy_interval,
-    non_inferiority,
-    paired_difference,
     paired_ratio,
     share_interval,
 )
+from reports.analysis.verdicts import Decision, decide
 
 if TYPE_CHECKING:
+    from harness.study import UntilDecided
     from reports.data import StudyResults
 
 _STANDINGS: tuple[Verdict, ...] = ("non-inferior", "inconclusive", "worse")
@@ -38,8 +38,7 @@ class ArmSummary:
     energy_j: Interval
     uncertainty_j: float
     ratio: Interval | None
-    difference: Interval | None
-    verdict: Verdict | None
+    decision: Decision | None
     co2e_kg: float
     duration_s: float
     parameters: float
@@ -51,6 +50,16 @@ class ArmSummary:
     failures: int
 
     @property
+    def difference(self) -> Interval | None:
+        """Accuracy less the baseline's as this arm alone shows it, as a share of 1."""
+        return self.decision.own if self.decision else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What is shown of its accuracy, held to one chance of error with all other arms."""
+        return self.decision.verdict if self.decision else None
+
+    @property
     def count(self) -> str:
         """Finished runs, and of how many if some did not finish."""
         return f"{self.n} of {self.n + self.failures}" if self.failures else str(self.n)
@@ -58,7 +67,17 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """Every arm of a study; `margin` is the accepted loss of accuracy as a share of 1."""
+    """Every arm of a study.
+
+    Attributes:
+        study: Its name.
+        baseline: The arm that the others are compared with.
+        has_baseline: Whether a run of it has finished.
+        margin: The accepted loss of accuracy, as a share of 1.
+        standing: What the energies are worth.
+        arms: The arms, sorted.
+        rule: How seeds are added, if they are.
+    """
 
     study: str
     baseline: str
@@ -66,6 +85,7 @@ class Summary:
     margin: float
     standing: Standing
     arms: tuple[ArmSummary, ...]
+    rule: UntilDecided | None = None
 
     @property
     def finished(self) -> tuple[ArmSummary, ...]:
@@ -86,7 +106,11 @@ def summarise(results: StudyResults) -> Summary:
     """Sum a study up: the arms that keep the accuracy first, and of those the frugal ones."""
     margin = results.margin_points / 100
     baseline = results.baseline_arm
-    arms = [_summarise_arm(results, arm, margin) for arm in results.arms]
+    decisions: dict[str, Decision] = {}
+    if baseline is not None and baseline in results.finished_arms:
+        tested = {arm: results.tested(arm) for arm in results.arms}
+        decisions = decide(tested, baseline, margin, results.rule)
+    arms = [_summarise_arm(results, arm, decisions.get(arm)) for arm in results.arms]
     return Summary(
         study=results.study,
         baseline=baseline or results.baseline,
@@ -94,6 +118,7 @@ def summarise(results: StudyResults) -> Summary:
         margin=margin,
         standing=standing_of(results.telling),
         arms=tuple(sorted(arms, key=lambda arm: _place(arm, baseline))),
+        rule=results.rule,
     )
 
 
@@ -107,25 +132,21 @@ def _place(arm: ArmSummary, baseline: str | None) -> tuple[int, float]:
     return standing, energy_j if math.isfinite(energy_j) else math.inf
 
 
-def _summarise_arm(results: StudyResults, arm: str, margin: float) -> ArmSummary:
+def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -> ArmSummary:
     every = results.runs[results.runs["arm"] == arm]
     done = results.finished[results.finished["arm"] == arm]
     accuracy = results.by_seed(arm, "test_accuracy")
     energy_j = results.by_seed(arm, "energy_j")
-    ratio = difference = verdict = None
-    baseline = results.baseline_arm
-    if baseline in results.finished_arms and baseline != arm and len(done):
-        ratio = paired_ratio(energy_j, results.by_seed(baseline, "energy_j"))
-        difference = paired_difference(accuracy, results.by_seed(baseline, "test_accuracy"))
-        verdict = non_inferiority(difference, margin)
+    ratio = None
+    if decision is not None and len(done):
+        ratio = paired_ratio(energy_j, results.by_seed(results.baseline_arm or "", "energy_j"))
     return ArmSummary(
         arm=arm,
         accuracy=share_interval(accuracy.values()),
         energy_j=energy_interval(energy_j.values()),
         uncertainty_j=_mean(done["uncertainty_j"]),
         ratio=ratio,
-        difference=difference,
-        verdict=verdict,
+        decision=decision if len(done) else None,
         co2e_kg=_mean(done["co2e_kg"]),
         duration_s=_mean(done["duration_s"]),
         parameters=_mean(done["parameters"]),

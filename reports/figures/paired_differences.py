@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from reports.analysis.accuracy import accuracy_difference
 from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval, paired_difference, paired_ratio
+from reports.analysis.statistics import Interval, paired_ratio
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
 from reports.drawing.ratio_axis import as_multiple, set_ratio_axis
@@ -122,11 +123,13 @@ def _pair(results: StudyResults, arm: str, baseline: str) -> _Paired:
         for seed in sorted(energy.keys() & base_energy.keys())
         if energy[seed] > 0 and base_energy[seed] > 0
     }
-    difference = paired_difference(accuracy, base_accuracy).scaled(100)
+    difference = accuracy_difference(results.tested(arm), results.tested(baseline))
     known = {seed: value for seed, value in points.items() if math.isfinite(value)}
     return _Paired(
         arm,
-        _Compared(known, difference, lambda value: f"{signed(value, 2)} points"),
+        _Compared(
+            known, difference.interval().scaled(100), lambda value: f"{signed(value, 2)} points"
+        ),
         _Compared(ratios, paired_ratio(energy, base_energy), as_multiple),
     )
 

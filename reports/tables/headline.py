@@ -14,6 +14,7 @@ from reports.wording.units import (
     percent,
     time_unit,
 )
+from reports.wording.verdict import basis, legend
 
 if TYPE_CHECKING:
     from reports.analysis.summary import ArmSummary, Summary
@@ -46,7 +47,7 @@ def headline(summary: Summary) -> Table:
             cells.text(arm.arm),
             cells.interval(arm.accuracy, 100, 2),
             cells.interval(arm.difference, 100, 2, sign=True),
-            cells.text(_verdict(arm, summary)),
+            cells.text(_verdict(arm, summary), basis(arm.decision) if arm.decision else ""),
             cells.measured(arm.energy_j, energy),
             cells.quantity(arm.uncertainty_j, energy),
             _ratio(arm, summary),
@@ -71,16 +72,19 @@ def headline(summary: Summary) -> Table:
 
 
 def _legend(summary: Summary) -> str:
-    margin = f"{summary.margin * 100:g}"
-    text = (
-        "Means over finished runs; beneath, 95 % Student-t intervals over seeds, of accuracies on "
-        "the logit scale, of energies and ratios on the log scale. Differences and "
-        "ratios are paired by seed. “Within "
-        f"{margin} points” is “non-inferior” where the whole interval of the difference lies above "
-        f"−{margin}, “worse” where the whole of it lies below, else “inconclusive”. Sorted by that "
-        "verdict, then by energy. A method’s energy is that of its whole recipe, its uncertainty "
-        "that of measuring one run."
-    )
+    parts = [
+        (
+            "Means over finished runs; beneath, 95 % Student-t intervals over seeds, of accuracies "
+            "on the logit scale, of energies and ratios on the log scale. Differences and ratios "
+            "are paired by seed."
+        ),
+        legend(summary),
+        (
+            "Sorted by verdict, then by energy. A method’s energy is that of its whole recipe, its "
+            "uncertainty that of measuring one run."
+        ),
+    ]
+    text = " ".join(filter(None, parts))
     if any(arm.density < 1 for arm in summary.arms):
         text += (
             " Masked weights are zero but still computed: they save no energy and count as left."

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from reports.wording.estimates import estimate_in_ratio
 from reports.wording.units import energy, fixed, signed
+from reports.wording.verdict import confidence
 
 if TYPE_CHECKING:
     from reports.analysis.statistics import Interval
     from reports.analysis.summary import ArmSummary, Summary
+    from reports.analysis.verdicts import Decision
 
 
 _IN_WORDS = (*"01", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
@@ -66,13 +68,13 @@ def _kept(best: ArmSummary, summary: Summary) -> str:
         tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
     elif ratio is not None and ratio.high >= 1:
         tail = f"; its energy may be lower or higher than {summary.baseline}'s"
-    better = best.difference is not None and best.difference.low > 0
+    better = best.decision is not None and best.decision.interval.low > 0
     lead = (
         f"{best.arm} is better than {summary.baseline}"
         if better
         else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)} points"
     )
-    return f"{lead}: it {_reached(best, summary)}{tail}."
+    return f"{lead}{_scope([best])}: it {_reached(best, summary)}{tail}."
 
 
 def _not_shown(
@@ -85,58 +87,94 @@ def _not_shown(
     found = _reached(named, summary)
     worse = f"worse than {summary.baseline} by more than {_margin(summary)} points"
     if not undecided:
+        worse += _scope(compared)
         if len(compared) == 1:
             return f"{named.arm} is {worse}: it {found}."
         return f"Every method is {worse}; the cheapest, {named.arm}, {found}."
-    n = max(arm.difference.n for arm in compared if arm.difference)
     count = len(compared) - len(undecided)
     one = len(undecided) == 1
     which = named.arm if one else "any other method" if count else "any method"
     stays = f"{which} stays within {_margin(summary)} points of {summary.baseline}"
-    if n < 2:
+    stays += _scope(undecided)
+    if max(arm.decision.interval.n for arm in undecided if arm.decision) < 2:
         lead = f"One seed gives no interval, so it cannot tell whether {stays}"
     else:
-        lead = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds cannot tell whether {stays}"
+        lead = f"{_evidence(undecided, summary)} cannot tell whether {stays}"
     if count:
         lead += f" ({count} {'is' if count == 1 else 'are'} worse)"
     name = "it" if one else f"the cheapest{' of them' if count else ''}, {named.arm},"
     return f"{lead}; {name} {found}."
 
 
+def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
+    """What it is that cannot tell: so many seeds, and so many test images where they count."""
+    decisions = [arm.decision for arm in undecided if arm.decision is not None]
+    n = max(each.interval.n for each in decisions)
+    text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"
+    if summary.rule and n < summary.rule.max:
+        text += f" of at most {summary.rule.max}"
+    images = {each.images for each in decisions}
+    return text if 0 in images else f"{text} and {max(images):,} test images"
+
+
+def _scope(arms: list[ArmSummary]) -> str:
+    """What a verdict speaks of where it was not recorded which images were classified rightly."""
+    counted = all(arm.decision is not None and arm.decision.images for arm in arms)
+    return "" if counted else " on this test set"
+
+
 def _reached(arm: ArmSummary, summary: Summary) -> str:
-    difference, ratio = arm.difference, arm.ratio
-    if difference is None or ratio is None:
+    decision, ratio = arm.decision, arm.ratio
+    if decision is None or ratio is None:
         raise ValueError(f"{arm.arm} is not compared with a baseline")
-    points = difference.scaled(100)
+    points = decision.interval.scaled(100)
     decimals = _decimals(points, summary.margin * 100)
     operator = "−" if points.mean < 0 else "+"
     against = f"{summary.baseline} {operator} {fixed(abs(points.mean), decimals)} points"
     if points.bounded:
-        against += f", 95 % CI {signed(points.low, decimals)} … {signed(points.high, decimals)}"
+        within = f"{signed(points.low, decimals)} … {signed(points.high, decimals)}"
+        against += f", {confidence(points)} CI {within}"
+    if decision.alone != decision.verdict:
+        against += f"; alone it would be called {decision.alone}"
     interval = ""
     if ratio.bounded:
-        interval = f" (95 % CI {fixed(ratio.low, 2)} … {fixed(ratio.high, 2)})"
+        within = f"{fixed(ratio.low, 2)} … {fixed(ratio.high, 2)}"
+        interval = f" ({confidence(ratio)} CI {within})"
     return (
         f"reached {fixed(arm.accuracy.mean * 100, 1)} % ({against}) with "
         f"{fixed(ratio.mean, 2)}×{interval} of {summary.baseline}'s "
-        f"{summary.standing.adjective} energy ({_seeds(arm, difference)})"
+        f"{summary.standing.adjective} energy ({_pairs(arm, decision, ratio)})"
     )
+
+
+def _pairs(arm: ArmSummary, decision: Decision, ratio: Interval) -> str:
+    """Over how many seeds accuracy and energy were compared, which may differ."""
+    n = decision.interval.n
+    by_rule = f"decided after {n} seeds by the rule" if decision.decided_after else ""
+    if ratio.n == n:
+        return _with_failures(by_rule or _of_seeds(n), arm)
+    text = by_rule or f"accuracy: {_of_seeds(n)}"
+    return _with_failures(f"{text}; energy: {_of_seeds(ratio.n)}", arm)
 
 
 def _absolute(arm: ArmSummary, summary: Summary) -> str:
     accuracy = arm.accuracy.scaled(100)
     interval = "no interval"
     if accuracy.bounded:
-        interval = f"95 % CI {fixed(accuracy.low, 1)} … {fixed(accuracy.high, 1)}"
+        within = f"{fixed(accuracy.low, 1)} … {fixed(accuracy.high, 1)}"
+        interval = f"{confidence(accuracy)} CI {within}"
     return (
         f"reached {fixed(accuracy.mean, 1)} % ({interval}) with "
         f"{energy(arm.energy_j.mean)} of {summary.standing.adjective} energy "
-        f"({_seeds(arm, accuracy)})"
+        f"({_with_failures(_of_seeds(accuracy.n), arm)})"
     )
 
 
-def _seeds(arm: ArmSummary, used: Interval) -> str:
-    text = "one seed, no interval" if used.n == 1 else f"{used.n} seeds"
+def _of_seeds(count: int) -> str:
+    return "one seed, no interval" if count == 1 else f"{count} seeds"
+
+
+def _with_failures(text: str, arm: ArmSummary) -> str:
     if arm.failures:
         text += f"; {arm.failures} of its {arm.n + arm.failures} runs did not finish"
     return text

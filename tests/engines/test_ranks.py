@@ -6,12 +6,19 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import torch
 
 import harness as public
+from harness.results.final_test import final_test
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
+from harness.training.checkpoint import Checkpoint
+from harness.training.loop import correct
+from harness.training.state import TrainingState
+from harness.workloads.workload import open_workload
 from tests.engines.started import (
     called,
     killed,
@@ -44,6 +51,30 @@ def test_all_methods_end_as_with_one_process(by_one_and_two: tuple[Path, Path]) 
     assert list(two["attempts"]) == [1] * len(METHODS)
     for column in ("epochs_trained", "macs", "test_samples"):
         assert list(two[column]) == list(one[column]), column
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("method", ["dense", "early_bird"])
+def test_each_test_sample_is_recorded_in_the_order_of_the_test_set(
+    by_one_and_two: tuple[Path, Path], method: str, processes: int
+) -> None:
+    """Against the final weights on the whole test set in one piece."""
+    out = by_one_and_two[processes - 1]
+    run = runs_of(out)[_name(out, method)]
+    spec = run.read_spec()
+    device = torch.device("cpu")
+    workload = open_workload(spec.workload, spec.training, device)
+    state = TrainingState(workload, spec.training, spec.seed, run.snapshot)
+    end = Checkpoint.load(run.checkpoint, device)
+    assert end is not None
+    state.load_state_dict(end.state)
+    expected = correct(state, workload.test, spec.training).numpy()
+    found = final_test(Journal(run))
+    assert found is not None
+    assert found.bits is not None
+    bits = np.unpackbits(np.frombuffer(found.bits, dtype=np.uint8), count=found.samples)
+    assert 0 < bits.sum() < found.samples == len(workload.test)
+    np.testing.assert_array_equal(bits, expected)
 
 
 @pytest.mark.parametrize("method", METHODS)

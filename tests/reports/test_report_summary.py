@@ -13,6 +13,7 @@ from rich.console import Console
 
 from reports.analysis.statistics import Interval, non_inferiority
 from reports.analysis.summary import ArmSummary, Summary, summarise
+from reports.analysis.verdicts import Decision
 from reports.data import StudyResults
 from reports.tables.terminal import terminal_table
 from reports.wording.sentence import sentence
@@ -20,16 +21,17 @@ from reports.wording.units import fixed, signed
 from tests.reports.synthetic import PLANS, make
 
 
-def challenged(difference: Interval, ratio: Interval, name: str = "early_bird") -> Summary:
+def challenged(
+    difference: Interval, ratio: Interval, name: str = "early_bird", images: int = 10_000
+) -> Summary:
     """A study of dense and one arm that is compared with it as given (difference in points)."""
     summary = summarise(make(["dense", "early_bird"]))
     dense, bird = arm(summary, "dense"), arm(summary, "early_bird")
     shares = difference.scaled(0.01)
     verdict = non_inferiority(shares, summary.margin)
+    decision = Decision(verdict, shares, verdict, shares, arms=1, images=images)
     accuracy = Interval(0.987, 0.98, 0.99, difference.n)
-    changed = replace(
-        bird, arm=name, accuracy=accuracy, difference=shares, ratio=ratio, verdict=verdict
-    )
+    changed = replace(bird, arm=name, accuracy=accuracy, ratio=ratio, decision=decision)
     return replace(summary, arms=(dense, changed))
 
 
@@ -118,7 +120,9 @@ def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
 
 def test_sentence_where_nothing_is_shown() -> None:
     text = sentence(challenged(Interval(-0.1, -0.9, 0.7, 3), Interval(0.58, 0.55, 0.61, 3)))
-    assert text.startswith("Three seeds cannot tell whether early_bird stays within 0.5 points")
+    assert text.startswith(
+        "Three seeds and 10,000 test images cannot tell whether early_bird stays within 0.5 points"
+    )
     assert "98.7 % (dense − 0.1 points, 95 % CI −0.9 … +0.7)" in text
     assert "0.58× (95 % CI 0.55 … 0.61) of dense's estimated energy" in text
 
@@ -159,16 +163,60 @@ def test_sentence_with_several_arms_says_how_many_are_worse() -> None:
     }.items():
         runs.loc[runs["arm"] == arm, "test_accuracy"] = accuracies
     mixed = sentence(summarise(replace(results, runs=runs)))
-    assert "whether early_bird stays within 0.5 points of dense (2 are worse); it reached" in mixed
+    assert (
+        "whether early_bird stays within 0.5 points of dense on this test set (2 are worse)"
+        in mixed
+    )
     runs.loc[runs["arm"] == "early_bird", "test_accuracy"] = [0.4, 0.41, 0.42]
     lost = sentence(summarise(replace(results, runs=runs)))
-    assert lost.startswith("Every method is worse than dense by more than 0.5 points; the cheapest")
+    assert lost.startswith("Every method is worse than dense by more than 0.5 points on this")
 
 
 def test_an_estimates_uncertainty_stands_with_the_ratio() -> None:
     """What cancels in it and what does not; a sensor's error is not an estimate's."""
     assert "±30 %: that cancels in the ratio where" in sentence(summarise(make()))
     assert "±" not in sentence(summarise(make(source="counter")))
+
+
+def test_sentence_counts_the_seeds_of_accuracy_and_of_energy() -> None:
+    """Five seeds have an accuracy, two of them an energy."""
+    summary = challenged(Interval(-0.1, -0.3, 0.1, 5), Interval(0.58, 0.41, 0.82, 2))
+    assert "energy (accuracy: 5 seeds; energy: 2 seeds)." in sentence(summary)
+    lone = challenged(Interval(-0.1, -0.3, 0.1, 5), Interval(0.58, math.nan, math.nan, 1))
+    assert "energy: one seed, no interval" in sentence(lone)
+
+
+def test_sentence_speaks_of_the_test_set_alone_where_its_images_were_not_recorded() -> None:
+    ratio = Interval(0.58, 0.55, 0.61, 3)
+    for difference in (Interval(0, -0.2, 0.2, 3), Interval(0, -2, 2, 3), Interval(-9, -10, -8, 3)):
+        assert "on this test set" in sentence(challenged(difference, ratio, images=0))
+        assert "on this test set" not in sentence(challenged(difference, ratio))
+
+
+def test_sentence_says_what_several_arms_and_a_rule_change() -> None:
+    """Called by the verdict of all arms; that of this arm alone stands beside it."""
+    results = make(["dense", "early_bird", "progressive"], rng_seed=1)
+    runs = results.runs.copy()
+    base = [0.980, 0.981, 0.979]
+    for arm, shift in (("dense", 0.0), ("early_bird", 0.0), ("progressive", -0.0012)):
+        spread = [0.0, 0.0, 0.0] if arm == "dense" else [-0.0017, 0.0, 0.0017]
+        values = [one + shift + more for one, more in zip(base, spread, strict=True)]
+        runs.loc[runs["arm"] == arm, "test_accuracy"] = values
+    both = summarise(replace(results, runs=runs))
+    bird = both.arm("early_bird")
+    assert bird is not None
+    assert bird.decision is not None
+    assert (bird.verdict, bird.decision.alone) == ("inconclusive", "non-inferior")
+    assert "97.5 % CI" in sentence(both)
+    assert "alone it would be called non-inferior" in sentence(both)
+    lone = summarise(replace(results, runs=runs[runs["arm"] != "progressive"]))
+    assert sentence(lone).startswith("early_bird keeps dense's accuracy")
+    rule = {"seeds": {"until": "decided", "min": 3, "max": 10}}
+    by_rule = sentence(summarise(replace(results, runs=runs, settings=rule)))
+    assert by_rule.startswith("Three seeds of at most 10 cannot tell")
+    equal = runs.assign(test_accuracy=0.98 + 1e-6 * runs["seed"] * (runs["arm"] == "dense"))
+    decided = sentence(summarise(replace(results, runs=equal, settings=rule)))
+    assert "decided after 3 seeds by the rule" in decided
 
 
 def test_sentence_picks_the_cheapest_of_those_that_keep_the_accuracy() -> None:
