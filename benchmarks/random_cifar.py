@@ -45,6 +45,7 @@ def resident_workload(
         example=samples.sample(1, 0).images,
         choice=choice,
         training=training,
+        layout=layout,
         _builder=resolve_model(model),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +28,6 @@ class TrainingState:
     Attributes:
         network: In today's structure.
         optimizer: SGD with momentum over today's parameters.
-        masks: Ones and zeros by parameter name, for the weights held at zero.
         shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
             today's structure.
         schedule_epoch: Place on the learning-rate schedule.
@@ -58,7 +57,7 @@ class TrainingState:
         self.world = world
         self._training = training
         self._seed = seed
-        self.masks: dict[str, Tensor] = {}
+        self._masks: dict[str, Tensor] = {}
         self.shrinks: list[ChannelMask] = []
         self.schedule_epoch = 0.0
         self.epochs_trained = 0
@@ -98,6 +97,27 @@ class TrainingState:
             fused=recipe.fused and self.workload.device.type == "cuda",
         )
 
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Ones and zeros by parameter name, for the weights held at zero."""
+        return self._masks
+
+    @masks.setter
+    def masks(self, masks: Mapping[str, Tensor]) -> None:
+        parameters = dict(self.network.named_parameters())
+        self._masks = {name: laid_out_like(parameters[name], mask) for name, mask in masks.items()}
+
+    def _load_optimizer(self, saved: dict[str, Any]) -> None:
+        """Take over an optimizer's state, each tensor with the strides of its parameter.
+
+        A fused step on CUDA refuses other strides, and one on a CPU steps wrongly.
+        """
+        self.optimizer.load_state_dict(saved)
+        for parameter, entries in self.optimizer.state.items():
+            for key, value in entries.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    entries[key] = laid_out_like(parameter, value)
+
     def masked(self) -> dict[str, nn.Parameter]:
         """The parameters that have a mask, by name."""
         parameters = dict(self.network.named_parameters())
@@ -120,9 +140,9 @@ class TrainingState:
         before = self.optimizer.state_dict()
         index = shrink(self.network, mask, self.workload.example)
         self.workload.lay_out(self.network)
-        self.masks = {name: take(kept, index[name]) for name, kept in self.masks.items()}
+        self.masks = {name: take(mask, index[name]) for name, mask in self.masks.items()}
         self._renew()
-        self.optimizer.load_state_dict(carried(before, names, index))
+        self._load_optimizer(carried(before, names, index))
         self.shrinks.append(mask)
 
     def reinitialise(self, draw: int) -> None:
@@ -169,7 +189,7 @@ class TrainingState:
         for layers in saved["shrinks"]:
             self.shrink(ChannelMask(layers))
         self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self._load_optimizer(saved["optimizer"])
         self.schedule_epoch = saved["schedule_epoch"]
 
     def state_dict(self) -> dict[str, Any]:
@@ -186,6 +206,13 @@ class TrainingState:
         self._load_weights(saved)
         self.masks = saved["masks"]
         self.epochs_trained = saved["epochs_trained"]
+
+
+def laid_out_like(parameter: Tensor, values: Tensor) -> Tensor:
+    """`values` with the strides of `parameter`, so that one pass over memory serves both."""
+    if values.stride() == parameter.stride():
+        return values
+    return torch.empty_like(parameter, dtype=values.dtype, requires_grad=False).copy_(values)
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ class Workload:
             trace networks.
         choice: The data set and the model.
         training: The recipe.
+        layout: Memory format of the images, and of weights with four dimensions.
     """
 
     device: torch.device
@@ -43,6 +44,7 @@ class Workload:
     example: Tensor
     choice: WorkloadChoice
     training: Training
+    layout: torch.memory_format
     _builder: Callable[[int, int], nn.Module]
 
     def build_network(self, seed: int) -> nn.Module:
@@ -68,11 +70,10 @@ class Workload:
         self._placed(network)
 
     def lay_out(self, network: nn.Module) -> None:
-        """Give weights the memory format that the device prefers; pruned ones have lost it."""
-        if self.device.type == "cuda" and self.training.channels_last:
-            for weight in network.parameters():
-                if weight.ndim == 4:
-                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        """Give weights their memory format; removing channels and drawing have lost it."""
+        for weight in network.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=self.layout)
 
     def _placed(self, network: nn.Module) -> nn.Module:
         network.to(self.device)
@@ -91,7 +92,8 @@ def open_workload(
     loaded: Images | ImageFiles = DATA.load(choice.data)(choice)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
-    opened = open_sources(loaded, Place(choice, training, device, part))
+    place = Place(choice, training, device, part)
+    opened = open_sources(loaded, place)
     return Workload(
         device=device,
         train=opened.train,
@@ -101,6 +103,7 @@ def open_workload(
         example=opened.example,
         choice=choice,
         training=training,
+        layout=place.layout,
         _builder=resolve_model(choice.model),
     )
 
