@@ -50,14 +50,12 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 
 
 def _allow_tf32(allowed: bool) -> None:
-    # PyTorch's own default is tf32 in convolutions, which "fp32" must not be taken for.
-    kind = "tf32" if allowed else "ieee"
-    if hasattr(torch.backends.cudnn, "conv"):
-        torch.backends.cuda.matmul.fp32_precision = kind
-        torch.backends.cudnn.conv.fp32_precision = kind
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        torch.backends.cudnn.allow_tf32 = allowed
+    # PyTorch's own default is tf32 in convolutions, which "fp32" must not be taken for. Set the
+    # newer `fp32_precision` and the older getters raise, which Inductor reads (pytorch#166387);
+    # this pair keeps all of them readable and of one mind, on torch 2.11 as on 2.13. That
+    # convolutions then really compute in full precision can be seen on a GPU only.
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def in_precision(network: nn.Module, precision: Precision) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -53,6 +54,30 @@ def test_bf16_reaches_the_products_and_fp32_does_not() -> None:
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         with autocast(precision, CPU):
             assert layer(torch.ones(1, 3)).dtype == dtype
+
+
+@pytest.fixture
+def products() -> Iterator[None]:
+    """Switches of products that are as they were afterwards."""
+    yield
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+@pytest.mark.usefixtures("products")
+@pytest.mark.filterwarnings("ignore:CUDA is not available", "ignore:User provided device_type")
+def test_every_switch_of_tf32_can_be_read_and_agrees() -> None:
+    """Inductor and other libraries read the older ones, which raise where they disagree."""
+    for precision in ("fp32", "tf32", "bf16", "tf32", "fp8", "fp32", "int8_simulated", "tf32"):
+        autocast(precision, torch.device("cuda"))
+        is_allowed = precision == "tf32"
+        assert torch.backends.cuda.matmul.allow_tf32 is is_allowed
+        assert torch.backends.cudnn.allow_tf32 is is_allowed
+        assert torch.get_float32_matmul_precision() == ("high" if is_allowed else "highest")
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=is_allowed):
+            assert torch.backends.cudnn.allow_tf32 is is_allowed
+        assert (torch.backends.cuda.matmul.fp32_precision == "tf32") is is_allowed
+        assert (torch.backends.cudnn.conv.fp32_precision == "tf32") is is_allowed
 
 
 def test_another_precision_trains_the_very_same_parameters() -> None:
