@@ -16,6 +16,7 @@ from harness.cli.main import cli
 from harness.cli.study_file import TABLES, default_of
 from harness.errors import ExitCode
 from harness.exporters.registry import EXPORTERS
+from reports.tables.gallery import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
 RESULTS = Path(__file__).parents[1] / "harness" / "results" / "README.md"
@@ -36,6 +37,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "commands.md": "\n".join(_commands()) + "\n",
         REFERENCE / "study-file.md": "\n".join(_study_file()) + "\n",
+        REFERENCE / "report-tables.md": "\n".join(_report_tables()) + "\n",
         REFERENCE / "results.md": RESULTS.read_text("utf-8"),
     }
 
@@ -78,6 +80,23 @@ def _study_file() -> Iterator[str]:
         "export --to": EXPORTERS,
     }.items():
         yield f"| {kind} | {', '.join(f'`{name}`' for name in known)} |"
+
+
+def _report_tables() -> Iterator[str]:
+    yield "# The tables of a report\n"
+    yield (
+        "`report/tables/` has each table three times. The CSV is for programs: plain columns in "
+        "base units (joules, seconds, kilograms, shares of 1), whatever unit the page shows, and "
+        "nothing but numbers in a column of numbers; what is not known is empty. A mean with an "
+        "interval has three columns: `NAME`, `NAME_low` and `NAME_high` (95 %). Markdown and LaTeX "
+        "are for people, like the page: their headers name the unit that their values are in."
+    )
+    for schema in SCHEMAS:
+        yield f"\n## {schema.name}\n\n“{schema.title}”: one row for {schema.row}.\n"
+        yield "| column | kind | unit | |\n|---|---|---|---|"
+        for column in schema.columns:
+            more = ", with an interval" if column.interval else ""
+            yield f"| `{column.name}` | {column.kind}{more} | {column.unit} | {column.sentence} |"
 
 
 def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:

@@ -141,7 +141,7 @@ def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
             "kind": "seed",
             "arm": each.arm,
             "seed": seed,
-            "difference_points": each.accuracy.by_seed.get(seed),
+            "accuracy_difference": _share(each.accuracy.by_seed.get(seed)),
             "energy_ratio": each.energy.by_seed.get(seed),
         }
         for each in paired
@@ -149,14 +149,22 @@ def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
     ]
     for each in paired:
         row: dict[str, object] = {"kind": "mean", "arm": each.arm, "n": each.pairs}
-        for name, compared in (("difference_points", each.accuracy), ("energy_ratio", each.energy)):
-            mean = compared.mean
+        means = {
+            "accuracy_difference": each.accuracy.mean.scaled(0.01),
+            "energy_ratio": each.energy.mean,
+        }
+        for name, mean in means.items():
             row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
         rows.append(row)
-    columns = "kind arm seed n difference_points difference_points_low difference_points_high "
-    columns += "energy_ratio energy_ratio_low energy_ratio_high"
+    columns = "kind arm seed n accuracy_difference accuracy_difference_low "
+    columns += "accuracy_difference_high energy_ratio energy_ratio_low energy_ratio_high"
     frame = pd.DataFrame(rows, columns=columns.split())
     return frame.astype({"seed": "Int64", "n": "Int64"})
+
+
+def _share(points: float | None) -> float | None:
+    """Percentage points as a difference between shares of 1."""
+    return None if points is None else points / 100
 
 
 def _draw(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from reports.analysis.summary import Summary, summarise
+from reports.analysis.summary import summarise
 from reports.drawing import style
 from reports.figures.gallery import FIGURES
 from reports.page.inline_svg import inline
@@ -100,7 +98,6 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
     details = [table for make in DETAILS if (table := make(results)) is not None]
     for table in (listed, *findings, *details, warning_table(results)):
         formats.save(table, tables)
-    style.write_csv(summary_frame(summary), tables / "summary.csv")
     for name in ("runs", "phases", "curves", "attempts", "tickets"):
         style.write_csv(getattr(results, name), tables / f"{name}.csv")
     plates = []
@@ -135,11 +132,6 @@ def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) ->
         alt=figured.alt,
         told=bool(figured.marks.tips),
     )
-
-
-def summary_frame(summary: Summary) -> pd.DataFrame:
-    """The headline as a tidy table, one row an arm; units stand in the column names."""
-    return pd.json_normalize([asdict(arm) for arm in summary.arms], sep="_")
 
 
 def _unbroken(text: str) -> str:

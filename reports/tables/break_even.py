@@ -3,24 +3,78 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from harness.results.column import Column, Schema
 from reports.analysis.break_even import break_even
 from reports.analysis.standing import standing_of
-from reports.tables import cells
-from reports.tables.table import Cell, Table
-from reports.wording.payback import limits, repetitions
+from reports.analysis.statistics import Interval
+from reports.tables.table import Table, View
+from reports.wording.payback import repetitions
 from reports.wording.units import MISSING, Unit, energy_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reports.analysis.break_even import BreakEven, Payback
-    from reports.analysis.statistics import Interval
     from reports.data import StudyResults
+    from reports.tables.table import Record
 
 NAME = "break_even"
 _SMALL = (Unit("µJ", 1e-6), Unit("mJ", 1e-3), Unit("J", 1.0))
+
+
+def _columns(which: str, price: Column, saving: Column) -> Iterator[Column]:
+    yield from (price, saving)
+    yield Column(
+        f"{which}_verdict",
+        "text",
+        "`after`: that many; `immediately`: there is no price; `undecided`: the saving may as well "
+        "be none; `never`: nothing is saved; `no search`; `not credited`: the accuracy is worse.",
+    )
+    yield Column(f"{which}_reason", "text", "Of the verdict, or what the number takes for granted.")
+    yield Column(
+        f"{which}_to_break_even",
+        "number",
+        "The price over the saving; empty, but for its interval, where it is undecided.",
+        interval=True,
+    )
+    yield Column(f"{which}_estimate", "number", "The same, decided or not.")
+
+
+SCHEMA = Schema(
+    NAME,
+    "When a search has paid for itself",
+    "a finished method but the baseline",
+    (
+        Column("arm", "text", "The method, with what tells it from others of the study."),
+        Column(
+            "training_j",
+            "number",
+            "A training of the network that was found, for as many epochs as dense trained.",
+            "J",
+            interval=True,
+        ),
+        *_columns(
+            "trainings",
+            Column("search_j", "number", "What the search cost.", "J", interval=True),
+            Column("saved_training_j", "number", "What such a training saves.", "J", interval=True),
+        ),
+        *_columns(
+            "inferences",
+            Column(
+                "recipe_above_dense_j",
+                "number",
+                "The whole recipe's energy minus dense's.",
+                "J",
+                interval=True,
+            ),
+            Column("saved_sample_j", "number", "What an inference saves.", "J", interval=True),
+        ),
+        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+    ),
+)
 
 
 def break_even_table(results: StudyResults) -> Table | None:
@@ -28,17 +82,17 @@ def break_even_table(results: StudyResults) -> Table | None:
     found = [each for each in break_even(results) if each.trainings or each.inferences]
     if not found:
         return None
-    kind = "" if (standing := standing_of(results.finished)).measured else standing.adjective
-    columns = [
-        *(_of_trainings(found, kind) if any(each.trainings for each in found) else ()),
-        *(_of_inferences(found, kind) if any(each.inferences for each in found) else ()),
-    ]
-    rows = [[cells.text(each.arm), *(cell(each) for _, cell in columns)] for each in found]
+    standing = standing_of(results.finished)
+    kind = "" if standing.measured else standing.adjective
+    view = {"arm": View("Method")}
+    if any(each.trainings for each in found):
+        view |= _of_trainings(found, kind)
+    if any(each.inferences for each in found):
+        view |= _of_inferences(found, kind)
     return Table(
-        name=NAME,
-        title="When a search has paid for itself",
-        header=["Method", *(name for name, _ in columns)],
-        rows=rows,
+        schema=SCHEMA,
+        records=[_record(each, standing.adjective) for each in found],
+        view=view,
         legend=LEGEND,
         arms=[each.arm for each in found],
     )
@@ -59,40 +113,65 @@ LEGEND = (
 )
 
 
-Column = tuple[str, "Callable[[BreakEven], Cell]"]
+def _record(each: BreakEven, kind: str) -> Record:
+    trainings, inferences = each.trainings, each.inferences
+    return {
+        "arm": each.arm,
+        "training_j": each.training_j,
+        "search_j": trainings.price_j if trainings else None,
+        "saved_training_j": trainings.saving_j if trainings else None,
+        **_answer("trainings", trainings),
+        "recipe_above_dense_j": inferences.price_j if inferences else None,
+        "saved_sample_j": inferences.saving_j if inferences else None,
+        **_answer("inferences", inferences),
+        "energy_kind": kind,
+    }
 
 
-def _of_trainings(found: Sequence[BreakEven], kind: str) -> list[Column]:
+def _answer(which: str, payback: Payback | None) -> Record:
+    return {
+        f"{which}_verdict": payback.verdict if payback else None,
+        f"{which}_reason": payback.why if payback else None,
+        f"{which}_to_break_even": _times(payback) if payback else None,
+        f"{which}_estimate": payback.times if payback else None,
+    }
+
+
+def _times(payback: Payback) -> Interval:
+    """How many repetitions, with their limits; 0 where there is no price."""
+    if payback.verdict == "immediately":
+        return Interval(0.0, math.nan, math.nan, 0)
+    n = 1 if math.isnan(payback.low) else payback.saving_j.n
+    mean = payback.times if payback.verdict == "after" else math.nan
+    return Interval(mean, payback.low, payback.high, n)
+
+
+def _of_trainings(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
     known = [each.trainings for each in found if each.trainings]
-    search = energy_unit(each.price_j.mean for each in known)
-    training = energy_unit(each.training_j.mean for each in found)
-    return [
-        (f"Search, {_said(kind, search)}", lambda each: _price(each.trainings, search)),
-        (
-            f"A training after it, {_said(kind, training)}",
-            lambda each: _measured(each.training_j, training),
-        ),
-        (
-            f"Saved each time, {_said(kind, training)}",
-            lambda each: _saving(each.trainings, training),
-        ),
-        ("Trainings to break even", lambda each: _times(each.trainings)),
-    ]
+    search = _in(energy_unit(each.price_j.mean for each in known), kind)
+    training = _in(energy_unit(each.training_j.mean for each in found), kind)
+    return {
+        "search_j": View("Search", search),
+        "training_j": View("A training after it", training),
+        "saved_training_j": View("Saved each time", training),
+        "trainings_to_break_even": _repetitions("Trainings to break even", "trainings"),
+    }
 
 
-def _of_inferences(found: Sequence[BreakEven], kind: str) -> list[Column]:
+def _of_inferences(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
     known = [each.inferences for each in found if each.inferences]
-    unit = energy_unit(each.price_j.mean for each in known)
-    small = _small_unit(each.saving_j.mean for each in known)
-    return [
-        (f"Recipe above dense, {_said(kind, unit)}", lambda each: _price(each.inferences, unit)),
-        (f"Saved a sample, {_said(kind, small)}", lambda each: _saving(each.inferences, small)),
-        ("Inferences to break even", lambda each: _times(each.inferences)),
-    ]
+    price = _in(energy_unit(each.price_j.mean for each in known), kind)
+    saving = _in(_small_unit(each.saving_j.mean for each in known), kind)
+    return {
+        "recipe_above_dense_j": View("Recipe above dense", price),
+        "saved_sample_j": View("Saved a sample", saving),
+        "inferences_to_break_even": _repetitions("Inferences to break even", "inferences"),
+    }
 
 
-def _said(kind: str, unit: Unit) -> str:
-    return f"{kind}, {unit.symbol}" if kind else unit.symbol
+def _in(unit: Unit, kind: str) -> Unit:
+    """The unit, with the kind of energy before its symbol where no sensor measured it."""
+    return Unit(f"{kind}, {unit.symbol}" if kind else unit.symbol, unit.size)
 
 
 def _small_unit(joules: Iterable[float]) -> Unit:
@@ -101,27 +180,23 @@ def _small_unit(joules: Iterable[float]) -> Unit:
     return next((unit for unit in _SMALL if largest < 1e3 * unit.size), _SMALL[-1])
 
 
-def _measured(found: Interval, unit: Unit) -> Cell:
-    return cells.measured(found, unit) if found.n else Cell(MISSING)
-
-
-def _price(payback: Payback | None, unit: Unit) -> Cell:
-    return Cell(MISSING) if payback is None else _measured(payback.price_j, unit)
-
-
-def _saving(payback: Payback | None, unit: Unit) -> Cell:
-    return Cell(MISSING) if payback is None else _measured(payback.saving_j, unit)
-
-
-def _times(payback: Payback | None) -> Cell:
+def _repetitions(title: str, which: str) -> View:
     """The number with its interval, or the verdict with its reason."""
-    if payback is None:
-        return Cell(MISSING)
-    if payback.verdict == "after":
-        note = "; ".join(filter(None, [limits(payback), payback.why]))
-        return Cell(repetitions(payback.times), note, payback.times)
-    note = payback.why
-    if not math.isnan(payback.times):
-        span = f", {limits(payback)}" if limits(payback) else ""
-        note = f"{note}: about {repetitions(payback.times)}{span}"
-    return Cell(payback.verdict, note, 0.0 if payback.verdict == "immediately" else "")
+    number = View(title, show=repetitions)
+
+    def text(row: Record) -> str | None:
+        verdict = row[f"{which}_verdict"]
+        return None if verdict == "after" else verdict or MISSING
+
+    def note(row: Record) -> str:
+        verdict, times = row[f"{which}_verdict"], row[f"{which}_to_break_even"]
+        if times is None:
+            return ""
+        reason, estimate = row[f"{which}_reason"], row[f"{which}_estimate"]
+        parts = [number.ends(times), reason]
+        if verdict != "after" and not math.isnan(estimate):
+            about = ", ".join(filter(None, [f"about {repetitions(estimate)}", parts[0]]))
+            parts = [f"{reason}: {about}"]
+        return "; ".join(filter(None, parts))
+
+    return View(title, show=repetitions, text=text, note=note)

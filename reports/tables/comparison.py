@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reports.tables.table import Cell, Table
+from harness.results.column import Column, Schema
+from reports.tables.table import Table, View
 from reports.wording.comparison import intervals
 from reports.wording.inert import one_line
-from reports.wording.units import MISSING, fixed, signed, significant
+from reports.wording.units import POINTS, Unit, fixed, signed, significant
 
 if TYPE_CHECKING:
-    from reports.analysis.comparison import ArmComparison, Change, Comparison
-    from reports.analysis.result_set import ArmRuns
+    from reports.analysis.comparison import ArmComparison, Comparison
+    from reports.tables.table import Record
 
 _LARGE = 9999
+_TIMES = Unit("×", 1.0)
+
+
+def _change(name: str, sentence: str) -> Column:
+    return Column(name, "number", sentence, interval=True)
+
+
+SCHEMA = Schema(
+    "comparison",
+    "Comparison",
+    "a method that both have",
+    (
+        Column("arm", "text", "The method, with what tells it from others."),
+        _change("accuracy_difference", "Test accuracy, B minus A: 0.01 is one percentage point."),
+        _change("energy_ratio", "Energy, B over A."),
+        _change("duration_ratio", "Time, B over A."),
+        _change("co2e_ratio", "CO2e, B over A."),
+        Column("parameters_ratio", "number", "Parameters of the final network, B over A."),
+        Column("macs_ratio", "number", "Multiply-accumulates of the final network, B over A."),
+        Column("finished_a", "integer", "Runs of A that finished."),
+        Column("started_a", "integer", "Runs of A that were begun."),
+        Column("finished_b", "integer", "Runs of B that finished."),
+        Column("started_b", "integer", "Runs of B that were begun."),
+    ),
+)
 
 
 def comparison_table(comparison: Comparison) -> Table:
     """Changes from A to B with their intervals; a dash where something is not comparable."""
-    kind = _kind(comparison)
-    header = [
-        "Method",
-        "Accuracy, points",
-        f"Energy{kind}, ×",
-        "Time, ×",
-        "CO2e, ×",
-        "Parameters, ×",
-        "MACs, ×",
-        "Runs in A",
-        "Runs in B",
-    ]
     return Table(
-        name="comparison",
-        title="Comparison",
-        header=header,
-        rows=[_row(arm) for arm in comparison.arms],
+        schema=SCHEMA,
+        records=[_record(arm) for arm in comparison.arms],
+        view={
+            "arm": View("Method", text=lambda row: one_line(row["arm"])),
+            "accuracy_difference": View("Accuracy", POINTS, partial(signed, decimals=2)),
+            "energy_ratio": View(f"Energy{_kind(comparison)}", _TIMES, _times),
+            "duration_ratio": View("Time", _TIMES, _times),
+            "co2e_ratio": View("CO2e", _TIMES, _times),
+            "parameters_ratio": View("Parameters", _TIMES, _times),
+            "macs_ratio": View("MACs", _TIMES, _times),
+            "finished_a": View("Runs in A", text=lambda row: _count(row, "a")),
+            "finished_b": View("Runs in B", text=lambda row: _count(row, "b")),
+        },
         legend=_legend(comparison),
         arms=[arm.label for arm in comparison.arms],
     )
@@ -47,32 +71,20 @@ def _kind(comparison: Comparison) -> str:
     return f" ({', '.join(sorted(found))})" if found - {"measured"} else ""
 
 
-def _row(arm: ArmComparison) -> list[Cell]:
-    return [
-        Cell(one_line(arm.label), value=arm.label),
-        _points(arm.changes["accuracy"]),
-        *(_ratio(arm.changes[metric]) for metric in ("energy", "time", "co2e")),
-        Cell(_times(arm.parameters), value=arm.parameters),
-        Cell(_times(arm.macs), value=arm.macs),
-        _count(arm.first),
-        _count(arm.second),
-    ]
-
-
-def _points(change: Change) -> Cell:
-    found = change.found
-    if found is None:
-        return Cell(MISSING)
-    note = f"{signed(found.low, 2)} … {signed(found.high, 2)}" if found.bounded else ""
-    return Cell(signed(found.mean, 2), note, found.mean)
-
-
-def _ratio(change: Change) -> Cell:
-    found = change.found
-    if found is None:
-        return Cell(MISSING)
-    note = f"{_times(found.low)} … {_times(found.high)}" if found.bounded else ""
-    return Cell(_times(found.mean), note, found.mean)
+def _record(arm: ArmComparison) -> Record:
+    return {
+        "arm": arm.label,
+        "accuracy_difference": arm.changes["accuracy"].found,
+        "energy_ratio": arm.changes["energy"].found,
+        "duration_ratio": arm.changes["time"].found,
+        "co2e_ratio": arm.changes["co2e"].found,
+        "parameters_ratio": arm.parameters,
+        "macs_ratio": arm.macs,
+        "finished_a": len(arm.first.finished),
+        "started_a": len(arm.first.runs),
+        "finished_b": len(arm.second.finished),
+        "started_b": len(arm.second.runs),
+    }
 
 
 def _times(ratio: float) -> str:
@@ -82,9 +94,9 @@ def _times(ratio: float) -> str:
     return fixed(ratio, 3)
 
 
-def _count(runs: ArmRuns) -> Cell:
-    done, begun = len(runs.finished), len(runs.runs)
-    return Cell(f"{done} of {begun}" if done < begun else str(done), value=done)
+def _count(row: Record, side: str) -> str:
+    done, begun = row[f"finished_{side}"], row[f"started_{side}"]
+    return f"{done} of {begun}" if done < begun else str(done)
 
 
 def _legend(comparison: Comparison) -> str:

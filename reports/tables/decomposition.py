@@ -4,17 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.analysis.decomposition import Level, decompose
+from harness.results.column import Column, Schema
+from reports.analysis.decomposition import decompose
 from reports.analysis.standing import standing_of
-from reports.tables import cells
-from reports.tables.table import Cell, Table
+from reports.tables.table import Table, View, decimals
 from reports.wording.decomposition import NOT_RUN, named, order
 from reports.wording.ratio import times, times_interval
-from reports.wording.units import MISSING, Unit, energy_unit
+from reports.wording.units import MISSING, PERCENT, energy_unit
 
 if TYPE_CHECKING:
-    from reports.analysis.statistics import Interval
+    from reports.analysis.decomposition import Decomposition, Level
     from reports.data import StudyResults
+    from reports.tables.table import Record
+
+SCHEMA = Schema(
+    "decomposition",
+    "What the saving is made of",
+    "a stage",
+    (
+        Column("factor", "text", "What is new since the last stage that was run."),
+        Column("arm", "text", "The method; empty where none was run."),
+        Column("energy_j", "number", "Geometric mean over seeds.", "J", interval=True),
+        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        Column(
+            "step_ratio",
+            "number",
+            "Energy over that of the last stage that was run, paired by seed.",
+            interval=True,
+        ),
+        Column(
+            "total_ratio",
+            "number",
+            "Energy over that of the first stage, paired by seed.",
+            interval=True,
+        ),
+        Column("accuracy", "number", "Test accuracy, 0 to 1: mean over seeds.", interval=True),
+        Column("n", "integer", "Seeds that every stage has; all figures are over these."),
+    ),
+)
 
 
 def decomposition(results: StudyResults) -> Table | None:
@@ -25,19 +52,17 @@ def decomposition(results: StudyResults) -> Table | None:
     unit = energy_unit(reached.energy_j.mean for reached in found.measured)
     standing = standing_of(results.telling)
     kind = "" if standing.measured else f" ({standing.adjective})"
-    header = [
-        "Factor",
-        "Method",
-        f"Energy{kind}, {unit.symbol}",
-        "Step",
-        "All steps so far",
-        "Test accuracy, %",
-    ]
     return Table(
-        name="decomposition",
-        title="What the saving is made of",
-        header=header,
-        rows=[_row(level, unit) for level in found.levels],
+        schema=SCHEMA,
+        records=[_record(level, found, standing.adjective) for level in found.levels],
+        view={
+            "factor": View("Factor"),
+            "arm": View("Method", text=lambda row: row["arm"] or NOT_RUN),
+            "energy_j": View(f"Energy{kind}", unit),
+            "step_ratio": _ratio("Step", "step_ratio"),
+            "total_ratio": _ratio("All steps so far", "total_ratio"),
+            "accuracy": View("Test accuracy", PERCENT, decimals(2)),
+        },
         legend="Each step compares a row with the last one before it that was run: energy ratios "
         "paired by seed, with 95 % Student-t intervals on the log scale. Energies are geometric "
         f"means; all figures are over the n = {found.total.n} seeds that every row has. "
@@ -46,21 +71,24 @@ def decomposition(results: StudyResults) -> Table | None:
     )
 
 
-def _row(level: Level, unit: Unit) -> list[Cell]:
+def _record(level: Level, found: Decomposition, kind: str) -> Record:
     reached = level.reached
-    if reached is None:
-        return [cells.text(named(level)), cells.text(NOT_RUN), *[Cell(MISSING)] * 4]
-    return [
-        cells.text(named(level)),
-        cells.text(reached.arm),
-        cells.measured(reached.energy_j, unit),
-        _ratio(reached.step),
-        _ratio(reached.so_far),
-        cells.interval(reached.accuracy, 100, 2),
-    ]
+    return {
+        "factor": named(level),
+        "arm": reached.arm if reached else None,
+        "energy_j": reached.energy_j if reached else None,
+        "energy_kind": kind,
+        "step_ratio": reached.step if reached else None,
+        "total_ratio": reached.so_far if reached else None,
+        "accuracy": reached.accuracy if reached else None,
+        "n": found.total.n if reached else None,
+    }
 
 
-def _ratio(ratio: Interval | None) -> Cell:
-    if ratio is None:
-        return Cell(MISSING)
-    return Cell(times(ratio), times_interval(ratio), ratio.mean)
+def _ratio(title: str, name: str) -> View:
+    """A ratio as people say it, with its interval likewise."""
+    return View(
+        title,
+        text=lambda row: times(row[name]) if row[name] else MISSING,
+        note=lambda row: times_interval(row[name]) if row[name] else "",
+    )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.tables.table import Cell, Table
+from harness.results.column import Column, Schema
+from reports.tables.table import Table, View
 from reports.wording.units import MISSING
 
 if TYPE_CHECKING:
@@ -18,14 +19,26 @@ if TYPE_CHECKING:
 _PROTOCOL = ("workload", "training", "energy", "carbon")
 
 
+SCHEMA = Schema(
+    "environment",
+    "Protocol and environment",
+    "a setting or a version",
+    (
+        Column("name", "text", "A setting's key, or what was found on the machine."),
+        Column(
+            "value", "text", "Its value; where runs differ, each value with its count of attempts."
+        ),
+    ),
+)
+
+
 def environment(results: StudyResults) -> Table:
     """One row a setting or a version; where runs differ, each value with its count of runs."""
     rows = [*_protocol(results.settings), *_machines(results.attempts)]
     return Table(
-        name="environment",
-        title="Protocol and environment",
-        header=["What", "Value"],
-        rows=[[Cell(name, value=name), Cell(value, value=value)] for name, value in rows],
+        schema=SCHEMA,
+        records=[{"name": name, "value": value} for name, value in rows],
+        view={"name": View("What"), "value": View("Value")},
         legend="The protocol is the study’s, the same for every method; the rest was found when "
         "the runs began. Hyper-parameters of methods are columns of runs.csv.",
     )

@@ -2,90 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.tables import cells
-from reports.tables.table import Cell, Table
-from reports.wording.units import energy_unit, mass_unit, time_unit
+from harness.results.column import Column, Schema
+from reports.tables.table import Table, View, decimals
+from reports.wording.units import PERCENT, Unit, energy_unit, mass_unit, time_unit
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
+    from reports.tables.table import Record
+
+RUNS = Schema(
+    "every_run",
+    "All runs",
+    "a run",
+    (
+        Column("arm", "text", "The method, with what tells it from others of the study."),
+        Column("seed", "integer", "Its seed."),
+        Column("status", "text", "`done`, `failed`, `interrupted`, `planned` or `damaged`."),
+        Column("reason", "text", "Why it did not finish."),
+        Column("attempts", "integer", "How many processes worked on it, one after the other."),
+        Column("test_accuracy", "number", "0 to 1, of the final network."),
+        Column("val_accuracy", "number", "The same on validation data."),
+        Column("energy_j", "number", "Everything from start to end, all attempts.", "J"),
+        Column("energy_source", "text", "`counter`, `sampled`, `estimated` or `simulated`."),
+        Column("uncertainty_j", "number", "Of measuring it (95 %).", "J"),
+        Column("lost_j", "number", "Of the energy: work that was not kept.", "J"),
+        Column("overhead_j", "number", "Of the energy: what belongs to no phase.", "J"),
+        Column("coverage", "number", "Share of the time that was observed."),
+        Column("co2e_kg", "number", "CO2e of the energy.", "kg"),
+        Column("duration_s", "number", "Time worked, over all attempts.", "s"),
+        Column("epochs_trained", "integer", "Epochs of training."),
+        Column("host", "text", "The machine."),
+        Column("gpus", "text", "UUIDs of the GPUs that it trained on, joined with `+`."),
+        Column("start_temperature_c", "number", "Of the warmest GPU before the run.", "°C"),
+    ),
+)
+ATTEMPTS = Schema(
+    "several_attempts",
+    "Runs that took several attempts",
+    "an attempt of such a run",
+    (
+        Column("arm", "text", "The method, with what tells it from others of the study."),
+        Column("seed", "integer", "The run's seed."),
+        Column("attempt", "integer", "Its number, from 1."),
+        Column("status", "text", "How it ended; `died`: without a word."),
+        Column("restored", "integer", "The checkpoint that it began from; 0: none."),
+        Column("started_at", "text", "When it began (UTC)."),
+        Column("energy_j", "number", "What it drew.", "J"),
+        Column("uncertainty_j", "number", "Of measuring it (95 %).", "J"),
+        Column("lost_j", "number", "Of the energy: work that was not kept.", "J"),
+        Column("duration_s", "number", "How long it worked.", "s"),
+        Column("host", "text", "The machine."),
+    ),
+)
 
 
 def every_run(results: StudyResults) -> Table:
     """One row a run."""
     runs = results.runs
     energy = energy_unit(_numbers(runs, "energy_j"))
-    mass = mass_unit(_numbers(runs, "co2e_kg"))
-    time = time_unit(_numbers(runs, "duration_s"))
-    header = [
-        "Method",
-        "Seed",
-        "Status",
-        "Attempts",
-        "Test accuracy, %",
-        "Validation accuracy, %",
-        f"Energy, {energy.symbol}",
-        "Source",
-        f"±\u00a0{energy.symbol}",
-        f"Lost, {energy.symbol}",
-        f"Overhead, {energy.symbol}",
-        "Observed, %",
-        f"CO2e, {mass.symbol}",
-        f"Time, {time.symbol}",
-        "Epochs",
-        "Host",
-    ]
     listed = runs.to_dict("records")
-    on_gpus = any(_gpus(run) for run in listed)
-    if on_gpus:
-        header += ["GPU", "Start, °C"]
-    rows = [
-        [
-            cells.text(run["arm"]),
-            cells.number(run["seed"], 1, 0),
-            cells.text(run["status"], note="" if pd.isna(run["reason"]) else str(run["reason"])),
-            cells.number(run["attempts"], 1, 0),
-            cells.number(run["test_accuracy"], 100, 2),
-            cells.number(run["val_accuracy"], 100, 2),
-            cells.quantity(run["energy_j"], energy),
-            cells.text(run["energy_source"]),
-            cells.quantity(run["uncertainty_j"], energy),
-            cells.quantity(run["lost_j"], energy),
-            cells.quantity(run["overhead_j"], energy),
-            cells.number(run["coverage"], 100, 1),
-            cells.quantity(run["co2e_kg"], mass),
-            cells.quantity(run["duration_s"], time),
-            cells.number(run["epochs_trained"], 1, 0),
-            cells.text(run["host"]),
-            *_card(run, known=on_gpus),
-        ]
-        for run in listed
-    ]
+    view = {
+        "arm": View("Method"),
+        "seed": View("Seed", show=decimals(0)),
+        "status": View("Status", note=_reason),
+        "attempts": View("Attempts", show=decimals(0)),
+        "test_accuracy": View("Test accuracy", PERCENT, decimals(2)),
+        "val_accuracy": View("Validation accuracy", PERCENT, decimals(2)),
+        "energy_j": View("Energy", energy),
+        "energy_source": View("Source"),
+        "uncertainty_j": View("Uncertainty", energy.plus_minus),
+        "lost_j": View("Lost", energy),
+        "overhead_j": View("Overhead", energy),
+        "coverage": View("Observed", PERCENT, decimals(1)),
+        "co2e_kg": View("CO2e", mass_unit(_numbers(runs, "co2e_kg"))),
+        "duration_s": View("Time", time_unit(_numbers(runs, "duration_s"))),
+        "epochs_trained": View("Epochs", show=decimals(0)),
+        "host": View("Host"),
+    }
+    if any(isinstance(gpus := run.get("gpus"), str) and gpus for run in listed):
+        view["gpus"] = View("GPU")
+        view["start_temperature_c"] = View("Start", Unit("°C", 1.0), decimals(0))
     return Table(
-        name="every_run",
-        title="All runs",
-        header=header,
-        rows=rows,
+        schema=RUNS,
+        records=[_record(RUNS, run) for run in listed],
+        view=view,
         legend="Runs that did not finish are listed with their reason and enter no mean.",
         arms=[str(run["arm"]) for run in listed],
         failed=frozenset(n for n, run in enumerate(listed) if run["status"] != "done"),
     )
-
-
-def _gpus(run: dict[Hashable, Any]) -> str:
-    gpus = run.get("gpus")
-    return gpus if isinstance(gpus, str) else ""
-
-
-def _card(run: dict[Hashable, Any], *, known: bool) -> list[Cell]:
-    """On which GPUs a run trained, and how warm the warmest was when it began."""
-    if not known:
-        return []
-    return [cells.text(_gpus(run)), cells.number(run.get("start_temperature_c"), 1, 0)]
 
 
 def every_attempt(results: StudyResults) -> Table | None:
@@ -96,46 +105,37 @@ def every_attempt(results: StudyResults) -> Table | None:
     if not listed:
         return None
     energy = energy_unit(_numbers(attempts, "energy_j"))
-    time = time_unit(_numbers(attempts, "duration_s"))
-    header = [
-        "Method",
-        "Seed",
-        "Attempt",
-        "Ended as",
-        "From checkpoint",
-        "Begun",
-        f"Energy, {energy.symbol}",
-        f"±\u00a0{energy.symbol}",
-        f"Of that lost, {energy.symbol}",
-        f"Time, {time.symbol}",
-        "Host",
-    ]
-    rows = [
-        [
-            cells.text(each["arm"]),
-            cells.number(each["seed"], 1, 0),
-            cells.number(each["attempt"], 1, 0),
-            cells.text(each["status"]),
-            cells.number(each["restored"], 1, 0),
-            cells.text(each["started_at"]),
-            cells.quantity(each["energy_j"], energy),
-            cells.quantity(each["uncertainty_j"], energy),
-            cells.quantity(each["lost_j"], energy),
-            cells.quantity(each["duration_s"], time),
-            cells.text(each["host"]),
-        ]
-        for each in listed
-    ]
+    view = {
+        "arm": View("Method"),
+        "seed": View("Seed", show=decimals(0)),
+        "attempt": View("Attempt", show=decimals(0)),
+        "status": View("Ended as"),
+        "restored": View("From checkpoint", show=decimals(0)),
+        "started_at": View("Begun"),
+        "energy_j": View("Energy", energy),
+        "uncertainty_j": View("Uncertainty", energy.plus_minus),
+        "lost_j": View("Of that lost", energy),
+        "duration_s": View("Time", time_unit(_numbers(attempts, "duration_s"))),
+        "host": View("Host"),
+    }
     return Table(
-        name="several_attempts",
-        title="Runs that took several attempts",
-        header=header,
-        rows=rows,
+        schema=ATTEMPTS,
+        records=[_record(ATTEMPTS, each) for each in listed],
+        view=view,
         legend="A run’s energy is the sum over its attempts. Lost is what an attempt did after the "
         "checkpoint that the next one began from.",
         arms=[str(each["arm"]) for each in listed],
         failed=frozenset(n for n, each in enumerate(listed) if each["status"] != "done"),
     )
+
+
+def _record(schema: Schema, row: Mapping[Hashable, Any]) -> Record:
+    """The columns of the schema; what older results lack is empty."""
+    return {column.name: row.get(column.name) for column in schema.columns}
+
+
+def _reason(row: Record) -> str:
+    return "" if pd.isna(row["reason"]) else str(row["reason"])
 
 
 def _numbers(table: pd.DataFrame, column: str) -> list[float]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
+from harness.results.inert import inert_csv
 from reports.wording.inert import in_markdown, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from reports.tables.table import Cell, Table
@@ -27,29 +25,8 @@ def save(table: Table, out: Path) -> None:
 
 
 def as_csv(table: Table) -> str:
-    """Numbers in base units, as they are sorted by; a column that has notes gets a second one."""
-    noted = {n for row in table.rows for n, cell in enumerate(row) if cell.note}
-    file = io.StringIO()
-    # A lone carriage return, which the other styles leave bare, would end a row for a reader.
-    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(
-        _doubled(list(table.header), [f"{name} (note)" for name in table.header], noted)
-    )
-    for row in table.rows:
-        values = [cell.text if cell.value == "" else cell.value for cell in row]
-        writer.writerow(_doubled(values, [cell.note for cell in row], noted))
-    return file.getvalue()
-
-
-def _doubled(
-    values: Sequence[float | str], notes: Sequence[str], noted: set[int]
-) -> list[float | str]:
-    both = zip(values, notes, strict=True)
-    return [
-        text
-        for number, (value, note) in enumerate(both)
-        for text in ((value, note) if number in noted else (value,))
-    ]
+    """For programs and spreadsheets: the columns of the schema, values in base units."""
+    return inert_csv(table.frame())
 
 
 def as_markdown(table: Table) -> str:

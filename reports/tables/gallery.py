@@ -4,30 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.tables.break_even import break_even_table
-from reports.tables.claims import claims
-from reports.tables.decomposition import decomposition
-from reports.tables.environment import environment
-from reports.tables.every_run import every_attempt, every_run
-from reports.tables.targets import targets
+from reports.tables import (
+    break_even,
+    claims,
+    decomposition,
+    environment,
+    every_run,
+    headline,
+    targets,
+    warnings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.results.column import Schema
     from reports.data import StudyResults
     from reports.tables.table import Table
 
 FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
-    claims,
-    targets,
-    break_even_table,
-    decomposition,
+    claims.claims,
+    targets.targets,
+    break_even.break_even_table,
+    decomposition.decomposition,
 )
 """What the study found; None where it says nothing."""
 
 DETAILS: Sequence[Callable[[StudyResults], Table | None]] = (
-    every_run,
-    every_attempt,
-    environment,
+    every_run.every_run,
+    every_run.every_attempt,
+    environment.environment,
 )
 """What it rests on."""
+
+SCHEMAS: Sequence[Schema] = (
+    headline.SCHEMA,
+    claims.SCHEMA,
+    targets.SCHEMA,
+    break_even.SCHEMA,
+    decomposition.SCHEMA,
+    every_run.RUNS,
+    every_run.ATTEMPTS,
+    environment.SCHEMA,
+    warnings.SCHEMA,
+)
+"""Of every table that a report writes, what its columns hold."""

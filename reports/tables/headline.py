@@ -2,73 +2,159 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reports.tables import cells
-from reports.tables.table import Cell, Table
+from harness.results.column import Column, Schema
+from reports.analysis.statistics import Interval
+from reports.tables.table import Table, View, decimals
 from reports.wording.units import (
     MISSING,
+    PERCENT,
+    POINTS,
+    Unit,
     counted,
     energy_unit,
     mass_unit,
-    percent,
+    signed,
     time_unit,
+    whole,
 )
 from reports.wording.verdict import basis, legend
 
 if TYPE_CHECKING:
     from reports.analysis.summary import ArmSummary, Summary
+    from reports.tables.table import Record
+
+_REFERENCE = "reference"
+_THE_SAME = Interval(1.0, float("nan"), float("nan"), 0)
+SCHEMA = Schema(
+    "headline",
+    "Methods",
+    "a method",
+    (
+        Column("arm", "text", "The method, with what tells it from others of the study."),
+        Column("accuracy", "number", "Test accuracy, 0 to 1: mean over seeds.", interval=True),
+        Column(
+            "accuracy_difference",
+            "number",
+            "Test accuracy minus the baseline's, paired by seed: 0.01 is one percentage point.",
+            interval=True,
+        ),
+        Column(
+            "verdict",
+            "text",
+            "Whether accuracy stays within the margin of the baseline's: `non-inferior`, `worse` "
+            "or `inconclusive`; `reference` for the baseline.",
+        ),
+        Column(
+            "verdict_alone", "text", "The verdict if this were the only method that is compared."
+        ),
+        Column(
+            "verdict_difference",
+            "number",
+            "The difference with the interval that the verdict rests on.",
+            interval=True,
+        ),
+        Column("verdict_confidence", "number", "How sure that interval is, 0 to 1."),
+        Column("test_images", "integer", "Test images that it allows for; 0 for the seeds alone."),
+        Column("decided_after", "integer", "Seeds after which a rule stopped; 0 without a rule."),
+        Column("margin", "number", "The margin: the accepted loss of accuracy, 0 to 1."),
+        Column(
+            "energy_j", "number", "Energy of the whole recipe: mean over seeds.", "J", interval=True
+        ),
+        Column("uncertainty_j", "number", "Of measuring one run (95 %): mean over seeds.", "J"),
+        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        Column(
+            "energy_ratio",
+            "number",
+            "Energy over the baseline's: geometric mean, paired by seed.",
+            interval=True,
+        ),
+        Column("co2e_kg", "number", "CO2e of the energy: mean over seeds.", "kg"),
+        Column("duration_s", "number", "Time of the whole recipe: mean over seeds.", "s"),
+        Column("parameters", "number", "Parameters of the final network."),
+        Column("parameters_left", "number", "Those over the dense network's."),
+        Column("macs", "number", "Multiply-accumulates of the final network, a sample."),
+        Column("macs_left", "number", "Those over the dense network's."),
+        Column("density", "number", "Share of the final network's weights that are not masked."),
+        Column("n", "integer", "Finished runs."),
+        Column("failures", "integer", "Runs that did not finish; they are in no mean."),
+    ),
+)
 
 
 def headline(summary: Summary) -> Table:
     """One row an arm, in the summary's order."""
+    return Table(
+        schema=SCHEMA,
+        records=[_record(arm, summary) for arm in summary.arms],
+        view=_view(summary),
+        legend=_legend(summary),
+        arms=[arm.arm for arm in summary.arms],
+        failed=frozenset(n for n, arm in enumerate(summary.arms) if not arm.n),
+    )
+
+
+def _record(arm: ArmSummary, summary: Summary) -> Record:
+    reference = summary.has_baseline and arm.arm == summary.baseline
+    decision = arm.decision
+    return {
+        "arm": arm.arm,
+        "accuracy": arm.accuracy,
+        "accuracy_difference": arm.difference,
+        "verdict": _REFERENCE if reference else arm.verdict,
+        "verdict_alone": decision.alone if decision else None,
+        "verdict_difference": decision.interval if decision else None,
+        "verdict_confidence": decision.interval.confidence if decision else None,
+        "test_images": decision.images if decision else None,
+        "decided_after": decision.decided_after if decision else None,
+        "margin": summary.margin,
+        "energy_j": arm.energy_j,
+        "uncertainty_j": arm.uncertainty_j,
+        "energy_kind": summary.standing.adjective,
+        "energy_ratio": _THE_SAME if reference else arm.ratio,
+        "co2e_kg": arm.co2e_kg,
+        "duration_s": arm.duration_s,
+        "parameters": arm.parameters,
+        "parameters_left": arm.parameters_left,
+        "macs": arm.macs,
+        "macs_left": arm.macs_left,
+        "density": arm.density,
+        "n": arm.n,
+        "failures": arm.failures,
+    }
+
+
+def _view(summary: Summary) -> dict[str, View]:
     energy = energy_unit(arm.energy_j.mean for arm in summary.arms)
     mass = mass_unit(arm.co2e_kg for arm in summary.arms)
     time = time_unit(arm.duration_s for arm in summary.arms)
     base = summary.baseline
     kind = "" if summary.standing.measured else f" ({summary.standing.adjective})"
-    header = [
-        "Method",
-        "Test accuracy, %",
-        f"Against {base}, points",
-        f"Within {summary.margin * 100:g} points",
-        f"Energy{kind}, {energy.symbol}",
-        f"Uncertainty, ±\u00a0{energy.symbol}",
-        f"Energy, ×\u00a0{base}",
-        f"CO2e, {mass.symbol}",
-        f"Time, {time.symbol}",
-        "Parameters left, %",
-        "MACs left, %",
-        "Weights not zero, %",
-        "n",
-    ]
-    rows = [
-        [
-            cells.text(arm.arm),
-            cells.interval(arm.accuracy, 100, 2),
-            cells.interval(arm.difference, 100, 2, sign=True),
-            cells.text(_verdict(arm, summary), basis(arm.decision) if arm.decision else ""),
-            cells.measured(arm.energy_j, energy),
-            cells.quantity(arm.uncertainty_j, energy),
-            _ratio(arm, summary),
-            cells.quantity(arm.co2e_kg, mass),
-            cells.quantity(arm.duration_s, time),
-            Cell(percent(arm.parameters_left), counted(arm.parameters), arm.parameters_left),
-            Cell(percent(arm.macs_left), counted(arm.macs), arm.macs_left),
-            Cell(percent(arm.density), value=arm.density),
-            Cell(arm.count, value=arm.n),
-        ]
-        for arm in summary.arms
-    ]
-    return Table(
-        name="headline",
-        title="Methods",
-        header=header,
-        rows=rows,
-        legend=_legend(summary),
-        arms=[arm.arm for arm in summary.arms],
-        failed=frozenset(n for n, arm in enumerate(summary.arms) if not arm.n),
-    )
+    bases = {arm.arm: basis(arm.decision) for arm in summary.arms if arm.decision}
+    counts = {arm.arm: arm.count for arm in summary.arms}
+    return {
+        "arm": View("Method"),
+        "accuracy": View("Test accuracy", PERCENT, decimals(2)),
+        "accuracy_difference": View(f"Against {base}", POINTS, partial(signed, decimals=2)),
+        "verdict": View(
+            f"Within {summary.margin * 100:g} points",
+            text=_verdict,
+            note=lambda row: bases.get(row["arm"], ""),
+        ),
+        "energy_j": View(f"Energy{kind}", energy),
+        "uncertainty_j": View("Uncertainty", energy.plus_minus),
+        "energy_ratio": View("Energy", Unit(f"×\u00a0{base}", 1.0), decimals(2), _ratio),
+        "co2e_kg": View("CO2e", mass),
+        "duration_s": View("Time", time),
+        "parameters_left": View(
+            "Parameters left", PERCENT, whole, note=lambda row: counted(row["parameters"])
+        ),
+        "macs_left": View("MACs left", PERCENT, whole, note=lambda row: counted(row["macs"])),
+        "density": View("Weights not zero", PERCENT, whole),
+        "n": View("n", text=lambda row: counts[row["arm"]]),
+    }
 
 
 def _legend(summary: Summary) -> str:
@@ -94,13 +180,9 @@ def _legend(summary: Summary) -> str:
     return text
 
 
-def _ratio(arm: ArmSummary, summary: Summary) -> Cell:
-    if summary.has_baseline and arm.arm == summary.baseline:
-        return Cell("1", value=1.0)
-    return cells.interval(arm.ratio, 1, 2)
+def _ratio(record: Record) -> str | None:
+    return "1" if record["verdict"] == _REFERENCE else None
 
 
-def _verdict(arm: ArmSummary, summary: Summary) -> str:
-    if summary.has_baseline and arm.arm == summary.baseline:
-        return "reference"
-    return arm.verdict or MISSING
+def _verdict(record: Record) -> str:
+    return record["verdict"] or MISSING

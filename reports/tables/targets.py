@@ -5,16 +5,59 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.results.column import Column, Schema
 from reports.analysis.curves import run_curves
 from reports.analysis.standing import standing_of
+from reports.analysis.statistics import Interval
 from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
-from reports.tables import cells
-from reports.tables.table import Cell, Table
+from reports.tables.table import Table, View, decimals
 from reports.wording.reached import NOT_REACHED, listed, some_of
 from reports.wording.units import MISSING, Unit, energy_unit, fixed, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from reports.data import StudyResults
+    from reports.tables.table import Record
+
+_THE_SAME = Interval(1.0, float("nan"), float("nan"), 0)
+
+
+def _to(share: float) -> str:
+    """How the columns of a target begin."""
+    return f"to_{percent(share)}_percent"
+
+
+def _columns(share: float) -> Iterator[Column]:
+    name, shown = _to(share), percent(share)
+    yield Column(
+        f"{name}_energy_j",
+        "number",
+        f"Energy until validation accuracy first is {shown} % of the baseline's final one: mean "
+        "over the seeds that reached it.",
+        "J",
+        interval=True,
+    )
+    yield Column(
+        f"{name}_energy_ratio",
+        "number",
+        "That over the baseline's: geometric mean, paired by seed.",
+        interval=True,
+    )
+    yield Column(f"{name}_n", "integer", "Seeds that reached it.")
+
+
+SCHEMA = Schema(
+    "energy_to_accuracy",
+    "Energy to accuracy",
+    "a finished method",
+    (
+        Column("arm", "text", "The method, with what tells it from others of the study."),
+        *(column for share in SHARES for column in _columns(share)),
+        Column("seeds", "integer", "Seeds that were evaluated."),
+        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+    ),
+)
 
 
 def targets(results: StudyResults) -> Table | None:
@@ -27,43 +70,56 @@ def targets(results: StudyResults) -> Table | None:
     unit = energy_unit(each.energy_j.mean for each in found.values())
     standing = standing_of(results.finished)
     kind = "" if standing.measured else f" ({standing.adjective})"
-    header = ["Method"]
+    base = Unit(f"×\u00a0{results.baseline_arm}", 1.0)
+    view = {"arm": View("Method")}
     for share in SHARES:
-        header.append(f"Energy{kind} to {percent(share)} %, {unit.symbol}")
-        header.append(f"To {percent(share)} %, ×\u00a0{results.baseline_arm}")
+        view[f"{_to(share)}_energy_j"] = _energy(f"Energy{kind} to {percent(share)} %", unit, share)
+        view[f"{_to(share)}_energy_ratio"] = _ratio(f"To {percent(share)} %", base, share)
     return Table(
-        name="energy_to_accuracy",
-        title="Energy to accuracy",
-        header=header,
-        rows=[
-            [
-                cells.text(arm),
-                *(
-                    cell
-                    for share in SHARES
-                    for cell in (_energy(found[arm, share], unit), _ratio(found[arm, share]))
-                ),
-            ]
+        schema=SCHEMA,
+        records=[
+            _record([found[arm, share] for share in SHARES], standing.adjective)
             for arm in results.finished_arms
         ],
+        view=view,
         legend=_legend(results),
         arms=results.finished_arms,
     )
 
 
-def _energy(target: Reached, unit: Unit) -> Cell:
-    if not target.energy_j.n:
-        return Cell(NOT_REACHED if target.seeds else MISSING)
-    cell = cells.measured(target.energy_j, unit)
-    return replace(cell, note="; ".join(filter(None, (cell.note, some_of(target)))))
+def _record(targets: Sequence[Reached], kind: str) -> Record:
+    """The row of one arm, from its targets."""
+    record: dict[str, object] = {"arm": targets[0].arm}
+    for target in targets:
+        name = _to(target.share)
+        at_all = bool(target.energy_j.n)
+        record[f"{name}_energy_j"] = target.energy_j
+        record[f"{name}_energy_ratio"] = target.ratio or (_THE_SAME if at_all else None)
+        record[f"{name}_n"] = target.energy_j.n
+    return record | {"seeds": targets[0].seeds, "energy_kind": kind}
 
 
-def _ratio(target: Reached) -> Cell:
-    if target.ratio is None:
-        return Cell("1", value=1.0) if target.energy_j.n else Cell(MISSING)
-    if not target.ratio.n:
-        return Cell(MISSING)
-    return cells.interval(target.ratio, 1, 2)
+def _energy(title: str, unit: Unit, share: float) -> View:
+    name = _to(share)
+    plain = View(title, unit)
+
+    def text(row: Record) -> str | None:
+        return None if row[f"{name}_n"] else NOT_REACHED if row["seeds"] else MISSING
+
+    def note(row: Record) -> str:
+        some = some_of(row[f"{name}_n"], row["seeds"])
+        return "; ".join(filter(None, (plain.ends(row[f"{name}_energy_j"]), some)))
+
+    return replace(plain, text=text, note=note)
+
+
+def _ratio(title: str, unit: Unit, share: float) -> View:
+    name = f"{_to(share)}_energy_ratio"
+
+    def text(row: Record) -> str | None:
+        return "1" if row[name] is _THE_SAME else None
+
+    return View(title, unit, decimals(2), text)
 
 
 def _legend(results: StudyResults) -> str:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.tables import cells
-from reports.tables.table import Cell, Table
+from harness.results.column import Column, Schema
+from reports.tables.table import Table, View
 from reports.wording.warnings import warnings
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
 
+SCHEMA = Schema(
+    "warnings",
+    "Warnings",
+    "a warning",
+    (
+        Column("kind", "text", "What it is about, in a word or two."),
+        Column("text", "text", "What to know, in a sentence."),
+        Column("runs", "integer", "How many runs it concerns."),
+    ),
+)
+
 
 def warning_table(results: StudyResults) -> Table:
     """One row a warning; none is good."""
     return Table(
-        name="warnings",
-        title="Warnings",
-        header=["About", "What to know", "Runs"],
-        rows=[
-            [cells.text(each.kind), cells.text(each.text), Cell(str(each.runs), value=each.runs)]
-            for each in warnings(results)
+        schema=SCHEMA,
+        records=[
+            {"kind": each.kind, "text": each.text, "runs": each.runs} for each in warnings(results)
         ],
+        view={"kind": View("About"), "text": View("What to know"), "runs": View("Runs")},
     )

@@ -21,14 +21,13 @@ def reached(target: Reached) -> str:
     if not target.energy_j.n:
         return NOT_REACHED
     text = energy(target.energy_j.mean)
-    return f"{text} ({some_of(target)})" if some_of(target) else text
+    some = some_of(target.energy_j.n, target.seeds)
+    return f"{text} ({some})" if some else text
 
 
-def some_of(target: Reached) -> str:
+def some_of(n: int, seeds: int) -> str:
     """Such as "2 of 3 seeds"; empty where all or none reached it."""
-    if target.energy_j.n in (0, target.seeds):
-        return ""
-    return f"{target.energy_j.n} of {target.seeds} seeds"
+    return "" if n in (0, seeds) else f"{n} of {seeds} seeds"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -23,7 +23,18 @@ class Unit:
         """A value given in the base unit, as a bare number in this unit."""
         return significant(value / self.size)
 
+    @property
+    def plus_minus(self) -> Unit:
+        """The same unit for the header of an uncertainty."""
+        return Unit(f"±\u00a0{self.symbol}", self.size)
 
+
+PLAIN = Unit("", 1.0)
+"""Of counts, and of what needs no unit."""
+PERCENT = Unit("%", 0.01)
+"""Of shares of 1."""
+POINTS = Unit("points", 0.01)
+"""Of differences between shares of 1: percentage points."""
 _ENERGY = (Unit("J", 1.0), Unit("kJ", 1e3), Unit("MJ", 1e6))
 _MASS = (Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0))
 _TIME = (Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0))
@@ -89,7 +100,12 @@ def signed(value: float, decimals: int) -> str:
 
 def percent(share: float) -> str:
     """A share of 1 as a bare percentage, with two significant digits or the whole number."""
-    return fixed(share * 100, 0 if share * 100 >= 9.95 else 1)
+    return whole(share * 100)
+
+
+def whole(value: float) -> str:
+    """A number with two significant digits below 10, else the whole number."""
+    return fixed(value, 0 if value >= 9.95 else 1)
 
 
 def counted(value: float) -> str:

@@ -4,56 +4,69 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.analysis.summary import summarise
+from harness.results.column import Column, Schema
+from reports.analysis.statistics import Interval
 from reports.tables.formats import as_csv, as_latex, as_markdown
-from reports.tables.headline import headline
-from reports.tables.table import Cell, Table
-from tests.reports.synthetic import make
+from reports.tables.table import Table, View
+from reports.wording.units import Unit
 
 WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+SCHEMA = Schema(
+    "t",
+    "T",
+    "a method",
+    (
+        Column("arm", "text", "The method."),
+        Column("energy_j", "number", "Its energy.", "J", interval=True),
+        Column("n", "integer", "For programs only."),
+    ),
+)
 
 
-def table(*rows: list[Cell]) -> Table:
-    return Table("t", "T", ["Method", "Energy, J"], rows, legend="How to read it: 95 % CI.")
+def table(arm: str, energy_j: Interval | float | None) -> Table:
+    return Table(
+        SCHEMA,
+        [{"arm": arm, "energy_j": energy_j, "n": 2}],
+        {"arm": View("Method"), "energy_j": View("Energy", Unit("kJ", 1e3))},
+        legend="How to read it: 95 % CI.",
+    )
 
 
-def test_csv_holds_the_numbers_in_base_units_and_the_notes_beside() -> None:
-    found = list(csv.reader(io.StringIO(as_csv(headline(summarise(make()))))))
-    header, *rows = found
-    energy = next(n for n, name in enumerate(header) if name.startswith("Energy (estimated), J"))
-    assert header[energy + 1] == f"{header[energy]} (note)"
-    by_arm = {row[0]: row for row in rows}
-    runs = make().runs
-    mean = runs.loc[runs["arm"] == "dense", "energy_j"].mean()
-    assert math.isclose(float(by_arm["dense"][energy]), mean)
-    assert " … " in by_arm["dense"][energy + 1]
-    assert all(len(row) == len(header) for row in rows)
-
-
-def test_markdown_and_latex_by_hand() -> None:
-    listed = table([Cell("a_b", value="a_b"), Cell("1.5", "1 … 2", 1.5)])
+def test_by_hand() -> None:
+    listed = table("a_b", Interval(1500.0, 1000.0, 2000.0, 2))
+    assert as_csv(listed) == (
+        "arm,energy_j,energy_j_low,energy_j_high,n\na_b,1500.0,1000.0,2000.0,2\n"
+    )
     assert as_markdown(listed) == (
-        "| Method | Energy, J |\n| --- | ---: |\n| a\\_b | 1.5 (1 … 2) |\n\n"
+        "| Method | Energy, kJ |\n| --- | ---: |\n| a\\_b | 1.50 (1.00 … 2.00) |\n\n"
         "How to read it: 95 % CI.\n"
     )
     assert as_latex(listed) == (
         "% \\usepackage{booktabs}\n% How to read it: 95 % CI.\n\\begin{tabular}{lr}\n\\toprule\n"
-        "Method & Energy, J \\\\\n\\midrule\na\\_b & 1.5 (1 \\dots{} 2) \\\\\n\\bottomrule\n"
-        "\\end{tabular}\n"
+        "Method & Energy, kJ \\\\\n\\midrule\na\\_b & 1.50 (1.00 \\dots{} 2.00) \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
     )
+
+
+def test_what_is_not_known_is_a_dash_for_people_and_nothing_for_programs() -> None:
+    for unknown in (None, float("nan"), Interval(float("nan"), float("nan"), float("nan"), 0)):
+        listed = table("a", unknown)
+        assert as_csv(listed).splitlines()[1] == "a,,,,2"
+        assert listed.rows[0][1].text == "–"
+        assert listed.rows[0][1].value == ""
 
 
 @given(WORDS)
 def test_no_word_breaks_a_row_or_becomes_markup(word: str) -> None:
-    listed = table([Cell(word, value=word), Cell("1", value=1.0)])
-    row = list(csv.reader(io.StringIO(as_csv(listed), newline="")))[1]
-    assert row == [word, "1.0"]
+    listed = table(word, 1.0)
+    [_, row] = csv.reader(io.StringIO(as_csv(listed), newline=""))
+    assert row[1:] == ["1.0", "", "", "2"]
+    assert row[0].lstrip("'") == word.replace("\r", " ").lstrip("'")
     lines = as_markdown(listed).splitlines()
     assert len(lines) == 5
     bare = re.sub(r"\\.", "", lines[2])
@@ -67,7 +80,4 @@ def test_no_word_breaks_a_row_or_becomes_markup(word: str) -> None:
 
 
 def test_numbers_stand_right_and_words_left() -> None:
-    row = [Cell("x", value="x"), Cell("1", value=1), Cell("–")]
-    mixed = Table("t", "T", ["a", "b", "c"], [row])
-    assert mixed.numeric == [False, True, True]
-    assert Table("t", "T", ["a"], []).numeric == [False]
+    assert table("a", None).numeric == [False, True]
