@@ -47,7 +47,9 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
 
     if start is None:
         dense = size_of(bench.state.network, bench.workload.example, {})
-        bench.journal.event("dense", parameters=dense.parameters, macs=dense.macs)
+        bench.journal.event(
+            "dense", parameters=dense.parameters, macs=dense.macs, uncounted=dense.uncounted
+        )
     generator = method.phases(Budget(epochs=bench.training.epochs))
     if not isinstance(generator, Generator):
         raise RunError(f"phases must yield; it returned a {type(generator).__name__}")
@@ -118,5 +120,6 @@ def _finish(bench: Bench) -> None:
         parameters=size.parameters,
         macs=size.macs,
         density=size.density,
+        uncounted=size.uncounted,
         epochs_trained=state.epochs_trained,
     )

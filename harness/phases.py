@@ -37,11 +37,13 @@ class Size:
         parameters: Parameters in memory.
         macs: Multiply-accumulate operations of one forward pass of one sample.
         density: Share of the weights in memory that a mask leaves alive (1.0 without a mask).
+        uncounted: Operators that `macs` leaves out because no formula for them is known.
     """
 
     parameters: int
     macs: int
     density: float
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class _Resizing(Phase):
         return {f.name: getattr(answer, f.name) for f in fields(answer)}
 
     def decode(self, encoded: Any) -> Size:
-        return Size(**encoded)
+        return Size(**encoded | {"uncounted": tuple(encoded.get("uncounted", ()))})
 
     def invented(self) -> Size:
         return Size(parameters=1, macs=1, density=1.0)

@@ -44,7 +44,16 @@ def _clocks(value: Any) -> bool:
     )
 
 
-_SIZE: dict[str, Check] = {"parameters": _count, "macs": _count, "density": _number}
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+_SIZE: dict[str, Check] = {
+    "parameters": _count,
+    "macs": _count,
+    "density": _number,
+    "uncounted": _texts,
+}
 _KEYS: dict[str, dict[str, Check]] = {
     "attempt": {"number": _count, "restored": _count},
     "dense": _SIZE,

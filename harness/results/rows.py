@@ -154,6 +154,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "density": result.get("density"),
         "dense_parameters": dense.get("parameters"),
         "dense_macs": dense.get("macs"),
+        "macs_uncounted": ", ".join(sorted({*_uncounted(dense), *_uncounted(result)})),
         "epochs_trained": result.get("epochs_trained"),
         "test_samples": result.get("test_samples"),
         "device": start.get("device"),
@@ -164,6 +165,12 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     }
     extra = facts | {key: _flat(value) for key, value in spec.hyperparameters.items()}
     return row | {f"method_{key}" if key in row else key: value for key, value in extra.items()}
+
+
+def _uncounted(size: Mapping[str, Any]) -> Iterable[str]:
+    """Operators that a count of MACs left out; none where older versions did not look."""
+    found: Iterable[str] = size.get("uncounted", ())
+    return found
 
 
 def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:

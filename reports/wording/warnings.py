@@ -45,6 +45,7 @@ def warnings(results: StudyResults) -> list[Warned]:
         *_cards(results.finished),
         *_coverage(results.finished),
         *_flags(results.finished),
+        *_uncounted(results.finished),
         *_temperatures(results.finished),
         *_seeds(results),
         *_unfinished(results),
@@ -110,6 +111,18 @@ def _flags(runs: pd.DataFrame) -> list[Warned]:
         Warned("measurement", f"Measurement of {_runs(count)}: {flag}.", count)
         for flag, count in counts.items()
     ]
+
+
+def _uncounted(runs: pd.DataFrame) -> list[Warned]:
+    """Older results do not say what their MACs leave out."""
+    if "macs_uncounted" not in runs:
+        return []
+    some = runs[runs["macs_uncounted"].fillna("") != ""]
+    names = sorted({name for text in some["macs_uncounted"] for name in text.split(", ")})
+    if not names:
+        return []
+    text = f"MACs leave out {', '.join(names)}, for which no formula is known."
+    return [Warned("MACs", text, len(some))]
 
 
 def _temperatures(runs: pd.DataFrame) -> list[Warned]:

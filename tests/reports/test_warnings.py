@@ -23,6 +23,13 @@ def told(results: StudyResults) -> list[tuple[str, str, int]]:
     return [(each.kind, each.text, each.runs) for each in warnings(results)]
 
 
+def test_macs_that_leave_something_out() -> None:
+    results = measured()
+    results.runs["macs_uncounted"] = ["aten._fft_r2c.default", "", None, "", "", ""]
+    text = "MACs leave out aten._fft_r2c.default, for which no formula is known."
+    assert told(results) == [("MACs", text, 1)]
+
+
 def test_a_sound_study_has_none() -> None:
     assert told(measured()) == []
     assert warning_table(measured()).rows == []
