@@ -15,14 +15,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.phases import Size
 
-_WITHOUT_PRODUCTS = frozenset(
+_WITHOUT_PRODUCTS = (
     "_assert_async _local_scalar_dense _reshape_alias _safe_softmax _unsafe_view "
     "adaptive_max_pool2d adaptive_max_pool3d as_strided copy detach dropout empty_like equal "
     "fill glu is_same_size lift_fresh linalg_vector_norm max_unpool2d native_channel_shuffle "
     "new_empty new_full new_ones new_zeros ones_like pixel_shuffle pixel_unshuffle rand randn "
     "roll stack unsafe_chunk unsafe_split unsafe_split_with_sizes upsample_bicubic2d "
     "upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d "
-    "upsample_nearest3d upsample_trilinear3d zero zeros zeros_like ".split()  # noqa: SIM905
+    "upsample_nearest3d upsample_trilinear3d zero zeros zeros_like"
 )
 """Further operators without products of activations and weights, or with so few that the field does
 not count them, such as pooling and interpolation."""
@@ -99,5 +99,5 @@ def _may_multiply(func: Any) -> bool:
         return False
     if namespace != "aten" or name in _WITH_PRODUCTS:
         return True
-    known = torch.Tag.core in func.tags or name.removesuffix("_") in _WITHOUT_PRODUCTS
+    known = torch.Tag.core in func.tags or name.removesuffix("_") in _WITHOUT_PRODUCTS.split()
     return not known
