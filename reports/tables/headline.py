@@ -58,7 +58,7 @@ SCHEMA = Schema(
         ),
         Column("verdict_confidence", "number", "How sure that interval is, 0 to 1."),
         Column("test_images", "integer", "Test images that it allows for; 0 for the seeds alone."),
-        Column("decided_after", "integer", "Seeds after which a rule stopped; empty without a rule."),
+        Column("decided_after", "integer", "Seeds after which a rule stopped; empty without one."),
         Column("margin", "number", "The margin: the accepted loss of accuracy, 0 to 1."),
         Column(
             "energy_j", "number", "Energy of the whole recipe: mean over seeds.", "J", interval=True
