@@ -13,6 +13,7 @@ from reports.figures import (
     decomposition,
     energy_phases,
     mask_distances,
+    matched_accuracy,
     paired_differences,
     performance_profile,
     power_time,
@@ -30,6 +31,7 @@ FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
     for module in (
         accuracy_energy,
         paired_differences,
+        matched_accuracy,
         energy_phases,
         accuracy_curves,
         break_even,

@@ -12,6 +12,8 @@ from reports.page.inline_svg import inline
 from reports.tables import formats
 from reports.tables.gallery import DETAILS, FINDINGS
 from reports.tables.headline import headline
+from reports.tables.matched import NAME as MATCHED
+from reports.tables.matched import matched_frame
 from reports.tables.table import Table
 from reports.tables.warnings import warning_table
 from reports.wording import measurement
@@ -98,6 +100,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
     details = [table for make in DETAILS if (table := make(results)) is not None]
     for table in (listed, *findings, *details, warning_table(results)):
         formats.save(table, tables)
+    _write_matched(results, tables)
     for name in ("runs", "phases", "curves", "attempts", "tickets"):
         style.write_csv(getattr(results, name), tables / f"{name}.csv")
     plates = []
@@ -119,6 +122,14 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
         facts=measurement.facts(results),
         folder=folder,
     )
+
+
+def _write_matched(results: StudyResults, tables: Path) -> None:
+    """Energy at the same accuracy as JSON, too, a record a method, where there is any."""
+    frame = matched_frame(results)
+    if len(frame):
+        text = frame.to_json(orient="records", indent=2, force_ascii=False)
+        (tables / f"{MATCHED}.json").write_text(f"{text}\n", "utf-8", newline="\n")
 
 
 def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) -> Plate:

@@ -11,6 +11,7 @@ from reports.tables import (
     environment,
     every_run,
     headline,
+    matched,
     targets,
     warnings,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
     claims.claims,
+    matched.matched,
     targets.targets,
     break_even.break_even_table,
     decomposition.decomposition,
@@ -40,6 +42,7 @@ DETAILS: Sequence[Callable[[StudyResults], Table | None]] = (
 SCHEMAS: Sequence[Schema] = (
     headline.SCHEMA,
     claims.SCHEMA,
+    matched.SCHEMA,
     targets.SCHEMA,
     break_even.SCHEMA,
     decomposition.SCHEMA,

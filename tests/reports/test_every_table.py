@@ -27,7 +27,7 @@ from reports.tables.headline import headline
 from reports.tables.table import Table
 from reports.tables.warnings import warning_table
 from tests.reports.details import detailed
-from tests.reports.synthetic import make
+from tests.reports.synthetic import PLANS, make
 
 SIZES = {
     "J": 1.0,
@@ -54,7 +54,8 @@ PROSE = {"claim", "source", "reason", "text", "value", "name", "host", "gpus", "
 @cache
 def study(scale: float) -> StudyResults:
     """A study that has every table there is, with energies of this size."""
-    results = make(failed=[("progressive", 2)], scale=scale)
+    arms = {arm: arm for arm in (*PLANS, "dense_short")}
+    results = make(arms, failed=[("progressive", 2)], scale=scale)
     runs = results.runs.assign(
         search_j=lambda found: found["energy_j"] * 0.4,
         search_epochs=4,

@@ -1,0 +1,236 @@
+"""Each method's frontier against the baseline, and where it crosses its accuracy and its energy."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from reports.analysis.families import families
+from reports.analysis.frontier import Frontier, frontiers
+from reports.analysis.standing import Standing, standing_of
+from reports.drawing import labels, naming, style
+from reports.drawing.marks import Marks
+from reports.drawing.ratio_axis import set_ratio_axis
+from reports.figures.figured import Figured
+from reports.tables.matched import matched_frame
+from reports.wording import captions
+from reports.wording.crossings import told
+from reports.wording.uncertainty import measurement_uncertainty
+from reports.wording.units import fixed, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    from reports.data import StudyResults
+
+NAME = "matched_accuracy"
+_FARTHEST = 2.0
+"""Intervals are drawn up to this many times beyond the levels."""
+_STEP_PX = 4.0
+"""From one box on a line to the next."""
+_GUIDE: dict[str, Any] = {"color": style.INK, "lw": 0.8, "zorder": 1}
+
+
+def draw(results: StudyResults) -> Figured | None:
+    """A line a method with several levels, a mark a level; None where no method has any."""
+    found = [each for each in frontiers(results) if len(each.arms) > 1]
+    if not found:
+        return None
+    baseline = str(results.baseline_arm)
+    standing = standing_of(results.finished)
+    marks = Marks(results.arms)
+    with style.printed():
+        figure = _draw(results, found, standing, marks)
+    cut = _reach(found)
+    beyond = any(not _within(each, cut) for each in found)
+    hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
+    caption = (
+        f"Each level of a method against {baseline}, paired by seed: mean difference in test "
+        "accuracy over the geometric mean of the energy's ratio. Lines join the levels that no "
+        "other of the method dominates. Where a line crosses the horizontal one, the method has "
+        f"{baseline}'s accuracy; where it crosses the vertical one, its energy. Bars there are the "
+        f"95 % intervals of the crossing{' (some extend beyond the axes)' if beyond else ''}. "
+        f"Nothing is extrapolated. {hollow}{captions.seeds(results)} "
+        f"{measurement_uncertainty(results)} {captions.provenance(results)}"
+    )
+    alt = f"Frontiers of {standing.adjective} energy and accuracy against {baseline}. " + " ".join(
+        f"{told(each, baseline)}." for each in found
+    )
+    return Figured(figure, matched_frame(results), " ".join(caption.split()), alt, marks)
+
+
+def _reach(found: Sequence[Frontier]) -> tuple[float, float, float, float]:
+    """How far intervals are drawn: ratios from and to, points from and to."""
+    places = [level.place for each in found for level in each.levels]
+    logs = [log for log, _ in places] + [0.0]
+    points = [value for _, value in places] + [0.0]
+    room = max(max(points) - min(points), 0.1)
+    return (
+        math.exp(min(logs)) / _FARTHEST,
+        math.exp(max(logs)) * _FARTHEST,
+        min(points) - room,
+        max(points) + room,
+    )
+
+
+def _within(frontier: Frontier, reach: tuple[float, float, float, float]) -> bool:
+    left, right, bottom, top = reach
+    return all(
+        found.status != "reached"
+        or not found.value.bounded
+        or (low <= found.value.low and found.value.high <= high)
+        for found, low, high in ((frontier.energy, left, right), (frontier.points, bottom, top))
+    )
+
+
+def _draw(
+    results: StudyResults, found: Sequence[Frontier], standing: Standing, marks: Marks
+) -> Figure:
+    baseline = str(results.baseline_arm)
+    figure = Figure(figsize=(style.WIDTH_IN, 4.1), layout="constrained")
+    axes = figure.subplots()
+    title = f"Energy at {baseline}'s accuracy, accuracy at {baseline}'s energy"
+    axes.set_title(labels.wrapped(title, 80))
+    axes.set_xlabel(f"{standing.axis} relative to {baseline} (log scale)")
+    axes.set_ylabel(f"Accuracy against {baseline} (points)")
+    style.watermark(figure, standing)
+    looks = style.arm_styles(results.arms, results.baseline_arm)
+    reach = _reach(found)
+    places = [(math.exp(level.place[0]), level.place[1]) for f in found for level in f.levels]
+    for each in found:
+        _draw_line(axes, each, looks, standing, marks)
+        places += _draw_crossings(axes, each, looks[_bearer(each, baseline)], reach)
+    axes.axhline(0, **_GUIDE)
+    axes.axvline(1, **_GUIDE)
+    set_ratio_axis(axes, min(x for x, _ in places), max(x for x, _ in places))
+    low, high = min(y for _, y in places), max(y for _, y in places)
+    room = 0.08 * max(high - low, 0.1)
+    axes.set_ylim(min(low, 0) - room, max(high, 0) + room)
+    labels.freeze(figure)
+    _name(axes, found, looks, baseline, marks)
+    return figure
+
+
+def _bearer(frontier: Frontier, baseline: str) -> str:
+    """The arm whose colour the frontier has."""
+    return baseline if baseline in frontier.arms else frontier.arms[0]
+
+
+def _draw_line(
+    axes: Axes,
+    frontier: Frontier,
+    looks: Mapping[str, style.ArmStyle],
+    standing: Standing,
+    marks: Marks,
+) -> None:
+    """The front as a line, and every level as its arm's mark."""
+    places = {level.arm: level.place for level in frontier.levels}
+    x, y = zip(*(places[arm] for arm in frontier.front), strict=True)
+    colour = looks[frontier.front[-1]].colour
+    if style.BASELINE_COLOUR in (looks[arm].colour for arm in frontier.arms):
+        colour = style.BASELINE_COLOUR
+    axes.plot([math.exp(log) for log in x], y, color=colour, lw=1.2, alpha=0.9, zorder=2)
+    for arm, (log, points) in places.items():
+        look = looks[arm]
+        face = look.colour if standing.measured else "white"
+        (mark,) = axes.plot(math.exp(log), points, look.marker, ms=6.5, mfc=face, mec=look.colour)
+        mark.set(markeredgewidth=1.4, zorder=3)
+        tip = f"{arm}: {signed(points, 2)} points at {fixed(math.exp(log), 2)} of the energy"
+        marks.add(mark, arm, tip)
+
+
+def _draw_crossings(
+    axes: Axes, frontier: Frontier, look: style.ArmStyle, reach: tuple[float, float, float, float]
+) -> list[tuple[float, float]]:
+    """The intervals of both crossings, as far as they mean something; their ends."""
+    left, right, bottom, top = reach
+    ends: list[tuple[float, float]] = []
+    ratio, points = frontier.energy, frontier.points
+    if ratio.status == "reached" and ratio.value.bounded:
+        span = max(ratio.value.low, left), min(ratio.value.high, right)
+        ends += [(span[0], 0.0), (span[1], 0.0)]
+        axes.plot(span, (0, 0), color=look.colour, lw=3.2, alpha=0.45, solid_capstyle="butt")
+    if points.status == "reached" and points.value.bounded:
+        span = max(points.value.low, bottom), min(points.value.high, top)
+        ends += [(1.0, span[0]), (1.0, span[1])]
+        axes.plot((1, 1), span, color=look.colour, lw=3.2, alpha=0.45, solid_capstyle="butt")
+    return ends
+
+
+def _name(
+    axes: Axes,
+    found: Sequence[Frontier],
+    looks: Mapping[str, style.ArmStyle],
+    baseline: str,
+    marks: Marks,
+) -> None:
+    """Each frontier's name beside one of its levels, or all of them in a legend."""
+    places = {
+        level.arm: (math.exp(level.place[0]), level.place[1])
+        for each in found
+        for level in each.levels
+    }
+    taken = naming.around(axes.transData.transform(list(places.values())), 5) + _lines(axes)
+    written: list[Text] = []
+    for each in found:
+        bearer = _bearer(each, baseline)
+        ends = [places[arm] for arm in reversed(each.front)]
+        name = labels.wrapped(each.name, 28)
+        text = naming.write(axes, name, ends, looks[bearer].ink, taken)
+        if text is None:
+            break
+        marks.add(text, bearer)
+        written.append(text)
+    else:
+        _name_levels(axes, found, places, looks, taken, marks)
+        return
+    for text in written:
+        text.remove()
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, ms=5)
+        for look in (looks[_bearer(each, baseline)] for each in found)
+    ]
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        labels.legend_below(figure, handles, [each.name for each in found])
+
+
+def _lines(axes: Axes) -> list[Bbox]:
+    """Every line as a row of small boxes in display coordinates."""
+    boxes = []
+    for line in axes.lines:
+        corners = line.get_transform().transform(line.get_xydata())
+        far = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+        stops = np.arange(0.0, far[-1] + _STEP_PX, _STEP_PX)
+        boxes += naming.around(
+            np.column_stack([np.interp(stops, far, each) for each in corners.T]), 2
+        )
+    return boxes
+
+
+def _name_levels(
+    axes: Axes,
+    found: Sequence[Frontier],
+    places: Mapping[str, tuple[float, float]],
+    looks: Mapping[str, style.ArmStyle],
+    taken: list[Bbox],
+    marks: Marks,
+) -> None:
+    """What tells each level from the others of its frontier, where there is room."""
+    for each in found:
+        for family in families(arm for arm in each.arms if arm != each.name):
+            for arm in family.arms:
+                for width in (24, 12):
+                    name = labels.wrapped(family.short(arm), width)
+                    text = naming.write(axes, name, [places[arm]], looks[arm].ink, taken)
+                    if text is not None:
+                        marks.add(text, arm)
+                        break

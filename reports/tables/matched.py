@@ -1,0 +1,144 @@
+"""Energy at the baseline's accuracy and accuracy at its energy, one row a method's frontier."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.results.column import Column, Schema
+from reports.analysis.frontier import frontiers
+from reports.analysis.standing import standing_of
+from reports.tables.table import Table, View, decimals
+from reports.wording.crossings import energy_there, points_there
+from reports.wording.units import POINTS, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reports.analysis.frontier import Frontier
+    from reports.data import StudyResults
+    from reports.tables.table import Record
+
+NAME = "matched_accuracy"
+_STATUS = (
+    "`reached` between two levels, `bound` where every level lies beyond it, or `not reached`."
+)
+SCHEMA = Schema(
+    NAME,
+    "Energy at the same accuracy",
+    "a method with all its levels",
+    (
+        Column("method", "text", "The method, without the level of its arms."),
+        Column("levels", "text", "Its arms, by energy."),
+        Column("energy_status", "text", f"Whether it has the baseline's accuracy: {_STATUS}"),
+        Column(
+            "energy_ratio",
+            "number",
+            "Energy over the baseline's where it has the baseline's accuracy; a bound where every "
+            "level is better.",
+            interval=True,
+        ),
+        Column("energy_between", "text", "The levels on either side."),
+        Column("accuracy_status", "text", f"Whether it has the baseline's energy: {_STATUS}"),
+        Column(
+            "accuracy_difference",
+            "number",
+            "Test accuracy minus the baseline's, 0 to 1, where it has the baseline's energy; a "
+            "bound where every level costs less.",
+            interval=True,
+        ),
+        Column("accuracy_between", "text", "The levels on either side."),
+        Column(
+            "best_difference",
+            "number",
+            "Test accuracy of its best level minus the baseline's, 0 to 1.",
+            interval=True,
+        ),
+        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        Column("n", "integer", "Seeds that all its levels share with the baseline."),
+    ),
+)
+
+
+def matched(results: StudyResults) -> Table | None:
+    """One row a frontier; None where no method was run at several levels."""
+    found = frontiers(results)
+    if all(len(each.arms) < 2 for each in found):
+        return None
+    base = str(results.baseline_arm)
+    standing = standing_of(results.finished)
+    kind = "" if standing.measured else f" ({standing.adjective})"
+    by_name = {each.name: each for each in found}
+    return Table(
+        schema=SCHEMA,
+        records=[_record(each, standing.adjective) for each in found],
+        view={
+            "method": View(
+                "Method at several levels",
+                text=lambda row: _title(by_name[row["method"]], base),
+                note=lambda row: _count(by_name[row["method"]]),
+            ),
+            "energy_ratio": View(
+                f"Energy{kind} at {base}'s accuracy relative to {base}",
+                show=decimals(2),
+                text=lambda row: energy_there(by_name[row["method"]].energy),
+            ),
+            "accuracy_difference": View(
+                f"Accuracy at {base}'s energy against {base}",
+                POINTS,
+                partial(signed, decimals=2),
+                text=lambda row: points_there(by_name[row["method"]].points),
+            ),
+            "best_difference": View("Its best level", POINTS, partial(signed, decimals=2)),
+            "n": View("n", show=decimals(0)),
+        },
+        legend=LEGEND,
+    )
+
+
+LEGEND = (
+    "A method’s levels of pruning, or the lengths and widths of dense training (its own, "
+    "dense_short, and small_dense with a share), are joined by those that no other level "
+    "dominates. Between two neighbours the logarithm of the energy is taken to be linear in the "
+    "accuracy; nothing is extrapolated. “At most” and “at least”: every level lies beyond what is "
+    "asked for, so the nearest is a bound. “Not reached”: on average no level gets there. All is "
+    "paired by seed over the seeds that all levels share; beneath are 95 % Student-t intervals."
+)
+
+
+def matched_frame(results: StudyResults) -> pd.DataFrame:
+    """The same for programs; without any row where there is no table."""
+    table = matched(results)
+    return table.frame() if table else pd.DataFrame()
+
+
+def _record(frontier: Frontier, kind: str) -> Record:
+    return {
+        "method": frontier.name,
+        "levels": _listed(frontier.arms),
+        "energy_status": frontier.energy.status,
+        "energy_ratio": frontier.energy.value,
+        "energy_between": _listed(frontier.energy.between),
+        "accuracy_status": frontier.points.status,
+        "accuracy_difference": frontier.points.value.scaled(0.01),
+        "accuracy_between": _listed(frontier.points.between),
+        "best_difference": frontier.best.scaled(0.01),
+        "energy_kind": kind,
+        "n": frontier.best.n,
+    }
+
+
+def _listed(arms: Sequence[str]) -> str:
+    return "; ".join(arms)
+
+
+def _title(frontier: Frontier, baseline: str) -> str:
+    dense = frontier.name == baseline and len(frontier.arms) > 1
+    return f"{baseline}, other lengths and widths" if dense else frontier.name
+
+
+def _count(frontier: Frontier) -> str:
+    count = len(frontier.arms)
+    return f"{count} levels, {len(frontier.front)} on the frontier" if count > 1 else "one level"
