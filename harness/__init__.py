@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from harness.pruning.lasso import group_lasso_weight as group_lasso_weight
     from harness.pruning.questions import bn_channel_mask as bn_channel_mask
     from harness.pruning.random_channels import shuffled_channels as shuffled_channels
+    from harness.pruning.uniform_channels import uniform_channels as uniform_channels
     from harness.pruning.weights import Scores as Scores
     from harness.pruning.weights import erdos_renyi as erdos_renyi
     from harness.pruning.weights import magnitude as magnitude
@@ -67,6 +68,7 @@ _HOMES = {
     "harness.pruning.lasso": ("dead_channels", "group_lasso_weight"),
     "harness.pruning.questions": ("bn_channel_mask",),
     "harness.pruning.random_channels": ("shuffled_channels",),
+    "harness.pruning.uniform_channels": ("uniform_channels",),
     "harness.pruning.weights": ("Scores", "erdos_renyi", "magnitude", "prunable_weights"),
     "harness.quantities": ("Count", "Positive", "Precision", "Ratio", "Weight"),
     "harness.results.table": ("load",),

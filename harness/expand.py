@@ -17,7 +17,7 @@ from harness.method import Method
 from harness.registry import Registry
 from harness.selector import VARIANT, Selector
 from harness.settings import Settings, Training, WorkloadChoice
-from harness.spec import RunSpec
+from harness.spec import RunSpec, in_label, short_labels
 from harness.study import Study
 from harness.validation import tell
 
@@ -129,16 +129,26 @@ def _in_order(arms: list[Arm]) -> list[Arm]:
     """The arms as they come, but each after those that it relies on."""
     ordered: list[Arm] = []
     waiting = list(arms)
-    left = Counter(method.method_name() for _, method in arms)
     while waiting:
-        ready = next((arm for arm in waiting if not any(left[n] for n in arm[1].relies_on())), None)
+        ready = next(
+            (
+                arm
+                for arm in waiting
+                if not any(_answers(n, other) for n in arm[1].relies_on() for _, other in waiting)
+            ),
+            None,
+        )
         if ready is None:
-            circle = ", ".join(sorted(name for name, count in left.items() if count))
+            circle = ", ".join(sorted({method.method_name() for _, method in waiting}))
             raise UsageError(f"methods: {circle} wait for each other")
         ordered.append(ready)
         waiting.remove(ready)
-        left[ready[1].method_name()] -= 1
     return ordered
+
+
+def _answers(selector: str, method: Method) -> bool:
+    """Whether a method is the one that another builds on, as `Method.relies_on` names it."""
+    return Selector.parse(selector).names(method.method_name(), method.model_dump(mode="json"))
 
 
 def _check_unique(arms: list[Arm]) -> None:
@@ -148,16 +158,19 @@ def _check_unique(arms: list[Arm]) -> None:
 
 
 def _check_relied_on(arms: list[Arm]) -> None:
-    names = [method.method_name() for _, method in arms]
     for label, method in arms:
         for other in method.relies_on():
-            count = names.count(other)
-            if count == 0:
+            try:
+                meant = [found for _, found in arms if _answers(other, found)]
+            except ValueError as error:
+                raise UsageError(f"methods.{label}: {error}") from None
+            if not meant:
                 raise UsageError(f"methods.{label}: builds on a run of {other}; add that method")
-            if count > 1:
+            if len(meant) > 1:
+                dumps = [(found.method_name(), found.model_dump(mode="json")) for found in meant]
                 raise UsageError(
-                    f"methods.{label}: builds on a run of {other}, of which the study has {count}; "
-                    "leave one"
+                    f"methods.{label}: builds on a run of {other}, of which the study has "
+                    f'{len(meant)}; name one of them, such as "{short_labels(dumps)[0]}"'
                 )
 
 
@@ -193,4 +206,5 @@ def _is_sequence(annotation: Any) -> bool:
 def _label(method: Method) -> str:
     """The method's name and the hyper-parameters that differ from its defaults."""
     changed = method.model_dump(mode="json", exclude_defaults=True)
-    return " ".join([method.method_name(), *(f"{key}={value}" for key, value in changed.items())])
+    words = (f"{key}={in_label(value)}" for key, value in changed.items())
+    return " ".join([method.method_name(), *words])

@@ -37,7 +37,10 @@ class Method(BaseModel):
         raise NotImplementedError(f"{type(self).__name__} has no phases")
 
     def relies_on(self) -> tuple[str, ...]:
-        """Methods that must have a finished run with the same seed before, for `Recall`."""
+        """Arms that must have a finished run with the same seed before, for `Recall`.
+
+        A method's name, with KEY=VALUE words where the study has several of it.
+        """
         return ()
 
 

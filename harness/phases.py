@@ -267,7 +267,8 @@ class Recall(Phase):
     """Ask what the finished run of another method with the same seed left; see `Finished`.
 
     Attributes:
-        method: The other method; name it in `Method.relies_on`, so that it runs first.
+        method: The other method, with what tells it from its others where it is swept, such as
+            "early_bird prune_ratio=0.5"; name it in `Method.relies_on`, so that it runs first.
     """
 
     keeps_state: ClassVar[bool] = True

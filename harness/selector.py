@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,8 @@ from harness import toml
 from harness.spec import RunSpec
 
 VARIANT = "variant"
+# A word goes on through the blanks of what stands in quotes after "=", as labels have it.
+_WORD = re.compile(r"[^\s=]+='[^']*'|\S+")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Selector:
     Attributes:
         method: The method's name.
         values: From a hyper-parameter, or "variant", to its value, as a study file or a label of a
-            report writes it. What is not named may be anything, as long as one arm answers.
+            report writes it; one with blanks stands in quotes. What is not named may be anything,
+            as long as one arm answers.
     """
 
     method: str
@@ -31,8 +36,8 @@ class Selector:
         Raises:
             ValueError: The text is no method name followed by KEY=VALUE words.
         """
-        method, *pairs = text.split() or [""]
-        values = dict(pair.partition("=")[::2] for pair in pairs)
+        method, *pairs = _WORD.findall(text) or [""]
+        values = {key: _bare(value) for key, _, value in (pair.partition("=") for pair in pairs)}
         if not method or "=" in method or not all(key and value for key, value in values.items()):
             raise ValueError(f"'{text}' is no method followed by KEY=VALUE words")
         if len(values) < len(pairs):
@@ -41,10 +46,19 @@ class Selector:
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether a run belongs to the arm."""
-        told = spec.hyperparameters | {VARIANT: spec.variant}
-        return spec.method == self.method and all(
-            key in told and _means(text, told[key]) for key, text in self.values.items()
+        return self.names(spec.method, spec.hyperparameters | {VARIANT: spec.variant})
+
+    def names(self, method: str, values: Mapping[str, Any]) -> bool:
+        """Whether a method with these hyper-parameters is the one that is meant."""
+        return method == self.method and all(
+            key in values and _means(text, values[key]) for key, text in self.values.items()
         )
+
+
+def _bare(value: str) -> str:
+    """A value without the quotes around it."""
+    quoted = len(value) > 1 and value[0] == value[-1] == "'"
+    return value[1:-1] if quoted else value
 
 
 def _means(text: str, value: Any) -> bool:

@@ -70,9 +70,16 @@ def short_labels(arms: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
     for method, values in listed:
         alike.setdefault(method, []).append(values)
     return [
-        " ".join([method, *(f"{key}={values.get(key)}" for key in _differing(alike[method]))])
+        " ".join(
+            [method, *(f"{key}={in_label(values.get(key))}" for key in _differing(alike[method]))]
+        )
         for method, values in listed
     ]
+
+
+def in_label(value: Any) -> str:
+    """A value as a label shows it; several words stand in quotes, as a selector reads them."""
+    return f"'{value}'" if isinstance(value, str) and " " in value else str(value)
 
 
 def _differing(arms: list[dict[str, Any]]) -> list[str]:

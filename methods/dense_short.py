@@ -18,7 +18,8 @@ class DenseShort(Method):
     share: Ratio | None = None
     """Share of the budget to train. Give either this or `match`."""
     match: str | None = None
-    """The method whose joules to match; it and `dense` must be in the study."""
+    """The method whose joules to match; it and `dense` must be in the study. Of a swept one name
+    the arm: `match = "early_bird prune_ratio=0.5"`."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.engines.reliance import Reliance
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.registry import Registry
@@ -223,7 +224,7 @@ def test_what_builds_on_another_run_comes_after_it_in_every_seed(registry: Regis
         ({"small_dense": {}}, "small_dense: builds on a run of early_bird; add that method"),
         (
             {"small_dense": {}, "early_bird": {"prune_ratio": [0.3, 0.5]}},
-            "builds on a run of early_bird, of which the study has 2; leave one",
+            'of which the study has 2; name one of them, such as "early_bird prune_ratio=0.3"',
         ),
         ({"dense": [{}, {}]}, "dense: named twice with the same hyper-parameters"),
     ],
@@ -232,6 +233,46 @@ def test_what_cannot_build_on_another_run_is_told_before_any(
     methods: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(UsageError, match=message):
+        expand(Study(**{**PLAIN, "methods": methods}), registry)
+
+
+def test_one_arm_of_a_sweep_can_be_built_on(registry: Registry) -> None:
+    """In every seed after the arm that is named, wherever the others stand."""
+    match = ["early_bird prune_ratio=0.3", "early_bird prune_ratio=0.7"]
+    methods = {
+        "dense_short": {"match": match},
+        "small_dense": [{"of": match[1]}, {"share": [0.25, 0.5]}],
+        "early_bird": {"prune_ratio": [0.3, 0.5, 0.7]},
+        "dense": {},
+    }
+    specs = expand(Study(**{**PLAIN, "seeds": [0, 1, 2], "methods": methods}), registry)
+    labels = [spec.arm for spec in specs]
+    assert "dense_short match='early_bird prune_ratio=0.3'" in labels
+    assert "small_dense share=0.25" in labels
+    reliance = Reliance(specs, registry)
+    for number, spec in enumerate(specs):
+        found = reliance(spec)
+        wanted = {
+            "dense_short": {"dense", str(spec.hyperparameters.get("match"))},
+            "small_dense": {str(spec.hyperparameters.get("of"))},
+        }.get(spec.method, set())
+        if spec.hyperparameters.get("share") is not None:
+            wanted = set()
+        assert {each.arm for each in found} == wanted
+        assert all(each.seed == spec.seed for each in found)
+        assert all(specs.index(each) < number for each in found)
+
+
+def test_an_arm_that_is_not_there_cannot_be_built_on(registry: Registry) -> None:
+    methods = {
+        "dense_short": {"match": "early_bird prune_ratio=0.4"},
+        "early_bird": {},
+        "dense": {},
+    }
+    with pytest.raises(UsageError, match=r"builds on a run of early_bird prune_ratio=0\.4; add"):
+        expand(Study(**{**PLAIN, "methods": methods}), registry)
+    methods["dense_short"] = {"match": "early_bird 0.4"}
+    with pytest.raises(UsageError, match=r"methods\.dense_short.*'early_bird 0\.4' is no method"):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from harness.registry import Registry
+from harness.selector import Selector
 from harness.spec import RunSpec
 
 
@@ -19,11 +20,13 @@ class Reliance:
 
     def __init__(self, specs: Iterable[RunSpec], registry: Registry) -> None:
         self._registry = registry
-        self._runs: defaultdict[tuple[str, int, str | None], list[RunSpec]] = defaultdict(list)
+        self._runs: defaultdict[tuple[int, str | None], list[RunSpec]] = defaultdict(list)
         for spec in specs:
-            self._runs[spec.method, spec.seed, spec.variant].append(spec)
+            self._runs[spec.seed, spec.variant].append(spec)
 
     def __call__(self, spec: RunSpec) -> list[RunSpec]:
         """The runs that `spec` builds on."""
         names = self._registry.get(spec.method)(**spec.hyperparameters).relies_on()
-        return [run for name in names for run in self._runs[name, spec.seed, spec.variant]]
+        chosen = [Selector.parse(name) for name in names]
+        others = self._runs[spec.seed, spec.variant] if chosen else []
+        return [run for each in chosen for run in others if each.matches(run)]

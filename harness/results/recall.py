@@ -8,11 +8,14 @@ from harness.phases import Finished
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.ledger import Ledger
+from harness.selector import Selector
 from harness.spec import RunSpec
 
 
 def recall(study: StudyFolder, mine: RunSpec, method: str) -> Finished:
     """What the run of `method` with the seed and the variant of `mine` cost and drew.
+
+    `method` names an arm as a selector does: by its method, and by what tells it from its others.
 
     Raises:
         RunError: It is not finished, its energy is unknown, or there are several.
@@ -31,9 +34,9 @@ def recall(study: StudyFolder, mine: RunSpec, method: str) -> Finished:
 
 def _is_meant(folder: RunFolder, mine: RunSpec, method: str) -> bool:
     spec = folder.read_spec()
-    wanted = (method, mine.seed, mine.variant)
-    same = (spec.method, spec.seed, spec.variant) == wanted
-    return same and Journal(folder).status == "done"
+    same = (spec.seed, spec.variant) == (mine.seed, mine.variant)
+    meant = same and Selector.parse(method).matches(spec)
+    return meant and Journal(folder).status == "done"
 
 
 def _ticket(journal: Journal) -> ChannelMask | None:

@@ -46,7 +46,7 @@ def family_of(arm: str) -> tuple[str, float | None]:
     """An arm's label without its level of sparsity, and that level (0 to 1); None without one."""
     method = arm.split(" ")[0]
     for key in _LEVELS:
-        found = re.search(rf" {key}=(\S+)(?= |$)", arm)
+        found = re.search(rf" {key}=([^\s']+)(?='?(?: |$))", arm)
         if found is None or (method, key) in _OTHERWISE:
             continue
         try:

@@ -9,10 +9,11 @@ levels log energy is taken to be linear in accuracy; beyond the last level nothi
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
 
 from reports.analysis.families import families
 from reports.analysis.pareto import pareto_front
@@ -104,20 +105,27 @@ def frontiers(results: StudyResults) -> list[Frontier]:
     return found
 
 
-def is_dense(method: str, arm: str) -> bool:
-    """Whether an arm is dense training, of another length or of a share of the widths."""
-    return method == _LENGTHS or (method == _WIDTHS and re.search(r" share=", arm) is not None)
-
-
 def _grouped(results: StudyResults, baseline: str) -> dict[str, tuple[str, ...]]:
     """The arms of each frontier, by its name."""
-    methods = dict(zip(results.runs["arm"], results.runs["method"], strict=True))
     others = [arm for arm in results.finished_arms if arm != baseline]
-    dense = [arm for arm in others if is_dense(str(methods[arm]), arm)]
+    dense = [arm for arm in others if _is_dense(results, arm)]
     grouped = {baseline: (baseline, *dense)}
     for family in families(arm for arm in others if arm not in dense):
         grouped[family.name] = family.arms
     return grouped
+
+
+def _is_dense(results: StudyResults, arm: str) -> bool:
+    """Whether an arm is dense training, of another length or of a share of the widths.
+
+    `small_dense` of a ticket's widths is not: what it cost to find them is not counted.
+    """
+    runs = results.runs[results.runs["arm"] == arm]
+    method = runs["method"].iloc[0]
+    return bool(
+        method == _LENGTHS
+        or (method == _WIDTHS and "share" in runs and pd.notna(runs["share"]).all())
+    )
 
 
 def _levels(results: StudyResults, arms: Sequence[str], baseline: str) -> list[Level]:

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from harness import (
+    Batch,
     Budget,
     ChannelMask,
     Finished,
@@ -21,6 +22,7 @@ from harness import (
     Shuffle,
     Train,
     shuffled_channels,
+    uniform_channels,
 )
 from harness.phases import Phase
 from methods.dense import Dense
@@ -90,6 +92,32 @@ def test_small_dense_trains_a_network_of_the_tickets_widths_from_scratch() -> No
         *played(Dense(), BUDGET),
     ]
     assert SmallDense(of="progressive").relies_on() == ("progressive",)
+
+
+def test_small_dense_of_a_share_asks_for_no_ticket() -> None:
+    method = SmallDense(share=0.5)
+    assert method.relies_on() == ()
+    phases = played(method, BUDGET)
+    assert phases[0] == Inspect(uniform_channels(0.5))
+    assert kinds(phases) == ["Inspect", "Shrink", "Reinitialise", "Train"]
+
+
+@pytest.mark.parametrize(("share", "widths"), [(0.5, [16, 12]), (0.9, [29, 22]), (0.01, [1, 1])])
+def test_uniform_channels_keep_the_share_of_every_group(share: float, widths: list[int]) -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 32, 3),
+        torch.nn.BatchNorm2d(32),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(32, 24, 3),
+        torch.nn.BatchNorm2d(24),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(24, 4),
+    )
+    batch = Batch(torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64))
+    mask = uniform_channels(share)(network, batch)
+    assert list(mask.widths().values()) == widths
+    assert uniform_channels(share).invented() == ChannelMask({})
 
 
 def test_small_dense_of_a_method_without_a_ticket_says_so() -> None:

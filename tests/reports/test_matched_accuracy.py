@@ -132,10 +132,12 @@ def test_lengths_and_widths_of_dense_are_one_frontier() -> None:
             "small_dense": ([30, 30], [88, 88]),
         }
     )
+    shares = [0.5 if "share" in arm else math.nan for arm in results.runs["arm"]]
+    results = replace(results, runs=results.runs.assign(share=shares))
     dense = only(results, "dense")
-    shares = ("dense_short share=0.5", "small_dense share=0.5")
-    assert dense.arms == (*shares, "dense")
-    assert dense.front == shares
+    others = ("dense_short share=0.5", "small_dense share=0.5")
+    assert dense.arms == (*others, "dense")
+    assert dense.front == others
     assert dense.energy.value.mean == pytest.approx(math.sqrt(0.5 * 0.6))
     # Of a ticket's widths it is a control of its own.
     assert only(results, "small_dense").arms == ("small_dense",)
