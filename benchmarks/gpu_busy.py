@@ -1,9 +1,13 @@
-"""The share of an epoch of training in which a GPU is busy."""
+"""The share of an epoch of training in which a GPU is busy.
+
+Without a GPU `python benchmarks/gpu_busy.py` ends in torch's error.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +15,8 @@ from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import timed
 from benchmarks.random_cifar import resident_workload
@@ -67,3 +73,7 @@ def union(spans: Iterable[tuple[float, float]]) -> float:
         covered += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return covered
+
+
+if __name__ == "__main__":
+    print(json.dumps(busy_share(torch.device("cuda")), indent=1))  # noqa: T201

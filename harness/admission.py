@@ -29,7 +29,10 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
     if said:
         return f"training.precision: {said}"
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
-    phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
+    try:
+        phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
+    except UsageError as error:
+        return str(error)
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {said}" for said in refused if said), None)

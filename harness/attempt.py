@@ -26,7 +26,7 @@ import torchvision
 
 from harness import __version__
 from harness.drive import drive
-from harness.errors import RunError
+from harness.errors import RunError, UsageError
 from harness.execute import Bench
 from harness.orphan import STOPPED
 from harness.registry import Registry
@@ -177,7 +177,7 @@ def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> st
 
 
 def _reason(error: BaseException) -> str:
-    said = [] if isinstance(error, RunError) else [type(error).__name__]
+    said = [] if isinstance(error, RunError | UsageError) else [type(error).__name__]
     return ": ".join(filter(None, [*said, str(error)]))
 
 

@@ -1,4 +1,9 @@
-"""Drives one method: asks its generator for phases, has them carried out, resumes by replay."""
+"""Drives one method: asks its generator for phases, has them carried out, resumes by replay.
+
+Checkpoints and evaluations come every so many epochs of the run, however a method cuts its work
+into phases; so a resumed run repeats the phases since its checkpoint, each of which follows from
+the state and the run's seed. The end of a run is always evaluated and saved.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,16 @@ from collections.abc import Generator
 from typing import Any
 
 from harness.errors import RunError
-from harness.execute import Bench, execute
+from harness.execute import Bench, checkpoint_is_due, evaluate, execute
 from harness.method import Method
-from harness.phases import Budget, Phase
+from harness.phases import Budget, Phase, Snapshot, Train
 from harness.plan import MOST_PHASES
 from harness.pruning.cost import size_of
 from harness.results.final_test import facts_of_test
 from harness.results.folder import RunFolder
 from harness.results.journal import OVERHEAD, TEST, Journal
 from harness.training.checkpoint import Checkpoint
-from harness.training.loop import accuracy, correct
+from harness.training.loop import correct
 
 
 def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | None) -> None:
@@ -35,16 +40,9 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
     """
     answers = Journal(folder).answers()
     first_phase, first_epoch = (start.phase, start.epoch) if start else (0, 0)
-    number = start.number if start else 0
-
-    def save(phase: int, epoch: int) -> None:
-        nonlocal number
-        number += 1
-        bench.journal.border("checkpoint")
-        if bench.state.world.is_first:
-            Checkpoint(number, phase, epoch, bench.state.state_dict()).save(folder.checkpoint)
-        bench.journal.event("checkpoint", durable=True, number=number, phase=phase, epoch=epoch)
-
+    bench.val_accuracy = start.val_accuracy if start else None
+    saved = _Saved(bench, folder, start)
+    last_training: Train | None = None
     if start is None:
         dense = size_of(bench.state.network, bench.workload.example, {})
         bench.journal.event(
@@ -55,29 +53,70 @@ def drive(method: Method, bench: Bench, folder: RunFolder, start: Checkpoint | N
         raise RunError(f"phases must yield; it returned a {type(generator).__name__}")
     answer: Any = None
     for index in itertools.count():
-        if index == MOST_PHASES:
-            raise RunError(f"the method asked for more than {MOST_PHASES} phases")
-        try:
-            phase = generator.send(answer)
-        except StopIteration:
+        phase = _next(generator, answer, index)
+        if phase is None:
             break
-        if not isinstance(phase, Phase):
-            raise RunError(f"the method yielded {phase!r}, which is not a phase")
         bench.journal.border(OVERHEAD)
+        if isinstance(phase, Train) and phase.epochs:
+            last_training = phase
         if index < first_phase:
             encoded = _replayed(index, phase, answers)
         else:
-            encoded = _carried_out(index, phase, bench, first_epoch, save)
+            encoded = _carried_out(index, phase, bench, first_epoch, saved)
             first_epoch = 0
         answer = phase.decode(encoded)
+    if bench.val_accuracy is None:
+        _evaluate_the_end(bench, last_training)
+    if not saved.is_newest:
+        saved.save(index, 0)
     _finish(bench)
+
+
+class _Saved:
+    """The run's newest checkpoint.
+
+    Attributes:
+        is_newest: Whether nothing has changed the network since.
+    """
+
+    def __init__(self, bench: Bench, folder: RunFolder, start: Checkpoint | None) -> None:
+        self._bench = bench
+        self._file = folder.checkpoint
+        self._number = start.number if start else 0
+        self.is_newest = start is not None
+
+    def save(self, phase: int, epoch: int) -> None:
+        """Replace it by the state of now, which goes on with `phase` after `epoch` of it."""
+        bench = self._bench
+        self._number += 1
+        self.is_newest = True
+        bench.journal.border("checkpoint")
+        if bench.state.world.is_first:
+            state = bench.state.state_dict()
+            Checkpoint(self._number, phase, epoch, state, bench.val_accuracy).save(self._file)
+        bench.journal.event(
+            "checkpoint", durable=True, number=self._number, phase=phase, epoch=epoch
+        )
+
+
+def _next(generator: Generator[Phase, Any, None], answer: Any, index: int) -> Phase | None:
+    """What the method asks for next; None at its end."""
+    if index == MOST_PHASES:
+        raise RunError(f"the method asked for more than {MOST_PHASES} phases")
+    try:
+        phase = generator.send(answer)
+    except StopIteration:
+        return None
+    if not isinstance(phase, Phase):
+        raise RunError(f"the method yielded {phase!r}, which is not a phase")
+    return phase
 
 
 def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> Any:
     if index not in answers:
         raise RunError(f"the journal has lost the answer to phase {index}")
     said = answers[index]
-    if said["description"] != phase.describe():
+    if not phase.is_described_by(said["description"]):
         raise RunError(
             f"on resuming, phase {index} of the method is {phase.describe()}, "
             f"but it was {said['description']}: its phases must follow from its answers alone"
@@ -85,9 +124,13 @@ def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> A
     return said["answer"]
 
 
-def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, save: Any) -> Any:
+def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, saved: _Saved) -> Any:
+    if isinstance(phase, Snapshot) and bench.state.has_snapshot(phase.name):
+        # A run that resumed before the other one's `Rewind` would find this one.
+        saved.save(index, 0)
     bench.journal.event("phase", phase=index, window=phase.window, kind=type(phase).__name__)
-    answer = execute(phase, bench, first_epoch, lambda epoch: save(index, epoch))
+    answer = execute(phase, bench, first_epoch, lambda epoch: saved.save(index, epoch))
+    saved.is_newest = saved.is_newest and phase.keeps_state
     encoded = phase.encode(answer)
     try:
         bench.journal.event(
@@ -97,9 +140,22 @@ def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, save:
         raise RunError(
             f"phase {index}, {type(phase).__name__}: it and its answer must be plain JSON: {error}"
         ) from error
-    if not phase.keeps_state:
-        save(index + 1, 0)
+    if isinstance(phase, Train) and phase.epochs and checkpoint_is_due(bench):
+        saved.save(index + 1, 0)
     return encoded
+
+
+def _evaluate_the_end(bench: Bench, last: Train | None) -> None:
+    evaluate(bench)
+    if last is not None:
+        bench.journal.event(
+            "epoch",
+            window=last.window,
+            epoch=last.epochs,
+            of=last.epochs,
+            epochs_trained=bench.state.epochs_trained,
+            val_accuracy=bench.val_accuracy,
+        )
 
 
 def _finish(bench: Bench) -> None:
@@ -109,14 +165,12 @@ def _finish(bench: Bench) -> None:
     right = correct(state, bench.workload.test, bench.training)
     # Shares are consecutive, so that one after the other they are the order of the test set.
     shares = state.world.gathered([right.cpu().numpy().tobytes()])
-    bench.journal.border("evaluation")
-    val_accuracy = accuracy(state, bench.workload.validation, bench.training)
     bench.journal.border(OVERHEAD)
     size = size_of(state.network, bench.workload.example, state.masks)
     bench.journal.event(
         "result",
         **facts_of_test(b"".join(shares)),
-        val_accuracy=val_accuracy,
+        val_accuracy=bench.val_accuracy,
         parameters=size.parameters,
         macs=size.macs,
         density=size.density,

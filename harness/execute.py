@@ -53,6 +53,8 @@ class Bench:
         state: What training changes.
         journal: Where borders and events go.
         recall: What the finished run of a method of this name, with the same seed, left.
+        val_accuracy: Of the network as it is, on the validation split, 0 to 1; None while nothing
+            has looked.
     """
 
     workload: Workload
@@ -61,6 +63,7 @@ class Bench:
     state: TrainingState
     journal: JournalWriter | SilentJournal
     recall: Callable[[str], Finished]
+    val_accuracy: float | None = None
 
 
 SaveEpoch = Callable[[int], None]
@@ -73,20 +76,28 @@ def execute(phase: Phase, bench: Bench, first_epoch: int, save_epoch: SaveEpoch)
         phase: What to do.
         bench: What to do it on.
         first_epoch: How many of the phase's epochs are done already.
-        save_epoch: Called with the number of epochs done when a checkpoint is due within a phase.
+        save_epoch: Called with the number of epochs done when a checkpoint is due before the
+            phase's end.
 
     Raises:
         RunError: The phase cannot be carried out.
     """
     if isinstance(phase, Train):
         return _train(phase, bench, first_epoch, save_epoch)
+    if not phase.keeps_state:
+        bench.val_accuracy = None
     bench.journal.border(phase.window)
     return _do(phase, bench)
 
 
+def evaluate(bench: Bench) -> None:
+    """Look at the network as it is with the validation split, in a window of its own."""
+    bench.journal.border("evaluation")
+    bench.val_accuracy = accuracy(bench.state, bench.workload.validation, bench.training)
+
+
 def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
     state, recipe = bench.state, bench.training
-    val_accuracy = None
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
     precision = phase.precision or recipe.precision
@@ -96,24 +107,31 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
         loss = _train_epoch(phase, bench)
+        bench.val_accuracy = None
         is_last = epoch == phase.epochs
         if not math.isfinite(loss):
             raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
-        if is_last or epoch % recipe.evaluate_epochs == 0:
-            bench.journal.border("evaluation")
-            val_accuracy = accuracy(state, bench.workload.validation, recipe)
-            bench.journal.event(
-                "epoch",
-                window=phase.window,
-                epoch=epoch,
-                of=phase.epochs,
-                epochs_trained=state.epochs_trained,
-                loss=loss,
-                val_accuracy=val_accuracy,
-            )
-        if not is_last and epoch % recipe.checkpoint_epochs == 0:
+        if state.epochs_trained % recipe.evaluate_epochs == 0 or (is_last and phase.evaluate):
+            evaluate(bench)
+        bench.journal.event(
+            "epoch",
+            window=phase.window,
+            epoch=epoch,
+            of=phase.epochs,
+            epochs_trained=state.epochs_trained,
+            loss=loss,
+            val_accuracy=bench.val_accuracy,
+        )
+        if not is_last and checkpoint_is_due(bench):
             save_epoch(epoch)
-    return Trained(val_accuracy)
+    if phase.evaluate and bench.val_accuracy is None:  # of a phase that trained nothing
+        evaluate(bench)
+    return Trained(bench.val_accuracy if phase.evaluate else None)
+
+
+def checkpoint_is_due(bench: Bench) -> bool:
+    """Whether the epoch that was just trained is one to save after."""
+    return bench.state.epochs_trained % bench.training.checkpoint_epochs == 0
 
 
 def _train_epoch(phase: Train, bench: Bench) -> float:

@@ -7,11 +7,12 @@ it, so a method that is resumed receives exactly what it received the first time
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from harness.channel_mask import ChannelMask
+from harness.errors import UsageError
 from harness.quantities import Precision
 
 
@@ -24,9 +25,25 @@ class Budget:
 
 @dataclass(frozen=True)
 class Trained:
-    """The answer to `Train`: the last validation accuracy (0 to 1; None if nothing was trained)."""
+    """The answer to `Train`.
 
-    val_accuracy: float | None
+    Attributes:
+        validated: Accuracy on the validation split at the phase's end, 0 to 1; None unless the
+            phase asked for it by `evaluate`.
+    """
+
+    validated: float | None = None
+
+    @property
+    def val_accuracy(self) -> float:
+        """Accuracy on the validation split at the phase's end, 0 to 1.
+
+        Raises:
+            UsageError: The phase did not ask for it.
+        """
+        if self.validated is None:
+            raise UsageError("val_accuracy is there only after Train(..., evaluate=True)")
+        return self.validated
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class Phase:
     """One step of a method, and one energy window, named by `window`."""
 
     keeps_state: ClassVar[bool] = False
-    """Whether the network is the same afterwards, so that no new checkpoint is needed."""
+    """Whether the network is the same afterwards, so that there is nothing new to save."""
 
     @property
     def window(self) -> str:
@@ -96,6 +113,11 @@ class Phase:
         """The phase as JSON, for the journal; equal phases give equal descriptions."""
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
         return {"kind": type(self).__name__, **values}
+
+    def is_described_by(self, description: Mapping[str, Any]) -> bool:
+        """Whether a journal describes this phase; what an older version did not know is unset."""
+        unset = {f.name: _plain(f.default) for f in fields(self) if f.default is not MISSING}
+        return {**unset, **description} == self.describe()
 
     def encode(self, answer: Any) -> Any:
         """The answer as JSON."""
@@ -128,6 +150,8 @@ class Train(Phase):
             linear layers.
         precision: Arithmetic of this phase; None for the recipe's.
         rewire: Moves the weight masks while training; None leaves them as they are.
+        evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
+            method may read `Trained.val_accuracy`. The method pays for it.
     """
 
     name: str
@@ -139,6 +163,7 @@ class Train(Phase):
     group_lasso: float = 0.0
     precision: Precision | None = None
     rewire: Rewire | None = None
+    evaluate: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -149,13 +174,13 @@ class Train(Phase):
         return self.name
 
     def encode(self, answer: Trained) -> Any:
-        return {"val_accuracy": answer.val_accuracy}
+        return {"val_accuracy": answer.validated}
 
     def decode(self, encoded: Any) -> Trained:
-        return Trained(**encoded)
+        return Trained(encoded["val_accuracy"])
 
     def invented(self) -> Trained:
-        return Trained(val_accuracy=0.5)
+        return Trained(0.5 if self.evaluate else None)
 
 
 @dataclass(frozen=True)
@@ -247,6 +272,7 @@ class Shuffle(_Resizing):
 class Snapshot(Phase):
     """Keep the weights, momentum and place on the schedule under a name, for `Rewind`."""
 
+    keeps_state: ClassVar[bool] = True
     name: str
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.channel_mask import ChannelMask
+from harness.errors import UsageError
 from harness.method import Method
 from harness.phases import Budget, Phase, Train
 
@@ -49,10 +50,15 @@ def foreseen_phases(method: Method, budget: Budget, *, settles: bool = True) -> 
     """The same, whatever the method does; None if it does not bear invented answers.
 
     The run will tell then. Called by the main thread alone.
+
+    Raises:
+        UsageError: The method uses an answer as it cannot be used, whatever the network.
     """
     try:
         with _at_most(LONGEST_S):
             return planned_phases(method, budget, settles=settles)
+    except UsageError as error:
+        raise UsageError(f"methods.{method.method_name()}: {error}") from None
     except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code
         return None
 

@@ -114,9 +114,9 @@ class Training(Settings):
     deterministic: bool = False
     """On a GPU, repeat results bit by bit, at the cost of speed. On a CPU they always do."""
     evaluate_epochs: Count = 1
-    """Validate after every so many epochs of a phase, and at its end."""
+    """Validate after every so many epochs of the run, and at its end."""
     checkpoint_epochs: Count = 1
-    """Save a checkpoint after every so many epochs of a phase, and at its end."""
+    """Save a checkpoint after every so many epochs of the run, and at its end."""
 
 
 MeterKind = Annotated[str, one_of(METERS)]

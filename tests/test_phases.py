@@ -27,7 +27,7 @@ MASK = ChannelMask({"a": "101", "b": "1"})
 @pytest.mark.parametrize(
     ("phase", "answer"),
     [
-        (Train("train", epochs=2), Trained(0.123456789012345)),
+        (Train("train", epochs=2, evaluate=True), Trained(0.123456789012345)),
         (Train("train", epochs=0), Trained(None)),
         (Inspect(bn_channel_mask(0.5)), MASK),
         (Inspect(lambda _network, _example: [1, "two", None]), [1, "two", None]),

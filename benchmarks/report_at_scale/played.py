@@ -59,10 +59,9 @@ class _Player:
                 "answer", phase=index, description=phase.describe(), answer=phase.encode(answer)
             )
             index += 1
-            if not phase.keeps_state:
+            if isinstance(phase, Train) and phase.epochs:
                 yield from self._save(index, 0)
         yield from self._border(TEST)
-        yield from self._border("evaluation")
         yield from self._border(OVERHEAD)
         yield self._event(
             "result",
@@ -136,7 +135,7 @@ class _Player:
 
     def _answer(self, phase: Phase) -> Any:
         if isinstance(phase, Train):
-            return Trained(self._accuracy())
+            return Trained(self._accuracy() if phase.evaluate else None)
         if isinstance(phase, Shrink | Mask):
             return self._size
         if isinstance(phase, Inspect):

@@ -166,12 +166,14 @@ class _Follower:
                 self._window = event["window"]
             elif event["event"] == "epoch":
                 self.epochs_trained = event["epochs_trained"]
-                self._val_accuracy = event["val_accuracy"]
-                self._epoch = self._named(event)
-                yield (
-                    f"{self._epoch} · loss {event['loss']:.3f} · "
-                    f"validation {event['val_accuracy']:.1%} · {self.drawn()}"
-                )
+                words = []
+                if "loss" in event:  # else it is the evaluation at the end of an epoch told before
+                    self._epoch = self._named(event)
+                    words.append(f"loss {event['loss']:.3f}")
+                if event["val_accuracy"] is not None:
+                    self._val_accuracy = event["val_accuracy"]
+                    words.append(f"validation {self._val_accuracy:.1%}")
+                yield " · ".join([self._epoch, *words, self.drawn()])
 
     def _named(self, event: Mapping[str, Any]) -> str:
         """Such as "search epoch 5/8", also where each epoch is a phase of its own."""

@@ -182,7 +182,7 @@ def _came_out(row: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
 def _points(journal: Journal, curve: pd.DataFrame | None) -> Iterator[Point]:
     """The curve with its moments. A journal that has grown since gives no more than the curve."""
     energies = repeat(math.nan) if curve is None else iter(curve["energy_j"])
-    for (attempt, event), energy_j in zip(journal.kept_events("epoch"), energies, strict=False):
+    for (attempt, event), energy_j in zip(journal.evaluations(), energies, strict=False):
         after = timedelta(microseconds=(event["time_ns"] - attempt.start_ns) / 1000)
         values = {"val_accuracy": event["val_accuracy"], "cumulative_energy_j": energy_j}
         yield Point(

@@ -139,6 +139,12 @@ class Journal:
                 elif event["event"] in kinds and self.kept(attempt, checkpoint):
                     yield attempt, event
 
+    def evaluations(self) -> Iterator[tuple[Attempt, dict[str, Any]]]:
+        """Evaluations on validation data, in order, whose work was kept; with their attempts."""
+        for attempt, event in self.kept_events("epoch"):
+            if event.get("val_accuracy") is not None:
+                yield attempt, event
+
     def answers(self) -> dict[int, dict[str, Any]]:
         """The last answer to every phase, by its index, with the phase's description."""
         return {event["phase"]: event for event in self.events("answer")}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+from harness.energy.busy import Busy, BusyCurve
 from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
 from harness.energy.meter import Owner, Sensor
@@ -55,6 +57,7 @@ class Ledger:
         self._curves: dict[int, list[EnergyCurve]] = {}
         self._beside: dict[Owner, list[Joules]] = {"spare": [], "host": []}
         self._ends: dict[int, int] = {}
+        self._busy: dict[int, BusyCurve] = {}
         for attempt in self.journal.attempts:
             trace = attempt_trace(folder, attempt)
             if damage := attempt.events[0].get("damage"):
@@ -73,6 +76,7 @@ class Ledger:
                 self.notes.append(
                     f"attempt {attempt.number}: hardly read, so that its energy is missing"
                 )
+            self._busy[attempt.number] = BusyCurve(trace)
             self.health.append(Health(trace, attempt.start_ns, end_ns))
             self.entries += self._entries(attempt, windows)
 
@@ -101,6 +105,16 @@ class Ledger:
         """
         drawn = self._beside[owner]
         return total(drawn).energy_j if drawn else None
+
+    def gpu_busy(self, labels: Collection[str]) -> Busy:
+        """How long the run's GPUs were busy in the windows with these labels."""
+        found = Busy()
+        for entry in self.entries:
+            if entry.label in labels:
+                window = entry.window
+                curve = self._busy[window.attempt]
+                found += curve.between(window.start_ns, window.end_ns)
+        return found
 
     def of_attempt(self, attempt: Attempt) -> Joules:
         """All that one attempt drew."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from harness.energy.busy import Busy
 from harness.energy.carbon.factor import Co2e
 from harness.energy.health import Health
 from harness.energy.meter import Sensor
@@ -24,7 +25,11 @@ Row = dict[str, Any]
 
 IDENTITY = ("arm", "method", "seed")
 CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
-PHASE = ("phase", "energy_j", "duration_s")
+PHASE = ("phase", "energy_j", "duration_s", "gpu_busy")
+BUSY_ENOUGH = 0.8
+"""A GPU that is busy for less of its training waits for the host: it is that which is measured."""
+BUSY_FOR_S = 5.0
+"""Shorter trainings than this are over within a few sample periods of NVML's utilisation."""
 ATTEMPT = (
     "attempt",
     "status",
@@ -110,6 +115,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     journal = ledger.journal
     done = journal.status == "done"
     outer = ledger.outer
+    training = ledger.gpu_busy(_trainings(journal))
     result = _last(journal.events("result")) if done else {}
     start = _last(journal.events("attempt"))
     dense = _last(journal.events("dense"))
@@ -135,7 +141,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "gap_j": outer.gap_j if known else math.nan,
         "aliasing_j": outer.aliasing_j if known else math.nan,
         **_standing(ledger.sensors, ledger.notes),
-        **_health(ledger.health, _shared(journal)),
+        **_health(ledger.health, _shared(journal) | _waits(training)),
+        "gpu_busy": training.share,
         "coverage": outer.coverage,
         "spare_gpus_j": ledger.beside("spare"),
         "shared_host_j": ledger.beside("host"),
@@ -200,7 +207,16 @@ def _who(spec: RunSpec, label: str) -> Row:
 
 def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
     texts = ("energy_device", "energy_note", "energy_flags", "carbon_basis")
-    numbers = ("energy_j", "uncertainty_j", "gain_j", "border_j", "gap_j", "aliasing_j", "lost_j")
+    numbers = (
+        "gpu_busy",
+        "energy_j",
+        "uncertainty_j",
+        "gain_j",
+        "border_j",
+        "gap_j",
+        "aliasing_j",
+        "lost_j",
+    )
     more = ("overhead_j", "search_j", "test_j", "co2e_kg", "duration_s", "test_accuracy")
     row = {
         **_who(spec, label),
@@ -210,9 +226,21 @@ def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
         "energy_scope": "none",
         "coverage": 0.0,
         **dict.fromkeys(texts, ""),
-        **dict.fromkeys((*numbers, *more), math.nan),
+        **dict.fromkeys((*numbers, *more, "gpu_busy"), math.nan),
     }
     return RunRows(row, [], [], [], [])
+
+
+def _trainings(journal: Journal) -> set[str]:
+    """The labels of the windows in which the run trains."""
+    return {each["window"] for each in journal.events("phase") if each.get("kind") == "Train"}
+
+
+def _waits(training: Busy) -> set[str]:
+    """Whether the GPU waited for much of the training."""
+    if training.watched_s < BUSY_FOR_S or training.share >= BUSY_ENOUGH:
+        return set()
+    return {f"the GPU was busy for {training.share:.0%} of the training and else waited for work"}
 
 
 def _shared(journal: Journal) -> set[str]:
@@ -249,7 +277,7 @@ def _curve_rows(ledger: Ledger) -> list[Row]:
             "energy_j": ledger.spent_until(attempt, event["time_ns"]),
             "val_accuracy": event["val_accuracy"],
         }
-        for order, (attempt, event) in enumerate(ledger.journal.kept_events("epoch"))
+        for order, (attempt, event) in enumerate(ledger.journal.evaluations())
     ]
 
 
@@ -315,7 +343,12 @@ def _phase_rows(ledger: Ledger) -> list[Row]:
         drawn[0] += entry.joules.energy_j
         drawn[1] += entry.duration_s
     return [
-        {"phase": label, "energy_j": energy_j, "duration_s": duration_s}
+        {
+            "phase": label,
+            "energy_j": energy_j,
+            "duration_s": duration_s,
+            "gpu_busy": ledger.gpu_busy({label}).share,
+        }
         for label, (energy_j, duration_s) in sums.items()
     ]
 

@@ -20,12 +20,14 @@ class Checkpoint:
         phase: Index of the phase to go on with.
         epoch: How many epochs of that phase are done.
         state: Tensors and plain values (`TrainingState.state_dict`).
+        val_accuracy: Of this state, 0 to 1, if it was looked at.
     """
 
     number: int
     phase: int
     epoch: int
     state: dict[str, Any]
+    val_accuracy: float | None = None
 
     def save(self, path: Path) -> None:
         """Replace the checkpoint in `path`."""

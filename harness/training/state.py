@@ -158,6 +158,10 @@ class TrainingState:
             files.save(self._snapshot_file(name), self._weights())
         self.world.meet()  # before another one reads it
 
+    def has_snapshot(self, name: str) -> bool:
+        """Whether there is a snapshot of this name."""
+        return self.world.decided(self._snapshot_file(name).exists)
+
     def rewind(self, name: str) -> None:
         """Return to a snapshot, in today's structure and under today's masks.
 

@@ -50,6 +50,13 @@ def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
     return pd.to_numeric(runs.get(column, pd.Series(dtype=float))).dropna()
 
 
+def _busy(runs: pd.DataFrame) -> str:
+    """For how much of its training each arm's GPU was busy; empty where nothing says so."""
+    known = runs.assign(share=_numbers(runs, "gpu_busy")).dropna(subset=["share"])
+    means = known.groupby("arm", sort=False)["share"].mean()
+    return ", ".join(f"{arm} {fixed(float(mean) * 100, 0)} %" for arm, mean in means.items())
+
+
 def facts(results: StudyResults) -> list[tuple[str, str]]:
     """Name and value of everything that says how the energy was measured."""
     runs = results.telling
@@ -80,6 +87,7 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
     if len(apart):
         ends = dict.fromkeys(f"{float(a) * 100:+.1f}" for a in (apart.min(), apart.max()))
         found.append(("Integrated power against the counter", f"{' to '.join(ends)} %"))
+    found.append(("GPU busy while training", _busy(runs)))
     lost = pd.to_numeric(results.finished["lost_j"]).sum()
     found.append(("Lost to interruptions, included above", energy(float(lost))))
     unfinished = results.runs[results.runs["status"] != "done"]

@@ -57,7 +57,7 @@ def test_state_is_that_of_the_card(virtual) -> None:
         "temperature_c": 61,
         "sm_clock_mhz": 900,
         "memory_clock_mhz": 1215,
-        "utilisation_percent": 50,
+        "utilisation_percent": 95,
         "throttling": [],
         "power_limit_w": 250.0,
         "processes": [12, 70],

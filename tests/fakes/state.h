@@ -49,7 +49,7 @@ enum {
     X(int64_t, mig, 0) \
     X(int64_t, processes_hidden, 0) /* 1: an empty list, as in a container */ \
     X(int64_t, temperature_c, 40) \
-    X(int64_t, utilisation_percent, 50) \
+    X(int64_t, utilisation_percent, 95) \
     X(int64_t, memory_utilisation_percent, 25) \
     X(int64_t, clock_mhz, 1410) \
     X(int64_t, clock_max_mhz, 1410) \

@@ -42,7 +42,7 @@ def work(folder: str, processes: int) -> None:
         return execute(phase, bench, 0, lambda _: None)
 
     do(Snapshot("start"))
-    losses = do(Train("search", epochs=1, l1_gamma=1e-4))
+    losses = do(Train("search", epochs=1, l1_gamma=1e-4, evaluate=True))
     drawn = bn_channel_mask(0.5)(state.network, workload.train.sample(1, 0))
     mask = do(Inspect(bn_channel_mask(0.5)))
     searched = {name: value.clone() for name, value in state.network.state_dict().items()}

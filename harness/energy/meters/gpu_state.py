@@ -62,6 +62,13 @@ class GpuObserver:
             }
         )
 
+    def busy_percent(self) -> float | None:
+        """See `BusyObserver`."""
+        try:
+            return float(pynvml.nvmlDeviceGetUtilizationRates(self.handle).gpu)
+        except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):
+            return None
+
     def _offered(self, questions: dict[str, Callable[[Any], Any]]) -> dict[str, Any]:
         answers = {}
         for name, ask in questions.items():

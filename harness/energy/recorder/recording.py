@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.energy.curves.rhythm import sharp_updates, update_period_s
 from harness.energy.meter import Meter, Observer, Sensor, SensorError
+from harness.energy.recorder.busy_stream import BusyStream
 from harness.energy.recorder.neighbours import Neighbours, named
 from harness.energy.recorder.pace import CLOSE_NS, SELDOM_NS, CounterPace, EvenPace, Pace
 from harness.energy.recorder.signals import Signals
@@ -60,6 +61,7 @@ class Recording:
         self._states: dict[str, dict[str, Any]] = {}
         self._next_state_ns = 0
         self._neighbours = neighbours
+        self._busy = BusyStream(observers, trace)
         self._looked_ns = signals.now_ns()
         self._clocks = signals.clocks()
 
@@ -155,6 +157,7 @@ class Recording:
         """Wait for what is due next, but no longer than to `ends_ns`, and read it."""
         due_ns = min((pace.next_ns for pace in self._paces.values()), default=self._next_state_ns)
         due_ns = min(due_ns, self._next_state_ns or due_ns, ends_ns or due_ns)
+        due_ns = min(due_ns, self._busy.next_ns or due_ns)
         if self._signals.wait(due_ns):
             now_ns = self._signals.now_ns()
             for pace in self._paces.values():
@@ -164,6 +167,7 @@ class Recording:
             if pace.next_ns <= now_ns:
                 time_ns, _, moved = self._sample(number)
                 pace.read(time_ns, moved=moved)
+        self._busy.look(now_ns)
         if now_ns >= self._next_state_ns:
             self._observe()
 

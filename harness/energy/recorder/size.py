@@ -12,6 +12,8 @@ LINE_BYTES = 30
 STATE_BYTES = 300
 """What is told of a device's state, every five seconds if it changes."""
 STATES_PER_S = 0.2
+BUSY_BYTES = 110
+"""How busy a GPU is, once a second if it changes."""
 UPDATE_LINES = 3
 """A counter is watched once a second: before an update, at it, and once more."""
 PACKED = 0.25
@@ -35,4 +37,5 @@ def trace_bytes(sensors: Sequence[Sensor], period_s: float, duration_s: float) -
             period_ns = reading_period_ns(sensor, round(period_s * 1e9), counted)
             lines_per_s += 1e9 / period_ns
     states = STATES_PER_S * STATE_BYTES * len({sensor.device for sensor in sensors})
+    states += BUSY_BYTES * len({sensor.device for sensor in sensors if sensor.kind == "gpu"})
     return (lines_per_s * LINE_BYTES + states) * duration_s
