@@ -125,7 +125,8 @@ def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> A
 
 
 def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, saved: _Saved) -> Any:
-    if isinstance(phase, Snapshot) and bench.state.has_snapshot(phase.name):
+    replaces = isinstance(phase, Snapshot) and bench.state.has_snapshot(phase.name)
+    if replaces and not saved.is_newest:
         # A run that resumed before the other one's `Rewind` would find this one.
         saved.save(index, 0)
     bench.journal.event("phase", phase=index, window=phase.window, kind=type(phase).__name__)

@@ -104,6 +104,24 @@ def test_a_search_epoch_by_epoch_counts_them(tmp_path: Path) -> None:
     ]
 
 
+def test_an_epoch_without_a_look_is_told_and_one_that_ends_the_run_not_counted_twice(
+    tmp_path: Path,
+) -> None:
+    unseen = epoch("retrain", 1, 1, 1) | {"val_accuracy": None}
+    looked = {key: value for key, value in epoch("retrain", 1, 1, 1).items() if key != "loss"}
+    folder, seen = RunFolder(tmp_path), Seen()
+    progress = Progress([spec()], [Length(1, {})], seen)
+    log = LogWriter(folder.journal)
+    for event in (attempt(1, 0), unseen | {"loss": 1.0}, looked | {"val_accuracy": 0.5}):
+        log.append({"time_ns": 1} | event)
+        progress.look(spec(), folder)
+    log.close()
+    first, last = (line.partition(": ")[2] for line in seen.epochs)
+    assert first.startswith("retrain epoch 1/1 · loss 1.000 · ")
+    assert "validation" not in first
+    assert last.startswith("retrain epoch 1/1 · validation 50.0% · ")
+
+
 def test_work_that_was_lost_is_not_counted_twice(tmp_path: Path) -> None:
     saved = {"event": "checkpoint", "number": 1, "phase": 1, "epoch": 0}
     events = [
