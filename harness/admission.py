@@ -10,6 +10,7 @@ from harness.phases import Budget, Train
 from harness.plan import foreseen_phases
 from harness.registry import Registry
 from harness.spec import RunSpec
+from harness.training.graphs import refusal as uncapturable
 from harness.training.precision import refusal
 
 
@@ -33,6 +34,9 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
         phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     except UsageError as error:
         return str(error)
+    trainings = [phase for phase in phases if isinstance(phase, Train)]
+    if said := uncapturable(spec.training, trainings, device, processes):
+        return said
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {said}" for said in refused if said), None)

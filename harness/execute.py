@@ -35,6 +35,7 @@ from harness.pruning.weights import prune_weights
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.settings import Training
 from harness.training.compiling import compile_ahead
+from harness.training.graphs import capture_ahead
 from harness.training.loop import accuracy, train_epoch
 from harness.training.memory import fitting_batch_size, is_out_of_memory
 from harness.training.seeds import stream
@@ -104,6 +105,9 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     if recipe.compile and first_epoch < phase.epochs and not state.has_forward(precision):
         bench.journal.border("compile")
         compile_ahead(state, precision, recipe)
+    if recipe.graphs and first_epoch < phase.epochs:
+        bench.journal.border("capture")
+        capture_ahead(state, phase, recipe)
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
         loss = _train_epoch(phase, bench)

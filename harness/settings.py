@@ -111,6 +111,10 @@ class Training(Settings):
     """On a GPU, step all parameters at once."""
     compile: bool = False
     """Run the network through torch.compile; compiling is an energy window of its own."""
+    graphs: bool = False
+    """On a GPU, capture the training step as a CUDA graph and replay it, so that a small network
+    does not wait for Python; capturing is an energy window of its own. It has not run on a GPU yet:
+    `benchmarks/graphs_on_gpu.py` compares its weights with those of the same training without."""
     deterministic: bool = False
     """On a GPU, repeat results bit by bit, at the cost of speed. On a CPU they always do."""
     evaluate_epochs: Count = 1

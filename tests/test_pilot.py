@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import harness.training.loop
+import harness.training.step
 from harness.batch import Batch
 from harness.expand import expand
 from harness.pilot import CHUNK_S, CHUNKS, Growing, Steady, pilot
@@ -92,7 +92,7 @@ def test_a_wider_interval_says_why() -> None:
 
 def test_a_pilot_of_slow_steps_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole batches of these would take six seconds a step."""
-    rule = harness.training.loop.mean_loss
+    rule = harness.training.step.mean_loss
     sizes = []
 
     def slow(logits: Tensor, labels: Tensor, *more: Any) -> Tensor:
@@ -100,7 +100,7 @@ def test_a_pilot_of_slow_steps_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> 
         time.sleep(0.1 * len(labels))
         return rule(logits, labels, *more)
 
-    monkeypatch.setattr(harness.training.loop, "mean_loss", slow)
+    monkeypatch.setattr(harness.training.step, "mean_loss", slow)
     study = Study(
         name="slow",
         seeds=[0],

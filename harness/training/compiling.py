@@ -6,9 +6,9 @@ import torch
 
 from harness.quantities import Precision
 from harness.settings import Training
-from harness.training.loop import mean_loss
 from harness.training.precision import autocast
 from harness.training.state import TrainingState
+from harness.training.step import mean_loss
 
 
 def compile_ahead(state: TrainingState, precision: Precision, training: Training) -> None:

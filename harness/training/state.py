@@ -33,6 +33,7 @@ class TrainingState:
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
+        graphs: Captured training steps of today's structure, by what they rest on.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class TrainingState:
         """Parameters are other objects than before, so what was made for the old ones goes."""
         self.optimizer = self._new_optimizer()
         self._forward: dict[Precision, nn.Module] = {}
+        self.graphs: dict[tuple[Any, ...], Any] = {}
 
     def forward(self, precision: Precision) -> nn.Module:
         """The network as it trains in `precision`, on the same parameters; compiled if asked to."""

@@ -38,6 +38,7 @@ EXECUTION = frozenset(
         "training.channels_last",
         "training.fused",
         "training.compile",
+        "training.graphs",
         "training.deterministic",
         "training.evaluate_epochs",
         "training.checkpoint_epochs",

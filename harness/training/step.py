@@ -1,0 +1,120 @@
+"""One training step: the same whether Python runs it or a graph of CUDA repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.batch import Batch
+from harness.phases import Train
+from harness.settings import Training
+from harness.training.block_floating_point import quantise_gradients, quantise_state
+from harness.training.penalties import penalties
+from harness.training.precision import autocast
+from harness.training.state import TrainingState, hold_at_zero
+from harness.training.world import World
+
+
+class Step:
+    """Forward and backward pass, penalties, the optimizer's step, masks. It waits for nothing.
+
+    Args:
+        state: Changed in place; its structure and its masks must stay the same objects.
+        phase: For its penalties and its arithmetic.
+        training: The recipe.
+
+    Attributes:
+        total: Sum of the losses since it was last zeroed, a scalar on the device.
+    """
+
+    def __init__(self, state: TrainingState, phase: Train, training: Training) -> None:
+        self._state = state
+        self._training = training
+        self._precision = phase.precision or training.precision
+        self._device = state.workload.device
+        self._network = state.forward(self._precision).train()
+        state.network.train()
+        self._parameters = list(state.network.parameters())
+        self._masked, self._masks = list(state.masked().values()), list(state.masks.values())
+        self._penalise = penalties(state.network, phase)
+        self.total = torch.zeros((), device=self._device)
+
+    def __call__(self, batch: Batch, whole: int, move: Callable[[], None] | None = None) -> None:
+        """Train on one batch.
+
+        Args:
+            batch: This process's share.
+            whole: How many samples the batch has in all.
+            move: What takes the place of the optimizer's step.
+        """
+        state, optimizer = self._state, self._state.optimizer
+        with autocast(self._precision, self._device):
+            logits = self._network(batch.images)
+            loss = mean_loss(logits, batch.labels, self._training, state.world, whole)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._penalise()
+        if self._precision == "int8_simulated":
+            quantise_gradients(self._parameters)
+        if move is not None:
+            move()
+        else:
+            optimizer.step()
+            if self._precision == "int8_simulated":
+                quantise_state(optimizer)
+            hold_at_zero(self._masked, self._masks)
+        self.total += loss.detach()
+
+
+def mean_loss(
+    logits: Tensor, labels: Tensor, training: Training, world: World, whole: int
+) -> Tensor:
+    """The mean loss of a batch; of a share of one, what makes the mean over all processes that.
+
+    Args:
+        logits: Of this process's share of the batch, shape (samples, classes).
+        labels: Shape (samples,); there may be none, if the batch is smaller than the world.
+        training: The recipe.
+        world: The processes that share the batch; torch takes the mean of their gradients.
+        whole: How many samples the batch has in all.
+    """
+    smoothing = training.label_smoothing
+    if world.size == 1:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    total = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+    return total * world.size / whole
+
+
+@contextmanager
+def batches_counted_at_the_end(network: nn.Module, steps: int) -> Iterator[None]:
+    """Count an epoch's batches in BatchNorm layers once: each step would launch a kernel a layer.
+
+    The count is the same afterwards. Layers whose statistics depend on it keep counting, and so do
+    those of a network that torch compiled, whose code holds the count.
+
+    Args:
+        network: As it trains.
+        steps: Of the epoch.
+    """
+    compiled = any(hasattr(module, "_orig_mod") for module in network.modules())
+    counted: list[tuple[_BatchNorm, Any]] = []
+    if not compiled:
+        for module in network.modules():
+            count = getattr(module, "num_batches_tracked", None)
+            plain = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+            if plain and count is not None and module.momentum is not None:
+                counted.append((module, count))  # type: ignore[arg-type]
+                module.num_batches_tracked = None
+    try:
+        yield
+        for _, count in counted:
+            count.add_(steps)
+    finally:
+        for module, count in counted:
+            module.num_batches_tracked = count
