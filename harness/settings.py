@@ -146,7 +146,7 @@ class EnergySettings(Settings):
     """Keep a GPU busy for so long before a run's window opens, so that none starts cold."""
     idle_s: Annotated[float, Field(ge=0, le=600)] = 2.0
     """Then measure idle power for so long, where a sensor measures; it is reported, never taken
-    off."""
+    off. A GPU gets up to 10 s to go to idle clocks first; if it does not, the record says so."""
     cool_down_c: Annotated[float, Field(gt=0, le=120)] | None = None
     """Then wait until no GPU is warmer than this."""
     isolation: Literal["warn", "error"] = "warn"

@@ -20,6 +20,8 @@ from harness.energy.trace_blocks import TOLD, Block, blocks
 from harness.energy.trace_file import is_packed, lines
 
 MOST_SENSORS = 10_000
+NOT_IDLE = "idle power was read at working clocks, so it is not the card's idle but more"
+"""The note of a recording before which a GPU did not slow down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,12 +174,13 @@ class _Gathered:
         damaged = [f"trace: {self._damaged} damaged lines left out"] if self._damaged else []
         rhythm: dict[str, float] = next((line["rhythm"] for line in told if "rhythm" in line), {})
         idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
+        at_work = any(line.get("at_idle_clocks") is False for line in told)
         return Trace(
             readings=tuple(
                 self._columns[n].readings(_timed(Sensor.from_json(sensor), rhythm.get(str(n))))
                 for n, sensor in enumerate(header["sensors"])
             ),
-            notes=(*map(str, header["notes"]), *damaged),
+            notes=(*map(str, header["notes"]), *damaged, *([NOT_IDLE] if at_work else [])),
             period_s=header["period_s"],
             idle_ns=idle,
             falsified={line["falsified"]: line["loss"] for line in told if "falsified" in line},

@@ -55,7 +55,7 @@ enum {
     X(int64_t, clock_max_mhz, 1410) \
     X(int64_t, memory_clock_mhz, 1215) \
     X(int64_t, memory_clock_max_mhz, 1215) \
-    X(int64_t, throttle_reasons, 0) \
+    X(int64_t, throttle_reasons, 1) /* idle */ \
     X(int64_t, event_reasons_supported, 1) /* 0: drivers before 535, FUNCTION_NOT_FOUND */ \
     X(int64_t, throttle_power_ns, 0) \
     X(int64_t, throttle_thermal_ns, 0) \

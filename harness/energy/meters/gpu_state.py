@@ -62,6 +62,13 @@ class GpuObserver:
             }
         )
 
+    def is_idle(self) -> bool | None:
+        """See `IdleObserver`: the driver's own word for it."""
+        try:
+            return bool(_clock_reasons(self.handle) & pynvml.nvmlClocksEventReasonGpuIdle)
+        except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):
+            return None
+
     def busy_percent(self) -> float | None:
         """See `BusyObserver`."""
         try:
@@ -80,12 +87,17 @@ class GpuObserver:
 
 
 def _throttling(handle: Any) -> list[str]:
+    reasons = _clock_reasons(handle)
+    return [name for bit, name in THROTTLING.items() if reasons & bit]
+
+
+def _clock_reasons(handle: Any) -> int:
+    """Why clocks are as they are, a bit each."""
     # Drivers before 535 know the reasons by their older name only.
     try:
-        reasons = pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+        return int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
     except pynvml.NVMLError_FunctionNotFound:
-        reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-    return [name for bit, name in THROTTLING.items() if reasons & bit]
+        return int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
 
 
 def _processes(handle: Any) -> list[int]:

@@ -15,6 +15,7 @@ import numpy as np
 from harness.energy.curves.rhythm import sharp_updates, update_period_s
 from harness.energy.meter import Meter, Observer, Sensor, SensorError
 from harness.energy.recorder.busy_stream import BusyStream
+from harness.energy.recorder.idle import LONGEST_NS, LOOK_NS, at_idle_clocks
 from harness.energy.recorder.neighbours import Neighbours, named
 from harness.energy.recorder.pace import CLOSE_NS, SELDOM_NS, CounterPace, EvenPace, Pace
 from harness.energy.recorder.signals import Signals
@@ -81,6 +82,7 @@ class Recording:
             {"rhythm": {str(n): s for n, each in heard.items() if (s := _period_s(each))}}
         )
         self._set_paces({})
+        at_idle = self._wait_for_idle_clocks() if measured and idle_ns else None
         start_ns = self._signals.now_ns()
         if measured:
             ends_ns = start_ns + max(idle_ns, SELDOM_AT_LEAST_NS if counters else 0)
@@ -88,8 +90,20 @@ class Recording:
                 self._step(ends_ns)
         end_ns = self._read_all()
         if measured and idle_ns:
-            self._trace.tell({"idle": [start_ns, end_ns]})
+            self._trace.tell({"idle": [start_ns, end_ns], "at_idle_clocks": at_idle})
         self._set_paces({n: pace for n in counters if (pace := self._rhythm(n, heard[n]))})
+
+    def _wait_for_idle_clocks(self) -> bool | None:
+        """Wait for the cards to slow down after the warm-up, for a while; whether they did."""
+        ends_ns = self._signals.now_ns() + LONGEST_NS
+        while (at_idle := at_idle_clocks(self._observers)) is False:
+            now_ns = self._signals.now_ns()
+            if now_ns >= ends_ns or self._signals.stopped:
+                break
+            look_ns = min(now_ns + LOOK_NS, ends_ns)
+            while self._signals.now_ns() < look_ns and not self._signals.stopped:
+                self._step(look_ns)
+        return at_idle
 
     def read(self) -> None:
         """Read at every sensor's pace until told to stop, then until counters have caught up."""
