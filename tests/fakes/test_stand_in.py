@@ -76,7 +76,8 @@ def test_what_is_not_supported_says_so(make) -> None:
         with pytest.raises(pynvml.NVMLError_NotSupported):
             call()
     assert {field(each).nvmlReturn for each in (83, 185, 186, 191)} == {3}
-    assert pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle()) == 0
+    idle = pynvml.nvmlClocksEventReasonGpuIdle
+    assert pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle()) == idle
     machine.gpus[0].event_reasons_supported = 0
     machine.gpus[0].throttle_reasons = 0x4
     with pytest.raises(pynvml.NVMLError_FunctionNotFound):

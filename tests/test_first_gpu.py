@@ -1,0 +1,100 @@
+"""The scripts of a first session on a GPU: their logic, without one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cifar_for_gpu import settings
+from benchmarks.missing_wheels import missing
+from tests.conftest import REPOSITORY
+
+SCRIPT = REPOSITORY / "benchmarks" / "first_gpu.sh"
+
+
+def test_the_script_is_sound_shell() -> None:
+    subprocess.run(["bash", "-n", SCRIPT], check=True)
+
+
+@pytest.mark.parametrize("number", ["", "0", "4", "all"])
+def test_another_number_is_refused(number: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        ["bash", SCRIPT, number],
+        check=False,
+        env={**os.environ, "OUT": str(tmp_path)},
+        capture_output=True,
+    )
+    assert ended.returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_short_run_ends_in_time_with_three_small_files(tmp_path: Path) -> None:
+    """With next to no time: every step is told to have none, and what there is comes back."""
+    out = tmp_path / "out"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", SCRIPT, "1"],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "OUT": str(out), "SHORT": "1", "LIMIT_S": "1", "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    files = sorted(out.iterdir())
+    assert [each.name for each in files] == ["1-log.txt", "1-records.tar.gz", "1-summary.md"]
+    assert all(each.stat().st_size < 1_000_000 for each in files)
+    summary = files[2].read_text()
+    assert "| doctor | no time left | |" in summary
+    assert "| quick | no time left | |" in summary
+    with tarfile.open(files[1]) as archive:
+        names = archive.getnames()
+    assert "results/notes.txt" in names
+    assert not any(name.endswith(".pt") for name in names)
+
+
+def test_nothing_is_missing_where_the_tests_run() -> None:
+    assert missing() == []
+
+
+def test_random_images_where_there_are_none(tmp_path: Path) -> None:
+    found, said = settings(None, tmp_path, 20)
+    assert found == {"data": "cifar10", "root": str(tmp_path)}
+    assert (tmp_path / "cifar-10-batches-py" / "test_batch").exists()
+    assert "random images" in said
+
+
+def test_published_files_are_taken_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    found, said = settings(tmp_path, tmp_path / "scratch", 20)
+    assert found == {"data": "cifar10", "root": str(tmp_path)}
+    assert "as published" in said
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_pictures_by_class_are_a_folder_and_said_to_be_a_copy(packed: bool, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for part in ("train", "test"):
+        (source / part / "cat").mkdir(parents=True)
+        (source / part / "cat" / "0000.jpg").write_bytes(b"a picture")
+    data, scratch = source, tmp_path / "scratch"
+    if packed:
+        data = tmp_path / "data"
+        data.mkdir()
+        with tarfile.open(data / "copy.tar.xz", "w:xz") as archive:
+            archive.add(source / "train", "train")
+            archive.add(source / "test", "test")
+    found, said = settings(data, scratch, 20)
+    assert found["data"] == "folder"
+    assert (Path(found["root"]) / "train" / "cat" / "0000.jpg").read_bytes() == b"a picture"
+    assert "JPEG copy" in said
+
+
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nor a tar"):
+        settings(tmp_path, tmp_path / "scratch", 20)
