@@ -69,7 +69,7 @@ def on_cuda(work: Callable[[], None]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()
-    return graph.replay  # type: ignore[no-any-return]
+    return graph.replay
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class GraphedStep:
         self._captured: dict[torch.Size, _Captured] = {}
         self._masks = list(state.masks.values())  # kept, so that no other ones have their ids
 
-    def __call__(self, batch: Batch, _whole: int, _move: None = None) -> None:
+    def __call__(self, batch: Batch, _whole: int, _move: Callable[[], None] | None = None) -> None:
         """Train on one batch; a size that was not foreseen is captured now."""
         self.prepare(batch)
         found = self._captured[batch.images.shape]

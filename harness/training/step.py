@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.batch import Batch
 from harness.phases import Train
@@ -103,18 +102,18 @@ def batches_counted_at_the_end(network: nn.Module, steps: int) -> Iterator[None]
         steps: Of the epoch.
     """
     compiled = any(hasattr(module, "_orig_mod") for module in network.modules())
-    counted: list[tuple[_BatchNorm, Any]] = []
+    counted: list[tuple[nn.Module, Any]] = []
     if not compiled:
         for module in network.modules():
             count = getattr(module, "num_batches_tracked", None)
             plain = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
             if plain and count is not None and module.momentum is not None:
-                counted.append((module, count))  # type: ignore[arg-type]
-                module.num_batches_tracked = None
+                counted.append((module, count))
+                module.register_buffer("num_batches_tracked", None)
     try:
         yield
         for _, count in counted:
             count.add_(steps)
     finally:
         for module, count in counted:
-            module.num_batches_tracked = count
+            module.register_buffer("num_batches_tracked", count)
