@@ -83,8 +83,8 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
 
             begun_ns = now_ns()
             workload = open_workload(spec.workload, recipe, device)
-            # Uncompiled while the batch grows: each size would be compiled anew.
-            eager = recipe.model_copy(update={"compile": False})
+            # Uncompiled while the batch grows: each size would be compiled or captured anew.
+            eager = recipe.model_copy(update={"compile": False, "graphs": False})
             state = TrainingState(workload, eager, spec.seed, lambda name: scratch / name)
             once = [_Chunk(1, begun_ns, now_ns())]
 
