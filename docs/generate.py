@@ -63,7 +63,10 @@ def _study_file() -> Iterator[str]:
         "sweep.\n"
     )
     yield (
-        "`name`, `seeds` and `plugins` stand at its top. `[methods.NAME]` has the hyper-parameters "
+        "`name`, `seeds` and `plugins` stand at its top. `seeds` is a list, or `'until decided'`: "
+        "a rule that adds seeds from 0 on until each verdict against dense is decided, at least 3 "
+        "and at most 10; `{ until = 'decided', min = 5, max = 20 }` has other limits. "
+        "`[methods.NAME]` has the hyper-parameters "
         "of a method (`python -m harness describe NAME`), and `[[methods.NAME]]` several sets of "
         "them. `[variants.NAME]` runs every method with other values of `workload` and `training`."
     )

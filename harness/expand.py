@@ -45,6 +45,7 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
     variants = _variants(study)
     several = len(variants) > 1
     _check_report(study, registry)
+    _check_rule(study, arms, several)
     return [
         RunSpec(
             study=study.name,
@@ -62,6 +63,16 @@ def expand(study: Study, registry: Registry) -> list[RunSpec]:
         for label, method in _in_order(_rotated(arms, turn))
         for variant, workload, training in _rotated(variants, turn)
     ]
+
+
+def _check_rule(study: Study, arms: list[Arm], several: bool) -> None:
+    """A rule that waits for verdicts needs something that has one, and something to hold it to."""
+    if study.rule is None:
+        return
+    if not any(method.method_name() == "dense" for _, method in arms):
+        raise UsageError("seeds: verdicts are against dense; add that method, or list the seeds")
+    if len(arms) < 2 and not several:
+        raise UsageError("seeds: nothing is compared with dense; add a method, or list the seeds")
 
 
 def _check_number(study: Study) -> None:

@@ -50,10 +50,11 @@ def run(
     words = [str(study), *methods]
     changes = [f"{key}={_toml(value)}" for key, value in (settings or {}).items()]
     named = [str(plugin) for plugin in plugins]
-    chosen, _ = choose_study(tuple(words), tuple(seeds), tuple(named), tuple(changes), ())
+    given = tuple(seeds)
+    chosen, _ = choose_study(tuple(words), given, tuple(named), tuple(changes), ())
     folder = Path(out) if out else Path("results") / chosen.name
     command = [sys.executable, "-m", "harness", "run", *words, "--out", str(folder)]
-    command += [word for seed in chosen.seeds for word in ("--seed", str(seed))]
+    command += [word for seed in given for word in ("--seed", str(seed))]
     command += [word for plugin in named for word in ("--plugin", plugin)]
     command += [word for change in changes for word in ("--set", change)]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)

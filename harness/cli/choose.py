@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def choose_study(
     plugins: tuple[str, ...],
     changes: tuple[str, ...],
     commands: tuple[str, ...],
+    until_decided: str | None = None,
 ) -> tuple[Study, Registry]:
     """The study that a command line means, and the methods it may use.
 
@@ -32,6 +34,7 @@ def choose_study(
         plugins: Python files; their methods join the study's unless methods are named.
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
+        until_decided: MIN-MAX: a rule for the seeds in place of the study's.
 
     Raises:
         UsageError: Any of it is wrong.
@@ -47,6 +50,10 @@ def choose_study(
     _find_files(settings, Path.cwd())
     if seeds:
         settings["seeds"] = list(seeds)
+    if until_decided is not None:
+        if seeds:
+            raise UsageError("--until-decided: not together with --seed")
+        settings["seeds"] = {"until": "decided", **_range(until_decided)}
     registry = Registry.discover(tuple(own))
     added = [name for path in plugins for name in registry.add_file(path)]
     for word in chosen:
@@ -57,6 +64,13 @@ def choose_study(
     except ValidationError as error:
         lines = tell(error, Study).splitlines()
         raise UsageError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def _range(text: str) -> dict[str, int]:
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", text)
+    if not found:
+        raise UsageError(f"--until-decided {text}: must be MIN-MAX, such as 3-10")
+    return {"min": int(found[1]), "max": int(found[2])}
 
 
 def built_in_studies() -> list[str]:

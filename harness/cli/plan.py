@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from harness.cli.choose import choose_study
+from harness.cli.until_decided import rounds_of
+from harness.engines.rounds import Called
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.phases import Budget
@@ -40,6 +42,7 @@ def tell_plan(
     changes: tuple[str, ...],
     commands: tuple[str, ...],
     *,
+    until_decided: str | None,
     at_once: int | None,
     with_pilot: bool,
     price: float | None,
@@ -54,6 +57,7 @@ def tell_plan(
         plugins: Python files with more methods.
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
+        until_decided: MIN-MAX: a rule for the seeds in place of the study's.
         at_once: So many runs at a time; None takes the study's word.
         with_pilot: Train for some seconds where no finished run tells what it costs.
         price: Of a kWh.
@@ -63,7 +67,7 @@ def tell_plan(
         UsageError: The input is wrong.
         MeasurementError: A pilot finds no sensor as asked for, or its GPU in use.
     """
-    study, registry = choose_study(words, seeds, plugins, changes, commands)
+    study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
     specs = expand(study, registry)
     from harness.engines.order import in_random_order
     from harness.engines.reliance import Reliance
@@ -71,10 +75,18 @@ def tell_plan(
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
+    rounds = rounds_of(study, specs, relied_on)
+    called = rounds.called(folder)
+    specs = _called_for(specs, called)
     done = finished(folder, specs)
-    arms = forecast(folder, specs, done)
-    if with_pilot:
-        arms = _with_pilots(study, specs, arms, registry)
+    pilots: dict[str, Pilot] = {}
+
+    def judged(specs: list[RunSpec]) -> list[Forecast]:
+        arms = forecast(folder, specs, done)
+        return _with_pilots(study, specs, arms, registry, pilots) if with_pilot else arms
+
+    arms = judged(specs)
+    least = judged(called.runs) if study.rule else []
     places = at_once or _places(study)
     said = {
         "study": study.name,
@@ -85,6 +97,13 @@ def tell_plan(
         "unknown": [arm.arm for arm in arms if arm.left and not arm.time_s],
         **_totals(study, arms, price),
         "makespan_s": _makespan_s(specs, done, arms, relied_on, places),
+        "at_least": {
+            "runs": len(called.runs),
+            "left": sum(arm.left for arm in least),
+            **_totals(study, least, price),
+        }
+        if study.rule
+        else None,
         "arms": [_as_table(arm) for arm in arms],
     }
     if as_json:
@@ -93,10 +112,20 @@ def tell_plan(
         _tell(said, arms)
 
 
+def _called_for(specs: list[RunSpec], called: Called) -> list[RunSpec]:
+    """The runs that are called for, and those that may be."""
+    known = {spec.title for spec in (*called.runs, *called.may_follow)}
+    return [spec for spec in specs if spec.title in known]
+
+
 def _with_pilots(
-    study: Study, specs: list[RunSpec], arms: list[Forecast], registry: Registry
+    study: Study,
+    specs: list[RunSpec],
+    arms: list[Forecast],
+    registry: Registry,
+    found: dict[str, Pilot],
 ) -> list[Forecast]:
-    """The same, with a pilot of each recipe of which no run is done."""
+    """The same, with a pilot of each recipe of which no run is done; `found` keeps them."""
     if study.engine.gpus_per_run > 1:
         raise UsageError("--pilot tries a single GPU, and this study gives several to a run")
     for spec in specs:
@@ -104,7 +133,6 @@ def _with_pilots(
     from harness.pilot import pilot
 
     first = {spec.arm: spec for spec in reversed(specs)}
-    found: dict[str, Pilot] = {}
     told = []
     for arm in arms:
         spec = first[arm.arm]
@@ -204,9 +232,15 @@ def _tell(said: dict[str, Any], arms: list[Forecast]) -> None:
     from reports.tables.plan import plan_table, plan_totals
 
     click.echo(
-        f"study {said['study']}: {said['runs']} runs, {said['left']} to do, "
-        f"results in {said['folder']}"
+        f"study {said['study']}: {_runs(said)}, {said['left']} to do, results in {said['folder']}"
     )
     Console(highlight=False).print(plan_table(arms))
     for line in plan_totals(said):
         click.echo(line)
+
+
+def _runs(said: dict[str, Any]) -> str:
+    """How many; by a rule from the least to the most."""
+    if said["at_least"] is None:
+        return f"{said['runs']} runs"
+    return f"{said['at_least']['runs']} to {said['runs']} runs (seeds until decided)"

@@ -71,6 +71,11 @@ class Progress:
         with self._lock:
             self._finish(outcome)
 
+    def say(self, text: str) -> None:
+        """Say something of the whole study."""
+        with self._lock:
+            self._display.line(text)
+
     def now(self) -> list[Now]:
         """How all runs stand that were begun by this command, or done already."""
         with self._lock:

@@ -28,6 +28,7 @@ def run_study(
     changes: tuple[str, ...],
     commands: tuple[str, ...],
     *,
+    until_decided: str | None,
     retry_failed: bool,
     require_measured: bool,
     wants_report: bool,
@@ -43,6 +44,7 @@ def run_study(
         plugins: Python files with more methods.
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
+        until_decided: MIN-MAX: a rule for the seeds in place of the study's.
         retry_failed: Begin failed runs anew.
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.
@@ -54,10 +56,11 @@ def run_study(
         MeasurementError: The energy cannot be measured as asked for.
         StorageError: Results cannot be written any more.
     """
-    study, registry = choose_study(words, seeds, plugins, changes, commands)
+    study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.report import make_report
+    from harness.cli.until_decided import described, rounds_of
     from harness.energy.carbon.series import check_site
     from harness.engines.order import in_random_order
     from harness.engines.reliance import Reliance
@@ -74,6 +77,7 @@ def run_study(
         study,
         registry,
         relied_on,
+        rounds_of(study, specs, relied_on),
         retry_failed=retry_failed,
         require_measured=require_measured,
         wait=wait,
@@ -83,18 +87,20 @@ def run_study(
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     folder.bind(study, specs)
     click.echo(
-        f"study {study.name}: {len(specs)} runs of {study.workload.model} on "
-        f"{study.workload.data}, results in {folder.path}"
+        f"study {study.name}: {described(study, asked.rounds, len(specs))} of "
+        f"{study.workload.model} on {study.workload.data}, results in {folder.path}"
     )
     finished = {"done"} if retry_failed else {"done", "failed"}
-    missing = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
+    called = asked.rounds.called(folder).runs
+    missing = [spec for spec in called if status_of(folder.run(spec)) not in finished]
     with folder.alone():
         keep_series(folder, study.carbon)
         note = ask_live(folder, study.carbon) if missing else None
     if note is not None:
         click.echo(f"note: {note}", err=True)
     outcomes = engine.work(folder, specs, missing)
-    queued = len(specs) - len(outcomes) if engine.may_be_left else 0
+    called = asked.rounds.called(folder).runs
+    queued = len(called) - len(outcomes) if engine.may_be_left else 0
     if wants_report and (not queued or any(outcome.status == "done" for outcome in outcomes)):
         with folder.alone():
             make_report((str(folder.path),), None)

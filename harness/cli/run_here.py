@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.cli.metrics import served
-from harness.cli.progress import Length, open_progress
+from harness.cli.progress import Length, Progress, open_progress
 from harness.energy.meters.finders import check_measurable
 from harness.engines.engine import Assignment
 from harness.engines.limits import Account
@@ -57,10 +59,26 @@ class Here:
                 folder, account, self._asked.relied_on, retry_failed=self._asked.retry_failed
             )
             turns.check(missing, self._study.engine.gpus_per_run)
-            for outcome in LocalEngine(turns, self._places, progress.look).run(specs):
-                progress.finish(outcome)
-                outcomes.append(outcome)
+            engine = LocalEngine(turns, self._places, progress.look)
+            for called in self._rounds(folder, progress):
+                for outcome in engine.run(called):
+                    progress.finish(outcome)
+                    outcomes.append(outcome)
+                if any(outcome.reached and outcome.reached.ends_study for outcome in outcomes):
+                    break
         return outcomes
+
+    def _rounds(self, folder: StudyFolder, progress: Progress) -> Iterator[list[RunSpec]]:
+        """What is called for, and then again and again what the results call for besides."""
+        before: set[str] = set()
+        while called := [
+            spec for spec in self._asked.rounds.called(folder).runs if spec.title not in before
+        ]:
+            if before:
+                arms = ", ".join(dict.fromkeys(spec.arm for spec in called))
+                progress.say(f"seed {called[-1].seed}, since a verdict is still open: {arms}")
+            before |= {spec.title for spec in called}
+            yield called
 
     def _planned(self, spec: RunSpec) -> Length:
         """Epochs a run will train, as far as can be known."""

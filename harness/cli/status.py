@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.cli.until_decided import rounds_of, told_of_rule
 from harness.engines.queue import Job, jobs_of
+from harness.engines.reliance import Reliance
+from harness.engines.rounds import Called
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.registry import Registry
@@ -20,7 +24,7 @@ from harness.results.roll import Standing, roll
 
 _BEGUN = frozenset({"running", "completing", "suspended", "stopped", "configuring"})
 """Slurm's words for jobs that are past waiting."""
-_ORDER = ("done", "running", "queued", "interrupted", "failed", "damaged", "planned")
+_ORDER = ("done", "running", "queued", "interrupted", "failed", "damaged", "planned", "not needed")
 MOST_LINES = 50
 """So many runs of a kind are listed; --json lists all."""
 
@@ -33,11 +37,14 @@ def tell_status(folder: str, *, as_json: bool) -> None:
     """
     place = StudyFolder(Path(folder))
     study = place.study()
-    specs = expand(study, Registry.discover(study.plugins))
+    registry = Registry.discover(study.plugins)
+    specs = expand(study, registry)
     folders = [place.run(spec) for spec in specs]
     jobs = _jobs(place, frozenset(run.name for run in folders if status_of(run) == "done"))
     begun = frozenset(name for name, job in jobs.items() if job.state in _BEGUN)
+    rounds = rounds_of(study, specs, Reliance(specs, registry))
     standings = roll(place, specs, {name: job.text for name, job in jobs.items()}, begun)
+    standings = _called_for(standings, rounds.called(place))
     counts = Counter(each.state for each in standings)
     if as_json:
         runs = [_as_table(each) for each in standings]
@@ -46,12 +53,25 @@ def tell_status(folder: str, *, as_json: bool) -> None:
         return
     told = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
     click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {told}")
+    if study.rule is not None:
+        click.echo(told_of_rule(study, rounds, place))
     for state in ("running", "queued", "interrupted", "failed", "damaged"):
         _list(each for each in standings if each.state == state)
     if counts["failed"]:
         click.echo("to try failed runs again, run the study with --retry-failed")
     if counts["planned"] + counts["interrupted"]:
         click.echo("to go on with what nobody works on, run the study again")
+
+
+def _called_for(standings: list[Standing], called: Called) -> list[Standing]:
+    """The same, where runs that no look at the results can call for are not needed."""
+    known = {spec.title for spec in (*called.runs, *called.may_follow)}
+    return [
+        replace(each, state="not needed")
+        if each.state == "planned" and each.spec.title not in known
+        else each
+        for each in standings
+    ]
 
 
 def _jobs(place: StudyFolder, done: frozenset[str]) -> dict[str, Job]:

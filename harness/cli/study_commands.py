@@ -30,6 +30,11 @@ _STUDY = (
         "words", nargs=-1, metavar="[STUDY] [METHOD]...", shell_complete=_complete_words
     ),
     click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed (repeatable)."),
+    click.option(
+        "--until-decided",
+        metavar="MIN-MAX",
+        help="Add seeds until each verdict is decided: from MIN to at most MAX, such as 3-10.",
+    ),
     click.option("--out", metavar="DIR", help="Folder of the results.  [default: results/<study>]"),
     click.option(
         "--plugin", "plugins", metavar="FILE", multiple=True, help="Python file with more methods."

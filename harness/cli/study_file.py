@@ -38,6 +38,8 @@ _HEAD = """\
 
 name = "{name}"
 seeds = [0, 1, 2]
+# seeds = "until decided"    # as many as the verdicts need, 3 to 10; or with other limits:
+# seeds = {{ until = "decided", min = 5, max = 20 }}
 
 # A method a table; `python -m harness methods` lists them, `describe NAME` their hyper-parameters.
 # A list of values is a sweep.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from harness.engines.reliance import Reliance
+    from harness.engines.rounds import Rounds
     from harness.engines.turn import Outcome
     from harness.registry import Registry
     from harness.results.folder import StudyFolder
@@ -22,6 +23,7 @@ class Assignment:
         study: What to run; `study.engine` has what the study says of the engine.
         registry: Its methods.
         relied_on: The runs that a run builds on: they end before it begins.
+        rounds: Which runs the results so far call for.
         retry_failed: Begin failed runs anew.
         require_measured: Energy that no sensor measures is an error.
         wait: Until all has ended, for an engine that may be left.
@@ -31,6 +33,7 @@ class Assignment:
     study: Study
     registry: Registry
     relied_on: Reliance
+    rounds: Rounds
     retry_failed: bool = False
     require_measured: bool = False
     wait: bool = False
@@ -54,8 +57,9 @@ class Engine(Protocol):
 
         Args:
             folder: Where results go.
-            specs: All runs, in the order of their turns.
-            missing: Those that are not done.
+            specs: All runs, in the order of their turns; `Assignment.rounds` says which of them
+                the results call for.
+            missing: Those that are called for so far and not done.
 
         Returns:
             How each run stands that nobody works on any more.

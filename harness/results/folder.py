@@ -218,6 +218,7 @@ class StudyFolder:
             UsageError: The folder cannot be written, or holds runs made with other settings.
         """
         wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
+        wanted["seeds"] = self._seeds(wanted["seeds"])
         self._check(wanted, specs)  # once before anything is written, and once more alone
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -256,6 +257,24 @@ class StudyFolder:
                 f"{folder.path} holds a run with other settings under the same name; "
                 "give this study another folder with --out"
             )
+
+    def _seeds(self, wanted: Any) -> Any:
+        """The seeds to save: a rule that runs have followed stays, also if some are picked.
+
+        Raises:
+            UsageError: They were to follow another rule, or go beyond it: what is decided after a
+                look at results errs more often than it says.
+        """
+        saved = self.read_study().get("seeds") if self.settings.exists() else None
+        if not isinstance(saved, dict) or saved == wanted or not self.runs():
+            return wanted
+        if isinstance(wanted, list) and all(seed < saved["max"] for seed in wanted):
+            return saved
+        raise UsageError(
+            f"{self.path} holds runs that add seeds until decided, {saved['min']} to "
+            f"{saved['max']}; a rule cannot change once results are there: give this study another "
+            "folder with --out"
+        )
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         old, new = (each.get("engine", {}).get("gpus_per_run", 1) for each in (saved, wanted))

@@ -16,6 +16,7 @@ from harness.atomic import sync_folder, write_atomically
 from harness.errors import UsageError
 from harness.results.folder import LOCK, RunFolder, StudyFolder
 from harness.settings import WHEREABOUTS
+from harness.study import UntilDecided
 from harness.validation import tell
 
 _OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy"})
@@ -37,7 +38,7 @@ class _Chosen(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     methods: dict[str, Any] = {}
-    seeds: list[int] = []
+    seeds: UntilDecided | list[int] = []
     plugins: list[str] = []
 
 
@@ -138,9 +139,21 @@ def _united(first: _Chosen, second: _Chosen) -> dict[str, Any]:
         methods[name] = tables[0] if len(tables) == 1 else tables
     return {
         "methods": methods,
-        "seeds": list(dict.fromkeys(first.seeds + second.seeds)),
+        "seeds": _seeds(first.seeds, second.seeds),
         "plugins": list(dict.fromkeys(first.plugins + second.plugins)),
     }
+
+
+def _seeds(first: UntilDecided | list[int], second: UntilDecided | list[int]) -> Any:
+    """The seeds of both; a rule is only joined with the same rule."""
+    if isinstance(first, list) and isinstance(second, list):
+        return list(dict.fromkeys(first + second))
+    if first != second:
+        raise UsageError(
+            "seeds: one folder adds seeds until decided, the other has other seeds or another "
+            "rule; verdicts of both together would be neither's"
+        )
+    return first.model_dump(mode="json") if isinstance(first, UntilDecided) else first
 
 
 def _tables(given: Any) -> list[Any]:

@@ -17,7 +17,8 @@ class Standing:
 
     Attributes:
         spec: The run.
-        state: "done", "failed", "running", "queued", "interrupted" or "planned".
+        state: "done", "failed", "running", "queued", "interrupted" or "planned"; "not needed" for a
+            planned run that a rule does not call for.
         worker: Who works on it, or which job is to.
         epochs: Epochs that a run under way has trained.
         reason: Why it failed or was interrupted, as far as anybody said.

@@ -84,6 +84,31 @@ def decide(
     return decisions
 
 
+def open_arms(
+    tested: Mapping[str, Mapping[int, FinalTest]], baseline: str, margin: float, rule: UntilDecided
+) -> frozenset[str]:
+    """The arms whose verdict a further seed may still decide.
+
+    An arm is not open where so many of its runs, or of the baseline's, have failed that too few
+    seeds are left for a first look.
+
+    Args:
+        tested: As in `decide`.
+        baseline: As in `decide`.
+        margin: As in `decide`.
+        rule: How seeds are added.
+    """
+    base = tested.get(baseline, {})
+    next_seed = max((seed for runs in tested.values() for seed in runs), default=-1) + 1
+    found = decide(tested, baseline, margin, rule)
+    return frozenset(
+        arm
+        for arm, decision in found.items()
+        if decision.decided_after is None
+        and len(tested[arm].keys() & base.keys()) + rule.max - next_seed >= rule.min
+    )
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What an arm shows at each look, None where nothing has been added; and over all its pairs."""

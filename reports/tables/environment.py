@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.results.column import Column, Schema
+from harness.study import rule_of
 from reports.tables.table import Table, View
 from reports.wording.units import MISSING
 
@@ -46,7 +47,9 @@ def environment(results: StudyResults) -> Table:
 
 def _protocol(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "seeds" in settings:
-        yield "seeds", ", ".join(map(str, settings["seeds"]))
+        rule = rule_of(settings)
+        listed = f"{rule.min} to {rule.max}, until decided" if rule else None
+        yield "seeds", listed or ", ".join(map(str, settings["seeds"]))
     for table in _PROTOCOL:
         for key, value in settings.get(table, {}).items():
             yield f"{table}.{key}", _shown(value)

@@ -74,6 +74,13 @@ def plan_totals(said: dict[str, Any]) -> Iterator[str]:
     if said["price"]:
         yield f"price   {_sum(said['price'], significant)}"
     yield f"disk    {_sum(said['disk_bytes'], _disk)}"
+    least = said["at_least"]
+    if least:
+        yield (
+            f"at least {_sum(least['time_s'], duration)} of work, "
+            f"{_sum(least['energy_kwh'], _kwh)}: {least['left']} runs, if each verdict is decided "
+            "at the next look"
+        )
     if any(arm["piloted"] for arm in said["arms"]):
         yield "a pilot trains the dense network: what gets smaller costs less than it says"
     for cut_short in dict.fromkeys(arm["pilot_cut_short"] for arm in said["arms"]):

@@ -1,0 +1,48 @@
+"""Seeds until every verdict is decided: the scheduler's rounds, judged as reports judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.engines.rounds import Rounds
+
+if TYPE_CHECKING:
+    from harness.engines.rounds import Tests
+    from harness.results.folder import StudyFolder
+    from harness.spec import RunSpec
+    from harness.study import Study, UntilDecided
+
+
+def rounds_of(
+    study: Study, specs: list[RunSpec], relied_on: Callable[[RunSpec], list[RunSpec]]
+) -> Rounds:
+    """Which runs of a study its results call for, at the margin of its report."""
+
+    def open_arms(tests: Tests, baseline: str, rule: UntilDecided) -> frozenset[str]:
+        # It imports scipy, which a study that lists its seeds need not wait for.
+        from reports.analysis.verdicts import open_arms
+
+        return open_arms(tests, baseline, study.report.margin_points / 100, rule)
+
+    return Rounds(study, specs, relied_on, open_arms)
+
+
+def described(study: Study, rounds: Rounds, most: int) -> str:
+    """How many runs a study has, such as "12 runs" or "12 to 40 runs (3 to 10 seeds ...)"."""
+    rule = study.rule
+    if rule is None:
+        return f"{most} runs"
+    return f"{rounds.least} to {most} runs ({rule.min} to {rule.max} seeds, until decided)"
+
+
+def told_of_rule(study: Study, rounds: Rounds, folder: StudyFolder) -> str:
+    """How far a rule has come, in a sentence; empty for a study that lists its seeds."""
+    rule = study.rule
+    if rule is None:
+        return ""
+    called = rounds.called(folder)
+    if not called.may_follow:
+        return "seeds: no further seed is called for after these runs"
+    arms = ", ".join(dict.fromkeys(spec.arm for spec in called.may_follow))
+    return f"seeds: up to {rule.max} until decided; further ones may be called for of {arms}"
