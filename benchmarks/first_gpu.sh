@@ -93,7 +93,7 @@ study() {
         --out "$results/$name"
 }
 
-# Import names and distributions of what a machine with torch and the usual packages may lack.
+# What a machine with torch and the usual packages may lack, a distribution a line.
 python3 benchmarks/missing_wheels.py >"$scratch/missing" 2>>"$log"
 if [[ -s $scratch/missing ]]; then
     note "missing: $(tr '\n' ' ' <"$scratch/missing")"
@@ -131,10 +131,10 @@ case $number in
     methods=(dense progressive lottery_ticket early_bird prune_train snip rigl random_ticket)
     [[ -n $SHORT ]] && methods=(dense early_bird)
     step doctor 90 python3 -m harness doctor "${load[@]}"
-    study quick 180 quick "${methods[@]}" --seed 0 --set "training.precision=$precision" "${tiny[@]}"
+    study quick 220 quick "${methods[@]}" --seed 0 --set "training.precision=$precision" "${tiny[@]}"
     if [[ -z $SHORT ]]; then
         study compile 90 quick dense early_bird --seed 0 --set training.compile=true \
-            --set "training.precision=$precision" --set training.epochs=6
+            --set "training.precision=$precision" --set training.epochs=6 --set energy.idle_s=0
     fi
     if [[ -f benchmarks/graphs_on_gpu.py ]]; then
         on_gpu graphs 60 python3 benchmarks/graphs_on_gpu.py --out "$results/graphs"
@@ -154,7 +154,7 @@ case $number in
     study gpu-acceptance 450 gpu-acceptance "${methods[@]}" --seed 0 "${settings[@]}" "${tiny[@]}"
     ;;
 3)
-    on_gpu sensors 300 python3 benchmarks/energy_on_gpu.py --repeats 12 --pairs 4 \
+    on_gpu sensors 360 python3 benchmarks/energy_on_gpu.py --repeats 12 --pairs 4 \
         --out "$results/sensors"
     on_gpu busy 60 python3 benchmarks/gpu_busy.py
     rounds=8
