@@ -125,9 +125,17 @@ class Health:
             if number in self._trace.falsified:
                 loss = self._trace.falsified[number]
                 found.append(f"{name}: loses {loss:.0%} when read closely, so it is not used")
+            elif number in self._trace.irregular and len(readings.value) > 1:
+                found.append(f"{name}: when it is updated is unknown, so that borders are blurred")
             if readings.failures:
                 why = f" ({', '.join(sorted(readings.why))})" if readings.why else ""
                 found.append(f"{name}: readings failed{why}")
+            if number in self._blind:
+                seen = sensor.window_s / sensor.update_s
+                found.append(
+                    f"{name}: seen {seen:.0%} of the time; the uncertainty leaves out that the "
+                    "load may be in step with the sensor"
+                )
             if len(readings.value) and sensor.source != "estimated":
                 found += [f"{name}: {word}" for word in _breaks(readings)]
         return found
@@ -178,6 +186,16 @@ class Health:
             )
             shares[device] = lasted_ns / max(self._end_ns - self._start_ns, 1)
         return shares
+
+    @cached_property
+    def _blind(self) -> set[int]:
+        """Numbers of the sensors that make up the energy and do not look all of the time."""
+        used = {curve.sensor for curve in curves(self._trace) if curve.sensor.quantity == "power"}
+        return {
+            number
+            for number, readings in enumerate(self._trace.readings)
+            if readings.sensor in used and 0 < readings.sensor.window_s < readings.sensor.update_s
+        }
 
     def _counters(self) -> list[Readings]:
         return [

@@ -6,11 +6,10 @@ from collections import deque
 from pathlib import Path
 
 from harness.energy.meter import Sensor
+from harness.energy.trace import FRESH_S
 from harness.energy.windows import chosen
 from harness.log import LogReader
 
-FRESH_S = 0.01
-"""A counter updated faster than this shows at every reading what was drawn."""
 RECENT_NS = 1_000_000_000
 """Over how long the power now is averaged."""
 

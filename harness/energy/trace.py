@@ -22,6 +22,8 @@ from harness.energy.trace_file import is_packed, lines
 MOST_SENSORS = 10_000
 NOT_IDLE = "idle power was read at working clocks, so it is not the card's idle but more"
 """The note of a recording before which a GPU did not slow down."""
+FRESH_S = 0.01
+"""A counter updated faster than this is as good as fresh at every reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,7 @@ class Trace:
         period_s: The time between readings that was asked for.
         idle_ns: From when to when idle power was measured before the run.
         falsified: By sensor number, the share of energy that a counter loses when read closely.
+        irregular: Numbers of the counters whose rhythm the recorder looked for and did not find.
         told: Everything else the recorder wrote, in order: settings and states of devices.
     """
 
@@ -83,6 +86,7 @@ class Trace:
     period_s: float = 0.0
     idle_ns: tuple[int, int] | None = None
     falsified: dict[int, float] = field(default_factory=dict)
+    irregular: frozenset[int] = frozenset()
     told: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -172,18 +176,29 @@ class _Gathered:
         if not header:
             return Trace()
         damaged = [f"trace: {self._damaged} damaged lines left out"] if self._damaged else []
-        rhythm: dict[str, float] = next((line["rhythm"] for line in told if "rhythm" in line), {})
+        rhythm: dict[str, float] = {}
+        for line in told:
+            rhythm |= line.get("rhythm", {})
         idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
         at_work = any(line.get("at_idle_clocks") is False for line in told)
+        sensors = [Sensor.from_json(each) for each in header["sensors"]]
+        falsified = {line["falsified"]: line["loss"] for line in told if "falsified" in line}
+        looked_for = any("rhythm" in line for line in told)
+        irregular = frozenset(
+            n
+            for n, sensor in enumerate(sensors)
+            if looked_for and _has_updates(sensor) and str(n) not in rhythm and n not in falsified
+        )
         return Trace(
             readings=tuple(
-                self._columns[n].readings(_timed(Sensor.from_json(sensor), rhythm.get(str(n))))
-                for n, sensor in enumerate(header["sensors"])
+                self._columns[n].readings(_timed(sensor, rhythm.get(str(n))))
+                for n, sensor in enumerate(sensors)
             ),
             notes=(*map(str, header["notes"]), *damaged, *([NOT_IDLE] if at_work else [])),
             period_s=header["period_s"],
             idle_ns=idle,
-            falsified={line["falsified"]: line["loss"] for line in told if "falsified" in line},
+            falsified=falsified,
+            irregular=irregular,
             told=tuple(told),
         )
 
@@ -200,6 +215,12 @@ def _is_reading(line: list[Any]) -> bool:
         and (value is None or type(value) is float or (type(value) is int and abs(value) < 2**63))
         and all(isinstance(each, str) for each in why)
     )
+
+
+def _has_updates(sensor: Sensor) -> bool:
+    """Whether a sensor is a counter that moves in steps which can be told apart."""
+    measured = sensor.quantity == "energy" and sensor.source != "estimated"
+    return measured and sensor.update_s >= FRESH_S
 
 
 def _timed(sensor: Sensor, update_s: float | None) -> Sensor:

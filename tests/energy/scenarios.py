@@ -15,6 +15,7 @@ import numpy as np
 import pynvml
 
 from harness.energy.curves.curve import Joules
+from harness.energy.health import Health
 from harness.energy.meters.nvml import GAIN_UNCERTAINTY
 from harness.energy.trace import Trace
 from harness.energy.windows import curves
@@ -102,6 +103,14 @@ def _square(period_s: float, duty: float) -> Wave:
     return wave
 
 
+def any_period(rng: np.random.Generator, gpu: FakeGpu, start_ns: int) -> list[int]:
+    """A square of any period and duty: of a frequency that has nothing to do with the sensor's."""
+    end_ns = _lasting(rng, 1, 20, start_ns)
+    period_s = float(np.exp(rng.uniform(np.log(0.02), np.log(1.0))))
+    square(gpu, start_ns, end_ns, period_s, rng.uniform(0.1, 0.9), _high_w(rng), IDLE_W)
+    return [start_ns, end_ns]
+
+
 def in_step_s(gpu: FakeGpu) -> float:
     """The period of a load in step with a GPU's power sensor."""
     update_ms = gpu.power_update_ms if gpu.fields_supported else gpu.usage_update_ms
@@ -154,6 +163,7 @@ WAVES: dict[str, Wave] = {
     "10 % duty": _square(1.0, 0.1),
     "phases": phases,
     "jitter": jitter,
+    "any period": any_period,
     "locked": locked,
     "locked, pauses": locked_with_pauses,
 }
@@ -169,18 +179,19 @@ class Drawn(NamedTuple):
         truth_j: What was drawn.
         sensed_j: What a sensor with this one's gain, but else perfect, had found.
         joules: What was found.
+        flags: What was said to cast doubt on it.
     """
 
     wave: str
     truth_j: float
     sensed_j: float
     joules: Joules
+    flags: tuple[str, ...]
 
     @property
     def rest_j(self) -> float:
         """The stated uncertainty without the sensor's gain."""
-        found = self.joules
-        return float(np.hypot(np.hypot(found.border_j, found.gap_j), found.aliasing_j))
+        return self.joules.without_gain_j
 
     @property
     def is_covered(self) -> bool:
@@ -220,7 +231,8 @@ def window(
         start_ns, end_ns = rng.choice(list(pairwise(borders))).tolist()
         truth_j = gpu.truth_j(start_ns, end_ns)
         found = between(trace, borders, start_ns, end_ns)
-        return Drawn(wave, truth_j, truth_j * gpu.gain, found)
+        flags = tuple(Health(trace, start_ns, end_ns).flags)
+        return Drawn(wave, truth_j, truth_j * gpu.gain, found, flags)
 
 
 def between(trace: Trace, borders: Sequence[int], start_ns: int, end_ns: int) -> Joules:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.energy.health import Health
 from harness.energy.windows import curves
 from tests.energy.scenarios import IDLE_W, MODELS, START_NS, between, machine
-from tests.energy.virtual import SECOND, gpu_meters, record
+from tests.energy.virtual import SECOND, VirtualSignals, gpu_meters, record
 from tests.fakes.stand_in import StandIn, square
 
 
@@ -19,13 +20,21 @@ def phased(stand_in: StandIn, rng: np.random.Generator) -> None:
         gpu.counter_phase_ms, gpu.power_phase_ms = rng.uniform(0, 100, 2)
 
 
-def errors(library: Path, folder: Path, seed: int, count: int, least_s: float, most_s: float):
+def errors(
+    library: Path,
+    folder: Path,
+    seed: int,
+    count: int,
+    least_s: float,
+    most_s: float,
+    **settings: float,
+):
     """Relative errors of windows of one recording, with rests of all lengths between them."""
     rng = np.random.default_rng(seed)
-    with machine(library, folder, **MODELS["a100"]) as stand_in:
+    with machine(library, folder, **{**MODELS["a100"], **settings}) as stand_in:
         phased(stand_in, rng)
         (gpu,) = stand_in.gpus
-        windows, end_ns = [], START_NS + 5 * SECOND
+        windows, end_ns = [], START_NS + 10 * SECOND
         for _ in range(count):
             start_ns = end_ns + round(rng.uniform(0.3, 3) * SECOND)
             end_ns = start_ns + round(rng.uniform(least_s, most_s) * SECOND)
@@ -95,3 +104,94 @@ def test_many_gpus_are_each_themselves(library, tmp_path, count) -> None:
         assert list(found) == [gpu.uuid for gpu in stand_in.gpus]
         for gpu, power_w in zip(stand_in.gpus, powers_w, strict=True):
             assert found[gpu.uuid] == pytest.approx(7 * power_w, rel=0.002)
+
+
+CALL_MS = 1.0
+"""What a call of a slow driver takes."""
+LATE_SHARE, LATE_NS = 0.3, 6_000_000
+"""On a busy machine this share of waits ends late, by this on average."""
+
+
+class Busy(VirtualSignals):
+    """Threads go on late at times, as where other work keeps a core busy."""
+
+    rng = np.random.default_rng(0)
+
+    def late_ns(self) -> int:
+        return int(self.rng.exponential(LATE_NS)) if self.rng.random() < LATE_SHARE else 0
+
+
+def phases_of_boards(library: Path, folder: Path, boards: int, seed: int, signals, **settings):
+    """Relative errors of phases of 0.5 to 4 s, what is stated of them without gain, and flags."""
+    rng = np.random.default_rng(seed)
+    powers_w = [IDLE_W] * boards
+    with machine(library, folder, powers_w, **{**MODELS["a100"], **settings}) as stand_in:
+        phased(stand_in, rng)
+        meters = gpu_meters()
+        stand_in.fault(0, "nvmlDevice", hang_ms=CALL_MS)
+        borders = [START_NS + 15 * SECOND]
+        for _ in range(8):
+            for gpu in stand_in.gpus:
+                gpu.draw(rng.uniform(80, 600), borders[-1])
+            borders.append(borders[-1] + round(rng.uniform(0.5, 4) * SECOND))
+        for gpu in stand_in.gpus:
+            gpu.draw(IDLE_W, borders[-1])
+        trace, _ = record(stand_in, meters, borders, signals=signals(stand_in, []))
+        found = []
+        for gpu, curve in zip(stand_in.gpus, curves(trace, borders), strict=True):
+            for pair in pairwise(borders):
+                joules, truth_j = curve.between(*pair), gpu.truth_j(*pair)
+                found.append((joules.energy_j / truth_j - 1, joules.without_gain_j / truth_j))
+        flags = Health(trace, borders[0], borders[-1]).flags
+        return (*np.array(found).T, flags)
+
+
+@pytest.mark.parametrize("signals", [VirtualSignals, Busy])
+def test_eight_boards_of_a_slow_driver(library, tmp_path, signals) -> None:
+    """One loop over all of them would take 16 ms a round, and find no rhythm."""
+    errors, stated, flags = phases_of_boards(library, tmp_path, 8, 5, signals)
+    assert np.abs(errors).mean() <= 0.005
+    assert np.abs(errors).max() <= 0.02
+    assert np.mean(np.abs(errors) <= stated) >= 0.95
+    assert stated.mean() < 0.01
+    assert flags == []
+
+
+@pytest.mark.parametrize("update_ms", [250, 1000])
+def test_counters_slower_than_any_known(library, tmp_path, update_ms) -> None:
+    """None is called frozen, and the step that was seen enters the uncertainty."""
+    errors, stated, flags = phases_of_boards(
+        library, tmp_path, 2, 7, VirtualSignals, counter_update_ms=update_ms
+    )
+    assert np.abs(errors).max() <= 0.02
+    assert np.mean(np.abs(errors) <= stated) >= 0.95
+    assert flags == []
+
+
+def test_bursts_of_a_slow_counter(library, tmp_path) -> None:
+    found = np.concatenate(
+        [errors(library, tmp_path, seed, 40, 0.15, 1.5, counter_update_ms=250) for seed in (0, 1)]
+    )
+    assert np.abs(found).mean() <= 0.005
+    assert np.abs(found).max() <= 0.05
+
+
+def test_a_counter_without_a_rhythm_is_read_at_borders_and_flagged(
+    library, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it had never been found: each border shows three updates, and what is not known."""
+    monkeypatch.setattr("harness.energy.recorder.device_reader._period_s", lambda *_: None)
+    monkeypatch.setattr("harness.energy.recorder.pace.SearchPace.rhythm", None)
+    errors, stated, flags = phases_of_boards(library, tmp_path, 1, 3, VirtualSignals)
+    assert np.abs(errors).max() <= 0.03
+    assert np.mean(np.abs(errors) <= stated) >= 0.95
+    assert any("when it is updated is unknown" in flag for flag in flags)
+
+
+def test_a_rhythm_missed_at_first_is_found_at_the_borders(
+    library, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.energy.recorder.device_reader._period_s", lambda *_: None)
+    errors, _, flags = phases_of_boards(library, tmp_path, 1, 3, VirtualSignals)
+    assert np.abs(errors).max() <= 0.02
+    assert flags == []

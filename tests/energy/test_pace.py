@@ -36,7 +36,7 @@ class Watch:
             moved = bool(self.reads) and self._shown(due) != self._shown(self.reads[-1])
             if moved:
                 self.updates.append((self.reads[-1], due))
-            self._pace.read(due, moved=moved)
+            self._pace.read(due, due, moved=moved)
             self.reads.append(due)
 
     def sharp(self, start_ns: int, end_ns: int) -> list[int]:
@@ -140,7 +140,7 @@ def test_the_next_look_at_a_counter_always_lies_ahead(update_ms, last_ns, steps)
             pace.border(now)
             assert pace.next_ns == now
         now = max(pace.next_ns, now) + late
-        pace.read(now, moved=moved)
+        pace.read(now, now, moved=moved)
         assert now < pace.next_ns <= now + 3_000 * MS + SELDOM_NS
 
 
@@ -153,31 +153,31 @@ def test_the_next_look_at_an_even_pace_always_lies_ahead(period_ns, late) -> Non
     now = 0
     for each in late:
         now = max(pace.next_ns, now) + each
-        pace.read(now, moved=False)
+        pace.read(now, now, moved=False)
         assert now < pace.next_ns <= now + period_ns
 
 
 def test_an_even_pace_keeps_its_beat_when_readings_come_a_little_late() -> None:
     pace = EvenPace(50 * MS)
-    pace.read(1_000 * MS, moved=True)
+    pace.read(1_000 * MS, 1_000 * MS, moved=True)
     reads = []
     for number in range(100):
         now = pace.next_ns + (number * 7 % 40) * MS
         reads.append(now)
-        pace.read(now, moved=True)
+        pace.read(now, now, moved=True)
     assert all(0 <= now - (1_050 + 50 * n) * MS < 40 * MS for n, now in enumerate(reads))
 
 
 def test_an_even_pace_never_catches_up_with_what_it_missed() -> None:
     pace = EvenPace(50 * MS)
-    pace.read(1_000 * MS, moved=True)
-    pace.read(9_000 * MS, moved=True)
+    pace.read(1_000 * MS, 1_000 * MS, moved=True)
+    pace.read(9_000 * MS, 9_000 * MS, moved=True)
     assert pace.next_ns == 9_050 * MS
 
 
 def test_an_even_pace_reads_at_borders_only_if_it_should() -> None:
     silent, awake = EvenPace(50 * MS), EvenPace(50 * MS, at_borders=True)
     for pace in (silent, awake):
-        pace.read(1_000 * MS, moved=True)
+        pace.read(1_000 * MS, 1_000 * MS, moved=True)
         pace.border(1_010 * MS)
     assert (silent.next_ns, awake.next_ns) == (1_050 * MS, 1_010 * MS)

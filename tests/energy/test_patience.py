@@ -56,14 +56,21 @@ def test_while_a_question_hangs_others_fail_at_once_and_then_it_goes_on() -> Non
             return
 
 
+class Watching:
+    """An observer that answers with what it is told to."""
+
+    def __init__(self, device: str, answer: Callable[[], dict]) -> None:
+        self.device = device
+        self.settings = self.state = answer
+
+
 def test_one_device_that_hangs_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    hanging = Asked("GPU-0", lambda: float(never.wait()))
-    meters, _ = patient([hanging, Asked("GPU-1", lambda: 5.0)], [])
-    monkeypatch.setattr("harness.energy.recorder.patience.PATIENCE_S", 0.01)
-    with pytest.raises(SensorError):
-        meters[0].desk.ask(hanging.read, 0.01)  # type: ignore[attr-defined]
-    assert meters[1].read() == 5.0
+    hanging = Watching("GPU-0", lambda: {"answered": never.wait()})
+    first, second = patient([hanging, Watching("GPU-1", lambda: {"temperature_c": 40})])
+    monkeypatch.setattr(Desk.ask, "__defaults__", (0.01,))
+    assert first.state() == {}
+    assert second.state() == {"temperature_c": 40}
     never.set()
 
 

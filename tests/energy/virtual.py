@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.energy.meter import Meter, MeterSetup
 from harness.energy.meters import nvml
 from harness.energy.recorder.recording import Recording
-from harness.energy.recorder.signals import Clocks
+from harness.energy.recorder.signals import Clocks, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
 from tests.fakes.stand_in import StandIn
@@ -59,6 +60,29 @@ class VirtualSignals:
         """As if it had never been suspended, nor its clock set, unless a test says so."""
         return Clocks(self.away_ns, self.away_ns + self.wall_ns)
 
+    def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
+        """All work at once: each has a clock of its own, which its calls move on."""
+        machine = self._machine
+        jobs = [_Job(each, machine.clock_ns) for each in (*work.values(), watch)]
+        for each in jobs:
+            each.go_on(machine)
+        was_stopped = self.stopped
+        while not jobs[-1].is_done and not all(each.is_done for each in jobs[:-1]):
+            is_border = self.wait(min(each.next_ns for each in jobs if not each.is_done))
+            is_end = self.stopped and not was_stopped
+            was_stopped = self.stopped
+            for each in jobs:
+                if is_border or is_end:
+                    each.is_border |= is_border
+                    each.due_ns = machine.clock_ns
+                if not each.is_done and each.next_ns <= machine.clock_ns:
+                    each.go_on(machine, self.late_ns())
+        machine.clock_ns = max(machine.clock_ns, *(each.free_ns for each in jobs[:-1]), 0)
+
+    def late_ns(self) -> int:
+        """How much later than it wanted a thread goes on."""
+        return 0
+
     def wait(self, until_ns: int) -> bool:
         """Jump to the next border, the stop or `until_ns`, whichever comes first."""
         now_ns = self._machine.clock_ns
@@ -69,6 +93,34 @@ class VirtualSignals:
             self._borders_ns.pop(0)
             return True
         return False
+
+
+@dataclass
+class _Job:
+    """Work that is done beside other work."""
+
+    steps: Steps
+    free_ns: int
+    due_ns: int = 0
+    is_border: bool = False
+    is_done: bool = False
+    begun: bool = False
+
+    @property
+    def next_ns(self) -> int:
+        """When it goes on."""
+        return max(self.due_ns, self.free_ns)
+
+    def go_on(self, machine: StandIn, late_ns: int = 0) -> None:
+        """Do the next step at the work's own time."""
+        now_ns = machine.clock_ns
+        machine.clock_ns = max(now_ns, self.free_ns) + late_ns
+        try:
+            self.due_ns = self.steps.send(self.is_border) if self.begun else next(self.steps)
+        except StopIteration:
+            self.is_done = True
+        self.begun, self.is_border = True, False
+        self.free_ns, machine.clock_ns = machine.clock_ns, now_ns
 
 
 def gpu_meters(process_id: int = 1) -> list[Meter]:
@@ -83,6 +135,7 @@ def record(
     *,
     period_s: float = 0.05,
     idle_s: float = 2.0,
+    signals: VirtualSignals | None = None,
 ) -> tuple[Trace, list[Any]]:
     """Record until the last border, beginning in time to know the sensors by the first.
 
@@ -90,7 +143,7 @@ def record(
         The trace, and its lines.
     """
     log = Lines()
-    signals = VirtualSignals(machine, [])
+    signals = signals or VirtualSignals(machine, [])
     header = {"sensors": [m.sensor.to_json() for m in meters], "notes": [], "period_s": period_s}
     log.append(header)
     recording = Recording(meters, [], TraceWriter(log), signals, round(period_s * SECOND))

@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.energy.curves.borders import energies_at
-from harness.energy.curves.knots import FRESH_S, Floats, Knots, counter_knots
-from harness.energy.trace import Readings
+from harness.energy.curves.knots import Floats, Knots, counter_knots
+from harness.energy.curves.rhythm import at_most_s
+from harness.energy.trace import FRESH_S, Readings
 
 FROZEN_UPDATES = 3
 """A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
 recorder reads on for longer than that at the end."""
+UNSEEN_S = 5.0
+"""The same for one that moved once or never: how slow it is nobody knows."""
 ABSURD = 3.0
 """More than so many times the board's limit is no power that it draws."""
 ABSURD_W = 5000.0
@@ -131,7 +134,12 @@ def stood_still(readings: Readings) -> bool:
 
 
 def _frozen_s(readings: Readings) -> float:
-    return FROZEN_UPDATES * max(_update_s(readings), readings.sensor.update_s)
+    """A counter that shows nothing new for longer stands still, however slow it is."""
+    known_s = readings.sensor.update_s
+    apart_s = at_most_s(readings.time_ns, readings.value)
+    if np.isinf(apart_s):
+        return max(FROZEN_UPDATES * known_s, UNSEEN_S)
+    return FROZEN_UPDATES * max(min(_update_s(readings), apart_s), known_s)
 
 
 def _runs(value: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -141,8 +149,18 @@ def _runs(value: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _update_s(readings: Readings) -> float:
-    """Time between two updates, over all stretches: one alone may show too few."""
+    """Time between two updates, over all stretches: one alone may show too few.
+
+    Where they do not show it, it is what is known beforehand, unless the counter often showed the
+    same for longer.
+    """
     known_s = readings.sensor.update_s
-    if known_s < FRESH_S:
+    if known_s < FRESH_S or len(readings.value) < 2:
         return known_s
-    return readings.update_period_s or known_s
+    if readings.update_period_s:
+        return readings.update_period_s
+    starts, lasts = _runs(readings.value)
+    held_s = (readings.time_s[lasts] - readings.time_s[starts])[:-1]
+    apart_s = at_most_s(readings.time_ns, readings.value)
+    is_slower = len(held_s) > 0 and float(np.median(held_s)) > known_s and np.isfinite(apart_s)
+    return max(apart_s, known_s) if is_slower else known_s

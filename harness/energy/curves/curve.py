@@ -14,9 +14,6 @@ Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 Z95 = 1.96
 """Half-width of a 95 % interval in standard deviations."""
-COHERENCE_S = 60.0
-"""How long a periodic load may keep its phase against a sensor's (our judgement): over longer
-windows what such a sensor does not see averages out."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,8 @@ class Joules:
             adds up over windows.
         border_j: From not knowing exactly what was drawn up to the window's borders.
         gap_j: From time in which the sensor gave no usable reading.
-        aliasing_j: From time in which a sampling sensor does not look.
+        aliasing_j: From time in which a sampling sensor does not look, for a load that is not known
+            to keep step with the sensor (see `in_step_share`).
         coverage: Share of the window that was observed, 0 to 1.
     """
 
@@ -43,7 +41,12 @@ class Joules:
     @property
     def uncertainty_j(self) -> float:
         """All parts together."""
-        return math.hypot(self.gain_j, self.border_j, self.gap_j, self.aliasing_j)
+        return math.hypot(self.gain_j, self.without_gain_j)
+
+    @property
+    def without_gain_j(self) -> float:
+        """All parts but the gain, which cancels between two windows on the same devices."""
+        return math.hypot(self.border_j, self.gap_j, self.aliasing_j)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ class Curve:
             share of an update), J².
         random_var: Variance gathered up to a node (samples of a power that varies), J².
         gap_j: Uncertainty (95 %) gathered in gaps up to a node.
-        aliasing_j: Uncertainty (95 %) gathered while not looking, up to a node.
+        aliasing_j: Uncertainty (95 %) gathered while not looking, up to a node, of a load that is
+            in step with the looks.
+        looks: How often a sensor that is blind in between has looked, up to a node.
         seen_s: Time observed up to a node.
     """
 
@@ -69,6 +74,7 @@ class Curve:
     random_var: Floats
     gap_j: Floats
     aliasing_j: Floats
+    looks: Floats
     seen_s: Floats
 
     def at(self, time_s: float, what: Floats) -> float:
@@ -100,19 +106,18 @@ class Curve:
         variance += over(self.random_var)
         lasts = ends_s > starts_s
         length_s = np.where(lasts, ends_s - starts_s, 1.0)
-        fading = np.where(lasts, np.minimum(1.0, np.sqrt(COHERENCE_S / length_s)), 1.0)
         columns = (
             energy_j,
             np.abs(energy_j) * gain,
             np.maximum(Z95 * np.sqrt(np.maximum(variance, 0.0)), resolution_j),
             over(self.gap_j),
-            over(self.aliasing_j) * fading,
+            over(self.aliasing_j) * in_step_share(over(self.looks)),
             np.where(lasts, np.clip(over(self.seen_s) / length_s, 0.0, 1.0), 0.0),
         )
         return [Joules(*row) for row in zip(*(each.tolist() for each in columns), strict=True)]
 
 
-GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "seen_s")
+GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "looks", "seen_s")
 """Quantities of a curve that add up along it."""
 
 
@@ -139,6 +144,20 @@ def joined(parts: Sequence[Curve]) -> Curve:
 def nothing() -> Curve:
     """The curve of a device of which nothing is known."""
     return Curve(**{name: np.zeros(0) for name in ("time_s", "border_var", *GATHERED)})
+
+
+def in_step_share(looks: Floats) -> Floats:
+    """By how much the bound of a load in step shrinks (95 %), as it is the less likely the longer.
+
+    A sensor sees a periodic load as constant while its phase drifts by less than half a period. Of
+    all frequencies between two multiples of the sensor's own, a share of 1 / looks keeps step for
+    so long; the others show in the spread of the samples. So what is hidden must hold with 95 % in
+    that share of cases only: with 19 in 20 of looks beyond 20 nothing is to be added. A load whose
+    frequency *is* the sensor's is not among them: nothing in its readings tells of it.
+    """
+    in_step = np.minimum((1 - CONFIDENCE) * np.maximum(looks, 1.0), 1.0)
+    share: Floats = (1 - np.sqrt(in_step)) / (1 - math.sqrt(1 - CONFIDENCE))
+    return share
 
 
 def unknown_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:

@@ -142,6 +142,7 @@ class _Missing:
             random_var=zeros,
             gap_j=np.array([0.0, unknown_w * length_s]),
             aliasing_j=zeros,
+            looks=zeros,
             seen_s=zeros,
         )
 
@@ -159,6 +160,7 @@ def _counted(part: Stretch) -> Curve:
         random_var=random_var,
         gap_j=zeros,
         aliasing_j=zeros,
+        looks=zeros,
         seen_s=part.time_s,
     )
 

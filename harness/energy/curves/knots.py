@@ -7,15 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.rhythm import Updates, sharp_updates
-from harness.energy.trace import Readings
+from harness.energy.curves.rhythm import DRIFT, narrowed, sharp_updates
+from harness.energy.trace import FRESH_S, Readings
 
 Floats = NDArray[np.float64]
-
-FRESH_S = 0.01
-"""A counter updated faster than this is as good as fresh at every reading."""
-_DRIFT = 1e-4
-"""How far a measured update period may be off, as a share, at least."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +61,9 @@ def counter_knots(readings: Readings, update_s: float) -> Knots:
     until_s = time_s[changed]
     from_s = np.maximum(before_s, until_s - update_s)
     moment_s, half_s = (from_s + until_s) / 2, (until_s - from_s) / 2
-    rhythm = sharp_updates(readings.time_ns, energy_j)
-    if len(rhythm.time_ns):
-        expected_s, off_s, sure = _expected(rhythm, until_s, update_s)
+    sharp = sharp_updates(readings.time_ns, energy_j, update_s)
+    if len(sharp.time_ns):
+        expected_s, off_s, sure = _expected(*narrowed(sharp, update_s), until_s, update_s)
         # The one before it is out of the question if it came before the last reading.
         sure |= expected_s - update_s < from_s - off_s
         better = sure & (expected_s > from_s - off_s) & (off_s < half_s)
@@ -85,15 +80,14 @@ def counter_knots(readings: Readings, update_s: float) -> Knots:
 
 
 def _expected(
-    rhythm: Updates, until_s: Floats, update_s: float
+    sharp_s: Floats, sharp_off_s: Floats, until_s: Floats, update_s: float
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """The last update that may have come by each moment, by the nearest sharp one.
+    """The last update that may have come by each moment, by the nearest of the sharp ones.
 
     Returns:
         When it came, how far off that may be, and whether it is sure to have come by then: else it
         may be the one before.
     """
-    sharp_s = rhythm.time_ns * 1e-9
     right = np.clip(np.searchsorted(sharp_s, until_s), 0, len(sharp_s) - 1)
     left = np.maximum(right - 1, 0)
     nearer_left = np.abs(until_s - sharp_s[left]) < np.abs(until_s - sharp_s[right])
@@ -101,9 +95,9 @@ def _expected(
     gaps = np.diff(sharp_s)
     single = gaps[np.abs(gaps - update_s) < update_s / 2]
     spread_s = float(np.std(single)) / np.sqrt(len(single)) if len(single) > 1 else 0.0
-    drift_s = max(spread_s, _DRIFT * update_s)
+    drift_s = max(spread_s, DRIFT * update_s)
     away = (until_s - sharp_s[near]) / update_s
-    off_s = rhythm.half_ns[near] * 1e-9 + np.floor(np.abs(away)) * drift_s
+    off_s = sharp_off_s[near] + np.floor(np.abs(away)) * drift_s
     steps = np.floor(away + off_s / update_s)
     # A sharp one that was seen after the moment itself had not come by then.
     seen_later = (steps == 0) & (away < 0)

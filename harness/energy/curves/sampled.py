@@ -120,6 +120,9 @@ class _Windows:
             "random_var": self._random_var(),
             "gap_j": self._bound(unknown_power_w)[row] * np.where(unresolved[row], apart_s, lost_s),
             "aliasing_j": (self._unseen() * self._bound(hidden_power_w))[row] * apart_s,
+            "looks": apart_s / self._samples.sensor.update_s
+            if self._samples.blind
+            else 0 * apart_s,
             "seen_s": apart_s - lost_s,
         }
         gathered = self._gathered(np.stack([steps[name] for name in GATHERED]))
@@ -206,9 +209,21 @@ class _Windows:
         if not smoothed:
             ends_j2 += 2 * self._within_window_var()
         unseen_j2 = self._flicker_w**2 * sensor.update_s * self._samples.blind * self._length_s
+        ends_j2 += self._beat_var()
         jumps = (self._step(self._power_w) * apart_s) ** 2 / 12
         variance: Floats = ((ends_j2 + unseen_j2) / self._length_s)[self._row] * apart_s + jumps
         return variance
+
+    def _beat_var(self) -> Floats:
+        """Variance of the energy of each window if what varies in it is a fast load's beat, in J².
+
+        A fast load that is nearly in step with the looks is seen as a slow one. A window holds some
+        swings of that and a part of one; how large a part does not follow from what it draws.
+        """
+        above = self._power_w > np.repeat(self._mean_w, self._nodes)
+        swings = self._sum(np.abs(self._step(above.astype(np.float64))))
+        off_j = self._samples.blind * self._spread_w() * self._length_s / (swings + 1)
+        return off_j**2 / 3
 
     def _within_window_var(self) -> Floats:
         """Variance of what a border takes of a reading's window, in J².

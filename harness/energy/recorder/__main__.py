@@ -31,6 +31,9 @@ from harness.energy.recorder.signals import PipeSignals
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.log import LogWriter
 
+SWITCH_S = 0.0005
+"""A thread that works, such as on a list of processes, lets one that reads go first after this."""
+
 
 def record(config: dict[str, Any]) -> None:
     """Record until standard input closes.
@@ -40,13 +43,12 @@ def record(config: dict[str, Any]) -> None:
             file descriptor, or none), `setup` for `MeterSetup`, and `continues`: whether it takes
             the place of a recorder that died, while the run goes on.
     """
+    sys.setswitchinterval(SWITCH_S)
     setup = MeterSetup(**config["setup"])
     kinds = [found(kind, finder(kind), setup) for kind in config["meters"]]
     notes = [note for each in kinds for note in each.notes]
-    meters, observers = patient(
-        [owned(meter, setup) for each in kinds for meter in each.meters],
-        [observer for each in kinds for observer in each.observers],
-    )
+    meters = [owned(meter, setup) for each in kinds for meter in each.meters]
+    observers = [observer for each in kinds for observer in each.observers]
     path = Path(config["trace"])
     signals = PipeSignals(config["borders"])
     before = sensors_in(path) if config["continues"] else []
@@ -70,7 +72,7 @@ def record(config: dict[str, Any]) -> None:
     neighbours = Neighbours(setup.process_id)
     watched = [*observers, *_host(setup.process_id)]
     recording = Recording(meters, watched, trace, signals, period_ns, neighbours)
-    conditions = Conditions(observers, neighbours)
+    conditions = Conditions(patient(observers), neighbours)
     if before:
         recording.get_to_know(0)
     else:

@@ -1,19 +1,18 @@
-"""Sensors whose driver may not answer: each device is asked by a thread of its own.
+"""Questions to a driver that may not answer, each asked by a thread of its own.
 
 A call that hangs in a driver cannot be ended. So it is left to its thread, and as long as it hangs
-every reading of the device fails at once; the others go on, and so does the recorder's end.
+every further question fails at once.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.energy.meter import Finder, Found, Meter, MeterSetup, Observer, Sensor, SensorError
+from harness.energy.meter import Finder, Found, MeterSetup, Observer, SensorError
 
 PATIENCE_S = 2.0
 """A reading that takes longer hangs."""
@@ -63,17 +62,6 @@ class Desk:
                 self._answers.put((None, error))
 
 
-@dataclass
-class _PatientMeter:
-    sensor: Sensor
-    meter: Meter
-    desk: Desk
-
-    def read(self) -> float:
-        value: float = self.desk.ask(self.meter.read)
-        return value
-
-
 @dataclass(frozen=True)
 class _PatientObserver:
     device: str
@@ -94,21 +82,9 @@ class _PatientObserver:
         return answer
 
 
-def patient(
-    meters: Sequence[Meter], observers: Sequence[Observer]
-) -> tuple[list[Meter], list[Observer]]:
-    """The same sensors, asked by threads: one a device."""
-
-    class Desks(defaultdict[str, Desk]):
-        def __missing__(self, device: str) -> Desk:
-            self[device] = desk = Desk(device)
-            return desk
-
-    desks = Desks()
-    return (
-        [_PatientMeter(each.sensor, each, desks[each.sensor.device]) for each in meters],
-        [_PatientObserver(each.device, each, desks[each.device]) for each in observers],
-    )
+def patient(observers: Sequence[Observer]) -> list[Observer]:
+    """The same observers, each asked in a thread of its own."""
+    return [_PatientObserver(each.device, each, Desk(each.device)) for each in observers]
 
 
 def found(

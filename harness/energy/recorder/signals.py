@@ -1,12 +1,18 @@
-"""Time, and what the recorder hears of the run."""
+"""Time, what the recorder hears of the run, and a thread for each device."""
 
 from __future__ import annotations
 
 import os
 import select
 import sys
+import threading
 import time
+from collections.abc import Generator, Mapping
 from typing import NamedTuple, Protocol
+
+Steps = Generator[int, bool, None]
+"""Work that sleeps in between: it yields the moment at which it wants to go on, and is sent whether
+a border was announced meanwhile. A border wakes it early, and so does the end of the run."""
 
 
 class Clocks(NamedTuple):
@@ -38,6 +44,10 @@ class Signals(Protocol):
         """Wait, but no longer than to the next word; whether a border was announced."""
         ...
 
+    def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
+        """Do all `work` at once, beside `watch`, until all of it or `watch` is done."""
+        ...
+
 
 class PipeSignals:
     """The end of standard input, and the pipe on which the run announces its borders."""
@@ -45,7 +55,9 @@ class PipeSignals:
     def __init__(self, borders: int | None) -> None:
         self.stopped = False
         self._borders = borders
-        self._sources = [sys.stdin.fileno(), *([borders] if borders is not None else [])]
+        self._done, self._say_done = os.pipe()
+        self._sources = [sys.stdin.fileno(), self._done]
+        self._sources += [borders] if borders is not None else []
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC, the clock of the run's journal."""
@@ -64,8 +76,77 @@ class PipeSignals:
         if sys.stdin.fileno() in heard:
             self.stopped = True
             self._sources.remove(sys.stdin.fileno())  # from now on it would always be heard
+        if self._done in heard:
+            os.read(self._done, 4096)
         if self._borders in heard and self._borders is not None:
             if os.read(self._borders, 4096):
                 return True
             self._sources.remove(self._borders)  # the run is gone; what started us will say so
         return False
+
+    def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
+        """Do all `work` at once, a thread each, beside `watch`, until all or `watch` is done.
+
+        A call that hangs in a driver cannot be ended. So it is left to its thread, which does no
+        more once this has returned.
+        """
+        sleepers = [_Sleeper(name, steps, self._say_done) for name, steps in work.items()]
+        due_ns = next(watch)
+        while not all(each.is_done for each in sleepers):
+            was_stopped = self.stopped
+            is_border = self.wait(due_ns)
+            if is_border or self.stopped != was_stopped:
+                for each in sleepers:
+                    each.wake(is_border=is_border)
+            if time.monotonic_ns() >= due_ns or self.stopped != was_stopped:
+                try:
+                    due_ns = watch.send(is_border)
+                except StopIteration:
+                    break
+        for each in sleepers:
+            each.abandon()
+
+
+class _Sleeper:
+    """Does some work in a thread of its own, and sleeps when it says so."""
+
+    def __init__(self, name: str, steps: Steps, say_done: int) -> None:
+        self.is_done = False
+        self._steps = steps
+        self._say_done = say_done
+        self._abandoned = False
+        self._is_border = False
+        self._is_woken = False
+        self._woken = threading.Condition()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def wake(self, *, is_border: bool) -> None:
+        with self._woken:
+            self._is_border |= is_border
+            self._is_woken = True
+            self._woken.notify()
+
+    def abandon(self) -> None:
+        self._abandoned = True
+        self.wake(is_border=False)
+
+    def _work(self) -> None:
+        try:
+            due_ns = next(self._steps)
+            while not self._abandoned:
+                due_ns = self._steps.send(self._sleep(due_ns))
+        except StopIteration:
+            pass
+        finally:
+            self.is_done = True
+            os.write(self._say_done, b".")
+
+    def _sleep(self, until_ns: int) -> bool:
+        """Sleep until then, or until woken; whether a border was announced."""
+        with self._woken:
+            left_ns = until_ns - time.monotonic_ns()
+            while not self._is_woken and left_ns > 0:
+                self._woken.wait(left_ns * 1e-9)
+                left_ns = until_ns - time.monotonic_ns()
+            is_border, self._is_border, self._is_woken = self._is_border, False, False
+        return is_border

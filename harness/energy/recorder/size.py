@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.energy.meter import Sensor
-from harness.energy.recorder.recording import is_slow_counter, reading_period_ns
+from harness.energy.recorder.device_reader import is_slow_counter, reading_period_ns
 
 LINE_BYTES = 30
 """A reading as a line of JSON, such as [1,864000123456789,212.345]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from harness.log import LogWriter
@@ -15,22 +16,28 @@ class TraceWriter:
 
     Both moments of a change stay exact: when the old value was last seen, and the new one first.
     What cannot be written, since the disk is full, is dropped; once there is room again, a failed
-    reading of each sensor says so.
+    reading of each sensor says so. Several threads may write, a sensor each.
     """
 
     def __init__(self, log: LogWriter) -> None:
         self._log = log
+        self._lock = threading.Lock()
         self._written: dict[int, list[Any]] = {}
         self._held: dict[int, list[Any]] = {}
         self._dropped: str | None = None
 
     def tell(self, line: dict[str, Any], *, durable: bool = False) -> None:
         """Append what is no reading."""
-        self._append(line, durable=durable)
+        with self._lock:
+            self._append(line, durable=durable)
 
     def reading(self, sensor: int, time_ns: int, value: float | None, error: str | None) -> bool:
         """Append or hold back one reading; whether it differs from the sensor's last."""
         line: list[Any] = [sensor, time_ns, value, *([error] if error else [])]
+        with self._lock:
+            return self._add(sensor, time_ns, line)
+
+    def _add(self, sensor: int, time_ns: int, line: list[Any]) -> bool:
         last = self._written.get(sensor)
         moved = last is None or last[2:] != line[2:]
         if not moved and last and time_ns - last[1] < SILENT_NS:
@@ -45,9 +52,10 @@ class TraceWriter:
 
     def release(self) -> None:
         """Append what is held back."""
-        for line in self._held.values():
-            self._append(line)
-        self._held.clear()
+        with self._lock:
+            for line in self._held.values():
+                self._append(line)
+            self._held.clear()
 
     def _append(self, line: Any, *, durable: bool = False) -> None:
         try:
