@@ -103,6 +103,7 @@ def joules_json(joules: Joules) -> dict[str, Any]:
     return {
         "energy_j": joules.energy_j,
         "uncertainty_j": joules.uncertainty_j,
+        "uncertainty_without_gain_j": joules.without_gain_j,
         "uncertainty_parts_j": {
             "gain": joules.gain_j,
             "border": joules.border_j,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from reports.analysis.comparability import COLUMNS, barriers, execution
@@ -17,7 +19,7 @@ from reports.analysis.statistics import (
 from reports.analysis.welch import welch_difference, welch_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from harness.threshold import Metric
     from reports.analysis.matching import Pair
@@ -39,8 +41,9 @@ class Change:
         mean_b: The same of B.
         n_a: How many runs of A entered.
         n_b: How many of B; as many if paired.
-        gain: What sensors of different machines may add to the ratio, as a share of it (95 %);
-            0 where the same machine measured both, NaN if unknown.
+        gain: What sensors of different boards may add to the ratio, as a share of it (95 %);
+            0 where the same boards measured both, NaN if unknown.
+        blur: What borders, gaps and aliasing may add, in the same way.
     """
 
     metric: Metric
@@ -52,6 +55,7 @@ class Change:
     n_a: int = 0
     n_b: int = 0
     gain: float = 0.0
+    blur: float = 0.0
 
     @property
     def relative(self) -> Interval | None:
@@ -70,7 +74,8 @@ class Change:
         low, high = self.found.low, self.found.high
         if self.metric == "accuracy":
             return low, high
-        return (low / (1 + self.gain) - 1) * 100, (high * (1 + self.gain) - 1) * 100
+        wider = 1 + math.hypot(self.gain, self.blur)
+        return (low / wider - 1) * 100, (high * wider - 1) * 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +175,8 @@ def _change(metric: Metric, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) ->
         mean_b=math.fsum(theirs.values()) / len(theirs),
         n_a=len(ours),
         n_b=len(theirs),
-        gain=_gain(a, b) if metric in ("energy", "co2e") else 0.0,
+        gain=_gain(a, b, ours, theirs) if metric in ("energy", "co2e") else 0.0,
+        blur=_blur(a, b) if metric in ("energy", "co2e") else 0.0,
     )
 
 
@@ -194,23 +200,46 @@ def _interval(
     return welch_ratio(theirs.values(), ours.values())
 
 
-def _gain(a: ArmRuns, b: ArmRuns) -> float:
-    """Gain errors of two machines' sensors, which do not cancel between boards, in quadrature.
+def _gain(a: ArmRuns, b: ArmRuns, ours: Collection[int], theirs: Collection[int]) -> float:
+    """What the gain errors of sensors may add to B / A, as a share of it (95 %).
 
-    A board's own is fixed, so that it cancels on one machine (arXiv 2312.02741: about ±5 %).
+    A board's own is fixed (arXiv 2312.02741: about ±5 %), so that it cancels as far as both arms
+    were measured by the same boards; two boards of one machine share none. Each board weighs by how
+    much more often B's runs were on it than A's, and boards add up in quadrature.
     """
-    if len({*a.hosts, *b.hosts}) <= 1:
-        return 0.0
-    return math.hypot(_gain_share(a), _gain_share(b))
+    weights: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for arm, seeds, sign in ((a, ours, -1), (b, theirs, 1)):
+        boards = arm.boards
+        for seed in seeds:
+            weights[boards[seed]] += Fraction(sign, len(seeds))
+    moved = math.sqrt(sum(weight**2 for weight in weights.values()))
+    own, other = (_share(arm, "gain_j", unknown=math.nan) for arm in (a, b))
+    return math.hypot(own, other) / math.sqrt(2) * moved if moved else 0.0
 
 
-def _gain_share(arm: ArmRuns) -> float:
-    gain_j, energy_j = arm.by_seed("gain_j"), arm.by_seed("energy_j")
-    return t_interval(
-        gain_j[seed] / drawn_j
+def _blur(a: ArmRuns, b: ArmRuns) -> float:
+    """What borders, gaps and aliasing may add to B / A, as a share of it (95 %).
+
+    Borders differ from run to run, so that their mean is the better known; gaps and aliasing may be
+    alike in all.
+    """
+    found = 0.0
+    for arm in (a, b):
+        runs = max(len(arm.by_seed("energy_j")), 1)
+        alike = _share(arm, "gap_j") + _share(arm, "aliasing_j")
+        found = math.hypot(found, alike, _share(arm, "border_j") / math.sqrt(runs))
+    return found
+
+
+def _share(arm: ArmRuns, column: str, unknown: float = 0.0) -> float:
+    """A part of the uncertainty as a share of the energy, on average; `unknown` without any."""
+    part_j, energy_j = arm.by_seed(column), arm.by_seed("energy_j")
+    shares = [
+        part_j[seed] / drawn_j
         for seed, drawn_j in energy_j.items()
-        if seed in gain_j and drawn_j > 0
-    ).mean
+        if seed in part_j and drawn_j > 0
+    ]
+    return math.fsum(shares) / len(shares) if shares else unknown
 
 
 def _size(a: ArmRuns, b: ArmRuns, column: str) -> float:

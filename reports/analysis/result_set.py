@@ -48,6 +48,19 @@ class ArmRuns:
         return _texts(self.finished_attempts["host"])
 
     @property
+    def boards(self) -> dict[int, tuple[str, str]]:
+        """By seed of a finished run, what measured it: its machines, and its GPUs by their ids."""
+        found = {}
+        for _, row in self.finished.iterrows():
+            own = self.attempts[self.attempts["seed"] == row["seed"]]
+            gpus = row.get("gpus")
+            found[int(row["seed"])] = (
+                "+".join(_texts(own["host"])),
+                "" if pd.isna(gpus) else str(gpus),
+            )
+        return found
+
+    @property
     def standings(self) -> tuple[str, ...]:
         """What the known energies of the finished runs are worth: "measured", "estimated" ..."""
         rows = self.finished

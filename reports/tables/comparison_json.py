@@ -94,6 +94,7 @@ def _change(change: Change) -> dict[str, Any]:
         "mean_b": _known(change.mean_b * percent),
         "mean_unit": _MEANS[change.metric],
         "sensor_gain": _known(change.gain) if found else None,
+        "borders_gaps_aliasing": _known(change.blur) if found else None,
     }
 
 

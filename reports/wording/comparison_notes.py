@@ -37,10 +37,15 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _machines(comparison: Comparison) -> Iterator[str]:
-    """Hosts that differ, and what their sensors' errors add to a ratio of energies."""
+    """Machines or GPUs that differ, and what their sensors' errors add to a ratio of energies."""
     ours = _hosts(arm.first for arm in comparison.arms)
     theirs = _hosts(arm.second for arm in comparison.arms)
-    if len(ours | theirs) <= 1 or not (ours and theirs):
+    if len(ours | theirs) <= 1:
+        ours = _gpus(arm.first for arm in comparison.arms)
+        theirs = _gpus(arm.second for arm in comparison.arms)
+        if ours == theirs:
+            return
+    if not (ours and theirs):
         return
     told = [", ".join(map(one_line, sorted(hosts))) for hosts in (ours, theirs)]
     text = f"A ran on {told[0]}, B on {told[1]}"
@@ -61,6 +66,10 @@ def _machines(comparison: Comparison) -> Iterator[str]:
 
 def _hosts(arms: Iterable[ArmRuns]) -> set[str]:
     return {host for arm in arms for host in arm.hosts}
+
+
+def _gpus(arms: Iterable[ArmRuns]) -> set[str]:
+    return {gpus for arm in arms for _, gpus in arm.boards.values() if gpus}
 
 
 def _flags(side: ResultSet) -> Iterator[str]:

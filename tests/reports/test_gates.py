@@ -95,6 +95,33 @@ def test_boards_of_two_hosts_add_their_gain() -> None:
     assert the_gate(comparison, "energy:-5%").confirmation == "shown"
 
 
+def test_boards_of_one_host_do_not_share_a_gain() -> None:
+    """Nor do runs that were on them in another order, as far as they were on others."""
+    sides = [result_set(side, {"dense": BEFORE}, runs={"gpus": f"GPU-{side}"}) for side in "AB"]
+    comparison = compare(*sides)
+    assert comparison.arms[0].changes["energy"].gain == pytest.approx(math.hypot(0.05, 0.05))
+    (told,) = warnings(comparison)
+    assert "A ran on GPU-A, B on GPU-B" in told
+    for side, turn in zip(sides, ([0, 1], [1, 0]), strict=True):
+        side.runs["gpus"] = [f"GPU-{turn[number % 2]}" for number in range(len(BEFORE))]
+    odd = len(BEFORE) % 2
+    expected = math.hypot(0.05, 0.05) * odd / len(BEFORE)
+    assert compare(*sides).arms[0].changes["energy"].gain == pytest.approx(expected)
+    sides[1].runs["gpus"] = sides[0].runs["gpus"]
+    assert compare(*sides).arms[0].changes["energy"].gain == 0
+
+
+def test_borders_gaps_and_aliasing_widen_a_ratio() -> None:
+    """A gap may be alike in all runs; borders differ from run to run."""
+    runs = {"gap_j": 30.0, "aliasing_j": 10.0, "border_j": 20.0}
+    sides = [result_set(side, {"dense": [1000.0] * 4}, runs=runs) for side in "AB"]
+    change = compare(*sides).arms[0].changes["energy"]
+    assert change.blur == pytest.approx(math.sqrt(2) * math.hypot(0.04, 0.02 / 2))
+    low, high = change.bounds
+    assert high == pytest.approx(100 * change.blur)
+    assert low == pytest.approx(100 * (1 / (1 + change.blur) - 1))
+
+
 def test_an_unknown_gain_shows_nothing() -> None:
     changed = {"attempts": {"host": "node2"}, "runs": {"gain_j": math.nan}}
     comparison = compared(BEFORE, AFTER, **changed)
