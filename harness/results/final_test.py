@@ -7,8 +7,6 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,6 +35,8 @@ def facts_of_test(right: bytes) -> dict[str, Any]:
     Args:
         right: A byte a sample, in the order of the test set: 1 where it was classified rightly.
     """
+    import numpy as np  # in functions: `status` reads no such bits, and should not wait for it
+
     found = np.frombuffer(right, dtype=np.uint8)
     return {
         "test_accuracy": int(found.sum()) / len(found),
@@ -66,5 +66,7 @@ def _bits(result: Mapping[str, Any], samples: int) -> bytes | None:
         return None
     if len(packed) != -(-samples // 8):
         return None
+    import numpy as np
+
     right = int(np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=samples).sum())
     return packed if abs(right / samples - result["test_accuracy"]) < 0.5 / samples else None
