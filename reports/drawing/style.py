@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from fontTools.subset import Options
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 
 from harness.results.inert import inert_csv
@@ -169,13 +173,54 @@ def watermark(figure: Figure, standing: Standing) -> Text | None:
 def save(figure: Figure, frame: pd.DataFrame, out: Path, name: str) -> None:
     """Write `name`.svg, .pdf, .png and .csv, byte for byte the same for the same input."""
     out.mkdir(parents=True, exist_ok=True)
+    for kind in ("svg", "pdf", "png"):
+        write(figure, out / f"{name}.{kind}", kind)
+    write_csv(frame, out / f"{name}.csv")
+
+
+def write(figure: Figure, path: Path, kind: str) -> None:
+    """Write a figure whose layout is frozen, as "svg", "pdf" or "png".
+
+    `Figure.savefig` draws everything once more beforehand, to lay it out; here nothing moves.
+    """
     bare = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-    with printed(), mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out / f"{name}.svg", format="svg", metadata=bare)
-        figure.savefig(out / f"{name}.pdf", format="pdf", metadata=undated)
-        figure.savefig(out / f"{name}.png", format="png", dpi=PNG_DPI, metadata={"Software": None})
-    write_csv(frame, out / f"{name}.csv")
+    before = figure.dpi
+    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), _without_layout_tables():
+        try:
+            if kind == "svg":
+                FigureCanvasSVG(figure).print_svg(path, metadata=bare)
+            elif kind == "pdf":
+                FigureCanvasPdf(figure).print_pdf(path, metadata=undated)
+            else:
+                figure.set_dpi(PNG_DPI)
+                FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+        finally:
+            figure.set_dpi(before)
+
+
+_DROPPED = "_drop_tables_default"
+"""Where fontTools keeps its defaults, from which Matplotlib begins."""
+
+
+@contextmanager
+def _without_layout_tables() -> Iterator[None]:
+    """Leave out of embedded fonts what only shapes text: PDF files place each glyph themselves.
+
+    Cutting these tables down to the glyphs in use would take most of the time a PDF file takes.
+    """
+    usual: list[str] = getattr(Options, _DROPPED, [])
+    setattr(Options, _DROPPED, [*usual, "GSUB", "GPOS", "GDEF", "kern"])
+    try:
+        yield
+    finally:
+        setattr(Options, _DROPPED, usual)
+
+
+def title_of(figure: Figure) -> str:
+    """What stands above a figure, on one line; empty without a title."""
+    titles = (figure.get_suptitle(), *(axes.get_title(loc="left") for axes in figure.axes))
+    return " ".join(next(filter(None, titles), "").split())
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -17,7 +17,6 @@ from reports.drawing.climb import Climb
 from reports.figures.figured import Figured
 from reports.wording import captions
 from reports.wording.reached import listed, reached
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import energy, fixed, percent
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def draw(results: StudyResults) -> Figured | None:
         _caption(results, plot, floor, few=few),
         _alt(results, means, found),
         plot.marks,
+        brief=_brief(results),
+        basis=captions.basis(results),
     )
 
 
@@ -106,7 +107,7 @@ def _tip(arm: str, mean: pd.DataFrame, found: list[Reached]) -> str:
 
 def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> str:
     text = (
-        "Validation accuracy of the network of the moment, not its best so far, against all "
+        "Validation accuracy of the current network, not its best so far, against all "
         "energy spent since the run began. Thin: before the network has its final shape, when it "
         "is not yet the one that the method delivers; bold: from its last pruning or masking on. "
         "Lines are means over seeds, evaluation by evaluation, with their bands, to the arm's "
@@ -127,12 +128,15 @@ def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> 
         parts.append(f"The accuracy axis starts at {fixed(floor * 100, 0)} %.")
     if plot.log:
         parts.append("The energy axis is logarithmic.")
-    parts += [
-        captions.seeds(results),
-        measurement_uncertainty(results),
-        captions.provenance(results),
-    ]
-    return " ".join(filter(None, parts))
+    return " ".join(parts)
+
+
+def _brief(results: StudyResults) -> str:
+    text = (
+        "Validation accuracy of the current network against energy spent so far: means over seeds "
+        "with 95 % bands. Bold: the network has its final shape."
+    )
+    return f"{text} {captions.short_basis(results)}"
 
 
 def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Reached]) -> str:

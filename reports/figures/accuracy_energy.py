@@ -16,7 +16,6 @@ from reports.drawing.plane import Dot, Plane, Point
 from reports.drawing.scatter import CROWD, Scatter, margin_text
 from reports.figures.figured import Figured
 from reports.wording import captions
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import energy, fixed
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def draw(results: StudyResults) -> Figured | None:
         _caption(results, points, plot.plane),
         _alt(results, points, front),
         plot.marks,
+        brief=_brief(results, points),
+        basis=captions.basis(results),
     )
 
 
@@ -82,13 +83,18 @@ def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
         parts.append("An interval of energy that reaches the right edge extends beyond it.")
     if plane.log:
         parts.append("The energy axis is logarithmic.")
-    parts += [
-        "The accuracy axis does not start at zero.",
-        captions.seeds(results),
-        measurement_uncertainty(results),
-        captions.provenance(results),
-    ]
-    return " ".join(filter(None, parts))
+    parts.append("The accuracy axis does not start at zero.")
+    return " ".join(parts)
+
+
+def _brief(results: StudyResults, points: list[Point]) -> str:
+    text = (
+        "Test accuracy against the energy of the whole recipe. Large marks: means with 95 % "
+        "intervals; small: single runs"
+    )
+    if len(points) > 1:
+        text += "; line: best mean accuracy for the energy"
+    return f"{text}. {captions.short_basis(results)}"
 
 
 def _alt(results: StudyResults, points: list[Point], front: list[str]) -> str:

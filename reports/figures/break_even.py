@@ -18,7 +18,6 @@ from reports.drawing.marks import Marks
 from reports.figures.figured import Figured
 from reports.wording import captions
 from reports.wording.payback import limits, repetitions, told
-from reports.wording.uncertainty import measurement_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +91,12 @@ def draw(results: StudyResults) -> Figured | None:
         "Grey and dashed: undecided, because the saving may as well be none; the mark is "
         "the point estimate. A network whose accuracy is worse than dense’s by more than the "
         "margin is not credited. An arrow: the interval goes on. Bars are Fieller’s 95 % intervals "
-        f"for ratios. {hollow}{captions.seeds(results)} {captions.provenance(results)} "
-        f"{measurement_uncertainty(results)}"
+        f"for ratios. {hollow}"
+    )
+    brief = (
+        f"Repetitions after which a method has used less energy than {results.baseline_arm}, with "
+        "95 % intervals. Grey: undecided, as the saving may be none. "
+        f"{captions.short_basis(results)}"
     )
     alt = "Numbers of repetitions to break even. " + " ".join(
         f"{each.arm}: "
@@ -103,7 +106,11 @@ def draw(results: StudyResults) -> Figured | None:
         + "."
         for each in found
     )
-    return Figured(figure, _frame(found), " ".join(caption.split()), alt, marks)
+    return Figured(
+        *(figure, _frame(found), " ".join(caption.split()), alt, marks),
+        brief=brief,
+        basis=captions.basis(results),
+    )
 
 
 def _frame(found: Sequence[BreakEven]) -> pd.DataFrame:

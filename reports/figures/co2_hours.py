@@ -15,7 +15,6 @@ from reports.drawing.marks import Marks
 from reports.drawing.panels import chosen, panels
 from reports.figures.figured import Figured
 from reports.wording import captions
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import fixed, mass_unit
 
 if TYPE_CHECKING:
@@ -85,15 +84,23 @@ def draw(results: StudyResults) -> Figured | None:
         "the mean carbon factor over a time as long as its runs take on average. Computed, not "
         "measured, and as if the power were the same throughout. Line: mean over all days on "
         "which such a run lies within the series; band: lowest and highest day; mark: the best "
-        f"hour. Factors: {'; '.join(series)}. {left_out}{hollow}{captions.provenance(results)} "
-        f"{measurement_uncertainty(results)} {captions.seeds(results)} The band is not an interval "
-        "of that kind."
+        f"hour. Factors: {'; '.join(series)}. The band is not a confidence interval. "
+        f"{left_out}{hollow}"
+    )
+    brief = (
+        "CO2e of one run by the hour (UTC) at which it begins, computed from its energy and carbon "
+        "factors. Line: mean over days; band: lowest and highest day. "
+        f"{captions.short_basis(results)}"
     )
     alt = "CO2e of one run by the hour at which it begins. " + " ".join(
         f"{day.arm}: {_mass(day.best[1])} to {_mass(day.worst[1])}, {day.words}."
         for day in days.values()
     )
-    return Figured(figure, _frame(days), " ".join(caption.split()), alt, marks)
+    return Figured(
+        *(figure, _frame(days), " ".join(caption.split()), alt, marks),
+        brief=brief,
+        basis=captions.basis(results),
+    )
 
 
 def _day(results: StudyResults, arm: str) -> _Day:

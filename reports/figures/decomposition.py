@@ -24,7 +24,6 @@ from reports.figures.figured import Figured
 from reports.wording import captions
 from reports.wording.decomposition import NOT_RUN, named, order
 from reports.wording.ratio import times, times_interval
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import Unit, energy, energy_unit, fixed
 
 if TYPE_CHECKING:
@@ -67,10 +66,18 @@ def draw(results: StudyResults) -> Figured | None:
         "A bar ends at the geometric mean of the energy of the whole recipe, over the seeds that "
         "all stages have; the line there is the interval of the step, a ratio paired by seed. "
         "Accuracies are on the test set. "
-        f"{order(found)} {hatched}{_seeds(found)} "
-        f"{measurement_uncertainty(results)} {captions.provenance(results)}"
+        f"{order(found)} {hatched}"
     )
-    return Figured(figure, _frame(found), " ".join(caption.split()), _alt(found, standing), marks)
+    brief = (
+        "From the first method's energy to the last one's, one factor at a time (log axis). Bars "
+        "end at geometric means; lines are 95 % intervals of the steps. "
+        f"{captions.short_basis(results)}"
+    )
+    return Figured(
+        *(figure, _frame(found), " ".join(caption.split()), _alt(found, standing), marks),
+        brief=brief,
+        basis=captions.basis(results, _seeds(found)),
+    )
 
 
 def _seeds(found: Decomposition) -> str:

@@ -23,7 +23,6 @@ from reports.drawing.phase_colours import (
 from reports.drawing.plane import FARTHEST
 from reports.figures.figured import Figured
 from reports.wording import captions
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import Unit, energy, energy_unit, percent
 
 if TYPE_CHECKING:
@@ -63,14 +62,21 @@ def draw(results: StudyResults) -> Figured | None:
         "the segments of a bar add up to the arm's mean energy, "
         "and the line at its end is the interval of that mean. "
         f"{_cut(totals)}"
-        f"{hatched}{captions.seeds(results)} {measurement_uncertainty(results)} "
-        f"{captions.provenance(results)}"
+        f"{hatched}"
+    )
+    brief = (
+        "Mean energy of each phase. A bar adds up to the mean energy of its method; the line at "
+        f"its end is the 95 % interval of that mean. {captions.short_basis(results)}"
     )
     alt = f"Stacked bars of {standing.adjective} energy by phase. " + " ".join(
         f"{arm}: {energy(total.mean)}, most of it for {_largest(frame, arm)}."
         for arm, total in totals.items()
     )
-    return Figured(figure, frame, caption, alt, marks)
+    return Figured(
+        *(figure, frame, caption.strip(), alt, marks),
+        brief=brief,
+        basis=captions.basis(results),
+    )
 
 
 def _frame(results: StudyResults) -> pd.DataFrame:

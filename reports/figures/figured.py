@@ -23,13 +23,22 @@ class Figured:
     Attributes:
         figure: The drawing.
         frame: The table of what it shows.
-        caption: What it shows, and the standing of its figures.
+        reading: How to read it.
         alt: The same for those who cannot see it.
         marks: Which of its parts belong to which arm.
+        brief: What it shows in at most 40 words, ready to paste.
+        basis: What its figures rest on: seeds, uncertainty, how energy was measured.
     """
 
     figure: Figure
     frame: pd.DataFrame
-    caption: str
+    reading: str
     alt: str
     marks: Marks = field(default_factory=_none)
+    brief: str = ""
+    basis: str = ""
+
+    @property
+    def caption(self) -> str:
+        """All of it, for where the figure stands alone."""
+        return " ".join(f"{self.reading} {self.basis}".split())

@@ -75,10 +75,14 @@ def draw(results: StudyResults) -> Figured | None:
         "a dark square along the diagonal is a mask that has come to rest. White lines: the epoch "
         f"after which the ticket was drawn. {left_out}"
     ).strip()
+    brief = (
+        "Distance between any two channel masks of a search (share of channels that differ), for "
+        "one run of each method. White lines: the epoch after which the ticket was drawn."
+    )
     alt = "Matrices of distances between channel masks. " + " ".join(
         _told(arm, panel) for arm, panel in found.items()
     )
-    return Figured(figure, _frame(found), caption, alt, marks)
+    return Figured(figure, _frame(found), caption, alt, marks, brief=brief)
 
 
 def _told(arm: str, panel: _Panel) -> str:

@@ -20,7 +20,6 @@ from reports.drawing.marks import Marks
 from reports.drawing.ratio_axis import as_multiple, set_ratio_axis
 from reports.figures.figured import Figured
 from reports.wording import captions
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import signed
 
 if TYPE_CHECKING:
@@ -98,14 +97,22 @@ def draw(results: StudyResults) -> Figured | None:
         f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
         "seeds, each at the same height in both panels; large ones are the mean difference and the "
         "geometric mean of the ratios, with their intervals; an arrow says that an interval goes "
-        f"on. {lone}{hollow}{captions.seeds(results)} "
-        f"{measurement_uncertainty(results)} {captions.provenance(results)}"
+        f"on. {lone}{hollow}"
+    )
+    brief = (
+        f"Each run against the run of {baseline} with the same seed: test accuracy (left; shaded: "
+        f"accepted loss of {results.margin_points:g} points) and relative energy (right). Large "
+        f"marks: means with 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
         f"{each.arm}: {each.accuracy.said}, {each.energy.said} the energy, n = {each.pairs}."
         for each in paired
     )
-    return Figured(figure, _frame(paired), caption, alt, marks)
+    return Figured(
+        *(figure, _frame(paired), caption.strip(), alt, marks),
+        brief=brief,
+        basis=captions.basis(results),
+    )
 
 
 def _pair(results: StudyResults, arm: str, baseline: str) -> _Paired:

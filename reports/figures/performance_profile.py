@@ -44,7 +44,16 @@ def draw(studies: Sequence[StudyResults]) -> Figured | None:
     marks = Marks(dict.fromkeys(arm for study in studies for arm in study.arms))
     with style.printed():
         figure = _draw(found, standing, marks)
-    return Figured(figure, _frame(found), _caption(found), _alt(found, standing), marks)
+    brief = (
+        f"Share of {len(found.workloads)} workloads on which a method keeps the accuracy with at "
+        "most τ times the energy of the cheapest method that does. Marks: workloads. "
+        f"{standing.adjective.capitalize()} energy."
+    )
+    return Figured(
+        *(figure, _frame(found), _caption(found), _alt(found, standing), marks),
+        brief=brief,
+        basis=f"{_seeds(found)} {_provenance(found)}",
+    )
 
 
 def _frame(found: Profile) -> pd.DataFrame:
@@ -85,8 +94,6 @@ def _caption(found: Profile) -> str:
         ),
         f"Left out, as not every workload has a run of them: {left_out}." if left_out else "",
         f"Left out for want of a finished baseline: {unjudged}." if unjudged else "",
-        _seeds(found),
-        _provenance(found),
     ]
     return " ".join(filter(None, sentences))
 

@@ -66,10 +66,19 @@ def draw(results: StudyResults) -> Figured | None:
         "All rows have the same axes, so that areas compare: the area under the mean is the "
         f"energy of the run. {plot.explained} {_left_out(len(runs), len(every))}"
         f"A row is one run (of n = {_counts(results)} an arm), so there is no interval; ± is the "
-        f"uncertainty of its measurement (95 %). {captions.provenance(results)}"
+        "uncertainty of its measurement (95 %)."
+    )
+    brief = (
+        "Power over time of one run per method, that of median energy, on the same axes; the area "
+        "under a line is the energy of the run. Pale bands: phases. "
+        f"{captions.standing(results)}"
     )
     alt = "Power over time. " + " ".join(f"{_said(run)}." for run in runs)
-    return Figured(plot.figure, _frame(runs, plot.bands), caption, alt, plot.marks)
+    return Figured(
+        *(plot.figure, _frame(runs, plot.bands), caption, alt, plot.marks),
+        brief=brief,
+        basis=captions.provenance(results),
+    )
 
 
 def _chosen(every: Sequence[RunPower], baseline: str | None) -> list[RunPower]:
@@ -321,7 +330,7 @@ class _Plot:
         text += ", fewer where print shows no more. "
         if self._has_band:
             text += "Band: extreme readings. "
-        text += "Pale bands behind are phases; one too short to be seen goes with those around it. "
+        text += "Pale bands behind are phases; phases too short to draw are merged. "
         summed = [name for lines in self._lines.values() for name in lines if "sum of" in name]
         if summed:
             text += f"Of more than {MOST_DEVICES} devices the sum is shown, "

@@ -84,10 +84,15 @@ def draw(results: StudyResults) -> Figured | None:
         "distance is at most ε (dotted). A hollow mark is a ticket that was never under ε: it was "
         f"taken at the end of the search. {left_out}n = {n} seed{'s' * (n != '1')} an arm."
     )
+    brief = (
+        "Distance of each new channel mask to those before it. Bold: mean over seeds of the "
+        "largest in the window; faint: seeds; dotted: ε, at which a ticket is drawn. "
+        f"n = {n}."
+    )
     alt = "Distances of channel masks to the masks before them, by epoch. " + " ".join(
         _told(arm, search) for arm, search in found.items()
     )
-    return Figured(figure, _frame(found), caption, alt, marks)
+    return Figured(figure, _frame(found), caption, alt, marks, brief=brief)
 
 
 def _search(results: StudyResults, arm: str, looks: pd.DataFrame) -> _Search:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.spec import folder_name
 from reports.figures.gallery import ACROSS
 from reports.page.section import plate, section
+from reports.page.unbroken import unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = unbroken
     page = environment.get_template("page.html.j2").render(
         title=", ".join(each.study for each in sections), sections=sections, across=across
     )

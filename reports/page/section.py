@@ -18,16 +18,22 @@ from reports.tables.table import Table
 from reports.tables.warnings import warning_table
 from reports.wording import measurement
 from reports.wording.sentence import sentence
-from reports.wording.warnings import warnings
+from reports.wording.units import fixed, signed
+from reports.wording.warnings import STANDING, warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
 
+    from reports.analysis.statistics import Interval
     from reports.data import StudyResults
     from reports.figures.figured import Figured
+
+
+MOST_CARDS = 3
+"""More methods than this are left to the table below the strip."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,39 @@ class Plate:
     """A figure as it stands on the page.
 
     Attributes:
+        identity: Names it in links.
+        title: Its heading.
         path: Of its files, relative to the page, without a suffix.
         svg: The drawing.
-        caption: Below it.
+        brief: What it shows, beside it.
+        reading: How to read it, folded.
         alt: Instead of it.
         told: Whether parts of it tell something when they are pointed at.
     """
 
+    identity: str
+    title: str
     path: str
     svg: Markup
-    caption: str
+    brief: str
+    reading: str
     alt: str
     told: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the strip at the top shows of a method that is compared with the baseline.
+
+    Attributes:
+        arm: The method.
+        verdict: On its accuracy; empty where none can be given.
+        facts: Name, value and interval of each comparison.
+    """
+
+    arm: str
+    verdict: str
+    facts: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +84,8 @@ class Section:
         identity: Names the section in links.
         study: The study's name.
         sentence: Its conclusion.
+        cards: The methods compared with the baseline, the best first; at most `MOST_CARDS`.
+        more: How many methods have no card.
         banner: What to know before any energy figure; empty if all were measured.
         simulated: Whether a stand-in device was measured.
         warnings: What else to know.
@@ -72,6 +101,8 @@ class Section:
     identity: str
     study: str
     sentence: str
+    cards: Sequence[Card]
+    more: int
     banner: str
     simulated: bool
     warnings: Sequence[str]
@@ -110,10 +141,13 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
     return Section(
         identity=identity,
         study=results.study,
-        sentence=_unbroken(sentence(summary)),
+        sentence=sentence(summary),
+        cards=_cards(summary)[:MOST_CARDS],
+        more=max(len(_cards(summary)) - MOST_CARDS, 0),
         banner=measurement.banner(results),
         simulated=summary.standing.simulated,
-        warnings=[each.text for each in warnings(results)],
+        # The banner says how energy was found.
+        warnings=[each.text for each in warnings(results) if each.kind != STANDING],
         arms=results.arms,
         headline=listed,
         findings=findings,
@@ -136,17 +170,38 @@ def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) ->
     """Write one figure's files, and return it as it stands on the page."""
     place = out / folder / "figures"
     style.save(figured.figure, figured.frame, place, name)
+    text = f"{figured.brief}\n\n{figured.caption}\n"
+    (place / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
     return Plate(
+        identity=f"{identity}-{name}",
+        title=style.title_of(figured.figure),
         path=f"{folder}figures/{name}",
         svg=inline(place / f"{name}.svg", figured.marks, f"{identity}-{name}-"),
-        caption=figured.caption,
+        brief=figured.brief,
+        reading=figured.reading,
         alt=figured.alt,
         told=bool(figured.marks.tips),
     )
 
 
-def _unbroken(text: str) -> str:
-    """Keep a sign or a percent sign on one line with its number."""
-    for broken, kept in ((" − ", "\u00a0−\u00a0"), (" + ", "\u00a0+\u00a0"), (" %", "\u00a0%")):
-        text = text.replace(broken, kept)
-    return text
+def _cards(summary: Summary) -> list[Card]:
+    """A card for each finished method that is compared, in the order of the headline."""
+    return [
+        Card(
+            arm.arm,
+            arm.verdict or "",
+            [
+                _fact("accuracy", arm.difference.scaled(100), signed, " points"),
+                _fact("energy", arm.ratio, fixed, f"\u00a0× {summary.baseline}"),
+            ],
+        )
+        for arm in summary.challengers
+        if arm.difference is not None and arm.ratio is not None
+    ]
+
+
+def _fact(
+    name: str, found: Interval, show: Callable[[float, int], str], unit: str
+) -> tuple[str, str, str]:
+    within = f"{show(found.low, 2)} … {show(found.high, 2)}" if found.bounded else ""
+    return name, f"{show(found.mean, 2)}{unit}", within

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.analysis.standing import standing_of
+from reports.wording.uncertainty import measurement_uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,3 +57,23 @@ def seeds(results: StudyResults) -> str:
     count = str(low) if low == high else f"{low} to {high}"
     lone = " (none for an arm with one seed)" if low == 1 else ""
     return f"n = {count} seeds an arm; intervals are 95 % Student-t over seeds{lone}."
+
+
+def basis(results: StudyResults, counted: str = "") -> str:
+    """What an energy figure rests on: `counted` or `seeds`, uncertainty and provenance."""
+    parts = [counted or seeds(results), measurement_uncertainty(results), provenance(results)]
+    return " ".join(filter(None, parts))
+
+
+def standing(results: StudyResults) -> str:
+    """How energy was found, in two words."""
+    return f"{standing_of(results.finished).adjective.capitalize()} energy."
+
+
+def short_basis(results: StudyResults) -> str:
+    """Seeds and standing for a short caption, such as "n = 3; estimated energy."."""
+    counts = results.finished.groupby("arm")["seed"].nunique()
+    ends = dict.fromkeys((int(counts.min()), int(counts.max())))
+    return (
+        f"n = {' to '.join(map(str, ends))}; {standing(results)[0].lower()}{standing(results)[1:]}"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.analysis.standing import standing_of
-from reports.wording.captions import assumptions, words
+from reports.wording.captions import words
 from reports.wording.units import energy, fixed, mass_unit
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def banner(results: StudyResults) -> str:
             "comes from a model of the device, not from a sensor; ratios between methods on one "
             "machine are worth more than the joules themselves"
         )
-    return f"Energy here is {standing.adjective}. It {text}. {assumptions(results)}".strip()
+    return f"Energy here is {standing.adjective}. It {text}."
 
 
 def _uncertainty(runs: pd.DataFrame) -> str:

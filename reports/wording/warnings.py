@@ -18,6 +18,8 @@ FEW_SEEDS = 3
 """Below this an interval is wide or missing, and hardly anything can be shown."""
 COVERED = 0.95
 """A run that was observed for less of its time than this is worth a word."""
+STANDING = "standing"
+"""The kind of the warning that no sensor measured the energy."""
 UNEQUAL_C = 5.0
 """Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
 
@@ -57,7 +59,7 @@ def _standing(results: StudyResults) -> list[Warned]:
     if standing.measured or not standing.kinds:
         return []
     text = f"Energy is {standing.adjective}: no sensor measured it."
-    return [Warned("energy source", text, len(results.telling))]
+    return [Warned(STANDING, text, len(results.telling))]
 
 
 def _mixed(results: StudyResults) -> list[Warned]:

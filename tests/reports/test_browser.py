@@ -65,15 +65,17 @@ def _column(page: Page, name: str) -> list[str]:
 
 
 def test_sorting_by_mouse_and_by_key(page: Page) -> None:
-    energy = page.locator("table").first.locator("thead th", has_text="Energy (estimated)")
+    head = page.locator("table").first.locator("thead th", has_text="Energy (estimated)")
+    energy = head.get_by_role("button")
+    assert energy.evaluate("e => getComputedStyle(e).borderStyle") == "solid"
     energy.click()
     rising = [float(text) for text in _column(page, "Energy (estimated)")]
     assert rising == sorted(rising)
-    assert energy.get_attribute("aria-sort") == "ascending"
+    assert head.get_attribute("aria-sort") == "ascending"
     energy.focus()
     page.keyboard.press("Enter")
     assert [float(text) for text in _column(page, "Energy (estimated)")] == rising[::-1]
-    page.locator("table").first.locator("thead th", has_text="Method").click()
+    page.locator("table").first.get_by_role("button", name="Method").click()
     names = _column(page, "Method")
     assert names == sorted(names)
 
@@ -120,7 +122,7 @@ def test_markup_in_names_is_text(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
 def test_nothing_is_wider_than_the_window(
     browser: Browser, built: Path, scheme: Any, width: int
 ) -> None:
@@ -130,6 +132,80 @@ def test_nothing_is_wider_than_the_window(
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         light = sum(map(int, paper.strip("rgb()").split(","))) > 384
         assert light == (scheme == "light")
+
+
+def test_verdict_and_first_figure_are_seen_at_once(browser: Browser, built: Path) -> None:
+    size: Any = {"width": 1280, "height": 900}
+    for page in _opened(browser, built, viewport=size):
+        for part in (".finding", ".cards", ".drawing"):
+            box = page.locator(part).first.bounding_box()
+            assert box is not None
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= size["height"], part
+
+
+def test_the_verdict_is_whole_on_a_phone(browser: Browser, built: Path) -> None:
+    size: Any = {"width": 390, "height": 844}
+    for page in _opened(browser, built, viewport=size):
+        seen = 0
+        for part in page.locator(
+            ".finding, .card:first-child .verdict, .card:first-child dd"
+        ).all():
+            box = part.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= size["width"]
+            assert box["y"] + box["height"] <= size["height"]
+            seen += 1
+        assert seen == 4
+
+
+NUMBERS_IN_ONE_LINE = """() => {
+  const wrong = [];
+  const walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("svg")) continue;
+    for (const found of node.data.matchAll(/[−+]?\\d[\\d.,]*( %)?|[−+]\\d\\S* … \\S+\\d/g)) {
+      const range = document.createRange();
+      range.setStart(node, found.index);
+      range.setEnd(node, found.index + found[0].length);
+      const tops = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      if (tops.size > 1) wrong.push(found[0]);
+    }
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_number_is_broken(browser: Browser, built: Path, width: int) -> None:
+    size: Any = {"width": width, "height": 844}
+    for page in _opened(browser, built, viewport=size):
+        assert page.evaluate(NUMBERS_IN_ONE_LINE) == []
+
+
+def test_every_heading_is_in_the_contents(page: Page) -> None:
+    listed = page.locator("nav.contents a").all_text_contents()
+    headings = page.locator("main h1, main h2").all_text_contents()
+    assert len(headings) > 10
+    assert sorted(headings) == sorted(listed)
+    for link in page.locator("nav.contents a").all():
+        target = link.get_attribute("href")
+        assert target
+        assert page.locator(f"[id='{target[1:]}']").count() == 1
+
+
+def test_long_tables_are_folded_and_open(page: Page) -> None:
+    table = page.get_by_role("region", name="All runs")
+    assert not table.is_visible()
+    page.locator("summary", has_text="Show 9 rows").click()
+    assert table.is_visible()
+
+
+def test_what_was_assumed_is_said_once(page: Page) -> None:
+    assumed = " ".join((page.locator("main").text_content() or "").split())
+    assert assumed.count("2 threads at 7.5 W") == 1
+    assert assumed.count("scope: cpu") == 0
 
 
 def test_without_scripts_the_page_is_whole(browser: Browser, built: Path) -> None:

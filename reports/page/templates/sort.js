@@ -19,13 +19,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
       });
       table.tBodies[0].append(...rows);
     };
-    head.tabIndex = 0;
-    head.addEventListener("click", sort);
-    head.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") {
-        event.preventDefault();
-        sort();
-      }
-    });
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", sort);
   });
 }
