@@ -11,6 +11,7 @@ import pandas as pd
 from harness.results.final_test import FinalTest
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET
 from harness.study import rule_of
+from reports.analysis.families import families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,10 +159,12 @@ class StudyResults:
 
     @property
     def arms(self) -> list[str]:
-        """Every arm, the baseline first, the others in order of appearance."""
+        """Every arm: the baseline first, others as they appear, levels of one in their order."""
         seen = [str(arm) for arm in dict.fromkeys(self.runs["arm"])]
         baseline = self.baseline_arm
-        return sorted(seen, key=lambda arm: arm != baseline)
+        others = families(arm for arm in seen if arm != baseline)
+        first = [] if baseline is None else [baseline]
+        return [*first, *(arm for family in others for arm in family.arms)]
 
     @property
     def finished_arms(self) -> list[str]:

@@ -71,6 +71,44 @@ def report(folders: tuple[str, ...], out: str | None) -> None:
 
 
 @cli.command()
+@click.argument("name")
+@click.argument("folder", metavar="DIR")
+@click.option("--width", metavar="LENGTH", help="Such as 3.5in, 89mm or 252pt.  [default: 6.6in]")
+@click.option("--font", metavar="NAME", help="An installed font.  [default: DejaVu Sans]")
+@click.option(
+    "--no-title",
+    "titled",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave the title to the caption.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["pdf", "svg", "png"]),
+    default="pdf",
+    show_default=True,
+    help="Kind of file; png has 300 dots per inch.",
+)
+@click.option("--out", metavar="FILE", help="Where it goes.  [default: NAME.FORMAT]")
+def figure(**options: Any) -> None:
+    """Draw one figure of the results in DIR, as a journal asks for it.
+
+    NAME is that of its files in DIR/report/figures. No text is smaller than 6 points at the width
+    asked for. A text file beside it has two captions: one of at most 40 words, and the whole.
+
+    \b
+    Examples:
+      python -m harness figure accuracy_energy results/quick --width 3.5in --no-title
+      python -m harness figure paired_differences results/quick --font Arial --format svg
+    """  # noqa: D301
+    from harness.cli.figure import make_figure
+
+    make_figure(**options)
+
+
+@cli.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option(

@@ -15,6 +15,7 @@ from reports.analysis.accuracy import accuracy_difference
 from reports.analysis.energy_kind import difference_of_kind
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import NO_WIDTH, Interval, paired_ratio
+from reports.wording.units import relative, signed
 
 if TYPE_CHECKING:
     from reports.data import AskedClaim, StudyResults
@@ -104,7 +105,8 @@ def judged_energy(ratio: Interval, at_most: float) -> _Part:
         return "supported", ""
     if ratio.low > at_most:
         return "not supported", "more than claimed"
-    return "inconclusive", "the interval holds the bound"
+    within = f"{relative(ratio.low)} … {relative(ratio.high)}"
+    return "inconclusive", f"{within} includes the claimed {relative(at_most)}, so undecided"
 
 
 def judged_accuracy(points: Interval, at_least: float) -> _Part:
@@ -116,7 +118,8 @@ def judged_accuracy(points: Interval, at_least: float) -> _Part:
         return "supported", ""
     if points.high < at_least:
         return "not supported", "less than claimed"
-    return "inconclusive", "the interval holds the bound"
+    within = f"{signed(points.low, 2)} … {signed(points.high, 2)}"
+    return "inconclusive", f"{within} includes the claimed {signed(at_least, 2)}, so undecided"
 
 
 def _unsure(found: Interval) -> str:

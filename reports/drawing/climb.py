@@ -98,9 +98,9 @@ class Climb:
             self._name()
 
     def _together(self) -> dict[Axes, list[str]]:
-        self.figure = Figure(figsize=(style.WIDTH_IN, 4.1), layout="constrained")
+        self.figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
         axes = self.figure.subplots()
-        axes.set_title("Accuracy as energy is spent")
+        style.set_title(axes, "Accuracy as energy is spent")
         axes.set_xlabel(self._energy_name)
         axes.set_ylabel("Validation accuracy (%)")
         return {axes: list(self._means)}
@@ -108,15 +108,15 @@ class Climb:
     def _apart(self, others: Sequence[Family]) -> dict[Axes, list[str]]:
         """A panel for each family but the baseline's, with the baseline in it."""
         base = [arm for arm in self._means if arm == self._baseline]
-        columns = min(_COLUMNS, len(others))
+        columns = style.fitting_columns(min(_COLUMNS, len(others)))
         rows = math.ceil(len(others) / columns)
         titles = [labels.wrapped(family.title, 28) for family in others]
         lines = [title.count("\n") for title in titles]
         titles_in = sum(0.13 * max(lines[n : n + columns]) for n in range(0, len(lines), columns))
-        size = (style.WIDTH_IN, 0.9 + 1.5 * rows + titles_in)
+        size = (style.width_in(), 0.9 + 1.5 * rows + titles_in)
         self.figure = Figure(figsize=size, layout="constrained")
         grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        self.figure.suptitle("Accuracy as energy is spent", fontsize=10, x=0.01, ha="left")
+        style.set_title(self.figure, "Accuracy as energy is spent")
         self.figure.supylabel("Validation accuracy (%)", fontsize=9, color=style.INK)
         panels = {}
         for axes, family, name in zip(grid, others, titles, strict=False):
@@ -154,7 +154,7 @@ class Climb:
         for seed, run in self._single.get(arm, {}).items():
             kept = thinned(run.accuracy, count)
             x, y = run.energy_j[kept] / self._size, run.accuracy[kept] * 100
-            (drawn,) = axes.plot(x, y, color=self._styles[arm].colour, lw=0.6, alpha=0.25)
+            (drawn,) = axes.plot(x, y, color=self._styles[arm].faint, lw=0.4, zorder=1.5)
             told = f"{fixed(float(y[-1]), 1)} % at {energy(float(run.energy_j[-1]))}"
             self.marks.add(drawn, arm, f"{arm}, seed {seed}: {told}")
             self._drawn[axes].append(np.column_stack([x, y]))

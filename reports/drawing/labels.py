@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from reports.drawing import style
 from reports.drawing.settled import settle
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Anchor:
 
 def wrapped(name: str, width: int) -> str:
     """A long name on several lines, so that none of it is lost."""
-    return "\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) or name
+    return style.wrapped(name, width)
 
 
 def renderer_of(axes: Axes) -> RendererBase:

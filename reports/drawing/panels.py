@@ -53,7 +53,7 @@ def panels(
         square: Whether each panel shows a square of its own; else all share their axes.
     """
     count = len(titles)
-    columns = count if count < 4 else 2 if count == 4 else 3
+    columns = style.fitting_columns(count if count < 4 else 2 if count == 4 else 3)
     texts = {
         arm: "\n".join(labels.wrapped(text, _LETTERS[columns]) for text in (arm, said) if text)
         for arm, said in titles.items()
@@ -62,10 +62,10 @@ def panels(
     lines = [text.count("\n") for text in texts.values()]
     titles_in = sum(0.13 * max(lines[n : n + columns]) for n in range(0, count, columns))
     figure = Figure(
-        figsize=(style.WIDTH_IN, 0.85 + rows * height_in + titles_in),
+        figsize=(style.width_in(), 0.85 + rows * height_in + titles_in),
         layout="compressed" if square else "constrained",
     )
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    style.set_title(figure, title)
     shared = not square
     grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).ravel()
     for empty in grid[count:]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.colors import to_hex
 
-from reports.drawing.style import darkened, lightened
+from reports.drawing.style import darkened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,23 +19,23 @@ PRUNING = "pruning"
 """The label that stands for all the short steps around a ticket."""
 PRUNING_STEPS = frozenset({"inspect", "shrink", "prune", "snapshot", "rewind", "reinitialise"})
 
-# Work in full colours, bookkeeping in pale ones, losses in red.
+# Work in full colours, bookkeeping in dull ones, losses in red; all at least 3 : 1 on white.
 _KNOWN = {
     "train": "#3f90da",
     "search": "#832db6",
-    "retrain": "#e8a33d",
+    "retrain": "#c27d10",
     "level": "#a96b59",
     "round": "#4f9d8f",
     PRUNING: "#e76300",
     "compile": "#717581",
-    "evaluation": "#b9ac70",
+    "evaluation": "#948950",
     "test": "#8a8150",
-    "checkpoint": "#92dadd",
-    "overhead": "#b5b8bd",
+    "checkpoint": "#3a9a9f",
+    "overhead": "#8e9297",
     "lost": "#bd1f01",
 }
 # For labels of methods that are not ours, far from all of the above.
-_FREE = ("#d6619f", "#27447a", "#8fb339", "#00798c", "#f2a198", "#5b4636")
+_FREE = ("#c94f90", "#27447a", "#6f9020", "#00798c", "#d9705f", "#5b4636")
 _NUMBERED = re.compile(r"(?P<stem>.*?)[ _-]?(?P<number>\d+)")
 
 
@@ -57,7 +57,7 @@ def number(label: str) -> int | None:
 
 
 def phase_colours(phase_labels: Iterable[str]) -> dict[str, Colour]:
-    """A colour for each label; the numbers of one stem go from its colour towards white."""
+    """A colour for each label; the numbers of one stem go from its colour towards black."""
     every = list(dict.fromkeys(phase_labels))
     families = _families(every)
     base = {name: _KNOWN[name] for name in families if name in _KNOWN}
@@ -66,13 +66,13 @@ def phase_colours(phase_labels: Iterable[str]) -> dict[str, Colour]:
     for name, members in families.items():
         places = sorted({number(label) or 0 for label in members})
         for label in members:
-            share = 0.65 * places.index(number(label) or 0) / max(len(places) - 1, 3)
+            share = 0.6 * places.index(number(label) or 0) / max(len(places) - 1, 3)
             if name in base:
-                colours[label] = lightened(base[name], share)
+                colours[label] = darkened(base[name], share)
             else:
                 again, place = divmod(unknown.index(name), len(_FREE))
                 darker = to_hex(darkened(_FREE[place], 1 - 0.65**again))
-                colours[label] = lightened(darker, share)
+                colours[label] = darkened(darker, share)
     return {label: colours[label] for label in every}
 
 

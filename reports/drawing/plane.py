@@ -148,6 +148,17 @@ def mark_magnitudes(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def is_sure(point: Point, every: Sequence[Point]) -> bool:
+    """Whether the intervals show that an arm is on the front: no other may be better in both."""
+    others = [other for other in every if other.arm != point.arm]
+    if not all(each.energy.bounded and each.accuracy.bounded for each in (point, *others)):
+        return False
+    return not any(
+        other.energy.low < point.energy.high and other.accuracy.high > point.accuracy.low
+        for other in others
+    )
+
+
 def steps(front: Sequence[Place], right: float) -> list[Place]:
     """The corners of a front (by ascending energy): the best accuracy for an energy or less."""
     corners: list[Place] = []

@@ -28,21 +28,21 @@ def as_multiple(ratio: float) -> str:
     return f"{significant(ratio)}×" if math.isfinite(ratio) else significant(ratio)
 
 
-def set_ratio_axis(axes: Axes, low: float, high: float) -> None:
+def set_ratio_axis(axes: Axes, low: float, high: float, most: int = _TICKS) -> None:
     """Make the x axis one of ratios from `low` to `high` (above 0), 1 included, marked there."""
     low, high = min(low, 1 / LEAST), max(high, LEAST)
     room = (high / low) ** 0.05
     axes.set_xscale("log")
     axes.set_xlim(low / room, high * room)
-    axes.xaxis.set_major_locator(FixedLocator(ratio_ticks(low / room, high * room)))
+    axes.xaxis.set_major_locator(FixedLocator(ratio_ticks(low / room, high * room, most)))
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def ratio_ticks(low: float, high: float) -> list[float]:
-    """At most six round ratios between `low` and `high`, ascending; 1 is one of them."""
+def ratio_ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
+    """At most `most` round ratios between `low` and `high`, ascending; 1 is one of them."""
     rows = ([tick for tick in row if low <= tick <= high] for row in _rows(low, high))
-    return next(row for row in rows if len(row) <= _TICKS)
+    return next(row for row in rows if len(row) <= most)
 
 
 def _rows(low: float, high: float) -> Iterator[Iterator[float]]:

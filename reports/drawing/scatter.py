@@ -16,8 +16,8 @@ from reports.analysis.families import families
 from reports.analysis.standing import Standing, standing_of
 from reports.drawing import labels, naming, style
 from reports.drawing.marks import Marks
-from reports.drawing.plane import Dot, Place, Plane, Point, steps
-from reports.wording.units import energy_unit
+from reports.drawing.plane import Dot, Place, Plane, Point, is_sure, steps
+from reports.wording.units import energy_unit, points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,9 @@ CROWD = 12
 """From so many arms on, the figure is taller."""
 _GUIDE: dict[str, Any] = {"color": style.MUTED, "lw": 0.8, "ls": (0, (1, 3)), "zorder": 1}
 _BAND: dict[str, Any] = {"color": style.BASELINE_COLOUR, "alpha": 0.12, "lw": 0, "zorder": 0.5}
-_FRONT: dict[str, Any] = {"color": style.INK, "lw": 0.9, "alpha": 0.6, "zorder": 1.5}
+_FRONT: dict[str, Any] = {"color": style.INK, "lw": 1.1, "zorder": 1.5}
+_OPEN: dict[str, Any] = {"color": "#8c8c8c", "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1.5}
+"""Where intervals leave open who is on the front."""
 
 
 class Scatter:
@@ -65,9 +67,9 @@ class Scatter:
         self._places = {point.arm: point.place for point in self.plane.points}
         self._families = families(self._places)
         height = 4.1 if len(points) < CROWD else 4.7
-        self.figure = Figure(figsize=(style.WIDTH_IN, height), layout="constrained")
+        self.figure = Figure(figsize=(style.width_in(), height), layout="constrained")
         self._axes = self.figure.subplots()
-        self._axes.set_title("Accuracy reached and energy spent")
+        style.set_title(self._axes, "Accuracy reached and energy spent")
         scale = "log scale" if self.plane.log else unit.symbol
         self._axes.set_xlabel(f"{self._standing.axis} of the whole recipe ({scale})")
         self._axes.set_ylabel("Test accuracy (%)")
@@ -93,10 +95,9 @@ class Scatter:
                     [shown.energy for shown, _ in group],
                     [shown.accuracy for shown, _ in group],
                     look.marker,
-                    color=look.colour,
-                    ms=3.5,
+                    color=look.faint,
+                    ms=3.2,
                     mew=0,
-                    alpha=0.45,
                 )
                 self.marks.add(drawn, arm, group[0][1].tip if alone else "")
 
@@ -104,7 +105,7 @@ class Scatter:
         for family in self._families:
             for start, end in pairwise(family.arms):
                 x, y = zip(self._places[start], self._places[end], strict=True)
-                (drawn,) = self._axes.plot(x, y, color=self._styles[end].colour, lw=0.9, alpha=0.8)
+                (drawn,) = self._axes.plot(x, y, color=self._styles[end].colour, lw=0.9)
                 self.marks.add(drawn, end)
 
     def _draw_mean(self, point: Point, tip: str) -> None:
@@ -136,7 +137,12 @@ class Scatter:
             return []
         right = self._axes.get_xlim()[1]
         corners = steps([self._places[arm] for arm in front], right)
-        self._axes.plot(*zip(*corners, strict=True), **_FRONT)
+        named = {point.arm: point for point in self.plane.points}
+        for number, arm in enumerate(front):
+            # The tread of an arm, and the riser that leads up to it.
+            own = corners[max(2 * number - 1, 0) : 2 * number + 2]
+            sure = is_sure(named[arm], self.plane.points)
+            self._axes.plot(*zip(*own, strict=True), **(_FRONT if sure else _OPEN))
         return corners
 
     def _name(self) -> None:
@@ -162,7 +168,7 @@ class Scatter:
         names = [family.title for _, family in entries]
         if self._front:
             handles.append(Line2D([], [], **_FRONT))
-            names.append(FRONT)
+            names.append(f"{FRONT} (dashed: undecided)")
         if self._baseline is not None:
             handles.append(Patch(**_BAND))
             names.append(margin_text(self._results))
@@ -230,7 +236,7 @@ class Scatter:
 
 def margin_text(results: StudyResults) -> str:
     """What the shaded band is."""
-    return f"within {results.margin_points:g} points of {results.baseline_arm}"
+    return f"within {points(results.margin_points)} of {results.baseline_arm}"
 
 
 def _handle(look: style.ArmStyle, standing: Standing) -> Line2D:

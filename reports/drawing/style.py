@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import matplotlib.backends.backend_pdf
 from fontTools.subset import Options
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 
@@ -27,22 +32,33 @@ if TYPE_CHECKING:
     from reports.analysis.standing import Standing
 
 WIDTH_IN = 6.6
+NARROW_IN = 5.0
+"""Up to this width at most two panels stand side by side."""
+SMALLEST_PT = 7.0
+"""No text is drawn smaller."""
+LEAST_PT = 6.0
+"""Nor printed smaller than this."""
 PNG_DPI = 200
 BASELINE_COLOUR = "#63666a"
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
+SEPARATOR = "#e6e6e6"
+"""Of a grid, and of rows from each other: what need not be seen to read a figure."""
 HATCH = "/////"
 
-# petroff10 without its two greys, which are too near the baseline's.
+LEAST_CONTRAST = 3.0
+"""Of lines and marks against white (WCAG 2.1, success criterion 1.4.11)."""
+# Each at least 4.5 : 1 against white, which leaves room for fainter shades; hue and lightness vary,
+# and markers differ as well, for those who cannot tell some hues apart.
 COLOURS = (
-    "#3f90da",
-    "#e76300",
+    "#2a78c2",
+    "#c85200",
     "#832db6",
-    "#ffa90e",
-    "#bd1f01",
-    "#a96b59",
-    "#b9ac70",
-    "#92dadd",
+    "#00806e",
+    "#b0307f",
+    "#8c5a47",
+    "#6f7a12",
+    "#3d4fb0",
 )
 # Eleven markers over eight colours: 88 arms before a pair comes back.
 MARKERS = ("o", "^", "D", "v", "P", "X", "<", "p", ">", "h", "*")
@@ -67,7 +83,7 @@ RC: dict[Any, Any] = {
     # nearly the same widths where a browser lacks it.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 8.5,
-    "grid.color": "#e6e6e6",
+    "grid.color": SEPARATOR,
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.7,
     "legend.fontsize": 8,
@@ -86,6 +102,9 @@ RC: dict[Any, Any] = {
     "ytick.labelcolor": INK,
     "ytick.labelsize": 8,
 }
+
+
+Colour = str | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -113,8 +132,14 @@ class ArmStyle:
     @property
     def shaded(self) -> tuple[float, float, float]:
         """The arm's colour where no place tells it from its family: darker the more it prunes."""
-        mixed = lightened if self.shade < 0 else darkened
-        return mixed(self.colour, 0.45 * abs(self.shade))
+        if self.shade < 0:
+            return lightened(self.colour, _room(self.colour) * -self.shade)
+        return darkened(self.colour, 0.55 * self.shade)
+
+    @property
+    def faint(self) -> tuple[float, float, float]:
+        """The arm's colour for what stands behind: as light as can still be told from white."""
+        return lightened(self.colour, _room(self.colour))
 
     @property
     def ink(self) -> tuple[float, float, float]:
@@ -122,10 +147,83 @@ class ArmStyle:
         return darkened(self.colour, 0.4)
 
 
+@dataclass(frozen=True)
+class Format:
+    """What a person may ask of a figure.
+
+    Attributes:
+        width_in: As it will be printed.
+        font: Its name, of those that are installed; empty for the bundled one.
+        titled: Whether its title stands above it.
+    """
+
+    width_in: float = WIDTH_IN
+    font: str = ""
+    titled: bool = True
+
+    @property
+    def scale(self) -> float:
+        """By how much a drawing shrinks in print, so that its smallest text has `LEAST_PT`."""
+        return min(1.0, max(self.width_in / WIDTH_IN, LEAST_PT / SMALLEST_PT))
+
+    @property
+    def drawn_in(self) -> float:
+        """How wide it is drawn, before it shrinks."""
+        return self.width_in / self.scale
+
+
+_PDF: Any = matplotlib.backends.backend_pdf
+"""Untyped in Matplotlib."""
+_USUAL = Format()
+_FORMAT: ContextVar[Format] = ContextVar("format", default=_USUAL)
+
+
+@contextmanager
+def formatted(asked: Format) -> Iterator[None]:
+    """Figures drawn and written within this context have the format."""
+    token = _FORMAT.set(asked)
+    try:
+        yield
+    finally:
+        _FORMAT.reset(token)
+
+
+def width_in() -> float:
+    """How wide a figure is drawn."""
+    return _FORMAT.get().drawn_in
+
+
+def fitting(letters: int) -> int:
+    """How many letters fit where so many do at the usual width."""
+    return max(8, round(letters * min(1.0, width_in() / WIDTH_IN)))
+
+
+def fitting_columns(columns: int) -> int:
+    """At most two panels side by side where the figure is narrow."""
+    return columns if width_in() > NARROW_IN else min(columns, 2)
+
+
+def set_title(target: Figure | Axes, text: str, **look: Any) -> None:
+    """The title of a figure, above all of it or above its only axes; none if none is wanted."""
+    if not _FORMAT.get().titled:
+        return
+    if isinstance(target, Axes):
+        target.set_title(wrapped(text, 80), **look)
+    else:
+        target.suptitle(wrapped(text, 80), x=0.01, ha="left", fontsize=10, **look)
+
+
+def wrapped(text: str, letters: int) -> str:
+    """A text on as many lines as it needs at the width of the figure."""
+    return "\n".join(textwrap.wrap(text, fitting(letters), break_on_hyphens=False)) or text
+
+
 @contextmanager
 def printed() -> Iterator[None]:
     """The figures' settings, within this context only."""
-    with mpl.rc_context(RC):
+    font = _FORMAT.get().font
+    fonts = [*([font] if font else []), *RC["font.sans-serif"]]
+    with mpl.rc_context({**RC, "font.sans-serif": fonts}):
         yield
 
 
@@ -161,6 +259,25 @@ def lightened(colour: str, share: float) -> tuple[float, float, float]:
     return red + (1 - red) * share, green + (1 - green) * share, blue + (1 - blue) * share
 
 
+def luminance(colour: Colour) -> float:
+    """Relative luminance, from 0 (black) to 1 (white), as WCAG 2.1 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(colour: Colour, ground: Colour = "white") -> float:
+    """The ratio of luminances by which a colour stands out, from 1 to 21 (WCAG 2.1)."""
+    high, low = sorted((luminance(colour), luminance(ground)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@cache
+def _room(colour: str) -> float:
+    """How much white a colour bears and keeps `LEAST_CONTRAST`, a share of 1."""
+    shares = (share / 100 for share in range(100, -1, -1))
+    return next(s for s in shares if contrast(lightened(colour, s)) >= LEAST_CONTRAST)
+
+
 def watermark(figure: Figure, standing: Standing) -> Text | None:
     """SIMULATED across a figure whose energy comes from a stand-in device."""
     if not standing.simulated:
@@ -178,25 +295,56 @@ def save(figure: Figure, frame: pd.DataFrame, out: Path, name: str) -> None:
     write_csv(frame, out / f"{name}.csv")
 
 
-def write(figure: Figure, path: Path, kind: str) -> None:
-    """Write a figure whose layout is frozen, as "svg", "pdf" or "png".
+def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
+    """Write a figure whose layout is frozen, as "svg", "pdf" or "png", at the size asked for.
 
     `Figure.savefig` draws everything once more beforehand, to lay it out; here nothing moves.
     """
-    bare = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-    before = figure.dpi
+    scale, before = _FORMAT.get().scale, figure.dpi
     with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), _without_layout_tables():
         try:
             if kind == "svg":
-                FigureCanvasSVG(figure).print_svg(path, metadata=bare)
+                _write_svg(figure, path, scale)
             elif kind == "pdf":
-                FigureCanvasPdf(figure).print_pdf(path, metadata=undated)
+                _write_pdf(figure, path, scale)
             else:
-                figure.set_dpi(PNG_DPI)
-                FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+                figure.set_dpi(dpi * scale)
+                canvas: Any = FigureCanvasAgg(figure)
+                canvas.print_png(path, metadata={"Software": None}, pil_kwargs={"dpi": (dpi, dpi)})
         finally:
             figure.set_dpi(before)
+
+
+def _write_svg(figure: Figure, path: Path, scale: float) -> None:
+    bare = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(path, metadata=bare)
+    if scale < 1:
+        # The view box stays: what is in it shrinks.
+        sizes = zip(("width", "height"), figure.get_size_inches(), strict=True)
+        text = path.read_text("utf-8")
+        for name, inches in sizes:
+            size = f'{name}="{inches * scale * 72:.6g}pt"'
+            text = re.sub(rf'\b{name}="[\d.]+pt"', size, text, count=1)
+        path.write_text(text, "utf-8", newline="\n")
+
+
+def _write_pdf(figure: Figure, path: Path, scale: float) -> None:
+    undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+    width, height = figure.get_size_inches()
+    dpi, figure.dpi = figure.dpi, 72
+    file = _PDF.PdfFile(path, metadata=undated)
+    try:
+        file.newPage(width * scale, height * scale)
+        if scale < 1:
+            file.output(scale, 0, 0, scale, 0, 0, _PDF.Op.concat_matrix)
+        drawn = _PDF.RendererPdf(file, dpi, height, width)
+        renderer = _PDF.MixedModeRenderer(figure, width, height, dpi, drawn)
+        figure.draw(renderer)
+        renderer.finalize()
+        file.finalize()
+    finally:
+        file.close()
 
 
 _DROPPED = "_drop_tables_default"

@@ -67,8 +67,8 @@ def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
     parts = [text]
     if len(points) > 1:
         parts.append(
-            "Stepped line: the Pareto front of the means, the best accuracy for an energy or "
-            "less; where intervals cross it, who is on it is open."
+            "Line: best mean accuracy for the energy (the Pareto front); dashed where overlapping "
+            "intervals make membership uncertain."
         )
     if any(family.levels for family in families(point.arm for point in points)):
         parts.append(

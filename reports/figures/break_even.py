@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAME = "break_even"
 
 _ROW_IN = 0.46
-_GREY = "#9a9da1"
+_GREY = "#8a8d91"
 _LETTER_PX = 5.6
 """Width of a letter in a panel, on average."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -149,10 +149,10 @@ def _draw(
 ) -> Figure:
     names = [labels.wrapped(each.arm, 26) for each in found]
     rows = sum(max(1.0, 0.33 * (name.count("\n") + 1)) for name in names)
-    figure = Figure(figsize=(style.WIDTH_IN, 1.15 + _ROW_IN * rows), layout="constrained")
+    figure = Figure(figsize=(style.width_in(), 1.15 + _ROW_IN * rows), layout="constrained")
     grid = figure.subplots(1, len(asked), sharey=True, squeeze=False).ravel()
     kind = "" if standing.measured else f" ({standing.adjective} energy)"
-    figure.suptitle(f"When a search has paid for itself{kind}", x=0.01, ha="left", fontsize=10)
+    style.set_title(figure, f"When a search has paid for itself{kind}")
     style.watermark(figure, standing)
     looks = style.arm_styles(results.arms, results.baseline_arm)
     grid[0].set_yticks(range(len(found)), names)

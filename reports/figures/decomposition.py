@@ -163,9 +163,9 @@ def _draw(results: StudyResults, found: Decomposition, marks: Marks) -> Figure:
     names.append(("all steps", ""))
     heights = [max(_LEAST_IN, _LINE_IN * _lines(name) + _GAP_IN) for name in names]
     rows_in = [end - height / 2 for end, height in zip(accumulate(heights), heights, strict=True)]
-    figure = Figure(figsize=(style.WIDTH_IN, sum(heights) + 1.05), layout="constrained")
+    figure = Figure(figsize=(style.width_in(), sum(heights) + 1.05), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("From one energy to the other, factor by factor", pad=20)
+    style.set_title(axes, "From one energy to the other, factor by factor", pad=20)
     axes.set_xlabel(f"{standing.axis} ({unit.symbol}, log scale)")
     axes.set_xscale("log")
     axes.set_ylim(sum(heights), 0)
@@ -219,12 +219,17 @@ def _limits(canvas: _Canvas, found: Decomposition) -> None:
     set_log_ticks(canvas.axes.xaxis, low, high)
 
 
+def _has_room() -> bool:
+    """Whether accuracies stand beside the energies; a narrow figure leaves them to the table."""
+    return style.width_in() > style.NARROW_IN
+
+
 def _head(canvas: _Canvas) -> None:
     """What the columns beside the axes hold."""
     for points, text, align in (
         (_STEP, "step", "left"),
         (_ENERGY, canvas.unit.symbol, "right"),
-        (_ACCURACY, "accuracy, %", "right"),
+        *(((_ACCURACY, "accuracy, %", "right"),) if _has_room() else ()),
     ):
         head = canvas.beside(0, points, text, align)
         head.set(color=style.MUTED, va="bottom")
@@ -282,7 +287,8 @@ def _draw_stage(
     told = fixed(accuracy.mean, 2)
     if accuracy.bounded:
         told += f"\n{fixed(accuracy.low, 2)} … {fixed(accuracy.high, 2)}"
-    parts.append(canvas.beside(row_in, _ACCURACY, told, "right"))
+    if _has_room():
+        parts.append(canvas.beside(row_in, _ACCURACY, told, "right"))
     tip = f"{reached.arm}: {energy(reached.energy_j.mean)}, {fixed(accuracy.mean, 2)} %"
     if reached.step is not None:
         tip += f"; {times(reached.step)} than the stage before"

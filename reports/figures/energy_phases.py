@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 NAME = "energy_phases"
 _BAR_IN = 0.42
+_BELOW = 0.39
+"""How far below the middle of its bar an interval lies, in rows: it strikes no name out."""
 _NARROW = 0.005
 """Nobody can point at a segment that is narrower than this share of the axis."""
 _LEAST_PX = 12.0
@@ -60,13 +62,13 @@ def draw(results: StudyResults) -> Figured | None:
     caption = (
         f"Mean energy of each phase ({PRUNING}: scores, masks, shrinking, snapshots, rewinding); "
         "the segments of a bar add up to the arm's mean energy, "
-        "and the line at its end is the interval of that mean. "
+        "and the line below its end is the interval of that mean. "
         f"{_cut(totals)}"
         f"{hatched}"
     )
     brief = (
-        "Mean energy of each phase. A bar adds up to the mean energy of its method; the line at "
-        f"its end is the 95 % interval of that mean. {captions.short_basis(results)}"
+        "Mean energy of each phase. A bar adds up to the mean energy of its method; the line "
+        f"below its end is the 95 % interval of that mean. {captions.short_basis(results)}"
     )
     alt = f"Stacked bars of {standing.adjective} energy by phase. " + " ".join(
         f"{arm}: {energy(total.mean)}, most of it for {_largest(frame, arm)}."
@@ -116,9 +118,11 @@ def _draw(
     unit = energy_unit(total.mean for total in totals.values())
     names = [labels.wrapped(arm, 26) for arm in totals]
     lines = sum(max(1.0, 0.42 * (name.count("\n") + 1)) for name in names)
-    figure = Figure(figsize=(style.WIDTH_IN, 1.0 + _BAR_IN * max(1.0, lines)), layout="constrained")
+    figure = Figure(
+        figsize=(style.width_in(), 1.0 + _BAR_IN * max(1.0, lines)), layout="constrained"
+    )
     axes = figure.subplots()
-    axes.set_title("Where the energy goes")
+    style.set_title(axes, "Where the energy goes")
     axes.set_xlabel(f"{standing.axis}, mean over seeds ({unit.symbol})")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -147,7 +151,7 @@ def _draw_totals(axes: Axes, totals: dict[str, Interval], unit: Unit, marks: Mar
         if total.bounded:
             span = [total.low / unit.size, min(total.high, farthest) / unit.size]
             (line,) = axes.plot(
-                span, [row, row], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3
+                span, [row + _BELOW] * 2, color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3
             )
             end = min(total.high, farthest)
             tip += f" (95 % CI {energy(total.low)} … {energy(total.high)})"
@@ -227,6 +231,5 @@ def _name_segments(
 
 
 def _is_light(colour: Colour) -> bool:
-    """Whether dark text reads better on a colour (relative luminance, WCAG 2.1)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18
+    """Whether dark text reads better on a colour."""
+    return style.contrast(style.INK, colour) > style.contrast("white", colour)

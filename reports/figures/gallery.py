@@ -9,7 +9,6 @@ from reports.figures import (
     accuracy_energy,
     break_even,
     co2_hours,
-    co2_places,
     decomposition,
     energy_phases,
     mask_distances,
@@ -39,7 +38,6 @@ FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
         power_time,
         mask_distances,
         ticket_emergence,
-        co2_places,
         co2_hours,
     )
 }

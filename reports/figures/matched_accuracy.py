@@ -19,7 +19,6 @@ from reports.figures.figured import Figured
 from reports.tables.matched import matched_frame
 from reports.wording import captions
 from reports.wording.crossings import told
-from reports.wording.uncertainty import measurement_uncertainty
 from reports.wording.units import fixed, signed
 
 if TYPE_CHECKING:
@@ -58,13 +57,21 @@ def draw(results: StudyResults) -> Figured | None:
         "other of the method dominates. Where a line crosses the horizontal one, the method has "
         f"{baseline}'s accuracy; where it crosses the vertical one, its energy. Bars there are the "
         f"95 % intervals of the crossing{' (some extend beyond the axes)' if beyond else ''}. "
-        f"Nothing is extrapolated. {hollow}{captions.seeds(results)} "
-        f"{measurement_uncertainty(results)} {captions.provenance(results)}"
+        f"Nothing is extrapolated. {hollow}"
+    )
+    brief = (
+        f"Levels of each method against {baseline}: difference in accuracy over relative energy. A "
+        f"line crosses the horizontal one at {baseline}'s accuracy, the vertical one at its energy; "
+        f"bars: 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Frontiers of {standing.adjective} energy and accuracy against {baseline}. " + " ".join(
         f"{told(each, baseline)}." for each in found
     )
-    return Figured(figure, matched_frame(results), " ".join(caption.split()), alt, marks)
+    return Figured(
+        *(figure, matched_frame(results), " ".join(caption.split()), alt, marks),
+        brief=brief,
+        basis=captions.basis(results),
+    )
 
 
 def _reach(found: Sequence[Frontier]) -> tuple[float, float, float, float]:
@@ -95,10 +102,10 @@ def _draw(
     results: StudyResults, found: Sequence[Frontier], standing: Standing, marks: Marks
 ) -> Figure:
     baseline = str(results.baseline_arm)
-    figure = Figure(figsize=(style.WIDTH_IN, 4.1), layout="constrained")
+    figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
     axes = figure.subplots()
     title = f"Energy at {baseline}'s accuracy, accuracy at {baseline}'s energy"
-    axes.set_title(labels.wrapped(title, 80))
+    style.set_title(axes, title)
     axes.set_xlabel(f"{standing.axis} relative to {baseline} (log scale)")
     axes.set_ylabel(f"Accuracy against {baseline} (points)")
     style.watermark(figure, standing)
@@ -137,7 +144,7 @@ def _draw_line(
     colour = looks[frontier.front[-1]].colour
     if style.BASELINE_COLOUR in (looks[arm].colour for arm in frontier.arms):
         colour = style.BASELINE_COLOUR
-    axes.plot([math.exp(log) for log in x], y, color=colour, lw=1.2, alpha=0.9, zorder=2)
+    axes.plot([math.exp(log) for log in x], y, color=colour, lw=1.2, zorder=2)
     for arm, (log, points) in places.items():
         look = looks[arm]
         face = look.colour if standing.measured else "white"
@@ -157,11 +164,11 @@ def _draw_crossings(
     if ratio.status == "reached" and ratio.value.bounded:
         span = max(ratio.value.low, left), min(ratio.value.high, right)
         ends += [(span[0], 0.0), (span[1], 0.0)]
-        axes.plot(span, (0, 0), color=look.colour, lw=3.2, alpha=0.45, solid_capstyle="butt")
+        axes.plot(span, (0, 0), color=look.faint, lw=3.2, solid_capstyle="butt")
     if points.status == "reached" and points.value.bounded:
         span = max(points.value.low, bottom), min(points.value.high, top)
         ends += [(1.0, span[0]), (1.0, span[1])]
-        axes.plot((1, 1), span, color=look.colour, lw=3.2, alpha=0.45, solid_capstyle="butt")
+        axes.plot((1, 1), span, color=look.faint, lw=3.2, solid_capstyle="butt")
     return ends
 
 

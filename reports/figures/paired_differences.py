@@ -15,26 +15,30 @@ from matplotlib.patches import Patch
 from reports.analysis.accuracy import accuracy_difference
 from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import Interval, paired_ratio
+from reports.analysis.summary import summarise
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
 from reports.drawing.ratio_axis import as_multiple, set_ratio_axis
 from reports.figures.figured import Figured
 from reports.wording import captions
-from reports.wording.units import signed
+from reports.wording.units import points, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
 
     from reports.data import StudyResults
 
 NAME = "paired_differences"
-_ROW_IN = 0.5
+_ROW_IN = 0.52
 _TIPS = 150
 """Up to so many pairs, each is an artist of its own that tells of itself."""
 _MEAN_AT, _SEEDS_FROM, _SEEDS_TO = -0.26, -0.08, 0.34
 """Where in its row, which reaches from -0.5 down to 0.5, the mean stands and the seeds lie."""
+_LETTERS = 22
+"""Of an interval that is written beside its panel; a longer one is left to the table."""
 _FARTHEST = 1e3
 """An interval of ratios is drawn up to so many times beyond the seeds."""
 
@@ -46,6 +50,17 @@ class _Compared:
     by_seed: dict[int, float]
     mean: Interval
     worded: Callable[[float], str]
+    shown: Callable[[float], str]
+
+    @property
+    def figures(self) -> str:
+        """The mean and, where there is room, its interval beneath."""
+        if not self.mean.n:
+            return ""
+        text = self.shown(self.mean.mean)
+        within = f"{self.shown(self.mean.low)} … {self.shown(self.mean.high)}"
+        has_room = style.width_in() > style.NARROW_IN and len(within) <= _LETTERS
+        return f"{text}\n{within}" if self.mean.bounded and has_room else text
 
     @property
     def said(self) -> str:
@@ -63,6 +78,7 @@ class _Paired:
     arm: str
     accuracy: _Compared
     energy: _Compared
+    verdict: str
 
     @property
     def pairs(self) -> int:
@@ -76,7 +92,8 @@ def draw(results: StudyResults) -> Figured | None:
     if baseline is None:
         return None
     others = [arm for arm in results.finished_arms if arm != baseline]
-    compared = [_pair(results, arm, baseline) for arm in others]
+    verdicts = {each.arm: each.verdict or "" for each in summarise(results).arms}
+    compared = [_pair(results, arm, baseline, verdicts[arm]) for arm in others]
     paired = [each for each in compared if each.pairs]
     if not paired:
         return None
@@ -93,7 +110,7 @@ def draw(results: StudyResults) -> Figured | None:
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
         f"Each arm against {baseline}, run against run of the same seed. Left: test accuracy less "
-        f"that of {baseline}; shaded is the accepted loss of {results.margin_points:g} points. "
+        f"that of {baseline}; shaded is the accepted loss of {points(results.margin_points)}. "
         f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
         "seeds, each at the same height in both panels; large ones are the mean difference and the "
         "geometric mean of the ratios, with their intervals; an arrow says that an interval goes "
@@ -101,7 +118,7 @@ def draw(results: StudyResults) -> Figured | None:
     )
     brief = (
         f"Each run against the run of {baseline} with the same seed: test accuracy (left; shaded: "
-        f"accepted loss of {results.margin_points:g} points) and relative energy (right). Large "
+        f"accepted loss of {points(results.margin_points)}) and relative energy (right). Large "
         f"marks: means with 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
@@ -115,13 +132,17 @@ def draw(results: StudyResults) -> Figured | None:
     )
 
 
-def _pair(results: StudyResults, arm: str, baseline: str) -> _Paired:
+def _in_points(value: float) -> str:
+    return f"{signed(value, 2)} points"
+
+
+def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Paired:
     accuracy, base_accuracy, energy, base_energy = (
         results.by_seed(each, column)
         for column in ("test_accuracy", "energy_j")
         for each in (arm, baseline)
     )
-    points = {
+    differences = {
         seed: (accuracy[seed] - base_accuracy[seed]) * 100
         for seed in sorted(accuracy.keys() & base_accuracy.keys())
     }
@@ -130,14 +151,14 @@ def _pair(results: StudyResults, arm: str, baseline: str) -> _Paired:
         for seed in sorted(energy.keys() & base_energy.keys())
         if energy[seed] > 0 and base_energy[seed] > 0
     }
-    difference = accuracy_difference(results.tested(arm), results.tested(baseline))
-    known = {seed: value for seed, value in points.items() if math.isfinite(value)}
+    tested = accuracy_difference(results.tested(arm), results.tested(baseline))
+    difference = tested.interval().scaled(100)
+    known = {seed: value for seed, value in differences.items() if math.isfinite(value)}
     return _Paired(
         arm,
-        _Compared(
-            known, difference.interval().scaled(100), lambda value: f"{signed(value, 2)} points"
-        ),
-        _Compared(ratios, paired_ratio(energy, base_energy), as_multiple),
+        _Compared(known, difference, _in_points, lambda value: signed(value, 2)),
+        _Compared(ratios, paired_ratio(energy, base_energy), as_multiple, as_multiple),
+        verdict,
     )
 
 
@@ -169,9 +190,9 @@ def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
     return frame.astype({"seed": "Int64", "n": "Int64"})
 
 
-def _share(points: float | None) -> float | None:
+def _share(difference: float | None) -> float | None:
     """Percentage points as a difference between shares of 1."""
-    return None if points is None else points / 100
+    return None if difference is None else difference / 100
 
 
 def _draw(
@@ -179,12 +200,12 @@ def _draw(
 ) -> Figure:
     names = [labels.wrapped(each.arm, 26) for each in paired]
     rows = [max(1.0, 0.33 * (name.count("\n") + 1)) for name in names]
-    figure = Figure(figsize=(style.WIDTH_IN, 1.1 + _ROW_IN * sum(rows)), layout="constrained")
+    figure = Figure(figsize=(style.width_in(), 1.1 + _ROW_IN * sum(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    title = labels.wrapped(f"Each run against that of {results.baseline_arm} with its seed", 80)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    left.set_xlabel("Test accuracy, difference (points)")
-    right.set_xlabel(f"{standing.axis}, ratio (log scale)")
+    style.set_title(figure, f"Each run against that of {results.baseline_arm} with its seed")
+    left.set_xlabel(labels.wrapped("Test accuracy, difference (points)", 20))
+    base = results.baseline_arm
+    right.set_xlabel(labels.wrapped(f"{standing.axis} relative to {base} (log scale)", 22))
     style.watermark(figure, standing)
     _set_axes(left, right, paired, results.margin_points)
     left.set_yticks(range(len(paired)), names)
@@ -201,18 +222,22 @@ def _draw(
             _draw_seeds(axes, each.arm, compared, places, look, marks, alone=alone)
             if compared.mean.bounded:
                 _draw_mean(axes, each.arm, compared, row + _MEAN_AT, look, standing, marks)
+        for axes, text in ((left, each.accuracy.figures), (right, each.energy.figures)):
+            verdict = each.verdict if axes is left else ""
+            written = _write_beside(axes, row, "\n".join(filter(None, (text, verdict))))
+            marks.add(written, each.arm)
     _add_legend(figure, results.margin_points, standing)
     return figure
 
 
 def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points: float) -> None:
     """Limits that hold every seed, and the intervals as far as they mean something."""
-    points = [value for each in paired for value in each.accuracy.by_seed.values()]
+    lost = [value for each in paired for value in each.accuracy.by_seed.values()]
     ratios = [value for each in paired for value in each.energy.by_seed.values()]
     bounded = [each.accuracy.mean for each in paired if each.accuracy.mean.bounded]
-    points += [max(mean.low, -100.0) for mean in bounded]
-    points += [min(mean.high, 100.0) for mean in bounded]
-    low, high = min([*points, -margin_points]), max([*points, 0.2 * margin_points])
+    lost += [max(mean.low, -100.0) for mean in bounded]
+    lost += [min(mean.high, 100.0) for mean in bounded]
+    low, high = min([*lost, -margin_points]), max([*lost, 0.2 * margin_points])
     room = 0.05 * (high - low)
     left.set_xlim(low - room, high + room)
     left.axvspan(-margin_points, 0, color=style.BASELINE_COLOUR, alpha=0.14, lw=0, zorder=0.5)
@@ -224,13 +249,29 @@ def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points:
         *(max(mean.low, farthest[0]) for mean in ratio_means),
         *(min(mean.high, farthest[1]) for mean in ratio_means),
     ]
-    set_ratio_axis(right, min(ends), max(ends))
+    set_ratio_axis(right, min(ends), max(ends), 4)
     for axes, unchanged in ((left, 0.0), (right, 1.0)):
         axes.axvline(unchanged, color=style.INK, lw=0.8, zorder=1)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         for row in range(1, len(paired)):
-            axes.axhline(row - 0.5, color="#e6e6e6", lw=0.6, zorder=0.4)
+            axes.axhline(row - 0.5, color=style.SEPARATOR, lw=0.6, zorder=0.4)
+
+
+def _write_beside(axes: Axes, row: int, text: str) -> Annotation:
+    """Figures right of a panel, at the height of a row; the layout leaves room for them."""
+    return axes.annotate(
+        text,
+        (1, row),
+        (5, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        va="center",
+        fontsize=style.SMALLEST_PT,
+        linespacing=1.15,
+        color=style.INK,
+        annotation_clip=False,
+    )
 
 
 def _heights(paired: Sequence[_Paired]) -> dict[int, float]:
@@ -258,7 +299,7 @@ def _draw_seeds(
     values = compared.by_seed
     for some in [[seed] for seed in values] if alone else [list(values)]:
         x, y = [values[seed] for seed in some], [places[seed] for seed in some]
-        (dots,) = axes.plot(x, y, look.marker, color=look.colour, ms=3.5, mew=0, alpha=0.55)
+        (dots,) = axes.plot(x, y, look.marker, color=look.faint, ms=3.2, mew=0)
         tip = f"{arm}, seed {some[0]}: {compared.worded(x[0])}" if alone else ""
         marks.add(dots, arm, tip)
 
@@ -292,9 +333,9 @@ def _draw_mean(
 def _add_legend(figure: Figure, margin_points: float, standing: Standing) -> None:
     grey, face = style.MUTED, style.MUTED if standing.measured else "white"
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=grey, marker="o", ms=3.5, mew=0, ls="", alpha=0.55),
+        Line2D([], [], color="#909090", marker="o", ms=3.2, mew=0, ls=""),
         Line2D([], [], color=grey, marker="o", ms=7, mfc=face, mec=grey, lw=1.4),
         Patch(fc=style.BASELINE_COLOUR, alpha=0.14, lw=0),
     ]
-    texts = ["one seed", "mean with 95 % interval", f"accepted loss ({margin_points:g} points)"]
+    texts = ["one seed", "mean with 95 % interval", f"accepted loss ({points(margin_points)})"]
     labels.legend_below(figure, handles, texts)

@@ -130,9 +130,9 @@ def _draw(found: Profile, standing: Standing, marks: Marks) -> Figure:
     looks = style.arm_styles(list(found.outcomes), baselines.pop() if len(baselines) == 1 else None)
     every = [each.ratio for outcomes in found.outcomes.values() for each in outcomes if each.solved]
     end = max(max(every, default=1.0) ** 1.12, 1.1)
-    figure = Figure(figsize=(style.WIDTH_IN, 3.9), layout="constrained")
+    figure = Figure(figsize=(style.width_in(), 3.9), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("How often each method is near the cheapest that keeps the accuracy")
+    style.set_title(axes, "How often each method is near the cheapest that keeps the accuracy")
     axes.set_xlabel(f"τ: {standing.axis.lower()} as a multiple of the cheapest's (log scale)")
     axes.set_ylabel("Share of workloads (%)")
     axes.set_xscale("log")

@@ -122,6 +122,11 @@ def _frame(runs: Sequence[RunPower], bands: Mapping[str, pd.DataFrame]) -> pd.Da
     return pd.concat(parts).reindex(columns=f"{columns}throttled".split()).reset_index(drop=True)
 
 
+def _says_something(states: pd.DataFrame) -> bool:
+    """Whether a device told its temperature or was throttled: else there is nothing to draw."""
+    return bool(states["temperature_c"].notna().any() or (states["throttled"] == 1).any())
+
+
 class _Plot:
     """Draws the figure, within the figures' settings.
 
@@ -163,7 +168,7 @@ class _Plot:
         self._states = {
             run.arm: thinning.conditions(run.seen.states, width_s)
             for run in runs
-            if len(run.seen.states)
+            if _says_something(run.seen.states)
         }
         warmth = [each["temperature_c"] for each in self._states.values()]
         self._warmth_c = pd.concat(warmth).dropna() if warmth else pd.Series(dtype=float)
@@ -175,7 +180,7 @@ class _Plot:
         lines = sum(labels.wrapped(run.arm, _LETTERS).count("\n") + 1 for run in runs)
         height_in = 0.7 + sum(self._heights) + _TITLE_IN * lines
         height_in += _BETWEEN_IN * len(self._heights) + 0.05 * len(runs)
-        self.figure = Figure(figsize=(style.WIDTH_IN, height_in), layout="constrained")
+        self.figure = Figure(figsize=(style.width_in(), height_in), layout="constrained")
 
     def draw(self) -> None:
         """Draw everything."""
@@ -183,7 +188,7 @@ class _Plot:
             len(self._heights), 1, sharex=True, squeeze=False, height_ratios=self._heights
         )
         every = iter(grid.ravel().tolist())
-        self.figure.suptitle("Power over time", x=0.01, ha="left", fontsize=10)
+        style.set_title(self.figure, "Power over time")
         self.figure.supylabel(f"{self._quantity} ({self._unit.symbol})", fontsize=9)
         style.watermark(self.figure, self._standing)
         for run in self._runs:

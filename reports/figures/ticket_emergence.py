@@ -146,7 +146,12 @@ def _draw(results: StudyResults, found: dict[str, _Search], marks: Marks) -> Fig
         _draw_search(axes, arm, found[arm], looks[arm], marks)
     axes = next(iter(grid.values()))
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(6 if len(grid) < 3 else 4, integer=True))
+    epochs = [search.looks["epochs_trained"] for search in found.values()]
+    first, last = min(each.min() for each in epochs), max(each.max() for each in epochs)
+    axes.set_xlim(first - 0.5, last + 0.5)
+    axes.xaxis.set_major_locator(
+        MaxNLocator(6 if len(grid) < 3 else 4, integer=True, min_n_ticks=1)
+    )
     labels.legend_below(figure, *_legend())
     return figure
 
@@ -158,9 +163,8 @@ def _draw_search(axes: Axes, arm: str, search: _Search, look: style.ArmStyle, ma
         axes.plot(
             own["epochs_trained"],
             own["largest_distance"],
-            color=look.colour,
-            lw=0.8,
-            alpha=0.4,
+            color=look.faint,
+            lw=0.7,
         )
     for column, (width, dashes) in _KINDS.items():
         mean = search.mean(column)
@@ -189,11 +193,11 @@ def _legend() -> tuple[list[Line2D], list[str]]:
     """What the lines and marks are, in no arm's colour."""
     entries: dict[str, dict[str, Any]] = {
         "to the farthest mask of the window, mean": {"lw": 2.0},
-        "each seed": {"lw": 0.8, "alpha": 0.5},
+        "each seed": {"lw": 0.7, "color": "#909090"},
         "to the last mask, mean": {"lw": 0.9, "ls": _KINDS["distance"][1]},
         "ε": {"lw": 0.9, "ls": ":"},
         "ticket drawn": {"ls": "", "marker": "o", "ms": 5},
         "never under ε, taken at the end": {"ls": "", "marker": "o", "ms": 5, "mfc": "white"},
     }
-    handles = [Line2D([], [], color=style.MUTED, **options) for options in entries.values()]
+    handles = [Line2D([], [], **{"color": style.MUTED, **options}) for options in entries.values()]
     return handles, list(entries)

@@ -18,7 +18,7 @@ from reports.tables.table import Table
 from reports.tables.warnings import warning_table
 from reports.wording import measurement
 from reports.wording.sentence import sentence
-from reports.wording.units import fixed, signed
+from reports.wording.units import relative, signed
 from reports.wording.warnings import STANDING, warnings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from reports.analysis.statistics import Interval
+    from reports.analysis.summary import Summary
     from reports.data import StudyResults
     from reports.figures.figured import Figured
 
@@ -191,8 +192,8 @@ def _cards(summary: Summary) -> list[Card]:
             arm.arm,
             arm.verdict or "",
             [
-                _fact("accuracy", arm.difference.scaled(100), signed, " points"),
-                _fact("energy", arm.ratio, fixed, f"\u00a0× {summary.baseline}"),
+                _fact("accuracy", arm.difference.scaled(100), _signed, " points"),
+                _fact("energy", arm.ratio, relative, f" × {summary.baseline}"),
             ],
         )
         for arm in summary.challengers
@@ -201,7 +202,11 @@ def _cards(summary: Summary) -> list[Card]:
 
 
 def _fact(
-    name: str, found: Interval, show: Callable[[float, int], str], unit: str
+    name: str, found: Interval, show: Callable[[float], str], unit: str
 ) -> tuple[str, str, str]:
-    within = f"{show(found.low, 2)} … {show(found.high, 2)}" if found.bounded else ""
-    return name, f"{show(found.mean, 2)}{unit}", within
+    within = f"{show(found.low)} … {show(found.high)}" if found.bounded else ""
+    return name, f"{show(found.mean)}{unit}", within
+
+
+def _signed(points: float) -> str:
+    return signed(points, 2)

@@ -152,7 +152,7 @@ def _of_trainings(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
     training = _in(energy_unit(each.training_j.mean for each in found), kind)
     return {
         "search_j": View("Search", search),
-        "training_j": View("A training after it", training),
+        "training_j": View("Training the found network again", training),
         "saved_training_j": View("Saved each time", training),
         "trainings_to_break_even": _repetitions("Trainings to break even", "trainings"),
     }
@@ -163,8 +163,8 @@ def _of_inferences(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
     price = _in(energy_unit(each.price_j.mean for each in known), kind)
     saving = _in(_small_unit(each.saving_j.mean for each in known), kind)
     return {
-        "recipe_above_dense_j": View("Recipe above dense", price),
-        "saved_sample_j": View("Saved a sample", saving),
+        "recipe_above_dense_j": View("Extra energy of the recipe", price),
+        "saved_sample_j": View("Saved per inference", saving),
         "inferences_to_break_even": _repetitions("Inferences to break even", "inferences"),
     }
 

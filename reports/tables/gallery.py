@@ -12,6 +12,7 @@ from reports.tables import (
     every_run,
     headline,
     matched,
+    places,
     targets,
     warnings,
 )
@@ -29,6 +30,7 @@ FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
     targets.targets,
     break_even.break_even_table,
     decomposition.decomposition,
+    places.places,
 )
 """What the study found; None where it says nothing."""
 
@@ -46,6 +48,7 @@ SCHEMAS: Sequence[Schema] = (
     targets.SCHEMA,
     break_even.SCHEMA,
     decomposition.SCHEMA,
+    places.SCHEMA,
     every_run.RUNS,
     every_run.ATTEMPTS,
     environment.SCHEMA,

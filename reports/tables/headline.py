@@ -12,10 +12,11 @@ from reports.wording.units import (
     MISSING,
     PERCENT,
     POINTS,
-    Unit,
     counted,
     energy_unit,
     mass_unit,
+    points,
+    relative,
     signed,
     time_unit,
     whole,
@@ -139,13 +140,13 @@ def _view(summary: Summary) -> dict[str, View]:
         "accuracy": View("Test accuracy", PERCENT, decimals(2)),
         "accuracy_difference": View(f"Against {base}", POINTS, partial(signed, decimals=2)),
         "verdict": View(
-            f"Within {summary.margin * 100:g} points",
+            f"Accuracy verdict (margin {points(summary.margin * 100)})",
             text=_verdict,
             note=lambda row: bases.get(row["arm"], ""),
         ),
         "energy_j": View(f"Energy{kind}", energy),
-        "uncertainty_j": View("Uncertainty", energy.plus_minus),
-        "energy_ratio": View("Energy", Unit(f"×\u00a0{base}", 1.0), decimals(2), _ratio),
+        "uncertainty_j": View("Measurement error of one run (95 %)", energy.plus_minus),
+        "energy_ratio": View(f"Energy relative to {base}", show=relative, text=_ratio),
         "co2e_kg": View("CO2e", mass),
         "duration_s": View("Time", time),
         "parameters_left": View(
@@ -160,15 +161,12 @@ def _view(summary: Summary) -> dict[str, View]:
 def _legend(summary: Summary) -> str:
     parts = [
         (
-            "Means over finished runs; beneath, 95 % Student-t intervals over seeds, of accuracies "
-            "on the logit scale, of energies and ratios on the log scale. Differences and ratios "
-            "are paired by seed."
+            "Mean over finished runs; below it the 95 % confidence interval across seeds "
+            "(Student-t; of accuracies on the logit scale, of energies and ratios on the log "
+            "scale). Differences and ratios are paired by seed."
         ),
         legend(summary),
-        (
-            "Sorted by verdict, then by energy. A method’s energy is that of its whole recipe, its "
-            "uncertainty that of measuring one run."
-        ),
+        ("Sorted by verdict, then by energy. A method’s energy is that of its whole recipe."),
     ]
     text = " ".join(filter(None, parts))
     if any(arm.density < 1 for arm in summary.arms):

@@ -10,9 +10,9 @@ from reports.analysis.curves import run_curves
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import Interval
 from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import Table, View
 from reports.wording.reached import NOT_REACHED, listed, some_of
-from reports.wording.units import MISSING, Unit, energy_unit, fixed, percent
+from reports.wording.units import MISSING, Unit, energy_unit, fixed, percent, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,11 +70,12 @@ def targets(results: StudyResults) -> Table | None:
     unit = energy_unit(each.energy_j.mean for each in found.values())
     standing = standing_of(results.finished)
     kind = "" if standing.measured else f" ({standing.adjective})"
-    base = Unit(f"×\u00a0{results.baseline_arm}", 1.0)
     view = {"arm": View("Method")}
     for share in SHARES:
         view[f"{_to(share)}_energy_j"] = _energy(f"Energy{kind} to {percent(share)} %", unit, share)
-        view[f"{_to(share)}_energy_ratio"] = _ratio(f"To {percent(share)} %", base, share)
+        view[f"{_to(share)}_energy_ratio"] = _ratio(
+            f"To {percent(share)} %, relative to {results.baseline_arm}", share
+        )
     return Table(
         schema=SCHEMA,
         records=[
@@ -113,13 +114,13 @@ def _energy(title: str, unit: Unit, share: float) -> View:
     return replace(plain, text=text, note=note)
 
 
-def _ratio(title: str, unit: Unit, share: float) -> View:
+def _ratio(title: str, share: float) -> View:
     name = f"{_to(share)}_energy_ratio"
 
     def text(row: Record) -> str | None:
         return "1" if row[name] is _THE_SAME else None
 
-    return View(title, unit, decimals(2), text)
+    return View(title, show=relative, text=text)
 
 
 def _legend(results: StudyResults) -> str:
@@ -133,6 +134,7 @@ def _legend(results: StudyResults) -> str:
         "since before its last pruning it is not the network that the method delivers; the "
         "energy is that of the whole run until then, search included. Nothing is interpolated "
         "between evaluations. Means over the seeds that reached it, with 95 % Student-t intervals "
-        "beneath; where some did not, the mean is of the better ones. Ratios are paired by seed, "
+        "beneath; if some seeds never got there, the mean covers only those that did (optimistic). "
+        "Ratios are paired by seed, "
         "on the log scale, over the seeds in which both reached it."
     )

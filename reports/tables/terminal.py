@@ -17,6 +17,7 @@ from reports.wording.units import (
     fixed,
     mass_unit,
     percent,
+    relative,
     signed,
     time_unit,
 )
@@ -117,10 +118,12 @@ def _columns(summary: Summary) -> list[_Column]:
     def ratio(arm: ArmSummary) -> str | Text:
         if summary.has_baseline and arm.arm == base:
             return "1"
-        return MISSING if arm.ratio is None else _interval(arm.ratio, 1, 2)
+        return MISSING if arm.ratio is None else _interval(arm.ratio, relative)
 
     def difference(arm: ArmSummary) -> str | Text:
-        return MISSING if arm.difference is None else _interval(arm.difference, 100, 2, sign=True)
+        if arm.difference is None:
+            return MISSING
+        return _interval(arm.difference.scaled(100), lambda value: signed(value, 2))
 
     def verdict(arm: ArmSummary) -> str | Text:
         if summary.has_baseline and arm.arm == base:
@@ -130,7 +133,7 @@ def _columns(summary: Summary) -> list[_Column]:
     return [
         _Column(
             "test\nacc. %",
-            lambda arm: _interval(arm.accuracy, 100, 2),
+            lambda arm: _interval(arm.accuracy.scaled(100), lambda value: fixed(value, 2)),
             dropped=6,
             short=lambda arm: fixed(arm.accuracy.mean * 100, 2),
         ),
@@ -167,14 +170,12 @@ def _filled(pieces: Sequence[str]) -> list[str]:
     return lines
 
 
-def _interval(found: Interval, factor: float, decimals: int, *, sign: bool = False) -> str | Text:
+def _interval(found: Interval, show: Callable[[float], str]) -> str | Text:
     """A mean, and its interval beneath, if it has one."""
-    scaled, show = found.scaled(factor), signed if sign else fixed
-    mean = show(scaled.mean, decimals)
-    if not scaled.bounded:
+    mean = show(found.mean)
+    if not found.bounded:
         return mean
-    within = f"{show(scaled.low, decimals)} … {show(scaled.high, decimals)}"
-    return Text.assemble(mean, "\n", (within, "dim"))
+    return Text.assemble(mean, "\n", (f"{show(found.low)} … {show(found.high)}", "dim"))
 
 
 def _count(arm: ArmSummary) -> str:

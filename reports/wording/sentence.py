@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.wording.estimates import estimate_in_ratio
-from reports.wording.units import energy, fixed, signed
+from reports.wording.units import energy, fixed, relative, signed
+from reports.wording.units import points as in_points
 from reports.wording.verdict import confidence
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _kept(best: ArmSummary, summary: Summary) -> str:
     lead = (
         f"{best.arm} is better than {summary.baseline}"
         if better
-        else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)} points"
+        else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)}"
     )
     return f"{lead}{_scope([best])}: it {_reached(best, summary)}{tail}."
 
@@ -85,7 +86,7 @@ def _not_shown(
 ) -> str:
     """No arm is shown to keep the accuracy: which are worse, and the cheapest that may not be."""
     found = _reached(named, summary)
-    worse = f"worse than {summary.baseline} by more than {_margin(summary)} points"
+    worse = f"worse than {summary.baseline} by more than {_margin(summary)}"
     if not undecided:
         worse += _scope(compared)
         if len(compared) == 1:
@@ -94,7 +95,7 @@ def _not_shown(
     count = len(compared) - len(undecided)
     one = len(undecided) == 1
     which = named.arm if one else "any other method" if count else "any method"
-    stays = f"{which} stays within {_margin(summary)} points of {summary.baseline}"
+    stays = f"{which} stays within {_margin(summary)} of {summary.baseline}"
     stays += _scope(undecided)
     if max(arm.decision.interval.n for arm in undecided if arm.decision) < 2:
         lead = f"One seed gives no interval, so it cannot tell whether {stays}"
@@ -129,8 +130,9 @@ def _reached(arm: ArmSummary, summary: Summary) -> str:
         raise ValueError(f"{arm.arm} is not compared with a baseline")
     points = decision.interval.scaled(100)
     decimals = _decimals(points, summary.margin * 100)
-    operator = "−" if points.mean < 0 else "+"
-    against = f"{summary.baseline} {operator} {fixed(abs(points.mean), decimals)} points"
+    size = fixed(abs(points.mean), decimals)
+    operator = "±" if not float(size) else "−" if points.mean < 0 else "+"
+    against = f"{summary.baseline} {operator} {size} points"
     if points.bounded:
         within = f"{signed(points.low, decimals)} … {signed(points.high, decimals)}"
         against += f", {confidence(points)} CI {within}"
@@ -142,7 +144,7 @@ def _reached(arm: ArmSummary, summary: Summary) -> str:
         interval = f" ({confidence(ratio)} CI {within})"
     return (
         f"reached {fixed(arm.accuracy.mean * 100, 1)} % ({against}) with "
-        f"{fixed(ratio.mean, 2)}×{interval} of {summary.baseline}'s "
+        f"{relative(ratio.mean)}×{interval} of {summary.baseline}'s "
         f"{summary.standing.adjective} energy ({_pairs(arm, decision, ratio)})"
     )
 
@@ -185,7 +187,7 @@ def _ratio_mean(arm: ArmSummary) -> float:
 
 
 def _margin(summary: Summary) -> str:
-    return f"{summary.margin * 100:g}"
+    return in_points(summary.margin * 100)
 
 
 def _decimals(points: Interval, margin: float) -> int:

@@ -98,6 +98,16 @@ def signed(value: float, decimals: int) -> str:
     return f"+{text}" if math.isfinite(value) and float(text.replace("−", "-")) > 0 else text
 
 
+def points(value: float) -> str:
+    """Percentage points with their unit: "0.5 points", "1 point"."""
+    return f"{value:g} point{'s' * (value != 1)}"
+
+
+def relative(ratio: float) -> str:
+    """A ratio with two decimals, or two significant digits where it is small: "0.78", "0.0042"."""
+    return fixed(ratio, 2) if not 0 < ratio < 0.095 else significant(ratio, 2)
+
+
 def percent(share: float) -> str:
     """A share of 1 as a bare percentage, with two significant digits or the whole number."""
     return whole(share * 100)

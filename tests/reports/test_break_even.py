@@ -368,11 +368,11 @@ def test_the_table_says_it_all() -> None:
     [row] = table.rows
     said = dict(zip(table.header, ((cell.text, cell.note) for cell in row), strict=True))
     assert said["Search, J"] == ("60.0", "60.0 … 60.0")
-    assert said["A training after it, J"][0] == "78.3"
+    assert said["Training the found network again, J"][0] == "78.3"
     assert said["Saved each time, J"] == ("31.7", "24.5 … 38.8")
     assert said["Trainings to break even"] == ("1.89", "1.54 … 2.45")
-    assert said["Recipe above dense, J"][0] == "28.3"
-    assert said["Saved a sample, mJ"][0] == "6.00"
+    assert said["Extra energy of the recipe, J"][0] == "28.3"
+    assert said["Saved per inference, mJ"][0] == "6.00"
     assert said["Inferences to break even"][0] == "4,720"
     unsure = break_even_table(study(energy_j=[130.0, 175.0, 170.0], source="estimated"))
     assert unsure is not None

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from reports.data import HOUR_COLUMNS, PLACE_COLUMNS
-from reports.figures import co2_hours, co2_places
+from reports.figures import co2_hours
+from reports.tables.places import places
 from reports.wording.places import bases, is_direct_only, place_name
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.data import StudyResults
+    from reports.tables.table import Table
 
-MODULES: list[Any] = [co2_places, co2_hours]
 KWH_J = 3.6e6
 LONG = ["dense"] + [
     f"{method} prune_ratio=0.{i} max_distance=0.0{i} l1_gamma=0.000{i}"
@@ -95,86 +96,53 @@ def test_direct_emissions_are_told_from_a_life_cycle() -> None:
     assert not is_direct_only("factor given by the study")
 
 
-def test_co2e_is_the_mean_energy_times_the_factor(study: StudyResults) -> None:
-    figured = co2_places.draw(study)
-    assert figured is not None
-    assert len(figured.frame) == 6 * 4
-    for row in figured.frame.to_dict("records"):
-        expected = mean_kwh(study, row["arm"]) * row["kg_per_kwh"]
-        assert row["co2e_kg"] == pytest.approx(expected)
-        assert row["co2e_kg_low"] < row["co2e_kg"] < row["co2e_kg_high"]
-    drawn = sorted(
-        float(line.get_xdata()[0])
-        for line in figured.figure.axes[0].lines
-        if line.get_marker() != "None"
-    )
-    assert drawn == pytest.approx(sorted(figured.frame["co2e_kg"] * 1e3))
+def listed(results: StudyResults) -> Table:
+    table = places(results)
+    assert table is not None
+    return table
+
+
+def test_a_place_has_one_row_that_holds_for_every_method(study: StudyResults) -> None:
+    table = listed(study)
+    assert len(table.rows) == len(study.places)
+    factors = sorted(study.places["kg_per_kwh"])
+    assert [row[1].value for row in table.rows] == pytest.approx(factors)
+    [here] = study.places.loc[study.places["role"] == "here", "kg_per_kwh"]
+    assert [row[2].value for row in table.rows] == pytest.approx([f / here for f in factors])
+    kwh = mean_kwh(study, "dense")
+    assert [row[3].value for row in table.rows] == pytest.approx([f * kwh for f in factors])
 
 
 def test_places_stand_by_factor_and_each_once(study: StudyResults) -> None:
     france = ("FRA", 0.3, HERE[2], "reference")
     rows = [("ZAF", 0.7, "South Africa 2023, life cycle", "reference"), france, HERE]
-    figured = co2_places.draw(with_places(study, *rows))
-    assert figured is not None
-    labels = figured.figure.axes[0].get_yticklabels()
-    assert [text.get_text() for text in labels] == ["here: France 2023", "South Africa"]
-    assert [text.get_fontweight() for text in labels] == ["bold", "normal"]
+    table = listed(with_places(study, *rows))
+    assert [row[0].text for row in table.rows] == ["here: France 2023", "South Africa"]
 
 
-def test_the_caption_of_places_says_what_they_rest_on(study: StudyResults) -> None:
-    figured = co2_places.draw(study)
-    assert figured is not None
-    for part in (
-        "computed from the same energy, not measured there",
-        "Sweden 2023, France 2023",
-        "world average (IEA 2019) (direct emissions)",
-        "* Direct emissions alone, hence not comparable",
-        "±30 %. It carries over",
-        "PUE included",
-        "Hollow because the energy is estimated",
-        "n = 3 seeds",
-    ):
-        assert part in figured.caption
-    names = [text.get_text() for text in figured.figure.axes[0].get_yticklabels()]
-    assert "here: world average (IEA 2019) *" in names
-    alike = co2_places.draw(with_places(study, HERE))
-    assert alike is not None
-    assert "not comparable" not in alike.caption
-    assert "from Sweden to South Africa, 17.3 times as much" in figured.alt
+def test_the_table_of_places_says_what_they_rest_on(study: StudyResults) -> None:
+    table = listed(study)
+    for part in ("not measured there", "* Direct emissions alone, hence not comparable", "PUE"):
+        assert part in table.legend
+    assert "here: world average (IEA 2019) *" in [row[0].text for row in table.rows]
+    assert any("Sweden 2023" in row[4].text for row in table.rows)
+    assert "estimated energy" in table.header[3]
+    assert "not comparable" not in listed(with_places(study, HERE)).legend
 
 
 def test_a_factor_that_the_tables_do_not_use_is_told(study: StudyResults) -> None:
     runs = study.runs.assign(carbon_basis="series grid.csv, 2026-01-01 to 2026-02-01, PUE 1")
-    figured = co2_places.draw(with_places(replace(study, runs=runs), HERE))
-    assert figured is not None
-    assert "another basis: series grid.csv" in figured.caption
-    same = co2_places.draw(
-        with_places(replace(study, runs=study.runs.assign(carbon_basis=HERE[2])), HERE)
-    )
-    assert same is not None
-    assert "another basis" not in same.caption
+    table = listed(with_places(replace(study, runs=runs), HERE))
+    assert "another basis: series grid.csv" in table.legend
+    same = replace(study, runs=study.runs.assign(carbon_basis=HERE[2]))
+    assert "another basis" not in listed(with_places(same, HERE)).legend
 
 
-def test_what_has_no_place_on_a_logarithmic_axis_is_left_out(study: StudyResults) -> None:
-    assert co2_places.draw(replace(study, places=study.places.iloc[:0])) is None
-    assert co2_places.draw(replace(study, runs=study.runs.assign(energy_j=np.nan))) is None
+def test_without_a_factor_or_an_energy_there_is_no_table(study: StudyResults) -> None:
+    assert places(replace(study, places=study.places.iloc[:0])) is None
+    assert places(replace(study, runs=study.runs.assign(energy_j=np.nan))) is None
     green = ("here", 0.0, "factor given by the study, 0 g/kWh, PUE 1", "here")
-    assert co2_places.draw(with_places(study, green)) is None
-    energy_j = study.runs["energy_j"].where(study.runs["arm"] != "dense")
-    figured = co2_places.draw(replace(study, runs=study.runs.assign(energy_j=energy_j)))
-    assert figured is not None
-    assert "dense" not in set(figured.frame["arm"])
-
-
-def test_many_dots_tell_only_of_their_arm(study: StudyResults) -> None:
-    rows = [(f"p{n}", 0.1 + n / 100, f"place {n}, life cycle", "reference") for n in range(80)]
-    few, many = co2_places.draw(study), co2_places.draw(with_places(study, *rows))
-    assert few is not None
-    assert many is not None
-    assert few.marks.tips["mark-0"] == "dense, Sweden: 1.06 mg CO2e"
-    assert len(few.marks.tips) == 24
-    assert not many.marks.tips
-    assert len(many.marks.arms) == 4 * 3
+    assert places(with_places(study, green)) is None
 
 
 def test_the_hour_of_a_run_is_its_energy_times_the_factor(study: StudyResults) -> None:
@@ -239,39 +207,34 @@ def test_the_caption_of_hours_names_the_series(study: StudyResults) -> None:
         assert part in figured.caption
 
 
-@pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize(
     ("arms", "seeds", "scale"),
     [(["dense"], 1, 1.0), (list(PLANS), 3, 1e-5), (LONG, 3, 1e8), (ODD, 2, 1.0)],
     ids=["1", "4", "13", "odd"],
 )
-def test_figures_can_be_read_and_hidden_arm_by_arm(
-    module: Any, arms: Any, seeds: int, scale: float
-) -> None:
+def test_figures_can_be_read_and_hidden_arm_by_arm(arms: Any, seeds: int, scale: float) -> None:
     results = detailed(make(arms, seeds, scale=scale, spread=min(1.0, scale)))
-    figured = module.draw(results)
+    figured = co2_hours.draw(results)
+    assert figured is not None
     assert_readable(figured.figure)
-    shown = results.arms[:12] if module is co2_hours else results.arms
+    shown = results.arms[:12]
     assert sorted(set(figured.frame["arm"])) == sorted(shown)
     assert set(figured.marks.arms.values()) == {results.arms.index(arm) for arm in shown}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_simulated_is_written_across_and_failed_runs_are_left_out(module: Any) -> None:
+def test_simulated_is_written_across_and_failed_runs_are_left_out() -> None:
     results = detailed(
         make(["dense", "early_bird"], failed=[("early_bird", 0)], source="simulated")
     )
-    figured = module.draw(results)
+    figured = co2_hours.draw(results)
+    assert figured is not None
     assert "SIMULATED" in [text.get_text() for text in figured.figure.texts]
     own = figured.frame[figured.frame["arm"] == "early_bird"]
-    factor = results.places if module is co2_places else results.hours
+    factor = results.hours
     assert own["co2e_kg"].max() == pytest.approx(
         mean_kwh(results, "early_bird") * factor["kg_per_kwh"].max()
     )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_same_results_give_the_same_bytes(
-    module: Any, study: StudyResults, tmp_path: Path
-) -> None:
-    assert_same_bytes(lambda: module.draw(study), tmp_path)
+def test_the_same_results_give_the_same_bytes(study: StudyResults, tmp_path: Path) -> None:
+    assert_same_bytes(lambda: co2_hours.draw(study), tmp_path)

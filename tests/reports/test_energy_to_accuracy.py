@@ -163,9 +163,9 @@ def test_the_table_says_who_reached_what() -> None:
     assert table.name == "energy_to_accuracy"
     assert list(table.header) == [
         "Method",
-        *("Energy to 90 %, J", "To 90 %, ×\u00a0dense"),
-        *("Energy to 95 %, J", "To 95 %, ×\u00a0dense"),
-        *("Energy to 99 %, J", "To 99 %, ×\u00a0dense"),
+        *("Energy to 90 %, J", "To 90 %, relative to dense"),
+        *("Energy to 95 %, J", "To 95 %, relative to dense"),
+        *("Energy to 99 %, J", "To 99 %, relative to dense"),
     ]
     dense, bird, snip = table.rows
     assert list(table.arms) == [row[0].text for row in table.rows]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_hex
 from scipy import stats
 
 from reports.drawing import style
@@ -54,11 +53,11 @@ def changed(
 
 def dots(figured: Figured, panel: int, arm: str, results: StudyResults) -> list[Line2D]:
     """The marks of an arm's seeds in a panel."""
-    colour = style.arm_styles(results.arms, results.baseline_arm)[arm].colour
+    colour = style.arm_styles(results.arms, results.baseline_arm)[arm].faint
     return [
         line
         for line in figured.figure.axes[panel].lines
-        if line.get_markersize() == 3.5 and to_hex(line.get_color()) == colour
+        if line.get_markersize() == 3.2 and line.get_color() == colour
     ]
 
 

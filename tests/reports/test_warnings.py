@@ -38,7 +38,7 @@ def test_a_sound_study_has_none() -> None:
 @pytest.mark.parametrize("source", ["estimated", "simulated"])
 def test_energy_that_no_sensor_measured(source: str) -> None:
     found = told(make(["dense", "early_bird"], source=source))
-    assert found == [("energy source", f"Energy is {source}: no sensor measured it.", 6)]
+    assert found == [("standing", f"Energy is {source}: no sensor measured it.", 6)]
 
 
 @pytest.mark.parametrize(
