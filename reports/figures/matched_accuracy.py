@@ -60,8 +60,8 @@ def draw(results: StudyResults) -> Figured | None:
         f"Nothing is extrapolated. {hollow}"
     )
     brief = (
-        f"Levels of each method against {baseline}: difference in accuracy over relative energy. A "
-        f"line crosses the horizontal one at {baseline}'s accuracy, the vertical one at its energy; "
+        f"Levels of each method against {baseline}: difference in accuracy over relative energy. "
+        f"Lines cross the horizontal one at {baseline}'s accuracy, the vertical one at its energy; "
         f"bars: 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Frontiers of {standing.adjective} energy and accuracy against {baseline}. " + " ".join(

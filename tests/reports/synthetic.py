@@ -61,7 +61,7 @@ def make(
             key = {"arm": arm, "method": method, "seed": seed}
             if (arm, seed) in failed:
                 runs.append({**_run(key, source), "status": "failed", "reason": "out of memory"})
-                phases.append({**key, "phase": "lost", "energy_j": 13.0, "duration_s": 1.0})
+                phases.append({**_phase(key, "lost", 13.0), "duration_s": 1.0})
                 continue
             spent, order, before = 0.0, 0, len(phases)
             accuracy = FINAL.get(method, 0.98) + spread * rng.normal(0, 0.0022)
@@ -96,7 +96,14 @@ _CURVE = ["arm", "method", "seed", "order", "phase", "epochs_trained"]
 
 
 def _phase(key: dict[str, object], label: str, energy_j: float) -> dict[str, object]:
-    return {**key, "phase": label, "energy_j": energy_j, "duration_s": energy_j / 15}
+    nan = float("nan")
+    return {
+        **key,
+        "phase": label,
+        "energy_j": energy_j,
+        "duration_s": energy_j / 15,
+        "gpu_busy": nan,
+    }
 
 
 def _run(key: dict[str, object], source: str) -> dict[str, object]:

@@ -22,13 +22,13 @@ from reports.figures.gallery import FIGURES
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
-from tests.reports.test_report_figures import whole
+from tests.reports.test_report_figures import NAMES, whole
 
 COLUMN = style.Format(width_in=3.5, titled=False)
 SWEEP = {"dense": "dense"} | {f"early_bird prune_ratio=0.{n}": "early_bird" for n in (7, 3, 5)}
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_column_of_a_journal_holds_every_figure(name: str) -> None:
     results = whole(make())
     with style.formatted(COLUMN):
@@ -57,12 +57,20 @@ def test_files_have_the_width_asked_for(kind: str, tmp_path: Path) -> None:
         assert float(found[1]) == pytest.approx(3.5 * 72, abs=0.01)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_short_caption_has_at_most_forty_words(name: str) -> None:
     figured = FIGURES[name](whole(make()))
     assert figured is not None
     assert 10 < len(figured.brief.split()) <= 40
     assert figured.caption.startswith(figured.reading[:40])
+
+
+def test_a_sweep_has_a_short_caption_too() -> None:
+    results = make({"dense": "dense"} | {f"snip sparsity=0.{n}": "snip" for n in (3, 6)})
+    figured = FIGURES["matched_accuracy"](results)
+    assert figured is not None
+    assert 10 < len(figured.brief.split()) <= 40
+    assert "scope: cpu" in figured.caption
 
 
 @pytest.fixture
