@@ -190,3 +190,24 @@ def _two_at_a_time(attempts: dict[str, list], folder: StudyFolder) -> None:
         "the GPU is 0",
         "the GPU is 1",
     }
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(tmp_path: Path) -> None:
+    """Two seeds decide nothing at so narrow a margin: the third follows, and no fourth."""
+    out = tmp_path / "out"
+    words = ("run", "dense", "magnitude_at_init", "--engine", "slurm", "--until-decided", "2-3")
+    settings = ("training.epochs=1", "engine.slurm.gpu_type=fake", "report.margin_points=0.01")
+    words += (*(word for each in settings for word in ("--set", each)), "--no-report")
+    words += ("--out", str(out))
+    said = called(*words)
+    assert said.returncode == 0, said.stderr
+    assert "4 to submit" in said.stdout
+    assert "4 runs are in the queue" in said.stdout
+    said = called(*words, "--wait")
+    assert said.returncode == 0, said.stderr
+    assert "0 to submit" in said.stdout
+    assert "2 to submit" in said.stdout
+    assert sorted(public.load(out)["seed"]) == [0, 0, 1, 1, 2, 2]
+    assert called(*words).returncode == 0
+    assert len(public.load(out)) == 6
