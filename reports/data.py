@@ -52,7 +52,7 @@ RUN_COLUMNS = [
     "started_at",
 ]
 CURVE_COLUMNS = [*IDENTITY, *CURVE]
-PHASE_COLUMNS = [*IDENTITY, *PHASE]
+PHASE_COLUMNS = [*IDENTITY, *(column for column in PHASE if column != "gpu_busy")]
 ATTEMPT_COLUMNS = [*IDENTITY, *ATTEMPT]
 TICKET_COLUMNS = [*IDENTITY, *TICKET]
 PLACE_COLUMNS = ["place", "kg_per_kwh", "basis", "role"]
