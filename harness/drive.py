@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import Any
 
 from harness.errors import RunError
-from harness.execute import Bench, checkpoint_is_due, evaluate, execute
+from harness.execute import Bench, checkpoint_is_due, evaluate, execute, make_first_steps
 from harness.method import Method
 from harness.phases import Budget, Phase, Snapshot, Train
 from harness.plan import MOST_PHASES
@@ -162,6 +162,7 @@ def _evaluate_the_end(bench: Bench, last: Train | None) -> None:
 def _finish(bench: Bench) -> None:
     """The one look at the test set, and what is left of the network."""
     state = bench.state
+    make_first_steps(bench, None)
     bench.journal.border(TEST)
     right = correct(state, bench.workload.test, bench.training)
     # Shares are consecutive, so that one after the other they are the order of the test set.

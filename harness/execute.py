@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -32,15 +32,19 @@ from harness.phases import (
 from harness.pruning.cost import size_of
 from harness.pruning.masks import alive_weights, shuffle_masks
 from harness.pruning.weights import prune_weights
+from harness.quantities import Precision
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.settings import Training
-from harness.training.compiling import compile_ahead
+from harness.training.ahead import step_ahead, window_of
+from harness.training.compiling import never_silent
 from harness.training.graphs import capture_ahead
 from harness.training.loop import accuracy, train_epoch
 from harness.training.memory import fitting_batch_size, is_out_of_memory
 from harness.training.seeds import stream
 from harness.training.state import TrainingState
 from harness.workloads.workload import Workload
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -102,12 +106,11 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
     precision = phase.precision or recipe.precision
-    if recipe.compile and first_epoch < phase.epochs and not state.has_forward(precision):
-        bench.journal.border("compile")
-        compile_ahead(state, precision, recipe)
-    if recipe.graphs and first_epoch < phase.epochs:
-        bench.journal.border("capture")
-        capture_ahead(state, phase, recipe)
+    if first_epoch < phase.epochs:
+        _guarded(phase, bench, lambda: make_first_steps(bench, precision))
+        if recipe.graphs:
+            bench.journal.border("capture")
+            _guarded(phase, bench, lambda: capture_ahead(state, phase, recipe))
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
         loss = _train_epoch(phase, bench)
@@ -138,10 +141,31 @@ def checkpoint_is_due(bench: Bench) -> bool:
     return bench.state.epochs_trained % bench.training.checkpoint_epochs == 0
 
 
+def make_first_steps(bench: Bench, precision: Precision | None) -> None:
+    """Have the first steps of a new structure behind it, in a window of their own.
+
+    Args:
+        bench: With the structure.
+        precision: What it is to train in; None if it is to be evaluated only.
+    """
+    window = window_of(bench.state, precision, bench.training)
+    if window:
+        bench.journal.border(window)
+        step_ahead(bench.state, precision, bench.training)
+
+
 def _train_epoch(phase: Train, bench: Bench) -> float:
     """The mean loss of one epoch; the device has been waited for."""
+    return _guarded(
+        phase, bench, lambda: float(train_epoch(bench.state, phase, bench.training, bench.seed))
+    )
+
+
+def _guarded(phase: Train, bench: Bench, work: Callable[[], T]) -> T:
+    """Do some work of a training phase; what a person can do about its errors becomes plain."""
     try:
-        return float(train_epoch(bench.state, phase, bench.training, bench.seed))
+        with never_silent():
+            return work()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -149,7 +173,7 @@ def _train_epoch(phase: Train, bench: Bench) -> float:
     size = bench.training.batch_size
     if bench.state.world.size > 1:  # to try would take all of them
         raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}")
-    fits = fitting_batch_size(bench.state, size)
+    fits = fitting_batch_size(bench.state, phase.precision, bench.training)
     advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
     raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
 

@@ -25,7 +25,7 @@ from harness.phases import Train
 from harness.results.forecast import Pilot
 from harness.results.standing import kinds_of
 from harness.spec import RunSpec
-from harness.training.compiling import compile_ahead
+from harness.training.ahead import step_ahead, window_of
 from harness.training.device import gpu_uuids, open_device, wait_for
 from harness.training.loop import accuracy, train_epoch
 from harness.training.state import TrainingState
@@ -92,16 +92,18 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
             growing = Growing(workload.train, now_ns, train_s, full)
             state.workload = replace(workload, train=growing)
             train_epoch(state, Train("pilot", epochs=1), eager, spec.seed)
-            if recipe.compile and growing.size == full:
+            if growing.size == full:
                 begun_ns = now_ns()
                 state = TrainingState(workload, recipe, spec.seed, lambda name: scratch / name)
-                compile_ahead(state, recipe.precision, recipe)
+                if window_of(state, recipe.precision, recipe):
+                    step_ahead(state, recipe.precision, recipe)
                 once.append(_Chunk(1, begun_ns, now_ns()))
-                growing.chunks.clear()
             train = Steady(workload.train, now_ns, growing.left_s, growing.size)
-            train.chunks = [chunk for chunk in growing.chunks[-1:] if chunk.duration_s >= CHUNK_S]
+            steady = recipe if growing.size == full else eager
+            if not (steady.compile or steady.graphs):
+                train.chunks = [each for each in growing.chunks[-1:] if each.duration_s >= CHUNK_S]
             state.workload = replace(workload, train=train)
-            train_epoch(state, Train("pilot", epochs=1), recipe, spec.seed)
+            train_epoch(state, Train("pilot", epochs=1), steady, spec.seed)
 
             largest = evaluation_batch_size(*workload.example.shape[-2:])
             # A forward pass is quicker than a step, so that at least two fit into the time.

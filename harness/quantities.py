@@ -19,3 +19,5 @@ Positive = Annotated[float, Field(gt=0, le=MOST)]
 Precision = Literal["fp32", "tf32", "bf16", "fp8", "int8_simulated"]
 """Arithmetic of training. "int8_simulated" is 8-bit block floating point (SWALP, Yang et al., ICML
 2019) computed in fp32: it shows the accuracy of 8 bits and costs more energy, not less."""
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
+"""Modes of torch.compile; "reduce-overhead" records CUDA graphs, "max-autotune" tries kernels."""

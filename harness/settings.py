@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from harness.catalogue import DATA, METERS, MODELS, TORCHVISION, Catalogue
 from harness.errors import nearest
-from harness.quantities import Count, Positive, Precision, Ratio, Weight
+from harness.quantities import CompileMode, Count, Positive, Precision, Ratio, Weight
 
 
 def one_of(known: Catalogue) -> AfterValidator:
@@ -66,6 +74,16 @@ WHEREABOUTS = frozenset({"root", "download", "workers"})
 """Keys of the workload that say where samples come from and how fast, not which they are."""
 
 
+def _mode(asked: object) -> object:
+    """A mode of torch.compile, or false for none; true stands for the default one."""
+    if asked is True:
+        return "default"
+    if asked is False or asked in get_args(CompileMode):
+        return asked
+    known = ("false", "true", *get_args(CompileMode))
+    raise ValueError(f"'{asked}' is unknown; {nearest(str(asked), known)}")
+
+
 class Training(Settings):
     """The recipe, the same for every method: SGD with momentum."""
 
@@ -109,8 +127,10 @@ class Training(Settings):
     """On a GPU, lay images and weights out as it prefers them."""
     fused: bool = True
     """On a GPU, step all parameters at once."""
-    compile: bool = False
-    """Run the network through torch.compile; compiling is an energy window of its own."""
+    compile: Annotated[Literal[False] | CompileMode, BeforeValidator(_mode)] = False
+    """Run the network through torch.compile in this mode, or true for "default"; compiling is an
+    energy window of its own. "reduce-overhead" records CUDA graphs, which small networks gain
+    from; "max-autotune" tries kernels as well."""
     graphs: bool = False
     """On a GPU, capture the training step as a CUDA graph and replay it, so that a small network
     does not wait for Python; capturing is an energy window of its own. It has not run on a GPU yet:

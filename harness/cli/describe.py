@@ -63,7 +63,8 @@ def kind_of(field: FieldInfo) -> str:
 
 def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
-        return " | ".join(map(repr, typing.get_args(annotation)))
+        values = typing.get_args(annotation)
+        return " | ".join(str(v).lower() if isinstance(v, bool) else repr(v) for v in values)
     if typing.get_origin(annotation) is typing.Annotated:
         inner, *metadata = typing.get_args(annotation)
         found = [bound for each in metadata for bound in _bounds(getattr(each, "metadata", [each]))]

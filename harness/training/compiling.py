@@ -1,29 +1,49 @@
-"""Compiling the network before it trains, so that the energy of it has a window of its own."""
+"""torch.compile, which must never give up without a word."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
 import torch
+from torch import nn
+from torch._dynamo import config
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from harness.quantities import Precision
-from harness.settings import Training
-from harness.training.precision import autocast
-from harness.training.state import TrainingState
-from harness.training.step import mean_loss
+from harness.errors import RunError
+from harness.quantities import CompileMode
+
+backend: str | Callable[..., Any] = "inductor"
 
 
-def compile_ahead(state: TrainingState, precision: Precision, training: Training) -> None:
-    """Run one training step of each batch size that an epoch has; the state stays as it was."""
-    source, device = state.workload.train, state.workload.device
-    network = state.forward(precision).train()
-    state.network.train()
-    statistics = [buffer.clone() for buffer in state.network.buffers()]
-    full = min(training.batch_size, len(source))
-    for whole in {full, len(source) % full or full}:
-        images, labels = source.sample(state.world.part.size(whole), seed=0)
-        with autocast(precision, device):
-            loss = mean_loss(network(images), labels, training, state.world, whole)
-        loss.backward()  # type: ignore[no-untyped-call]
-    state.optimizer.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        for buffer, before in zip(state.network.buffers(), statistics, strict=True):
-            buffer.copy_(before)
+def compiled(module: nn.Module, mode: CompileMode) -> nn.Module:
+    """A module that compiles itself with its first batch of each size.
+
+    Dynamo gives up on code that it has compiled too often and runs it uncompiled, with no more than
+    a warning; here that is an error, see `never_silent`.
+    """
+    config.fail_on_recompile_limit_hit = True
+    return cast(nn.Module, torch.compile(module, backend=backend, mode=mode, dynamic=False))
+
+
+def forget_compiled() -> None:
+    """Drop all compiled code; that of an earlier structure would count towards Dynamo's limit."""
+    torch.compiler.reset()
+
+
+@contextmanager
+def never_silent() -> Iterator[None]:
+    """Turn Dynamo's limit of recompilations into an error of the run.
+
+    Raises:
+        RunError: It was hit.
+    """
+    try:
+        yield
+    except FailOnRecompileLimitHit as error:
+        limit = config.recompile_limit
+        raise RunError(
+            f"torch.compile gave up: it compiled a part of the network more than {limit} times; "
+            "set training.compile = false, or look into it with TORCH_LOGS=recompiles"
+        ) from error

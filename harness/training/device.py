@@ -35,6 +35,11 @@ def gpu_uuids(device: torch.device) -> list[str]:
     return [uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"]
 
 
+def searches_algorithms(device: torch.device) -> bool:
+    """Whether the first step of every shape tries several algorithms, for later ones to be fast."""
+    return device.type == "cuda" and torch.backends.cudnn.benchmark
+
+
 def wait_for(device: torch.device) -> None:
     """Until everything is done that a GPU was told to do."""
     if device.type == "cuda":

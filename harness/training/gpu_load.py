@@ -20,14 +20,24 @@ _SECONDS = (0.313, 0.237, 0.467, 0.173, 0.289, 0.411)
 
 
 def keep_busy(devices: Sequence[torch.device], seconds: float) -> None:
-    """Multiply matrices on each device; random numbers are left alone."""
-    factors = [torch.ones(_SIZE, _SIZE, device=device) / _SIZE for device in devices]
-    products = factors
+    """Multiply random matrices on each device; constant ones would draw less.
+
+    The generators that training draws from are left alone.
+    """
+    factors = [_random(device) for device in devices]
+    products = [torch.empty_like(factor) for factor in factors]
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        products = [a @ b for a, b in zip(products, factors, strict=True)]
+        # Always of the same factors: powers would overflow, and constants draw less again.
+        for factor, product in zip(factors, products, strict=True):
+            torch.matmul(factor, factor, out=product)
         for device in devices:
             torch.cuda.synchronize(device)
+
+
+def _random(device: torch.device) -> torch.Tensor:
+    draw = torch.Generator(device).manual_seed(0)
+    return torch.randn(_SIZE, _SIZE, generator=draw, device=device)
 
 
 def warm_up(device: torch.device, seconds: float) -> None:

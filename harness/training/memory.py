@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
+from harness.quantities import Precision
+from harness.settings import Training
+from harness.training.precision import autocast, in_precision
 from harness.training.state import TrainingState
+from harness.training.step import mean_loss
+
+_SIGNS = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+)
+"""Of errors that have no type of their own: the driver's, its libraries', the CPU's."""
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a device, or this machine, had no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _SIGNS)
 
 
-def fitting_batch_size(state: TrainingState, batch_size: int) -> int | None:
-    """The largest half, quarter, ... of `batch_size` for which one training step has memory.
+def fitting_batch_size(
+    state: TrainingState, precision: Precision | None, training: Training
+) -> int | None:
+    """The largest half, quarter, ... of the batch size for which one training step has memory.
 
-    The network's gradients and statistics are of no use afterwards. None: not even two samples fit.
+    The network is of no use afterwards. Tried uncompiled, since each size would be compiled anew.
+
+    Args:
+        state: What ran out of memory.
+        precision: What it trained in; None for the recipe's.
+        training: The recipe.
+
+    Returns:
+        None if not even two samples fit.
     """
+    batch_size = training.batch_size
     while batch_size > 2:
         batch_size //= 2
-        if _fits(state, batch_size):
+        if _fits(state, precision or training.precision, training, batch_size):
             return batch_size
     return None
 
 
-def _fits(state: TrainingState, batch_size: int) -> bool:
+def _fits(state: TrainingState, precision: Precision, training: Training, batch_size: int) -> bool:
     state.optimizer.zero_grad(set_to_none=True)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     try:
-        batch = state.workload.train.sample(batch_size, seed=0)
-        F.cross_entropy(state.network.train()(batch.images), batch.labels).backward()  # type: ignore[no-untyped-call]
+        images, labels = state.workload.train.sample(batch_size, seed=0)
+        network = in_precision(state.network, precision).train()
+        with autocast(precision, state.workload.device):
+            loss = mean_loss(network(images), labels, training, state.world, batch_size)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
     except RuntimeError as error:
         if is_out_of_memory(error):
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,14 @@ from harness.pruning.shrink import shrink
 from harness.quantities import Precision
 from harness.settings import Training
 from harness.training import tensor_files as files
+from harness.training.compiling import compiled, forget_compiled
 from harness.training.precision import in_precision
 from harness.training.seeds import stream
 from harness.training.world import ALONE, World
 from harness.workloads.workload import Workload
+
+Structure = tuple[tuple[int, ...], ...]
+"""The shapes of a network's parameters, in order."""
 
 
 class TrainingState:
@@ -34,6 +38,7 @@ class TrainingState:
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
         graphs: Captured training steps of today's structure, by what they rest on.
+        stepped: For what each structure has made its first steps (`harness.training.ahead`).
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class TrainingState:
         self.shrinks: list[ChannelMask] = []
         self.schedule_epoch = 0.0
         self.epochs_trained = 0
+        self.stepped: dict[Structure, set[str]] = {}
         self._snapshot_file = snapshot_file
         self._build()
 
@@ -71,6 +77,8 @@ class TrainingState:
 
     def _renew(self) -> None:
         """Parameters are other objects than before, so what was made for the old ones goes."""
+        if self._training.compile:
+            forget_compiled()
         self.optimizer = self._new_optimizer()
         self._forward: dict[Precision, nn.Module] = {}
         self.graphs: dict[tuple[Any, ...], Any] = {}
@@ -80,7 +88,7 @@ class TrainingState:
         if precision not in self._forward:
             module = self.world.spread(in_precision(self.network, precision))
             if self._training.compile:
-                module = cast(nn.Module, torch.compile(module, dynamic=False))
+                module = compiled(module, self._training.compile)
             self._forward[precision] = module
         return self._forward[precision]
 

@@ -28,6 +28,7 @@ _KNOWN = {
     "round": "#4f9d8f",
     PRUNING: "#e76300",
     "compile": "#717581",
+    "autotune": "#5f7d8c",
     "evaluation": "#948950",
     "test": "#8a8150",
     "checkpoint": "#3a9a9f",

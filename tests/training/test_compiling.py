@@ -1,4 +1,4 @@
-"""torch.compile: its work has a window of its own and leaves the state as it was."""
+"""torch.compile by the real compiler: its work has a window of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from harness import Train
 from harness.execute import Bench, execute
 from harness.settings import Training, WorkloadChoice
-from harness.training.compiling import compile_ahead
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 
@@ -38,14 +37,6 @@ def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]
     bench = Bench(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
     execute(Train("train", epochs=epochs), bench, 0, lambda _epoch: None)
     return windows
-
-
-def test_compiling_leaves_the_state_as_it_was(state: TrainingState) -> None:
-    before = {name: value.clone() for name, value in state.network.state_dict().items()}
-    compile_ahead(state, "fp32", RECIPE)
-    for name, value in state.network.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    assert all(parameter.grad is None for parameter in state.network.parameters())
 
 
 def test_it_has_a_window_of_its_own_whenever_the_network_is_new(

@@ -53,6 +53,36 @@ def test_other_errors_are_not_taken_for_it(make_state: MakeState) -> None:
         execute(Train("search", epochs=1), bench_of(state), 0, lambda _epoch: None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_texts_of_the_driver_and_its_libraries_are_recognised(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+
+
+def test_the_advice_tries_what_trains(make_state: MakeState) -> None:
+    """In the phase's precision: half the bytes would otherwise be asked for twice."""
+    state = make_state()
+    tried = []
+
+    def noted(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        tried.append((len(output), output.dtype))
+        if len(output) > 32:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    state.network[0].register_forward_hook(noted)
+    with pytest.raises(RunError, match=r"training\.batch_size = 32 would fit"):
+        execute(
+            Train("search", epochs=1, precision="bf16"), bench_of(state), 0, lambda _epoch: None
+        )
+    assert tried == [(size, torch.bfloat16) for size in (128, 64, 32)]
+
+
 def test_a_cpu_without_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 55)

@@ -1,0 +1,97 @@
+"""First steps of a network, made ahead of its training so that their energy has its own window.
+
+The first time that a structure steps, torch compiles it, and cuDNN tries its algorithms for every
+size of batch. A method that changes the structure pays for that again each time; charged to
+training, it would be charged to whatever epoch came next.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from harness.quantities import Precision
+from harness.settings import Training
+from harness.training.device import searches_algorithms
+from harness.training.precision import autocast
+from harness.training.state import Structure, TrainingState
+from harness.training.step import mean_loss
+from harness.workloads.source import Source, evaluation_batch_size
+
+COMPILE = "compile"
+AUTOTUNE = "autotune"
+EVALUATION = "evaluation"
+
+
+def window_of(state: TrainingState, precision: Precision | None, training: Training) -> str | None:
+    """The window of the first steps that are still to be made; None if none are, as on a CPU.
+
+    Args:
+        state: With the structure to step.
+        precision: What it is to train in; None if it is to be evaluated only.
+        training: The recipe.
+    """
+    if training.compile and precision and not state.has_forward(precision):
+        return COMPILE
+    return AUTOTUNE if _missing(state, precision) else None
+
+
+def step_ahead(state: TrainingState, precision: Precision | None, training: Training) -> None:
+    """Step once with each size of batch to come; the state and random numbers stay as they were."""
+    device = state.workload.device
+    missing = _missing(state, precision)
+    is_new = training.compile and precision and not state.has_forward(precision)
+    statistics = [buffer.clone() for buffer in state.network.buffers()]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if precision and (is_new or precision in missing):
+            _train(state, precision, training)
+        if EVALUATION in missing:
+            _evaluate(state, training)
+    with torch.no_grad():
+        for buffer, before in zip(state.network.buffers(), statistics, strict=True):
+            buffer.copy_(before)
+    state.stepped.setdefault(_structure(state), set()).update(missing)
+
+
+def _missing(state: TrainingState, precision: Precision | None) -> set[str]:
+    """For what the device has not yet chosen its algorithms, in this structure."""
+    if not searches_algorithms(state.workload.device):
+        return set()
+    kinds = {EVALUATION, precision} if precision else {EVALUATION}
+    return kinds - state.stepped.get(_structure(state), set())
+
+
+def _structure(state: TrainingState) -> Structure:
+    return tuple(tuple(weight.shape) for weight in state.network.parameters())
+
+
+def _train(state: TrainingState, precision: Precision, training: Training) -> None:
+    source = state.workload.train
+    network = state.forward(precision).train()
+    state.network.train()
+    for whole in _sizes(source, training.batch_size):
+        images, labels = source.sample(state.world.part.size(whole), seed=0)
+        with autocast(precision, state.workload.device):
+            loss = mean_loss(network(images), labels, training, state.world, whole)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def _evaluate(state: TrainingState, training: Training) -> None:
+    workload, part = state.workload, state.world.part
+    largest = evaluation_batch_size(*workload.example.shape[-2:])
+    sizes: set[int] = set()
+    for split in (workload.validation, workload.test):
+        own = part.among(len(split))
+        sizes |= _sizes(range(own.stop - own.start), largest)
+    network = state.network.eval()
+    with autocast(training.precision, workload.device):
+        for size in sizes:
+            # The test set is looked at once, at the end: training samples have the same shape.
+            network(workload.train.sample(size, seed=0).images)
+
+
+def _sizes(samples: Source | range, batch_size: int) -> set[int]:
+    """Of the batches that hold all samples: the full one, and the last where it is smaller."""
+    full = min(batch_size, len(samples))
+    return {full, len(samples) % full or full} if full else set()

@@ -1,0 +1,52 @@
+"""What a device cannot carry out is found before anything runs, with the setting to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from harness.admission import why_not
+from harness.expand import expand
+from harness.registry import Registry
+from harness.spec import RunSpec
+from harness.study import Study
+
+GPU = torch.device("cuda")
+
+
+def spec_of(model: str, **training: Any) -> RunSpec:
+    study = Study(
+        name="tried",
+        seeds=[0],
+        workload={"data": "cifar10", "model": model},
+        training=training,
+        methods={"dense": {}},
+    )
+    (spec,) = expand(study, Registry.discover())
+    return spec
+
+
+@pytest.mark.parametrize(("model", "size"), [("vgg11", "(7, 7)"), ("alexnet", "(6, 6)")])
+def test_layers_that_a_gpu_cannot_repeat_are_refused(model: str, size: str) -> None:
+    said = why_not(spec_of(f"torchvision/{model}", deterministic=True), GPU)
+    assert said is not None
+    assert said.startswith("training.deterministic: ")
+    assert f"AdaptiveAvgPool2d(output_size={size})" in said
+    assert f"torchvision/{model}" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "deterministic"),
+    [
+        ("torchvision/vgg11", GPU, False),
+        ("torchvision/vgg11", torch.device("cpu"), True),
+        ("torchvision/resnet18", GPU, True),  # an average over all pixels is a plain mean
+        ("vgg16", GPU, True),
+        ("resnet18", GPU, True),
+        ("mobilenet_v2", GPU, True),
+    ],
+)
+def test_others_are_not(model: str, device: torch.device, *, deterministic: bool) -> None:
+    assert why_not(spec_of(model, deterministic=deterministic), device) is None
