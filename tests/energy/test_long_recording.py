@@ -74,6 +74,6 @@ def test_memory_stays_flat_and_the_trace_is_as_large_as_predicted(
         f"{truth_j / 3.6e6:.4f} kWh"
     )
     assert grown < FLAT_BYTES
-    assert 0.75 * said < size <= said
+    assert 0.65 * said < size <= said  # without observers nothing is told of states and load
     assert packed <= PACKED * said
     assert drawn.energy_j == pytest.approx(truth_j, rel=1e-3)
