@@ -27,9 +27,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.energy.scenarios import LOCKED, MODELS, WAVES, Drawn, window
+from tests.energy.scenarios import LOCKED, MODELS, SLOW_MODELS, WAVES, Drawn, window
 from tests.fakes.stand_in import build
 
+SENSORS: dict[str, dict[str, Any]] = {
+    **{
+        f"{model}, {'counter' if counter else 'power alone'}": {"model": model, "counter": counter}
+        for model in MODELS
+        for counter in (True, False)
+    },
+    **{model: {"model": model} for model in SLOW_MODELS},
+    "a100, counter, 8 boards": {"model": "a100", "boards": 8, "call_ms": 1.0},
+}
+"""A call of the driver takes 1 ms where there are eight boards."""
 COLUMNS = (
     ("windows", "windows", "d"),
     ("total", "covered", ".1%"),
@@ -54,11 +64,8 @@ def main(windows: int, seed: int, json_file: Path | None) -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         library = build(Path(folder))
-        for model in MODELS:
-            for counter in (True, False):
-                name = f"{model}, {'counter' if counter else 'power alone'}"
-                drawn = _windows(library, model, windows, seed, counter=counter)
-                found[name] = _table(name, drawn)
+        for name, sensor in SENSORS.items():
+            found[name] = _table(name, _windows(library, windows, seed, sensor))
     if json_file:
         json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
@@ -72,16 +79,15 @@ def _setting() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}; {versions}, {pynvml}; {cores}\n\n{legend}"
 
 
-def _windows(library: Path, model: str, count: int, seed: int, *, counter: bool) -> list[Drawn]:
+def _windows(library: Path, count: int, seed: int, sensor: dict[str, Any]) -> list[Drawn]:
     waves = sorted(WAVES)
     return [
         window(
             library,
             library.parent,
-            model,
-            waves[number % len(waves)],
-            seed * count + number,
-            counter=counter,
+            wave=waves[number % len(waves)],
+            seed=seed * count + number,
+            **sensor,
         )
         for number in range(count)
     ]

@@ -1,7 +1,8 @@
 """A tool's process: `python -m benchmarks.energy_error.child ORDER`, with ORDER as JSON.
 
-ORDER names the adapter (`tool`), `settings` of the GPU, and `trials`. It says "ready" once all is
-imported, and goes on when it is told to, so that nobody's start disturbs another's measurement.
+ORDER names the adapter (`tool`), `settings` of the GPU, `boards`, `call_ms`, and `trials`. It says
+"ready" once all is imported, and goes on when it is told to, so that nobody's start disturbs
+another's measurement.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ MARK = "@@ "
 
 def serve(order: dict[str, Any]) -> None:
     """Measure every trial, each with the tool begun anew."""
-    machine = StandIn(Path(os.environ["STANDIN_STATE"]), power_w=[IDLE_W], **A100)
-    (gpu,) = machine.gpus
+    powers_w = [IDLE_W] * order["boards"]
+    machine = StandIn(Path(os.environ["STANDIN_STATE"]), power_w=powers_w, **A100)
+    gpu = machine.gpus[0]
+    if order["call_ms"]:
+        machine.fault(0, "nvmlDevice", hang_ms=order["call_ms"])
     gpu.processes = {os.getpid(): 1 << 30}
     for name, value in order["settings"].items():
         setattr(gpu, name, value)

@@ -14,6 +14,7 @@ from benchmarks.energy_error.child import MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
+_BUSY = "while True: pass"
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,26 @@ class Tool:
         adapter: Its file in `tools`.
         package: The peer's distribution; None: it runs in this environment.
         settings: Of the stand-in GPU, beside those that all share.
+        boards: How many GPUs the machine has; the first one draws the load.
+        call_ms: How long a call of the driver takes.
+        others: Processes that keep a core busy meanwhile.
     """
 
     adapter: str
     package: str | None = None
     settings: dict[str, float] = field(default_factory=dict)
+    boards: int = 1
+    call_ms: float = 0.0
+    others: int = 0
 
 
 NO_COUNTER = {"counter_supported": 0}
 TOOLS = {
     "ours": Tool("ours"),
     "ours, no counter": Tool("ours", settings=NO_COUNTER),
+    "ours, counter of 250 ms": Tool("ours", settings={"counter_update_ms": 250}),
+    "ours, 8 boards, 1 ms a call": Tool("ours", boards=8, call_ms=1.0),
+    "ours, 8 boards, a core busy": Tool("ours", boards=8, call_ms=1.0, others=1),
     "Zeus ZeusMonitor": Tool("zeus_window", "zeus"),
     "Zeus PowerMonitor, 100 ms": Tool("zeus_power", "zeus"),
     "CodeCarbon": Tool("codecarbon", "codecarbon"),
@@ -92,17 +102,27 @@ class Runner:
         for number, lane in enumerate(lanes):  # one after another: starting takes all of a core
             started.append(self._start(tool, python, number, lane))
             _wait_for_ready(started[-1])
+        others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(tool.others)]
         for process in started:
             _go(process)
         records = []
         for number, (process, lane) in enumerate(zip(started, lanes, strict=True)):
             records += self._ended(process, number, lane)
+        for other in others:
+            other.kill()
+            other.wait()
         return records
 
     def _start(
         self, tool: Tool, python: Path, number: int, lane: list[dict[str, Any]]
     ) -> subprocess.Popen[str]:
-        order = {"tool": tool.adapter, "settings": tool.settings, "trials": lane}
+        order = {
+            "tool": tool.adapter,
+            "settings": tool.settings,
+            "boards": tool.boards,
+            "call_ms": tool.call_ms,
+            "trials": lane,
+        }
         with self._said(number).open("w") as said:
             return subprocess.Popen(
                 [str(python), "-m", "benchmarks.energy_error.child", json.dumps(order)],

@@ -71,6 +71,11 @@ class Load:
         )
         self.start_ns = self.end_ns = 0
 
+    @property
+    def uuid(self) -> str:
+        """The GPU's, as NVML names it."""
+        return self._gpu.uuid
+
     def settle(self) -> None:
         """Wait a little at random, so that no phase of a sensor is favoured."""
         time.sleep(self._settle_s)

@@ -49,6 +49,11 @@ MODELS: dict[str, dict[str, float]] = {
     "consumer ampere": {"compute_minor": 6, "power_update_ms": 100, "power_window_ms": 100},
     "1 s average": {"compute_minor": 6, "fields_supported": 0},
 }
+SLOW_MODELS: dict[str, dict[str, float]] = {
+    "counter of 250 ms": {**MODELS["a100"], "counter_update_ms": 250},
+    "counter of 1 s": {**MODELS["a100"], "counter_update_ms": 1000},
+}
+"""Counters slower than any known, as of other makers."""
 """Settings of the stand-in; counters are updated every 100 ms where nothing else is said."""
 
 Wave = Callable[[np.random.Generator, FakeGpu, int], list[int]]
@@ -218,20 +223,43 @@ def imperfect(rng: np.random.Generator, gpu: FakeGpu) -> None:
 
 
 def window(
-    library: Path, folder: Path, model: str, wave: str, seed: int, *, counter: bool = True
+    library: Path,
+    folder: Path,
+    model: str,
+    wave: str,
+    seed: int,
+    *,
+    counter: bool = True,
+    boards: int = 1,
+    call_ms: float = 0.0,
 ) -> Drawn:
-    """Record one window of a waveform with one model of sensor."""
+    """Record one window of a waveform with one model of sensor.
+
+    Args:
+        library: The stand-in driver.
+        folder: For its state.
+        model: Of `MODELS` or `SLOW_MODELS`.
+        wave: Of `WAVES`.
+        seed: Of all that is drawn.
+        counter: Whether boards have an energy counter.
+        boards: How many there are; the last one draws the wave.
+        call_ms: How long a call of the driver takes.
+    """
     rng = np.random.default_rng(seed)
-    settings = {**MODELS[model], "counter_supported": int(counter)}
-    with machine(library, folder, **settings) as stand_in:
-        (gpu,) = stand_in.gpus
-        imperfect(rng, gpu)
-        borders = WAVES[wave](rng, gpu, START_NS + int(rng.integers(5 * SECOND, 6 * SECOND)))
-        trace, _ = record(stand_in, gpu_meters(), borders)
+    settings = {**(MODELS | SLOW_MODELS)[model], "counter_supported": int(counter)}
+    with machine(library, folder, [IDLE_W] * boards, **settings) as stand_in:
+        for gpu in stand_in.gpus:
+            imperfect(rng, gpu)
+        borders = WAVES[wave](rng, gpu, START_NS + int(rng.integers(12 * SECOND, 13 * SECOND)))
+        meters = gpu_meters()
+        if call_ms:
+            stand_in.fault(0, "nvmlDevice", hang_ms=call_ms)
+        trace, _ = record(stand_in, meters, borders)
         start_ns, end_ns = rng.choice(list(pairwise(borders))).tolist()
         truth_j = gpu.truth_j(start_ns, end_ns)
-        found = between(trace, borders, start_ns, end_ns)
+        (curve,) = [each for each in curves(trace, borders) if each.sensor.device == gpu.uuid]
         flags = tuple(Health(trace, start_ns, end_ns).flags)
+        found = curve.between(start_ns, end_ns)
         return Drawn(wave, truth_j, truth_j * gpu.gain, found, flags)
 
 

@@ -60,6 +60,15 @@ def test_a_blind_sensor_s_uncertainty_holds_for_loads_of_any_frequency_but_its_o
     assert np.median([each.rest_j / each.sensed_j for each in drawn]) < 0.15
 
 
+def test_a_slow_counter_s_uncertainty_holds_the_truth(library, tmp_path) -> None:
+    """45 windows: of 90 % fewer than 35 with a chance of 0.6 %."""
+    waves = sorted(WAVES)
+    model = "counter of 250 ms"
+    drawn = [window(library, tmp_path, model, waves[n % len(waves)], n) for n in range(45)]
+    assert sum(each.rest_is_covered for each in drawn) >= 35
+    assert not any("stood still" in flag for each in drawn for flag in each.flags)
+
+
 def test_what_a_blind_sensor_cannot_know_is_flagged(library, tmp_path) -> None:
     """A load in step with it looks like a steady one, and neither is what it seems."""
     flags, errors = set(), []

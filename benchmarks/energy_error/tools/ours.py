@@ -24,12 +24,12 @@ def measure(load: Load) -> dict[str, Any]:
             load.work()
             running.close_window()
         result = running.result
-    joules = result.joules
-    beside_gain_j = (joules.uncertainty_j**2 - joules.gain_j**2) ** 0.5
+    # Other boards of the machine are read as well, and draw no load.
+    (joules,) = [device.joules for device in result.devices if device.id == load.uuid]
     return {
         "energy_j": joules.energy_j,
         "uncertainty_j": joules.uncertainty_j,
-        "uncertainty_without_gain_j": beside_gain_j,
+        "uncertainty_without_gain_j": joules.without_gain_j,
         "coverage": joules.coverage,
         "flags": list(result.flags),
     }

@@ -7,13 +7,15 @@ not read: what it counted meanwhile is in its next reading.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.borders import energies_at
+from harness.energy.curves.borders import UNSTEADY, energies_at
+from harness.energy.curves.curve import Curve
 from harness.energy.curves.knots import Floats, Knots, counter_knots
 from harness.energy.curves.rhythm import at_most_s
 from harness.energy.trace import FRESH_S, Readings
@@ -21,6 +23,8 @@ from harness.energy.trace import FRESH_S, Readings
 FROZEN_UPDATES = 3
 """A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
 recorder reads on for longer than that at the end."""
+SLOW_S = 0.15
+"""Of a counter updated more seldom the power sensor shows what happens within an update."""
 UNSEEN_S = 5.0
 """The same for one that moved once or never: how slow it is nobody knows."""
 ABSURD = 3.0
@@ -44,24 +48,36 @@ class Stretch:
     border_var: Floats
 
 
-def stretches(readings: Readings, borders_s: Floats) -> list[Stretch]:
-    """The stretches of a counter's readings, with the energy at every border in them."""
+def stretches(
+    readings: Readings, borders_s: Floats, shape: Callable[[], Curve] | None = None
+) -> list[Stretch]:
+    """The stretches of a counter's readings, with the energy at every border in them.
+
+    Args:
+        readings: Of a counter.
+        borders_s: Where the load may change, rising.
+        shape: Gives what the device's power sensor says, if it has one: it splits the updates of a
+            slow counter.
+    """
     found = []
     update_s = _update_s(readings)
+    power = shape() if shape and update_s > SLOW_S else None
     for first, end in _trusted(readings):
         knots = counter_knots(readings.part(first, end), update_s)
         if first:
             # What a counter shows first after a break is of no update: it began at some moment.
             knots = knots.after_first()
         if len(knots.time_s) > 1:
-            found.append(_stretch(knots, borders_s, readings.sensor.resolution_j))
+            found.append(_stretch(knots, borders_s, readings.sensor.resolution_j, power))
     return found
 
 
-def _stretch(knots: Knots, borders_s: Floats, resolution_j: float) -> Stretch:
+def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve | None) -> Stretch:
     inside = (borders_s >= knots.time_s[0]) & (borders_s <= knots.last_s)
     moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
     energy_j, variance = energies_at(moments_s, knots)
+    if power is not None and len(power.time_s):
+        energy_j, variance = _shaped(moments_s, energy_j, variance, knots, power)
     time_s = np.concatenate([knots.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
@@ -69,6 +85,34 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float) -> Stretch:
         energy_j=np.concatenate([knots.energy_j, energy_j])[order],
         border_var=np.concatenate([_knot_var(knots, resolution_j), variance])[order],
     )
+
+
+def _shaped(
+    moments_s: Floats, energy_j: Floats, variance: Floats, knots: Knots, power: Curve
+) -> tuple[Floats, Floats]:
+    """The energy at moments within long updates, each split as the power sensor saw it, too.
+
+    What both ways of splitting disagree by is uncertain: the load is not as steady as the one
+    takes it to be, or changes faster than the other can see.
+    """
+    after = np.clip(np.searchsorted(knots.time_s, moments_s), 1, len(knots.time_s) - 1)
+    start_s, end_s = knots.time_s[after - 1], knots.time_s[after]
+    inside = (moments_s > start_s) & (moments_s < end_s) & (start_s >= power.time_s[0])
+    inside &= end_s <= power.time_s[-1]
+    drawn_j = [
+        np.interp(at_s, power.time_s, power.energy_j) for at_s in (start_s, moments_s, end_s)
+    ]
+    update_j = knots.energy_j[after] - knots.energy_j[after - 1]
+    whole_j = drawn_j[2] - drawn_j[0]
+    share = (drawn_j[1] - drawn_j[0]) / np.where(whole_j > 0, whole_j, 1.0)
+    apart_j = knots.energy_j[after - 1] + update_j * share - energy_j
+    apart_j = np.where(inside & (whole_j > 0), apart_j, 0.0)
+    # What varies between samples is known to the sensor no better than this, on either side.
+    gathered = [np.interp(at_s, power.time_s, power.random_var) for at_s in (start_s, moments_s)]
+    gathered.append(np.interp(end_s, power.time_s, power.random_var))
+    sides_j2 = np.minimum(gathered[1] - gathered[0], gathered[2] - gathered[1])
+    blurred_j2 = np.where(inside, (UNSTEADY * update_j) ** 2 + np.maximum(sides_j2, 0.0), 0.0)
+    return energy_j + apart_j / 2, variance + apart_j**2 / 2 + blurred_j2
 
 
 def _knot_var(knots: Knots, resolution_j: float) -> Floats:

@@ -49,7 +49,8 @@ def _observed(
 ) -> Curve:
     """The same, from its first reading to its last."""
     sampled = SampledPower(power, borders_s, period_s) if power else None
-    trusted = [_counted(part) for part in stretches(counter, borders_s)] if counter else []
+    shape = sampled.curve if sampled else None
+    trusted = [_counted(part) for part in stretches(counter, borders_s, shape)] if counter else []
     if counter is None or not trusted:
         return sampled.curve() if sampled else nothing()
     missing = _Missing(trusted, sampled, counter, counter.sensor.ceiling_w)
