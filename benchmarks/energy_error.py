@@ -2,7 +2,7 @@
 
     python benchmarks/energy_error.py [--quick] [--only NAME ...] [--trials N] [--json FILE]
 
-In real time: about 5 minutes with --quick, 20 without. Needs Linux and a C compiler, no GPU. The
+In real time: about 7 minutes with --quick, 25 without. Needs Linux and a C compiler, no GPU. The
 peers get an environment of their own, made with uv or pip from their pinned versions.
 """
 
