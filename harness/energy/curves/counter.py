@@ -77,7 +77,7 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve 
     moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
     energy_j, variance = energies_at(moments_s, knots)
     if power is not None and len(power.time_s):
-        energy_j, variance = _shaped(moments_s, energy_j, variance, knots, power)
+        variance += _shape_var(moments_s, energy_j, knots, power)
     time_s = np.concatenate([knots.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
@@ -87,13 +87,11 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve 
     )
 
 
-def _shaped(
-    moments_s: Floats, energy_j: Floats, variance: Floats, knots: Knots, power: Curve
-) -> tuple[Floats, Floats]:
-    """The energy at moments within long updates, each split as the power sensor saw it, too.
+def _shape_var(moments_s: Floats, energy_j: Floats, knots: Knots, power: Curve) -> Floats:
+    """Variance of the energy at moments within long updates, which the power sensor splits as well.
 
-    What both ways of splitting disagree by is uncertain: the load is not as steady as the one
-    takes it to be, or changes faster than the other can see.
+    What it and the updates around disagree by is uncertain: the load is not as steady as these
+    take it to be, or changes faster than the sensor can see.
     """
     after = np.clip(np.searchsorted(knots.time_s, moments_s), 1, len(knots.time_s) - 1)
     start_s, end_s = knots.time_s[after - 1], knots.time_s[after]
@@ -112,7 +110,8 @@ def _shaped(
     gathered.append(np.interp(end_s, power.time_s, power.random_var))
     sides_j2 = np.minimum(gathered[1] - gathered[0], gathered[2] - gathered[1])
     blurred_j2 = np.where(inside, (UNSTEADY * update_j) ** 2 + np.maximum(sides_j2, 0.0), 0.0)
-    return energy_j + apart_j / 2, variance + apart_j**2 / 2 + blurred_j2
+    found: Floats = apart_j**2 / 2 + blurred_j2
+    return found
 
 
 def _knot_var(knots: Knots, resolution_j: float) -> Floats:
