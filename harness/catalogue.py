@@ -46,6 +46,10 @@ class Catalogue(Mapping[str, str]):
         """How many there are."""
         return len({**self._own, **self._others})
 
+    def is_own(self, name: str) -> bool:
+        """Whether `name` comes with the harness."""
+        return name in self._own
+
     def load(self, name: str) -> Any:
         """What `name` stands for.
 

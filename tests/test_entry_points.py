@@ -25,6 +25,12 @@ def stripes(choice):
     images += 0.1 * torch.rand(images.shape, generator=generator)
     return Images.held_out(images.clamp(0, 1), labels, test_share=0.25)
 
+def bright(choice):
+    """The same with pixels from 0 to 255 as floats."""
+    found = stripes(choice)
+    parts = found.train_images * 255, found.train_labels, found.test_images * 255
+    return Images(*parts, found.test_labels, found.classes)
+
 def tiny(channels, classes):
     """One convolution."""
     return torch.nn.Sequential(
@@ -65,6 +71,7 @@ def export(tables, folder, out):
 ENTRIES = """
 [energy_harness.data]
 stripes = theirs_data:stripes
+bright = theirs_data:bright
 [energy_harness.models]
 tiny = theirs_data:tiny
 [energy_harness.meters]
@@ -119,6 +126,11 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
 
     site = installed(tmp_path / "site", ENTRIES)
     path = {"PYTHONPATH": f"{site}:{Path(__file__).parents[1]}"}
+    dark = harness("run", "study.toml", "--set", "workload.data=bright", env=path)
+    assert dark.returncode == 2
+    assert dark.stderr.startswith("error: workload.data 'bright': train_images: have pixels")
+    assert not (tmp_path / "results").exists()
+
     ran = harness("run", "study.toml", env=path)
     assert ran.returncode == 0, ran.stderr
     assert "chosen with {'where': 'here'}" in ran.stdout

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.catalogue import ENGINES
+from harness.catalogue import DATA, ENGINES
 from harness.cli.choose import choose_study
 from harness.cli.endings import told
 from harness.engines.engine import Assignment
@@ -18,6 +18,8 @@ from harness.results.folder import StudyFolder
 if TYPE_CHECKING:
     from harness.engines.engine import Engine
     from harness.results.table import Tables
+    from harness.settings import WorkloadChoice
+    from harness.spec import RunSpec
 
 
 def run_study(
@@ -71,7 +73,12 @@ def run_study(
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
-    check_data(study.workload)
+    for workload in _workloads(specs):
+        check_data(workload)
+        if not DATA.is_own(workload.data):
+            from harness.workloads.checked import check_foreign  # which takes torch
+
+            check_foreign(workload)
     check_site(study.carbon)
     asked = Assignment(
         study,
@@ -112,6 +119,11 @@ def run_study(
         )
         return code
     return _measured(Tables(folder.path), code) if require_measured else code
+
+
+def _workloads(specs: list[RunSpec]) -> list[WorkloadChoice]:
+    """Each data set and model of some runs, once."""
+    return list({repr(spec.workload): spec.workload for spec in specs}.values())
 
 
 def _engine(asked: Assignment) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.errors import RunError
 from harness.workloads import transforms as steps
 from harness.workloads.images import ImageFiles, Images
 from harness.workloads.loader import Loader, Shipping
@@ -27,6 +28,12 @@ def loaders_from_memory(images: Images, rest: Tensor, held_out: Tensor, place: P
         place: Where to, and how.
     """
     choice, training = place.choice, place.training
+    channels = images.train_images.shape[1]
+    if channels not in (1, 3):
+        raise RunError(
+            f"images of {channels} channels are no pictures, which workload.input = 'loader' "
+            "needs; set it to 'resident'"
+        )
     normalise = Normalisation.of(images.train_images[rest])
     side = choice.image_size
     size = (side, side) if side else images.size

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from harness.catalogue import DATA, TORCHVISION, resolve_model
 from harness.errors import RunError
 from harness.settings import Training, WorkloadChoice
-from harness.workloads.images import ImageFiles, Images
+from harness.workloads.checked import checked
+from harness.workloads.images import Images
 from harness.workloads.opening import open_sources
 from harness.workloads.part import WHOLE, Part
 from harness.workloads.place import Place
@@ -89,7 +90,7 @@ def open_workload(
     Raises:
         RunError: The data are damaged or do not fit the settings.
     """
-    loaded: Images | ImageFiles = DATA.load(choice.data)(choice)
+    loaded = checked(DATA.load(choice.data)(choice), choice)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
     place = Place(choice, training, device, part)
