@@ -30,10 +30,12 @@ from harness.errors import RunError, UsageError
 from harness.execute import Bench
 from harness.orphan import STOPPED
 from harness.registry import Registry
+from harness.results.fingerprint import EVENT as FINGERPRINT
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.results.recall import recall
+from harness.source import code_of, harness_hash
 from harness.spec import RunSpec
 from harness.training.checkpoint import Checkpoint
 from harness.training.device import wait_for
@@ -207,6 +209,8 @@ def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint |
     spec, folder = desk.spec, desk.folder
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
     workload = open_workload(spec.workload, spec.training, desk.device, desk.world.part)
+    code = code_of(type(method).__module__, spec.workload)
+    journal.event(FINGERPRINT, code=code, data=workload.identity)
     state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, desk.world)
     if start:
         state.load_state_dict(start.state)
@@ -233,6 +237,7 @@ def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": {
             "energy-harness": __version__,
+            "energy-harness source": harness_hash(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,

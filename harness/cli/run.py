@@ -62,6 +62,7 @@ def run_study(
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.report import make_report
+    from harness.cli.unchanged import check_unchanged
     from harness.cli.until_decided import described, rounds_of
     from harness.energy.carbon.series import check_site
     from harness.engines.order import in_random_order
@@ -92,12 +93,14 @@ def run_study(
     )
     engine = _engine(asked)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
+    finished = {"done"} if retry_failed else {"done", "failed"}
+    open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
+    check_unchanged(folder, open_runs, registry)
     folder.bind(study, specs)
     click.echo(
         f"study {study.name}: {described(study, asked.rounds, len(specs))} of "
         f"{study.workload.model} on {study.workload.data}, results in {folder.path}"
     )
-    finished = {"done"} if retry_failed else {"done", "failed"}
     called = asked.rounds.called(folder).runs
     missing = [spec for spec in called if status_of(folder.run(spec)) not in finished]
     with folder.alone():

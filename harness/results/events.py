@@ -48,6 +48,10 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_text, value))
 
 
+def _hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_texts, value.values()))
+
+
 _SIZE: dict[str, Check] = {
     "parameters": _count,
     "macs": _count,
@@ -56,6 +60,7 @@ _SIZE: dict[str, Check] = {
 }
 _KEYS: dict[str, dict[str, Check]] = {
     "attempt": {"number": _count, "restored": _count},
+    "fingerprint": {"code": _hashes, "data": _table},
     "dense": _SIZE,
     "border": {"window": _text},
     "phase": {"phase": _count, "window": _text, "kind": _text},
@@ -85,6 +90,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "attempt": ("number", "restored"),
     "border": ("window",),
     "epoch": ("epochs_trained",),
+    "fingerprint": ("code", "data"),
     "record": ("facts",),
     "answer": ("phase", "description"),
     "checkpoint": ("number",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from harness.errors import UsageError
 from harness.report_settings import ReportSettings
 from harness.results.carbon import StudyCarbon
 from harness.results.final_test import FinalTest
+from harness.results.fingerprint import Fingerprint, fingerprint_of, same_code
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.gather import gather
 from harness.results.inert import inert_csv
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET, Row
 from harness.selector import Selector
-from harness.spec import short_labels_of
+from harness.spec import RunSpec, short_labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,14 +68,20 @@ class Tables:
         self._specs = [(run, run.read_spec()) for run in folder.runs()]
         if not self._specs:
             raise UsageError(f"{path}: no runs here yet")
-        self._labels = short_labels_of(spec for _, spec in self._specs)
+        made_of = _made_of(self._specs)
+        self._labels = _told_apart(short_labels_of(spec for _, spec in self._specs), made_of)
         first = next(iter(self.settings.get("variants", {})), None)
         labelled = zip(self._specs, self._labels, strict=True)
         dense = (n for (_, spec), n in labelled if (spec.method, spec.variant) == ("dense", first))
         self.baseline = next(dense, "dense")
         labelled = zip(self._specs, self._labels, strict=True)
         read = gather([(run, spec, label) for (run, spec), label in labelled], self.carbon)
-        self.runs = pd.DataFrame([each.run for each in read])
+        self.runs = pd.DataFrame(
+            [
+                {**each.run, "code_hash": code, "data_hash": data}
+                for each, (code, data) in zip(read, made_of, strict=True)
+            ]
+        )
         for name, column in self.runs.items():
             # A yes or no that only some runs have stays one, with gaps, also in a file.
             if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
@@ -121,6 +128,36 @@ class Tables:
         buffer = io.BytesIO()
         typed(self.runs).to_parquet(buffer, index=False)
         write_atomically(folder.table_parquet, buffer.getvalue())
+
+
+def _made_of(specs: Sequence[tuple[RunFolder, RunSpec]]) -> list[tuple[str, str]]:
+    """Of each run, names for its code and its data; empty where they are not recorded."""
+    known: dict[str, list[Fingerprint]] = {}
+    found = []
+    for run, spec in specs:
+        one = fingerprint_of(run)
+        if one is None:
+            found.append(("", ""))
+            continue
+        others = known.setdefault(spec.method, [])
+        found.append((same_code(others, one).code_hash, one.data_hash))
+        others.append(one)
+    return found
+
+
+def _told_apart(labels: Sequence[str], made_of: Sequence[tuple[str, str]]) -> list[str]:
+    """Labels that tell runs apart which were made of different code or data."""
+    codes: dict[str, set[str]] = {}
+    data: dict[str, set[str]] = {}
+    for label, (code_hash, data_hash) in zip(labels, made_of, strict=True):
+        codes.setdefault(label, set()).add(code_hash)
+        data.setdefault(label, set()).add(data_hash)
+    return [
+        label
+        + (f" code={code_hash[:6]}" if code_hash and len(codes[label] - {""}) > 1 else "")
+        + (f" data={data_hash[:6]}" if data_hash and len(data[label] - {""}) > 1 else "")
+        for label, (code_hash, data_hash) in zip(labels, made_of, strict=True)
+    ]
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:

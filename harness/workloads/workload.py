@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from harness.catalogue import DATA, TORCHVISION, resolve_model
 from harness.errors import RunError
 from harness.settings import Training, WorkloadChoice
 from harness.workloads.checked import checked
+from harness.workloads.identity import identity_of
 from harness.workloads.images import Images
 from harness.workloads.opening import open_sources
 from harness.workloads.part import WHOLE, Part
@@ -47,6 +49,7 @@ class Workload:
     training: Training
     layout: torch.memory_format
     _builder: Callable[[int, int], nn.Module]
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def build_network(self, seed: int) -> nn.Module:
         """The dense network with the weights that `seed` draws."""
@@ -91,6 +94,7 @@ def open_workload(
         RunError: The data are damaged or do not fit the settings.
     """
     loaded = checked(DATA.load(choice.data)(choice), choice)
+    identity = identity_of(choice, None if DATA.is_own(choice.data) else loaded)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
     place = Place(choice, training, device, part)
@@ -106,6 +110,7 @@ def open_workload(
         training=training,
         layout=place.layout,
         _builder=resolve_model(choice.model),
+        identity=identity,
     )
 
 

@@ -51,6 +51,7 @@ comparing, and is named."""
 def barriers(first: ArmRuns, second: ArmRuns) -> dict[Metric, tuple[str, ...]]:
     """Why each quantity of an arm is not comparable; empty where it is."""
     work = _workload(first.spec, second.spec)
+    work += _unequal_hashes("data", first, second)
     work += [f"no finished run in {arm.side}" for arm in (first, second) if arm.finished.empty]
     if any(arm.finished.empty for arm in (first, second)):
         return dict.fromkeys(COLUMNS, tuple(work))
@@ -77,6 +78,20 @@ def execution(first: RunSpec, second: RunSpec) -> list[str]:
         roots = {"workload.root": (first.workload.root, second.workload.root)}
         found += [_told(name, a, b) for name, (a, b) in roots.items() if a != b]
     return found
+
+
+def other_code(first: ArmRuns, second: ArmRuns) -> list[str]:
+    """Whether the method's code differs, which a comparison is often about, and includes."""
+    return _unequal_hashes("code", first, second)
+
+
+def _unequal_hashes(what: str, first: ArmRuns, second: ArmRuns) -> list[str]:
+    """Whether code or data differ where both sides recorded them; named by their hashes."""
+    sides = [
+        arm.distinct(f"{what}_hash") if f"{what}_hash" in arm.runs else ()
+        for arm in (first, second)
+    ]
+    return _alike(what, *sides) if all(sides) else []
 
 
 def _workload(first: RunSpec, second: RunSpec) -> list[str]:

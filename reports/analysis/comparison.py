@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from reports.analysis.comparability import COLUMNS, barriers, execution
+from reports.analysis.comparability import COLUMNS, barriers, execution, other_code
 from reports.analysis.matching import match
 from reports.analysis.statistics import (
     Interval,
@@ -153,7 +153,7 @@ def _arm(pair: Pair, first: ResultSet, second: ResultSet) -> ArmComparison:
         standing=", ".join(sorted({*a.standings, *b.standings})),
         parameters=_size(a, b, "parameters") if sizes else math.nan,
         macs=_size(a, b, "macs") if sizes else math.nan,
-        differences=(*_hyperparameters(a, b), *execution(a.spec, b.spec)),
+        differences=(*_hyperparameters(a, b), *execution(a.spec, b.spec), *other_code(a, b)),
     )
 
 

@@ -48,6 +48,7 @@ def warnings(results: StudyResults) -> list[Warned]:
         *_coverage(results.finished),
         *_flags(results.finished),
         *_uncounted(results.finished),
+        *_made_of(results.finished),
         *_temperatures(results.finished),
         *_seeds(results),
         *_unfinished(results),
@@ -125,6 +126,28 @@ def _uncounted(runs: pd.DataFrame) -> list[Warned]:
         return []
     text = f"MACs leave out {', '.join(names)}, for which no formula is known."
     return [Warned("MACs", text, len(some))]
+
+
+def _made_of(runs: pd.DataFrame) -> list[Warned]:
+    """Older results do not say what they were made of."""
+    found = []
+    for column, group, text in (
+        ("code_hash", "method", "Runs of {} were made with different code: they are {} methods."),
+        (
+            "data_hash",
+            "variant",
+            "Runs{} saw {} different data sets, which cannot be compared.",
+        ),
+    ):
+        if column not in runs or group not in runs:
+            continue
+        for name, some in runs.groupby(runs[group].fillna(""), sort=False):
+            known = some[column].replace("", None).dropna()
+            if (count := known.nunique()) > 1:
+                named = name if column == "code_hash" else f" of variant {name}" if name else ""
+                kind = column.removesuffix("_hash")
+                found.append(Warned(kind, text.format(named, count), len(known)))
+    return found
 
 
 def _temperatures(runs: pd.DataFrame) -> list[Warned]:

@@ -1,0 +1,82 @@
+"""What a run was made of: the code of its method, and its data; two runs of one arm must agree.
+
+Of a source file two hashes are kept: of its bytes, and of its syntax tree, in which comments,
+blank lines and formatting do not count (but which another version of Python may write otherwise).
+A file is the same where either agrees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.results.events import is_event
+from harness.results.folder import RunFolder
+
+EVENT = "fingerprint"
+_MARK = b'"fingerprint"'
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a run was made of.
+
+    Attributes:
+        code: By source file, its hashes: of the bytes, and of the syntax.
+        data: `digest`, and what a person can tell data sets apart by (`train`, `test`: how many).
+    """
+
+    code: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+    @property
+    def code_hash(self) -> str:
+        """A name for the code; empty where it is not recorded."""
+        if not self.code:
+            return ""
+        text = json.dumps({name: hashes[-1:] for name, hashes in self.code.items()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def data_hash(self) -> str:
+        """A name for the data; empty where they are not recorded."""
+        return str(self.data.get("digest", ""))
+
+
+def fingerprint_of(run: RunFolder) -> Fingerprint | None:
+    """Of a run's last attempt; None where it did not come so far, or an older version ran it."""
+    try:
+        lines = run.journal.read_bytes().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if _MARK not in line:
+            continue
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if is_event(event) and event["event"] == EVENT:
+            return Fingerprint(event["code"], event["data"])
+    return None
+
+
+def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The source files that are not the same; none where one side is not recorded."""
+    if not before or not now:
+        return []
+    return sorted(
+        name for name in {*before, *now} if not _agree(before.get(name, ()), now.get(name, ()))
+    )
+
+
+def _agree(one: Any, other: Any) -> bool:
+    return any(mine == theirs for mine, theirs in zip(one, other, strict=False))
+
+
+def same_code(known: Sequence[Fingerprint], one: Fingerprint) -> Fingerprint:
+    """The first of the known ones that was made of the same code; else the one itself."""
+    return next((each for each in known if not changed_code(each.code, one.code)), one)

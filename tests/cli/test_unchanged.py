@@ -1,0 +1,220 @@
+"""Runs of other code or other data never join those that are there without a word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.results.events import is_event
+from harness.results.fingerprint import changed_code, fingerprint_of
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.table import Tables
+from harness.settings import WorkloadChoice
+from harness.source import code_of
+from harness.workloads import identity
+from harness.workloads.identity import identity_of
+from reports.reading import study_results
+from reports.wording.warnings import warnings
+from tests.engines.started import called
+
+PLUGIN = '''
+from harness import Method, Train
+
+class Mine(Method):
+    """Trains."""
+
+    def phases(self, budget):
+        yield Train("train", epochs=1)
+'''
+QUICK = """
+name = "mine"
+seeds = [0]
+[workload]
+data = "digits"
+model = "vgg_small"
+[training]
+epochs = 1
+batch_size = 512
+[energy]
+meters = ["estimate"]
+period_s = 0.1
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(QUICK)
+
+
+def started(*words: str) -> Any:
+    return called("run", "mine.toml", "--no-report", "--out", "out", *words)
+
+
+def pictures(root: Path, count: int, bright: int = 0) -> None:
+    """Two classes, told apart by their brightness."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for number, name in enumerate("ab"):
+            folder = root / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for each in range(count):
+                pixels = rng.integers(0, 100, (8, 8, 3)) + 100 * number + bright
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{each}.png")
+
+
+def seeds_there() -> list[str]:
+    return sorted(path.parent.name for path in Path("out").glob("runs/*/*/journal.jsonl"))
+
+
+def test_a_plugin_that_was_edited_between_two_seeds() -> None:
+    """The first command of the fault: exit 2, the file named, nothing trained or written."""
+    plugin = Path("my_method.py")
+    plugin.write_text(PLUGIN)
+    words = ("mine", "--plugin", "my_method.py")
+    assert started(*words).returncode == 0
+    saved = Path("out/study.json").read_bytes()
+    plugin.write_text(PLUGIN.replace("epochs=1", "epochs=2"))
+    refused = started(*words, "--seed", "0", "--seed", "1")
+    assert refused.returncode == 2
+    assert "my_method.py has changed" in refused.stderr
+    assert "--out" in refused.stderr
+    assert seeds_there() == ["seed-0"]
+    assert Path("out/study.json").read_bytes() == saved
+
+    plugin.write_text(f"# Another comment.\n\n{PLUGIN}")
+    went_on = started(*words, "--seed", "0", "--seed", "1")
+    assert went_on.returncode == 0, went_on.stderr
+    assert seeds_there() == ["seed-0", "seed-1"]
+
+
+def test_another_root_and_pictures_that_were_added() -> None:
+    """The second and third command of the fault."""
+    pictures(Path("first"), 12)
+    pictures(Path("second"), 12, bright=30)
+    words = ("dense", "--set", "workload.data=folder", "--set", "workload.validation_share=0.25")
+    first = (*words, "--set", "workload.root=first")
+    assert started(*first).returncode == 0
+    more = ("--seed", "0", "--seed", "1")
+    refused = started(*words, "--set", "workload.root=second", *more)
+    assert refused.returncode == 2
+    assert "other names, sizes or contents" in refused.stderr
+
+    shutil.copytree("first", "moved")
+    shutil.copy("first/train/a/0.png", "first/train/a/more.png")
+    refused = started(*first, *more)
+    assert refused.returncode == 2
+    assert "24 train and 24 test images then, 25 train and 24 test images now" in refused.stderr
+    assert seeds_there() == ["seed-0"]
+    moved = started(*words, "--set", "workload.root=moved", *more)
+    assert moved.returncode == 0, moved.stderr
+
+
+def test_an_interrupted_run_is_not_resumed_with_other_code() -> None:
+    plugin = Path("my_method.py")
+    plugin.write_text(PLUGIN)
+    words = ("mine", "--plugin", "my_method.py")
+    assert started(*words).returncode == 0
+    journal = Path("out/runs/mine/seed-0/journal.jsonl")
+    lines = journal.read_text().splitlines(keepends=True)
+    end = next(n for n, line in enumerate(lines) if '"result"' in line)
+    journal.write_text("".join(lines[:end]))
+    plugin.write_text(PLUGIN.replace("epochs=1", "epochs=2"))
+    refused = started(*words)
+    assert refused.returncode == 2
+    assert "my_method.py has changed" in refused.stderr
+    assert journal.read_text() == "".join(lines[:end])
+
+
+def rewritten(run: RunFolder, **changes: Any) -> None:
+    """Give a recorded run another fingerprint."""
+    lines = []
+    for line in run.journal.read_text().splitlines():
+        event = json.loads(line)
+        lines.append(json.dumps(event | (changes if event["event"] == "fingerprint" else {})))
+    run.journal.write_text("\n".join(lines) + "\n")
+
+
+def test_a_mixed_folder_is_told_apart_and_warned_of() -> None:
+    """Such as one that two machines wrote to, or that was copied together."""
+    assert started("dense", "--seed", "0", "--seed", "1").returncode == 0
+    tables = Tables(Path("out"))
+    assert tables.runs["arm"].tolist() == ["dense", "dense"]
+    assert tables.runs["code_hash"].nunique() == tables.runs["data_hash"].nunique() == 1
+    assert not {"code", "data"} & {each.kind for each in warnings(study_results(tables))}
+
+    run = StudyFolder(Path("out")).runs()[1]
+    before = fingerprint_of(run)
+    assert before is not None
+    rewritten(run, code={"methods.dense": ["0", "0"]})
+    mixed = Tables(Path("out"))
+    assert mixed.runs["arm"].nunique() == 2
+    assert all(arm.startswith("dense code=") for arm in mixed.runs["arm"])
+    assert {each.kind for each in warnings(study_results(mixed))} >= {"code"}
+
+    rewritten(run, code=before.code, data={"digest": "other"})
+    mixed = Tables(Path("out"))
+    assert all(arm.startswith("dense data=") for arm in mixed.runs["arm"])
+    assert {each.kind for each in warnings(study_results(mixed))} >= {"data"}
+
+    lines = run.journal.read_text().splitlines(keepends=True)
+    run.journal.write_text("".join(line for line in lines if '"fingerprint"' not in line))
+    old = Tables(Path("out"))
+    assert old.runs["arm"].tolist() == ["dense", "dense"]
+    assert "" in set(old.runs["code_hash"])
+
+
+def test_the_user_s_own_imports_count_and_libraries_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("import numpy\nfrom .deeper import x\n")
+    (package / "deeper.py").write_text("x = 1\n")
+    (package / "method.py").write_text("import torch\n\ndef f():\n    from . import helper\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+    before = code_of("own_package.method", choice)
+    assert {*before} == {
+        "own_package",
+        "own_package.method",
+        "own_package.helper",
+        "own_package.deeper",
+    }
+    (package / "deeper.py").write_text("x = 2\n")
+    assert changed_code(before, code_of("own_package.method", choice)) == ["own_package.deeper"]
+    assert {*code_of("methods.early_bird", choice)} >= {"methods.early_bird"}
+    assert not any(name.startswith("harness") for name in code_of("methods.early_bird", choice))
+    assert {*code_of("numpy", choice)} == {"package numpy"}
+
+
+def test_where_files_are_and_when_they_changed_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(root: str) -> dict[str, Any]:
+        return identity_of(WorkloadChoice(data="folder", model="vgg_small", root=root))
+
+    pictures(tmp_path / "one", 4)
+    shutil.copytree(tmp_path / "one", tmp_path / "two", copy_function=shutil.copyfile)
+    (tmp_path / "two" / "train" / "a" / "notes.txt").write_text("no picture")
+    assert found("one") == found("two")
+    assert (found("one")["train"], found("one")["test"]) == (8, 8)
+    (tmp_path / "two" / "train" / "a" / "0.png").rename(tmp_path / "two" / "train" / "b" / "9.png")
+    assert found("one")["digest"] != found("two")["digest"], "another label"
+    monkeypatch.setattr(identity, "MAX_SIZES", 5)
+    monkeypatch.setattr(identity, "SAMPLE", 3)
+    assert "sizes of 3" in found("one")["by"], "what was looked at is recorded"
+
+
+@pytest.mark.parametrize("code", [5, {"a": 5}, {"a": [5]}, None])
+def test_a_fingerprint_from_anywhere_is_no_event_unless_it_is_sound(code: Any) -> None:
+    event = {"event": "fingerprint", "time_ns": 1, "code": code, "data": {}}
+    assert not is_event(event)
+    assert is_event(event | {"code": {"a": ["1", "2"]}})
