@@ -29,7 +29,7 @@ from harness.results.forecast import (
     together,
 )
 from harness.results.standing import adjective
-from harness.spec import RunSpec
+from harness.spec import RunSpec, short_labels_of
 from harness.study import Study
 from harness.workloads.presence import check_data
 
@@ -109,7 +109,9 @@ def tell_plan(
     if as_json:
         click.echo(json.dumps(said, indent=2))
     else:
-        _tell(said, arms)
+        short = short_labels_of(specs)
+        names = {spec.arm: name for spec, name in zip(specs, short, strict=True)}
+        _tell(said, arms, names)
 
 
 def _called_for(specs: list[RunSpec], called: Called) -> list[RunSpec]:
@@ -226,7 +228,7 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
     }
 
 
-def _tell(said: dict[str, Any], arms: list[Forecast]) -> None:
+def _tell(said: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -> None:
     from rich.console import Console
 
     from reports.tables.plan import plan_table, plan_totals
@@ -234,7 +236,7 @@ def _tell(said: dict[str, Any], arms: list[Forecast]) -> None:
     click.echo(
         f"study {said['study']}: {_runs(said)}, {said['left']} to do, results in {said['folder']}"
     )
-    Console(highlight=False).print(plan_table(arms))
+    Console(highlight=False).print(plan_table(arms, names))
     for line in plan_totals(said):
         click.echo(line)
 

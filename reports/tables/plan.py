@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.energy.carbon.factor import JOULES_PER_KWH
 from harness.results.standing import adjective
+from reports.analysis.families import families
 from reports.wording.units import (
     Unit,
     duration,
@@ -29,8 +30,15 @@ _SMALL_KWH = 0.1
 _DISK = (Unit("kB", 1e3), Unit("MB", 1e6), Unit("GB", 1e9), Unit("TB", 1e12))
 
 
-def plan_table(arms: Sequence[Forecast]) -> Table:
-    """One row an arm: runs, time and energy of those that are left, and what tells."""
+def plan_table(arms: Sequence[Forecast], names: Mapping[str, str]) -> Table:
+    """One row an arm: runs, time and energy of those that are left, and what tells.
+
+    Args:
+        arms: What is foreseen of each.
+        names: What the report calls each; levels of a sweep stand in their order.
+    """
+    by_name = {names[arm.arm]: arm for arm in arms}
+    order = [name for family in families(by_name) for name in family.arms]
     times, energies = [arm.time_s for arm in arms], [arm.energy_j for arm in arms]
     time = time_unit(each.value for each in times if each)
     joules = energy_unit(each.value for each in energies if each)
@@ -39,9 +47,10 @@ def plan_table(arms: Sequence[Forecast]) -> Table:
     for header in ("runs", "to do", f"time {time.symbol}", f"energy {joules.symbol}"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("judged by")
-    for arm in arms:
+    for name in order:
+        arm = by_name[name]
         table.add_row(
-            Text(arm.arm),
+            Text(name),
             str(arm.runs),
             str(arm.left),
             _shown(arm.time_s, time),

@@ -14,11 +14,13 @@ from matplotlib.colors import to_rgb
 from harness.cli import figure as command
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.results.forecast import Forecast
 from reports.analysis.statistics import Interval
 from reports.drawing import style
 from reports.drawing.phase_colours import phase_colours
 from reports.drawing.plane import Point, is_sure
 from reports.figures.gallery import FIGURES
+from reports.tables.plan import plan_table
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
@@ -160,6 +162,16 @@ def test_levels_of_a_sweep_stand_in_their_order() -> None:
     figured = FIGURES["energy_phases"](results)
     assert figured is not None
     assert list(dict.fromkeys(figured.frame["arm"])) == results.arms
+
+
+def test_a_plan_has_the_names_and_the_order_of_the_report() -> None:
+    labels = [f"early_bird prune_ratio=0.{n}" for n in (7, 3, 5)]
+    arms = [
+        Forecast(f"{label} window=3", 1, 1, 0, None, None, frozenset(), None) for label in labels
+    ]
+    table = plan_table(arms, {arm.arm: label for arm, label in zip(arms, labels, strict=True)})
+    shown = [str(cell) for cell in table.columns[0].cells]
+    assert shown == [f"early_bird prune_ratio=0.{n}" for n in (3, 5, 7)]
 
 
 def point(arm: str, energy: tuple[float, float], accuracy: tuple[float, float]) -> Point:
