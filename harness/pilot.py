@@ -101,7 +101,8 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
             train = Steady(workload.train, now_ns, growing.left_s, growing.size)
             steady = recipe if growing.size == full else eager
             if not (steady.compile or steady.graphs):
-                train.chunks = [each for each in growing.chunks[-1:] if each.duration_s >= CHUNK_S]
+                shortest_s = min(CHUNK_S, growing.left_s)
+                train.chunks = [c for c in growing.chunks[-1:] if c.duration_s >= shortest_s]
             state.workload = replace(workload, train=train)
             train_epoch(state, Train("pilot", epochs=1), steady, spec.seed)
 
@@ -213,12 +214,13 @@ class _Timed(ABC):
     def _steps(self, batches: Iterator[Batch], lasting_s: float) -> Iterator[Batch]:
         """Batches for at least `lasting_s`, at least one: one more chunk."""
         start_ns = end_ns = self._now_ns()
-        samples = 0
-        while not samples or end_ns - start_ns < lasting_s * 1e9:
+        steps, took_s = 0, 0.0
+        while not steps or (took_s < lasting_s and took_s * (1 + 1 / steps) <= self.left_s):
             yield next(batches)
-            samples += self.size
+            steps += 1
             end_ns = self._now_ns()
-        self.chunks.append(_Chunk(samples, start_ns, end_ns))
+            took_s = (end_ns - start_ns) * 1e-9
+        self.chunks.append(_Chunk(steps * self.size, start_ns, end_ns))
         self.left_s -= self.chunks[-1].duration_s
 
     def _first_step(self, batches: Iterator[Batch], lasting_s: float) -> Iterator[Batch]:
@@ -227,7 +229,7 @@ class _Timed(ABC):
         The first step of a size chooses algorithms and fills caches, which no later one pays for.
         """
         yield from self._steps(batches, 0.0)
-        if self.chunks[-1].duration_s < CHUNK_S:
+        if self.chunks[-1].duration_s < min(CHUNK_S, self.left_s):
             del self.chunks[-1]
             yield from self._steps(batches, lasting_s)
 
