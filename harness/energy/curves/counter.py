@@ -82,7 +82,8 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve 
     order = np.argsort(time_s, kind="stable")
     return Stretch(
         time_s=time_s[order],
-        energy_j=np.concatenate([knots.energy_j, energy_j])[order],
+        # A border right at an update may be given less than the update showed: energy never falls.
+        energy_j=np.maximum.accumulate(np.concatenate([knots.energy_j, energy_j])[order]),
         border_var=np.concatenate([_knot_var(knots, resolution_j), variance])[order],
     )
 
