@@ -149,7 +149,7 @@ def recorder_cost(load: Any, folder: Path, pairs: int, seconds: float = 4.0) -> 
                 continue
             setup = MeterSetup(psutil.Process().pid, (load.uuid,), 0.0, "")
             with Measurement(folder / f"cost-{number}.jsonl", SETTINGS, setup) as running:
-                (recorder,) = psutil.Process().children()
+                recorder = psutil.Process(running.recorder_process_id)
                 running.open_window()
                 before = recorder.cpu_times()
                 speeds[recorded] = load.on(seconds) / seconds

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ContextDecorator, ExitStack, contextmanager
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from harness.energy.live import LiveEnergy
-from harness.energy.measurement import Measured, Measurement
-from harness.energy.meter import MeterSetup
-from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.meters.visible import visible_gpus
-from harness.energy.named_windows import WindowEnergy, by_window
+from harness.energy.block import Block
+from harness.energy.measurement import Measured
+from harness.energy.named_windows import WindowEnergy
 from harness.settings import EnergySettings
 
+_entered: ContextVar[tuple[Block, ...]] = ContextVar("entered", default=())
+"""The blocks around what runs now, outermost first: of this thread, or of this asyncio task."""
+F = TypeVar("F", bound=Callable[..., Any])
+Entered = Callable[[], AbstractContextManager[None]]
 
-class measure(ContextDecorator):  # noqa: N801 - it reads as the function it stands for
+
+class measure:  # noqa: N801 - it reads as the function it stands for
     """Measure what a block, or every call of a function, draws: a context manager and decorator.
 
     A recorder of its own watches the GPUs that `CUDA_VISIBLE_DEVICES` leaves to this process, and
@@ -33,14 +36,24 @@ class measure(ContextDecorator):  # noqa: N801 - it reads as the function it sta
         print(energy.found.joules.energy_j, energy.found.joules.uncertainty_j)
         print(energy.windows["training"].joules.energy_j)
 
+    As a decorator it measures each call by itself, also of calls at the same time in several
+    threads or tasks: of a coroutine function until the coroutine has ended, of a generator function
+    from its first item until it has ended or is closed, with what is done between two items. Each
+    measurement counts the whole process, but no recorder. A call within a call that this object
+    measures already belongs to the outer one. A process forked within a block is part of what the
+    block draws; measuring stays with the process that began it.
+
+    Starting takes a second or more, ending a fraction of one; an event loop waits meanwhile.
+
     Attributes:
-        found: Energy, uncertainty, devices and flags of the last block; None before it ends.
+        found: Energy, uncertainty, devices and flags of the last block that ended; None before.
         windows: What was drawn in the windows within it, by name.
 
     Args:
         period_s: Time between two readings of power.
         idle_s: Measure idle power for so long before, where a sensor measures.
-        trace: Keep the raw readings in this file; None keeps none.
+        trace: Keep the raw readings in this file; None keeps none. Of calls at the same time, it
+            holds those of the one that began first.
     """
 
     def __init__(
@@ -48,11 +61,19 @@ class measure(ContextDecorator):  # noqa: N801 - it reads as the function it sta
     ) -> None:
         self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
         self._trace = trace
-        self._open: ExitStack | None = None
-        self._begun: dict[str, int] = {}
-        self._ended: list[tuple[str, int, int]] = []
-        self.found: Measured | None = None
-        self.windows: dict[str, WindowEnergy] = {}
+        self._blocks: list[Block] = []
+        self._with: Block | None = None
+        self._last: tuple[Measured | None, dict[str, WindowEnergy]] = (None, {})
+
+    @property
+    def found(self) -> Measured | None:
+        """Of the last block that ended."""
+        return self._last[0]
+
+    @property
+    def windows(self) -> dict[str, WindowEnergy]:
+        """Of the last block that ended."""
+        return self._last[1]
 
     def __enter__(self) -> measure:
         """Start the recorder; the window opens when it reads.
@@ -61,33 +82,40 @@ class measure(ContextDecorator):  # noqa: N801 - it reads as the function it sta
             RuntimeError: It is open already: a block within itself has no energy of its own.
             MeasurementError: The recorder does not start.
         """
-        if self._open is not None:
+        if self._around() or (self._with and self._with.is_open):
             raise RuntimeError("this measurement is open already; make another with measure()")
-        watts, note = watts_per_thread()
-        setup = MeterSetup(os.getpid(), visible_gpus().gpus, watts, note)
-        with ExitStack() as opened:
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="energy-harness-"))
-            trace = self._trace or Path(folder) / "trace.jsonl"
-            trace.unlink(missing_ok=True)
-            self._running = opened.enter_context(Measurement(trace, self._settings, setup))
-            self._open = opened.pop_all()
-        self._live = LiveEnergy(trace)
-        self._begun, self._ended = {}, []
-        _wait_for_gpus()
-        self._running.open_window()
+        self._with = self._begun()
+        _entered.set((*(each for each in _entered.get() if each.is_open), self._with))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the window, and those within that are open, and work out what was found."""
-        for name in list(self._begun):
-            self.end(name)
-        _wait_for_gpus()
-        self._running.close_window()
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-        self.found = self._running.result
-        self.windows = by_window(self._running.recorded, self._ended)
+        if self._with and self._with.is_open:
+            self._end(self._with)
+
+    def __call__(self, function: F) -> F:
+        """The function, each call of which is measured by itself."""
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with self._call() as entered, entered():
+                return await function(*args, **kwargs)
+
+        def iterated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with self._call() as entered:
+                return (yield from _each(function(*args, **kwargs), entered))
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with self._call() as entered, entered():
+                return function(*args, **kwargs)
+
+        measured: Callable[..., Any] = called
+        if inspect.iscoroutinefunction(function):
+            measured = awaited
+        elif inspect.isasyncgenfunction(function):
+            measured = self._iterated_async(function)
+        elif inspect.isgeneratorfunction(function):
+            measured = iterated
+        return cast(F, functools.wraps(function)(measured))
 
     @contextmanager
     def window(self, name: str) -> Iterator[None]:
@@ -104,10 +132,9 @@ class measure(ContextDecorator):  # noqa: N801 - it reads as the function it sta
         Raises:
             RuntimeError: One of that name is open, or nothing is measured now.
         """
-        if self._open is None or name in self._begun:
+        block = self._block()
+        if block is None or not block.begin(name):
             raise RuntimeError(f"window '{name}': is open already, or nothing is measured now")
-        _wait_for_gpus()
-        self._begun[name] = self._running.mark()
 
     def end(self, name: str, called: str | None = None) -> None:
         """Close a window.
@@ -119,20 +146,104 @@ class measure(ContextDecorator):  # noqa: N801 - it reads as the function it sta
         Raises:
             RuntimeError: None of that name is open.
         """
-        if name not in self._begun:
+        block = self._block()
+        if block is None or not block.end(name, called):
             raise RuntimeError(f"window '{name}': is not open")
-        _wait_for_gpus()
-        self._ended.append((called or name, self._begun.pop(name), self._running.mark()))
 
     def so_far_j(self) -> float:
         """About how much was drawn since the recorder reads: for a display, not for a table."""
-        self._live.update()
-        return self._live.energy_j
+        block = self._block()
+        return block.so_far_j() if block else 0.0
+
+    def _iterated_async(
+        self, function: Callable[..., AsyncGenerator[Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, Any]]:
+        async def measured(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            with self._call() as entered:
+                items = function(*args, **kwargs)
+                answer: Any = None
+                thrown: BaseException | None = None
+                while True:
+                    try:
+                        with entered():
+                            step = items.asend(answer) if thrown is None else items.athrow(thrown)
+                            item = await step
+                    except StopAsyncIteration:
+                        return
+                    answer = thrown = None
+                    try:
+                        answer = yield item
+                    except GeneratorExit:
+                        with entered():
+                            await items.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - it is the generator's to answer
+                        thrown = error
+
+        return measured
+
+    @contextmanager
+    def _call(self) -> Iterator[Entered]:
+        """One call: yields what is to be entered whenever code of the function runs."""
+        if self._around():
+            yield nullcontext
+            return
+        block = self._begun()
+
+        @contextmanager
+        def entered() -> Iterator[None]:
+            token = _entered.set((*_entered.get(), block))
+            try:
+                yield
+            finally:
+                _entered.reset(token)
+
+        try:
+            yield entered
+        finally:
+            self._end(block)
+
+    def _begun(self) -> Block:
+        # The file is taken while another block writes to it, if only in a process forked from.
+        taken = any(not block.is_closed for block in self._blocks)
+        block = Block(self._settings, None if taken else self._trace)
+        self._blocks = [*(each for each in self._blocks if not each.is_closed), block]
+        return block
+
+    def _end(self, block: Block) -> None:
+        self._last = block.close() or self._last
+
+    def _around(self) -> Block | None:
+        """The innermost block of this object around what runs now."""
+        around = [b for b in _entered.get() if b in self._blocks and b.is_open]
+        return around[-1] if around else None
+
+    def _block(self) -> Block | None:
+        """The block that a window belongs to: around what runs now, or the only one."""
+        around = self._around()
+        left = [block for block in self._blocks if not block.is_closed]
+        own = [block for block in left if block.is_open]
+        if around is None and len(own) > 1:
+            raise RuntimeError("several calls are measured now, and this thread is in none of them")
+        return around or next(iter(own or left), None)
 
 
-def _wait_for_gpus() -> None:
-    """Until everything is done that torch was told to do, if it is used at all."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.synchronize(index)
+def _each(items: Generator[Any, Any, Any], entered: Entered) -> Generator[Any, Any, Any]:
+    """All of a generator, with `entered` around each of its steps; it returns as it does."""
+    answer: Any = None
+    thrown: BaseException | None = None
+    while True:
+        try:
+            with entered():
+                item = items.send(answer) if thrown is None else items.throw(thrown)
+        except StopIteration as stop:
+            return stop.value
+        answer = thrown = None
+        try:
+            answer = yield item
+        except GeneratorExit:
+            with entered():
+                items.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the generator's to answer
+            thrown = error

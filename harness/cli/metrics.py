@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import Metric
 
 _PREFIX = "energy_harness"
 
@@ -66,7 +66,7 @@ def served(place: str | None, study: str, now: Callable[[], list[Now]]) -> Itera
     from prometheus_client.registry import Collector
 
     class Runs(Collector):  # type: ignore[misc]
-        def collect(self) -> Iterator[GaugeMetricFamily]:
+        def collect(self) -> Iterator[Metric]:
             return _families(study, now())
 
     registry = CollectorRegistry()
@@ -85,19 +85,22 @@ def served(place: str | None, study: str, now: Callable[[], list[Now]]) -> Itera
         thread.join()
 
 
-def _families(study: str, runs: list[Now]) -> Iterator[GaugeMetricFamily]:
-    from prometheus_client.core import GaugeMetricFamily
+def _families(study: str, runs: list[Now]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     names = ("study", "arm", "seed")
 
-    def family(name: str, text: str, *more: str) -> GaugeMetricFamily:
+    def gauge(name: str, text: str, *more: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=(*names, *more))
 
-    state = family("run", "1 for each run, by how it stands", "state")
-    drawn = family("energy_joules", "Energy that the run's attempt has drawn so far", "source")
-    power = family("power_watts", "Power over the last second", "source")
-    epochs = family("epochs", "Epochs trained so far")
-    accuracy = family("validation_accuracy", "At the last evaluation, 0 to 1")
+    def counter(name: str, text: str, *more: str) -> CounterMetricFamily:
+        return CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=(*names, *more))
+
+    state = gauge("run", "1 for each run, by how it stands", "state")
+    drawn = counter("energy_joules", "Energy that the run's attempt has drawn so far", "source")
+    power = gauge("power_watts", "Power over the last second", "source")
+    epochs = counter("epochs", "Epochs trained so far")
+    accuracy = gauge("validation_accuracy", "At the last evaluation, 0 to 1")
     for run in runs:
         labels = [study, run.arm, str(run.seed)]
         state.add_metric([*labels, run.state], 1)

@@ -149,6 +149,9 @@ class Health:
         away_s = math.fsum(each.get("suspended_s", 0.0) for each in self._trace.told)
         if away_s:
             found.append(f"the machine was suspended for {away_s:.0f} s")
+        absent_ns = sum(to_ns - from_ns for from_ns, to_ns in self._trace.absent_ns)
+        if absent_ns:
+            found.append(f"the recorder was stopped for {absent_ns * 1e-9:.0f} s")
         steps = [each["clock_step_s"] for each in self._trace.told if "clock_step_s" in each]
         found += [f"the wall clock was set by {step_s:+.0f} s" for step_s in steps]
         return found

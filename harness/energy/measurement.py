@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
+from harness.energy.recorder.forks import prepare_for_forks
 from harness.energy.trace import Trace, read_trace
 from harness.energy.windows import curves, total
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from harness.energy.meter import MeterSetup
     from harness.energy.recorder.process import RecorderProcess
     from harness.settings import EnergySettings
+
+WATCH_PERIOD_S = 0.5
+"""Time between two looks at whether the recorder lives."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class DeviceEnergy:
     Attributes:
         id: The device's stable id.
         name: For people.
-        kind: "gpu", "cpu" or "dram".
+        kind: "gpu", "cpu", "dram", or "module": a GPU with its CPU and memory.
         source: "counter", "sampled", "estimated" or "simulated".
         joules: With all parts of the uncertainty.
         mean_power_w: Over the window.
@@ -132,6 +137,11 @@ class Measurement:
         self._setup = setup
         self._start_ns = 0
         self._end_ns = 0
+        self._owner = os.getpid()
+        self._pipe: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._watcher: threading.Thread | None = None
         self.result: Measured | None = None
         self.recorded = Trace()
 
@@ -139,35 +149,84 @@ class Measurement:
         """Start the recorder, and wait until idle power is measured."""
         from harness.energy.recorder.process import RecorderProcess
 
-        heard, self._announce = os.pipe()
+        prepare_for_forks(self)
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
         try:
             self._recorder: RecorderProcess = RecorderProcess(
-                self._trace, self._settings, self._setup, heard
+                self._trace, self._settings, self._setup, self._pipe[0]
             )
-        finally:
-            os.close(heard)
+        except BaseException:
+            self._close_pipe()
+            raise
+        self._watch()
         return self
 
     def open_window(self) -> None:
-        """From now on it counts."""
+        """Begin to count."""
         self._start_ns = self.mark()
 
     def close_window(self) -> None:
-        """Up to now it counted."""
+        """Stop counting."""
         self._end_ns = self.mark()
 
     def __exit__(self, *_: object) -> None:
-        """Stop the recorder and work out what it found."""
+        """Stop the recorder and work out what it found; nothing in a process forked meanwhile."""
+        if os.getpid() != self._owner:
+            return
         if not self._end_ns:
             self.close_window()
+        self.before_fork()
         self._recorder.stop()
-        os.close(self._announce)
+        self._close_pipe()
+        self._watcher = None
         self.recorded = read_trace(self._trace)
         self.result = measured(self.recorded, self._start_ns, self._end_ns)
 
     def mark(self) -> int:
         """Announce a border, where a window begins or ends; its moment on the monotonic clock."""
         now_ns = time.monotonic_ns()
-        with contextlib.suppress(BrokenPipeError):  # the recorder is gone: coverage will tell
-            os.write(self._announce, b"|")
+        with self._lock:  # the number of a pipe that was closed may be another file's by now
+            # The recorder is gone or overwhelmed: coverage will show it.
+            if self._pipe:
+                with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                    os.write(self._pipe[1], b"|")
         return now_ns
+
+    @property
+    def recorder_process_id(self) -> int:
+        """The process that records."""
+        return self._recorder.process_id
+
+    def before_fork(self) -> None:
+        """End the thread that watches the recorder: a process without threads forks safely."""
+        self._over.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Watch the recorder again; the child leaves it and its pipe to this process."""
+        if in_child:
+            self._lock = threading.Lock()  # another thread may have held the one that was copied
+            self._watcher = None
+            self._close_pipe()
+        elif self._watcher is not None:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Start another recorder wherever this one dies, as long as the measurement lasts."""
+        self._over.clear()
+
+        def watch() -> None:
+            while not self._over.wait(WATCH_PERIOD_S):
+                self._recorder.revive()
+
+        self._watcher = threading.Thread(target=watch, name="energy recorder's watch", daemon=True)
+        self._watcher.start()
+
+    def _close_pipe(self) -> None:
+        with self._lock:
+            if self._pipe:
+                for end in self._pipe:
+                    os.close(end)
+            self._pipe = None

@@ -22,7 +22,7 @@ class Sensor:
     Attributes:
         device: A stable id, such as a GPU's UUID.
         name: The device's name, for people.
-        kind: "gpu", "cpu" or "dram".
+        kind: "gpu", "cpu", "dram", or "module": a GPU with its CPU and memory.
         quantity: "energy" (cumulative, J) or "power" (W).
         source: Where the figure comes from: a hardware counter, sampled power, a model
             ("estimated"), or a stand-in driver ("simulated").

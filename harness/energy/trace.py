@@ -90,6 +90,11 @@ class Trace:
     told: tuple[dict[str, Any], ...] = ()
 
     @property
+    def absent_ns(self) -> list[tuple[int, int]]:
+        """From when to when the recorder did not run, though it lived, in order."""
+        return [tuple(each["absent"]) for each in self.told if "absent" in each]
+
+    @property
     def end_ns(self) -> int:
         """The last moment at which any sensor was read."""
         ends = (int(each.time_ns[-1]) for each in self.readings if len(each.time_ns))

@@ -51,8 +51,19 @@ def pack(trace: Path) -> Path:
 
 def writer(path: Path) -> Any:
     """A `pyarrow.parquet.ParquetWriter` of packed traces, with their schema and encodings."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(
+        path,
+        _schema(),
+        compression="zstd",
+        use_dictionary=["sensor", "text"],
+        column_encoding={"time_ns": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+    )
+
+
+def _schema() -> Any:
+    import pyarrow as pa
 
     types = {
         "sensor": pa.int16(),
@@ -60,13 +71,7 @@ def writer(path: Path) -> Any:
         "value": pa.float64(),
         "text": pa.string(),
     }
-    return pq.ParquetWriter(
-        path,
-        pa.schema(types),
-        compression="zstd",
-        use_dictionary=["sensor", "text"],
-        column_encoding={"time_ns": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
-    )
+    return pa.schema(types)
 
 
 def is_packed(trace: Path) -> bool:
@@ -84,10 +89,17 @@ def lines(trace: Path) -> Iterator[Any]:
 
 
 def batches(trace: Path) -> Iterator[Any]:
-    """The rows of a packed trace, as record batches of pyarrow."""
+    """The rows of a packed trace, as record batches of pyarrow.
+
+    Raises:
+        ValueError: Its columns are others than `pack` writes: as bytes they would be misread.
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(trace.with_suffix(PACKED)) as file:
+        if not file.schema_arrow.equals(_schema()):
+            found = ", ".join(f"{each.name}: {each.type}" for each in file.schema_arrow)
+            raise ValueError(f"not the columns of a trace: {found}")
         yield from file.iter_batches(ROWS, use_threads=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class EnergyCurve:
         filler: Readings of its power, for time in which a counter cannot be trusted.
         borders_ns: Moments at which the load may change: windows begin and end there.
         period_s: Time between readings that was asked for.
+        absent_ns: From when to when the recorder did not run. What a counter counted meanwhile is
+            in the energy, but nobody looked: that time is not covered.
     """
 
     def __init__(
@@ -29,7 +32,9 @@ class EnergyCurve:
         filler: Readings | None = None,
         borders_ns: Iterable[int] = (),
         period_s: float = 0.0,
+        absent_ns: Sequence[tuple[int, int]] = (),
     ) -> None:
+        self._absent_ns = absent_ns
         self.sensor: Sensor = best.sensor
         borders_s = np.unique(np.array(sorted(borders_ns), dtype=np.float64)) * 1e-9
         is_counter = best.sensor.quantity == "energy"
@@ -52,9 +57,23 @@ class EnergyCurve:
         """The energy of many windows, from each start to each end."""
         starts_s, ends_s = (np.array(ns, dtype=np.float64) * 1e-9 for ns in (starts_ns, ends_ns))
         sensor = self.sensor
-        return self._curve.between(
+        found = self._curve.between(
             starts_s, ends_s, sensor.relative_uncertainty, sensor.resolution_j
         )
+        if not self._absent_ns:
+            return found
+        return [
+            replace(joules, coverage=min(joules.coverage, self._looked_at(*window)))
+            for joules, *window in zip(found, starts_ns, ends_ns, strict=True)
+        ]
+
+    def _looked_at(self, start_ns: int, end_ns: int) -> float:
+        """Share of a window in which the recorder ran."""
+        away_ns = sum(
+            max(min(end_ns, to_ns) - max(start_ns, from_ns), 0)
+            for from_ns, to_ns in self._absent_ns
+        )
+        return 1 - away_ns / max(end_ns - start_ns, 1)
 
 
 def curves(
@@ -77,14 +96,20 @@ def curves(
     best = [trace.readings[usable[i]] for i in chosen(sensors, falsified)]
     silent: dict[str, Readings] = {}
     if any(readings.sensor.source != "estimated" for readings in best):
-        heard = {readings.sensor.device for readings in best}
+        heard = {sensor.device for sensor in sensors}
         silent = {
             readings.sensor.device: readings
             for readings in map(trace.readings.__getitem__, own)
             if readings.sensor.source != "estimated" and readings.sensor.device not in heard
         }
     return [
-        EnergyCurve(readings, power_of(trace, readings.sensor.device), borders_ns, trace.period_s)
+        EnergyCurve(
+            readings,
+            power_of(trace, readings.sensor.device),
+            borders_ns,
+            trace.period_s,
+            trace.absent_ns,
+        )
         for readings in [*best, *silent.values()]
     ]
 
@@ -107,7 +132,8 @@ def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[i
 
     A device's energy counter is taken before its power readings, unless reading it falsifies it;
     power averaged over a short time before power averaged over a long one. Estimates stand in only
-    where no sensor measures anything, so that the two are never mixed.
+    where no sensor measures anything, so that the two are never mixed. A module's energy holds its
+    CPU's and memory's, which are not added to it.
     """
 
     def rank(number: int) -> tuple[bool, bool, float]:
@@ -121,6 +147,8 @@ def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[i
         if sensor.device not in best or rank(number) < rank(best[sensor.device]):
             best[sensor.device] = number
     measured = [number for number in best.values() if sensors[number].source != "estimated"]
+    if any(sensors[number].kind == "module" for number in measured):
+        measured = [number for number in measured if sensors[number].kind not in ("cpu", "dram")]
     return measured or list(best.values())
 
 

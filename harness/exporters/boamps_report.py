@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _QUALITY = ((10, "high"), (25, "medium"), (50, "low"))
 """BoAmps' words for an error of up to so many percent; it has none for more."""
+_COMPONENTS = {"dram": "ram", "module": "gpu"}
+"""What BoAmps calls kinds of device that it knows by another name."""
 _UNKNOWN_TO_OTHERS = "folder"
 """The data set that is the user's own."""
 
@@ -129,7 +131,7 @@ def _measure(
         measurement_method="energy-harness" + ("" if word == "measured" else f" ({word})"),
         version=versions.get("energy-harness"),
         cpu_tracking_mode=_tracking("cpu", row, sensors),
-        gpu_tracking_mode=_tracking("gpu", row, sensors),
+        gpu_tracking_mode=_tracking("gpu", row, sensors) or _tracking("module", row, sensors),
         power_calibration_measurement=calibration_kwh,
         duration_calibration_measurement=calibration_s,
         power_consumption=row["energy_j"] / JOULES_PER_KWH,
@@ -164,7 +166,7 @@ def _infrastructure(models: Any, sensors: list[Sensor], site: dict[str, Any]) ->
     devices = {sensor.device: sensor for sensor in sensors}
     alike: dict[tuple[str, str], int] = {}
     for sensor in devices.values():
-        component = ("ram" if sensor.kind == "dram" else sensor.kind, sensor.name)
+        component = (_COMPONENTS.get(sensor.kind, sensor.kind), sensor.name)
         alike[component] = alike.get(component, 0) + 1
     return models.BoAmpsInfrastructure(
         infra_type="publicCloud" if cloud else "other",

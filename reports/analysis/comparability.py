@@ -151,7 +151,8 @@ def _measurement(first: ArmRuns, second: ArmRuns) -> list[str]:
     for name, column in (("energy scope", "energy_scope"), ("measured device", "energy_device")):
         found += _alike(name, first.distinct(column), second.distinct(column))
     gpus = (first.spec.energy.gpus, second.spec.energy.gpus)
-    if gpus[0] != gpus[1] and "gpu" in "+".join(first.distinct("energy_scope")).split("+"):
+    scopes = set("+".join(first.distinct("energy_scope")).split("+"))
+    if gpus[0] != gpus[1] and scopes & {"gpu", "module"}:
         found.append(_told("energy.gpus", *gpus))
     return found
 

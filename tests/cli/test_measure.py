@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY, Harness
+from tests.engines.started import recorders_of
 from tests.fakes.stand_in import LIBRARY, StandIn
 
 POWER_W = 200.0
@@ -210,7 +211,7 @@ def test_nothing_is_left_running_or_lying_about(begin, tmp_path: Path, monkeypat
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     process = begin("--idle", "0")
-    started = psutil.Process(process.pid).children(recursive=True)
+    started = psutil.Process(process.pid).children(recursive=True) + recorders_of(process.pid)
     assert len(started) == 2
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=15)

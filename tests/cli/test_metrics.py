@@ -23,10 +23,12 @@ def _free_port() -> int:
 def _scraped(port: int) -> dict[str, list[tuple[dict[str, str], float]]]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as said:
         text = said.read().decode()
-    return {
-        family.name: [(sample.labels, sample.value) for sample in family.samples]
-        for family in text_string_to_metric_families(text)
-    }
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            assert sample.name.endswith("_total") == (family.type == "counter")
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
 
 
 def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
         time.sleep(0.2)
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
-    drawn = [each["energy_harness_energy_joules"] for each in seen]
+    drawn = [each["energy_harness_energy_joules_total"] for each in seen]
     last = {labels["seed"]: joules for labels, joules in drawn[-1]}
     assert max(last.values()) > 0
     labels = [labels for each in drawn for labels, _ in each]
@@ -53,7 +55,7 @@ def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
     accuracies = [v for scrape in seen for _, v in scrape["energy_harness_validation_accuracy"]]
     assert accuracies
     assert all(0 <= accuracy <= 1 for accuracy in accuracies)
-    assert max(v for scrape in seen for _, v in scrape["energy_harness_epochs"]) > 1
+    assert max(v for scrape in seen for _, v in scrape["energy_harness_epochs_total"]) > 1
     # The endpoint ends with the command.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))

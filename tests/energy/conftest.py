@@ -68,7 +68,7 @@ def virtual(library: Path, tmp_path: Path) -> Iterator[Pretend]:
 @pytest.fixture
 def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is read in the place of Linux's, by child processes too."""
-    monkeypatch.setenv(rapl.STAND_IN, str(tmp_path / "powercap"))
+    monkeypatch.setenv(rapl.ELSEWHERE, str(tmp_path / "powercap"))
     return tmp_path / "powercap"
 
 

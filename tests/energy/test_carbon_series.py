@@ -72,6 +72,46 @@ def test_the_basis_names_the_file_its_time_and_the_pue(tmp_path: Path) -> None:
     assert found.basis == told
 
 
+GAPPY = """time,g_per_kwh
+2026-01-01T00:00Z,100
+2026-01-01T01:00Z,400
+2026-01-01T05:00Z,200
+2026-01-01T06:00Z,200
+"""
+
+
+@pytest.mark.parametrize(
+    ("hours", "kg", "share"),
+    [
+        ((1, 5), 4 * 0.4, "75.0%"),
+        ((0, 2), 0.1 + 0.4, None),
+        ((4, 6), 0.4 + 0.2, "50.0%"),
+        ((5, 6), 0.2, None),
+    ],
+)
+def test_energy_in_a_gap_is_told(hours, kg, share, tmp_path: Path) -> None:
+    """An hour each, but for the second: it holds for one hour, and three are missing."""
+    found = series(tmp_path / "x", GAPPY).co2e([at_a_kilowatt(*hours)])
+    assert found.kg == pytest.approx(kg)
+    assert ("in its gaps" in found.basis) == (share is not None)
+    assert share is None or share in found.basis
+
+
+@pytest.mark.parametrize(
+    ("rows", "strange"),
+    [
+        ("time,g_per_kwh\n2026-01-01T00:00Z,0.35\n2026-01-01T01:00Z,0.41\n", True),
+        ("time,kg_per_kwh\n2026-01-01T00:00Z,4\n2026-01-01T01:00Z,5\n", True),
+        ("time,kg_per_kwh\n2026-01-01T00:00Z,0.35\n2026-01-01T01:00Z,0.41\n", False),
+        ("time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,1300\n", False),
+        ("time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,0\n", False),
+    ],
+)
+def test_a_mean_that_no_grid_has_is_told(rows, strange, tmp_path: Path) -> None:
+    found = series(tmp_path / "x", rows).co2e([at_a_kilowatt(0, 1)])
+    assert ("unit" in found.basis) == strange
+
+
 @st.composite
 def some_series(draw: st.DrawFn) -> CarbonSeries:
     steps = draw(st.lists(st.integers(1, 10**6), min_size=1, max_size=12))

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +30,7 @@ from harness.energy.trace import read_trace, trace_of
 from harness.results.table import load
 from tests.energy.traces import encode
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
-from tests.engines.started import called, trainer_of, wait_until
+from tests.engines.started import called, recorders_of, trainer_of, wait_until
 from tests.fakes.stand_in import StandIn
 
 GPU = "GPU-0"
@@ -203,14 +202,5 @@ def test_a_run_that_wants_its_gpus_alone_fails_when_another_comes(stand_in, tmp_
 
 def recorder() -> psutil.Process:
     """The recorder that this process has started."""
-    found: list[psutil.Process] = []
-
-    def look() -> bool:
-        for process in psutil.Process().children():
-            with suppress(psutil.Error):
-                if "harness.energy.recorder" in process.cmdline():
-                    found.append(process)
-        return bool(found)
-
-    wait_until(look, "the recorder starts")
-    return found[0]
+    wait_until(lambda: recorders_of(os.getpid()), "the recorder starts")
+    return recorders_of(os.getpid())[0]

@@ -6,8 +6,14 @@ import os
 
 import pytest
 
+from harness.energy.measurement import measured
 from harness.energy.meter import Found, MeterSetup
-from harness.energy.meters import nvml
+from harness.energy.meters import nvml, rapl
+from harness.energy.recorder.recording import Recording
+from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.trace import trace_of
+from tests.energy.virtual import SECOND, Lines, VirtualSignals
+from tests.fakes.rapl import FakeRapl
 
 
 def find(gpus: tuple[str, ...] | None = None) -> Found:
@@ -153,3 +159,42 @@ def test_an_unknown_gpu_does_not_hide_the_others(virtual) -> None:
     found = find(("GPU-unknown", machine.gpus[1].uuid))
     assert len(found.meters) == 3
     assert len(found.notes) == 1
+
+
+HOPPER, BLACKWELL = 9, 10
+
+
+def test_the_counter_of_a_grace_hopper_is_the_modules_and_no_cpu_is_added(
+    virtual, powercap
+) -> None:
+    machine = virtual(power_w=300.0, architecture=HOPPER, module_extra_w=120.0, counter_of_module=1)
+    rapl_fake = FakeRapl(powercap, {"intel-rapl:0": "package-0"}, 100.0)
+    gpu, cpu = find(), rapl.find(MeterSetup(os.getpid(), None, 4.0, ""))
+    found = [(m.sensor.kind, m.sensor.quantity, m.sensor.part) for m in gpu.meters]
+    assert found == [
+        ("module", "energy", "device"),
+        ("module", "power", "device"),
+        ("module", "power", "device"),
+        ("gpu", "power", "gpu"),
+    ]
+    assert all("CPU" in m.sensor.note for m in gpu.meters[:3])
+    meters, log = [*gpu.meters, *cpu.meters], Lines()
+    log.append({"sensors": [m.sensor.to_json() for m in meters], "notes": [], "period_s": 0.05})
+    signals = VirtualSignals(machine, [])
+    recording = Recording(meters, [], TraceWriter(log), signals, SECOND // 20)
+    recording.get_to_know(SECOND)
+    begin_ns, end_ns = machine.clock_ns, machine.clock_ns + 10 * SECOND
+    signals.plan([begin_ns, end_ns], end_ns)
+    rapl_fake.turn_to(end_ns)
+    recording.read()
+    result = measured(trace_of(log.lines), begin_ns, end_ns)
+    assert [device.kind for device in result.devices] == ["module"]
+    assert result.joules.energy_j == pytest.approx(4200, rel=0.01)
+    assert not any("disagree" in flag for flag in result.flags)
+
+
+def test_a_counter_of_unknown_scope_is_left_out(virtual) -> None:
+    virtual(architecture=BLACKWELL, module_extra_w=120.0)
+    found = find()
+    assert {(m.sensor.kind, m.sensor.quantity) for m in found.meters} == {("gpu", "power")}
+    assert any("not documented" in note for note in found.notes)

@@ -38,10 +38,42 @@ def test_packages_and_dram_are_read_and_nothing_twice(powercap, dies) -> None:
 def test_figures_of_another_folder_are_called_simulated(powercap, tmp_path, monkeypatch) -> None:
     FakeRapl(powercap, PACKAGE)
     assert find().meters[0].sensor.source == "simulated"
-    monkeypatch.delenv(rapl.STAND_IN)
+    monkeypatch.delenv(rapl.ELSEWHERE)
     FakeRapl(tmp_path / "real", PACKAGE)
     monkeypatch.setattr(rapl, "POWERCAP", tmp_path / "real")
     assert find().meters[0].sensor.source == "counter"
+
+
+@pytest.mark.parametrize(("kind", "source"), [("sysfs", "counter"), ("tmpfs", "simulated")])
+def test_the_kernels_folder_is_real_wherever_it_is_mounted(
+    kind, source, powercap, tmp_path, monkeypatch
+) -> None:
+    FakeRapl(powercap, PACKAGE)
+    device = powercap.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:21 / /proc rw shared:5 - proc proc rw\n"
+        f"36 35 {number} / /host/sys ro master:1 - {kind} {kind} rw\n"
+    )
+    monkeypatch.setattr(rapl, "MOUNTS", mounts)
+    assert find().meters[0].sensor.source == source
+
+
+def test_a_bad_zone_hides_no_other(powercap) -> None:
+    fake = FakeRapl(powercap, {f"intel-rapl:{n}": f"package-{n}" for n in range(4)}, 50.0)
+    (powercap / "intel-rapl:0" / "max_energy_range_uj").unlink()
+    (powercap / "intel-rapl:1" / "max_energy_range_uj").write_text("0\n")
+    fake["intel-rapl:2"].energy_file.write_text("")
+    found = find()
+    names = [meter.sensor.name.rsplit(", ")[-1] for meter in found.meters]
+    assert names == ["package-0", "package-1", "package-3"]
+    for name in ("package-0", "package-1", "package-2"):
+        assert any(name in note for note in found.notes)
+    before_j = [meter.read() for meter in found.meters]
+    fake.turn_to(2 * SECOND)
+    after_j = [meter.read() for meter in found.meters]
+    assert [b - a for a, b in zip(before_j, after_j, strict=True)] == pytest.approx([100.0] * 3)
 
 
 def test_joules_count_on_over_every_wrap(powercap) -> None:

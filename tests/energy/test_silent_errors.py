@@ -13,7 +13,7 @@ import pytest
 
 from harness.energy.measurement import Measured, measured
 from harness.energy.meter import MeterSetup
-from harness.energy.meters.rapl import STAND_IN, find
+from harness.energy.meters.rapl import ELSEWHERE, find
 from harness.energy.trace import Trace
 from tests.energy.scenarios import START_NS, machine
 from tests.energy.virtual import SECOND, gpu_meters, record
@@ -163,7 +163,7 @@ def test_reading_just_after_a_wrap_of_rapl_is_no_leap(tmp_path: Path, monkeypatc
     zone = rapl["intel-rapl:0"]
     zone.offset_uj = zone.range_uj - 500_000_000
     rapl.turn_to(0)
-    monkeypatch.setenv(STAND_IN, str(tmp_path))
+    monkeypatch.setenv(ELSEWHERE, str(tmp_path))
     (meter,) = find(MeterSetup(1, (), 4.0, "")).meters
     readings_j = []
     for moment_s in (0, 2.49, 2.51, 2.52, 5):  # it wraps after 2.5 s
@@ -183,7 +183,7 @@ def test_dram_of_rapl_is_added_and_overlapping_zones_are_not(tmp_path: Path, mon
     }
     names = {zone: name for zone, (name, _) in zones.items()}
     rapl = FakeRapl(tmp_path, names, {zone: power_w for zone, (_, power_w) in zones.items()})
-    monkeypatch.setenv(STAND_IN, str(tmp_path))
+    monkeypatch.setenv(ELSEWHERE, str(tmp_path))
     meters = find(MeterSetup(1, (), 4.0, "")).meters
     rapl.turn_to(10 * SECOND)
     assert sum(meter.read() for meter in meters) == pytest.approx(690)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,3 +138,32 @@ def test_what_could_not_be_packed_stays(trace: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_either_there_is_nothing(tmp_path: Path) -> None:
     assert list(lines(tmp_path / "trace-1.jsonl")) == []
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"sensor": "int64"},
+        {"time_ns": "float64"},
+        {"value": "float32"},
+        {"text": "large_string"},
+        {"text": None},
+    ],
+)
+def test_columns_of_other_types_are_not_misread(columns, tmp_path: Path) -> None:
+    trace = tmp_path / "trace-1.jsonl"
+    readings = [[0, 1_000_000_000 * n, float(n)] for n in range(1, 50)]
+    trace.write_bytes(encode([header([sensor("energy")]), *readings]))
+    packed = pack(trace)
+    table = pq.read_table(packed)
+    for name, kind in columns.items():
+        place = table.schema.get_field_index(name)
+        if kind is None:
+            table = table.remove_column(place)
+            continue
+        column = table.column(name).cast(getattr(pa, kind)())
+        table = table.set_column(place, name, column)
+    pq.write_table(table, packed)
+    found = read_trace(trace)
+    assert found.readings == ()
+    assert "damaged" in found.notes[0]

@@ -15,6 +15,7 @@ import pynvml
 import pytest
 
 from harness.energy.meters.visible import VARIABLE, visible_gpus
+from harness.errors import UsageError
 from tests.conftest import Harness
 from tests.fakes.rapl import FakeRapl
 from tests.fakes.stand_in import StandIn
@@ -94,6 +95,20 @@ def test_indices_of_unlike_boards_are_not_guessed(boards, monkeypatch) -> None:
 def test_without_the_variable_all_count(monkeypatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert visible_gpus() == (None, None)
+
+
+@pytest.mark.parametrize("text", ["²", "0,٣", " ① "])
+def test_digits_that_are_no_number_are_refused_before_anything_runs(
+    text, monkeypatch, harness: Harness, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(VARIABLE, text)
+    with pytest.raises(UsageError, match="neither an index nor a UUID"):
+        visible_gpus()
+    if text == "²":
+        ended = harness("measure", "--", "touch", "ran")
+        assert ended.returncode == 2
+        assert VARIABLE in ended.stderr
+        assert not (tmp_path / "ran").exists()
 
 
 def measured(harness: Harness, **environment: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,22 +91,28 @@ def runs_of(out: Path) -> dict[str, RunFolder]:
 
 
 def family_of(orchestrator: subprocess.Popen[str]) -> list[psutil.Process]:
-    """All that descend from it, recorders, training processes and their helpers."""
+    """All that descend from it, training processes and their helpers, and its recorders."""
     try:
-        return psutil.Process(orchestrator.pid).children(recursive=True)
+        family = psutil.Process(orchestrator.pid).children(recursive=True)
     except psutil.NoSuchProcess:
-        return []
+        family = []
+    return [*family, *recorders_of(orchestrator.pid)]
+
+
+def recorders_of(process_id: int) -> list[psutil.Process]:
+    """The recorders that a process has started; they are nobody's children."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if words[1:3] == ["-m", "harness.energy.recorder"]:
+                found += [process] if json.loads(words[3])["starter"] == process_id else []
+    return found
 
 
 def recorder_of(orchestrator: subprocess.Popen[str]) -> psutil.Process | None:
     """The recorder that it runs now."""
-    for process in family_of(orchestrator):
-        try:
-            if "harness.energy.recorder" in process.cmdline():
-                return process
-        except psutil.Error:
-            continue
-    return None
+    return next(iter(recorders_of(orchestrator.pid)), None)
 
 
 def trainer_of(out: Path) -> int | None:

@@ -94,6 +94,7 @@ unsigned long long counter_mj(Gpu *gpu, int64_t now_ns) {
     double energy_j = gpu->counter_sums_samples ? summed_j(gpu, start_ns, update_ns)
                                                 : between_j(gpu, start_ns, update_ns);
     double counted_s = (double)(update_ns - start_ns) * 1e-9;
+    if (gpu->counter_of_module) energy_j += gpu->module_extra_w * counted_s;
     energy_j = (energy_j - lost_j) * gpu->gain + gpu->offset_w * counted_s;
     /* The small addition keeps a whole number of mJ from being rounded down to the one before. */
     double steps = floor(energy_j * 1000 / gpu->counter_quantum_mj + 1e-6);

@@ -45,6 +45,7 @@ enum {
     X(int64_t, fields_supported, 1) /* 0: each field value is NOT_SUPPORTED */ \
     X(double, memory_power_share, 0) /* of the board's power, in scope 2; 0: not supported */ \
     X(double, module_extra_w, 0) /* added to the board's in scope 1; 0: not supported */ \
+    X(int64_t, counter_of_module, 0) /* 1: the total energy holds it, as on Grace-Hopper */ \
     /* The board. */ \
     X(int64_t, mig, 0) \
     X(int64_t, processes_hidden, 0) /* 1: an empty list, as in a container */ \

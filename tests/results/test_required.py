@@ -57,9 +57,9 @@ def test_where_nothing_measures_a_study_is_refused_before_it_begins(
 def test_a_sensor_that_measures_suffices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = EnergySettings(meters=("rapl", "estimate"))
     FakeRapl(tmp_path, {"intel-rapl:0": "package-0"}, 50.0)
-    monkeypatch.setenv(rapl.STAND_IN, str(tmp_path))
+    monkeypatch.setenv(rapl.ELSEWHERE, str(tmp_path))
     with pytest.raises(MeasurementError, match="only what is estimated or simulated"):
         check_measurable(settings)
-    monkeypatch.delenv(rapl.STAND_IN)
+    monkeypatch.delenv(rapl.ELSEWHERE)
     monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
     check_measurable(settings)

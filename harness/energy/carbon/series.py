@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from operator import sub
 from pathlib import Path
+from statistics import median
 
 from harness.energy.carbon.factor import CarbonFactor, Co2e, further_sites
 from harness.energy.carbon.grid import check_place
@@ -20,6 +22,14 @@ SCALES = {"kg_per_kwh": 1.0, "g_per_kwh": 1e-3}
 """Columns that may hold the factor, and what makes kilograms of them."""
 MOST_KG_PER_KWH = 10.0
 """A bound against mistaken units: no grid comes near it, and grams in the wrong column pass it."""
+PLAUSIBLE_KG_PER_KWH = (0.001, 2.0)
+"""Between these lies every mean of a grid; CodeCarbon's countries have 0.02 to 1.3."""
+GAP = 1.5
+"""A step longer than so many times the usual one misses factors."""
+
+
+_OUTSIDE, _IN_A_GAP = "outside its time", "in its gaps"
+_COUNTED_AT = {_OUTSIDE: "its nearest end", _IN_A_GAP: "the factor before"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,22 @@ class CarbonSeries:
         starts_ns: When each factor begins to hold (nanoseconds since 1970, UTC), rising.
         factors: As many factors.
         end_ns: Until when the last one is known to hold; outside, the nearest factor counts.
+        step_ns: How long a factor is known to hold: after that, up to the next one, is a gap.
     """
 
     starts_ns: tuple[int, ...]
     factors: tuple[CarbonFactor, ...]
     end_ns: float = math.inf
+    step_ns: float = math.inf
+
+    @property
+    def gaps_ns(self) -> list[tuple[int, int]]:
+        """From when to when no factor is known to hold, within the series."""
+        return [
+            (int(before + self.step_ns), after)
+            for before, after in pairwise(self.starts_ns)
+            if after - before > GAP * self.step_ns
+        ]
 
     def co2e(self, drawn: Iterable[Drawn]) -> Co2e:
         """CO2e of all that was drawn; the basis names the factors used, and how much lay outside.
@@ -59,25 +80,32 @@ class CarbonSeries:
         """
         pieces = [piece for each in drawn for piece in self._pieces(each)]
         used = [factor for factor, _, _ in pieces] or self.factors
-        outside_j = math.fsum(energy_j for _, energy_j, outside in pieces if outside)
+        all_j = math.fsum(energy_j for _, energy_j, _ in pieces)
         note = ""
-        if outside_j > 0:
-            share = outside_j / math.fsum(energy_j for _, energy_j, _ in pieces)
-            note = f"; {share:.1%} of the energy lies outside its time, counted at its nearest end"
+        for place, how in _COUNTED_AT.items():
+            there_j = math.fsum(energy_j for _, energy_j, where in pieces if where == place)
+            if there_j > 0:
+                note += f"; {there_j / all_j:.1%} of the energy lies {place}, counted at {how}"
         return Co2e(
             kg=math.fsum(factor.co2e_kg(energy_j) for factor, energy_j, _ in pieces),
             basis="; ".join(dict.fromkeys(factor.basis for factor in used)) + note,
         )
 
-    def _pieces(self, drawn: Drawn) -> Iterator[tuple[CarbonFactor, float, bool]]:
-        """Factor, energy, and whether it lies outside, of every piece of time under one factor."""
-        inside = [t for t in (*self.starts_ns, self.end_ns) if drawn.start_ns < t < drawn.end_ns]
+    def _pieces(self, drawn: Drawn) -> Iterator[tuple[CarbonFactor, float, str]]:
+        """Factor, energy, and where it lies if not within, of every piece of time under one."""
+        gaps_ns = self.gaps_ns
+        known_ns = (*self.starts_ns, self.end_ns, *(start for start, _ in gaps_ns))
+        inside = [t for t in known_ns if drawn.start_ns < t < drawn.end_ns]
         borders = sorted({drawn.start_ns, drawn.end_ns, *map(int, inside)})
         for start_ns, end_ns in pairwise(borders):
             number = max(bisect_right(self.starts_ns, start_ns) - 1, 0)
             energy_j = drawn.energy_j(end_ns) - drawn.energy_j(start_ns)
-            outside = not self.starts_ns[0] <= start_ns < self.end_ns
-            yield self.factors[number], energy_j, outside
+            where = ""
+            if not self.starts_ns[0] <= start_ns < self.end_ns:
+                where = _OUTSIDE
+            elif any(from_ns <= start_ns < to_ns for from_ns, to_ns in gaps_ns):
+                where = _IN_A_GAP
+            yield self.factors[number], energy_j, where
 
 
 def read_series(path: Path, name: str, pue: float) -> CarbonSeries:
@@ -107,10 +135,23 @@ def read_series(path: Path, name: str, pue: float) -> CarbonSeries:
         if time <= before:
             raise UsageError(f"{name}: {time.isoformat()} does not come after {before.isoformat()}")
     first, last = found[0][0].isoformat(), found[-1][0].isoformat()
-    basis = f"{name}, {first} to {last}, PUE {pue:g}"
     starts_ns = tuple(nanoseconds(time) for time, _ in found)
+    step_ns = median(map(sub, starts_ns[1:], starts_ns)) if len(found) > 1 else math.inf
+    basis = f"{name}, {first} to {last}, PUE {pue:g}" + _doubts(found, column)
     factors = tuple(CarbonFactor(kg_per_kwh * pue, basis) for _, kg_per_kwh in found)
-    return CarbonSeries(starts_ns, factors, starts_ns[-1])
+    return CarbonSeries(starts_ns, factors, starts_ns[-1], step_ns)
+
+
+def _doubts(found: list[tuple[datetime, float]], column: str) -> str:
+    """What is strange about a series as a whole, to be read beside every figure made with it."""
+    mean_kg = math.fsum(kg for _, kg in found) / len(found)
+    least_kg, most_kg = PLAUSIBLE_KG_PER_KWH
+    if mean_kg == 0 or least_kg <= mean_kg <= most_kg:
+        return ""
+    return (
+        f"; its mean of {mean_kg / SCALES[column]:g} {column} is no grid's: is the column's unit "
+        "right?"
+    )
 
 
 def check_site(site: Carbon) -> None:

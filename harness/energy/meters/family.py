@@ -1,8 +1,7 @@
-"""A run's process and its descendants, without this process: their CPU time and memory."""
+"""A run's process and its descendants, without recorders: their CPU time and memory."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,8 @@ from harness.energy.meter import SensorError
 
 LOOK_PERIOD_NS = 1_000_000_000
 """Time between two looks for new descendants."""
+RECORDER = "harness.energy.recorder"
+"""What the command of a recorder holds; this process is one, and others may measure, too."""
 
 
 class Family:
@@ -25,6 +26,7 @@ class Family:
     def __init__(self, process_id: int) -> None:
         self._process = psutil.Process(process_id)
         self._members = [self._process]
+        self._recorders: set[psutil.Process] = set()
         self._looked_ns = 0
         self._last_s = 0.0
         self._gone_s = 0.0
@@ -66,8 +68,10 @@ class Family:
         answers = []
         try:
             if time.monotonic_ns() - self._looked_ns > LOOK_PERIOD_NS:
-                found = self._process.children(recursive=True)
-                self._members = [self._process, *(p for p in found if p.pid != os.getpid())]
+                found = set(self._process.children(recursive=True))
+                # One that has ended has no command any more, so it is remembered.
+                self._recorders = {p for p in found if p in self._recorders or _is_recorder(p)}
+                self._members = [self._process, *(found - self._recorders)]
                 self._looked_ns = time.monotonic_ns()
             answers.append(question(self._process))
         except psutil.Error as failure:
@@ -78,3 +82,10 @@ class Family:
             except psutil.Error:
                 continue
         return answers
+
+
+def _is_recorder(process: psutil.Process) -> bool:
+    try:
+        return RECORDER in process.cmdline()
+    except psutil.Error:
+        return False

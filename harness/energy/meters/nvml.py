@@ -34,6 +34,11 @@ _KNOWN_SENSORS = {
 """From the architecture to update period and window of instant power; Ampere has two kinds."""
 _CONSUMER_AMPERE = (8, 6)
 _SHARED = "the whole board, shared with other MIG slices"
+_MODULE = "the whole module's: GPU, CPU and memory"
+_SCOPE_UNKNOWN = (
+    "its energy counter is left out: whether it is the GPU's or the module's, with a CPU and maybe "
+    "other GPUs, is not documented"
+)
 
 Read = Callable[[Any], int]
 
@@ -64,6 +69,7 @@ class _Reading:
     ask: Read
     averaged: bool = False
     part: str = "device"
+    of_module: bool = False
 
 
 def find(setup: MeterSetup) -> Found:
@@ -88,6 +94,8 @@ def find(setup: MeterSetup) -> Found:
         notes += [f"nvml: GPU {gpu}: {failure}" for failure in failed]
         if board.shared:
             notes.append(f"nvml: GPU {gpu}: {_SHARED} ({board.uuid})")
+        if board.is_superchip and not any(m.sensor.kind == "module" for m in found):
+            notes.append(f"nvml: GPU {gpu}: {_SCOPE_UNKNOWN} ({board.uuid})")
         if not found and not failed:
             notes.append(f"nvml: GPU {gpu}: offers neither energy nor power")
         meters += found
@@ -112,6 +120,7 @@ class Board:
         shared: Whether it stands for a slice.
         uuid: Of the board.
         name: Its kind, for people.
+        is_superchip: Whether it is one module with a CPU, as Grace-Hopper is.
 
     Raises:
         pynvml.NVMLError: There is no such GPU, or it does not answer.
@@ -128,6 +137,7 @@ class Board:
         self.uuid = _text(pynvml.nvmlDeviceGetUUID(self._handle))
         self.name = _text(pynvml.nvmlDeviceGetName(self._handle))
         self._driver = _text(pynvml.nvmlSystemGetDriverVersion())
+        self.is_superchip = _has_module(self._handle)
 
     def meters(self) -> tuple[list[Meter], list[str]]:
         """A meter for every reading that this board offers, and why others failed."""
@@ -146,20 +156,23 @@ class Board:
         measured = "counter" if reading.quantity == "energy" else "sampled"
         update_s, window_s = self._timing(reading)
         shared = f"; {_SHARED}" if self.shared else ""
-        kind = "average " if reading.averaged else ""
+        mean = "average " if reading.averaged else ""
+        scope = f"; {_MODULE}" if reading.of_module else ""
         return Sensor(
             device=self.uuid,
             name=self.name,
-            kind="gpu",
+            kind="module" if reading.of_module else "gpu",
             quantity=reading.quantity,
             source=measured if real else "simulated",  # type: ignore[arg-type]
             relative_uncertainty=GAIN_UNCERTAINTY,
             resolution_j=0.001 if reading.quantity == "energy" else 0.0,
-            note=f"NVML {kind}{reading.quantity} reading, driver {self._driver}{shared}",
+            note=f"NVML {mean}{reading.quantity} reading, driver {self._driver}{scope}{shared}",
             part=reading.part,
             update_s=update_s,
             window_s=window_s,
-            ceiling_w=_offered(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle),
+            ceiling_w=None
+            if reading.of_module
+            else _offered(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle),
         )
 
     def _readings(self) -> tuple[list[_Reading], list[str]]:
@@ -173,12 +186,24 @@ class Board:
             except pynvml.NVMLError as failure:
                 failed.append(f"{reading.quantity} of the {reading.part}: {failure}")
 
-        for reading in _READINGS:
+        for reading in self._known():
             offer(reading)
-        if not any(reading.ask is _INSTANT for reading in found):
+        if not any(reading.ask in (_INSTANT, _INSTANT_OF_MODULE) for reading in found):
             usage = pynvml.nvmlDeviceGetPowerUsage
             offer(_Reading("power", usage, averaged=self._usage_is_averaged()))
         return found, failed
+
+    def _known(self) -> tuple[_Reading, ...]:
+        """What it may offer.
+
+        On Grace-Hopper the energy counter is the whole module's (Zeus, pull request 172), and so is
+        then the power beside it; the GPU's own lies within. What it counts on later superchips,
+        where two GPUs share a CPU, is not known: their power alone has a scope.
+        """
+        if not self.is_superchip:
+            return _READINGS
+        architecture, _ = self._generation()
+        return _OF_MODULE if architecture == pynvml.NVML_DEVICE_ARCH_HOPPER else _READINGS[1:]
 
     def _usage_is_averaged(self) -> bool:
         architecture, capability = self._generation()
@@ -212,21 +237,34 @@ def _field(field: int, scope: int, handle: Any) -> int:
     return int(value.value.uiVal)
 
 
-_INSTANT = partial(_field, pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_GPU)
+def _power(field: int, scope: int) -> Read:
+    return partial(_field, field, scope)
+
+
+_NOW, _MEAN = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_FI_DEV_POWER_AVERAGE
+_INSTANT = _power(_NOW, pynvml.NVML_POWER_SCOPE_GPU)
+_INSTANT_OF_MODULE = _power(_NOW, pynvml.NVML_POWER_SCOPE_MODULE)
+_MEMORY = _Reading("power", _power(_NOW, pynvml.NVML_POWER_SCOPE_MEMORY), part="memory")
 _READINGS = (
     _Reading("energy", pynvml.nvmlDeviceGetTotalEnergyConsumption),
     _Reading("power", _INSTANT),
-    _Reading(
-        "power",
-        partial(_field, pynvml.NVML_FI_DEV_POWER_AVERAGE, pynvml.NVML_POWER_SCOPE_GPU),
-        averaged=True,
-    ),
-    _Reading(
-        "power",
-        partial(_field, pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_MEMORY),
-        part="memory",
-    ),
+    _Reading("power", _power(_MEAN, pynvml.NVML_POWER_SCOPE_GPU), averaged=True),
+    _MEMORY,
 )
+_OF_MODULE = (
+    _Reading("energy", pynvml.nvmlDeviceGetTotalEnergyConsumption, of_module=True),
+    _Reading("power", _INSTANT_OF_MODULE, of_module=True),
+    _Reading("power", _power(_MEAN, pynvml.NVML_POWER_SCOPE_MODULE), averaged=True, of_module=True),
+    _Reading("power", _INSTANT, part="gpu"),
+    _MEMORY,
+)
+
+
+def _has_module(handle: Any) -> bool:
+    try:
+        return _offers(_INSTANT_OF_MODULE, handle)
+    except pynvml.NVMLError:
+        return False
 
 
 def _offers(ask: Read, handle: Any) -> bool:

@@ -15,8 +15,10 @@ from harness.energy.meter import Found, Meter, MeterSetup, Sensor, SensorError
 from harness.energy.meters.estimate import cpu_name
 
 POWERCAP = Path("/sys/class/powercap")
-STAND_IN = "ENERGY_HARNESS_POWERCAP"
-"""Environment variable: another folder to read, whose figures are then called simulated."""
+ELSEWHERE = "ENERGY_HARNESS_POWERCAP"
+"""Environment variable: another folder to read, such as where a container has the host's mounted.
+What is in no file system of the kernel's (sysfs) is called simulated."""
+MOUNTS = Path("/proc/self/mountinfo")
 UPDATE_S = 0.001
 GAIN_UNCERTAINTY = 0.05
 """Our judgement: packages agree with external meters within a few percent (Khan et al., 2018)."""
@@ -25,7 +27,12 @@ PERMIT = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
 
 
 class RaplMeter:
-    """One zone's energy counter, unwrapped."""
+    """One zone's energy counter, unwrapped.
+
+    Attributes:
+        wraps: Whether it is known where the counter wraps. Where it is not, a counter that wraps
+            looks as if it were set back, and what it counted around that is not trusted.
+    """
 
     def __init__(self, zone: Path, name: str) -> None:
         """Begin at the counter as it stands, so that a recorder which is restarted goes on.
@@ -34,7 +41,8 @@ class RaplMeter:
             OSError: The zone cannot be read.
         """
         self._counter = zone / "energy_uj"
-        self._range_uj = int((zone / "max_energy_range_uj").read_text())
+        self._range_uj = _range_uj(zone)
+        self.wraps = self._range_uj is not None
         self._last_uj = self._read_uj()
         self._total_uj = self._last_uj
         self.sensor = Sensor(
@@ -42,7 +50,7 @@ class RaplMeter:
             name=f"{cpu_name()}, {name}",
             kind="dram" if name.endswith("dram") else "cpu",
             quantity="energy",
-            source="simulated" if STAND_IN in os.environ else "counter",
+            source="counter" if _is_real(self._counter) else "simulated",
             relative_uncertainty=GAIN_UNCERTAINTY,
             resolution_j=1e-6,
             update_s=UPDATE_S,
@@ -57,7 +65,8 @@ class RaplMeter:
             raise SensorError(f"{type(failure).__name__}: {failure}") from None
         # One that was set back seems to wrap, too; it leaps by more than a package can draw then,
         # and is not trusted.
-        self._total_uj += (now_uj - self._last_uj) % (self._range_uj + 1)
+        step_uj = now_uj - self._last_uj
+        self._total_uj += step_uj if self._range_uj is None else step_uj % (self._range_uj + 1)
         self._last_uj = now_uj
         return self._total_uj * 1e-6
 
@@ -71,13 +80,19 @@ def find(_setup: MeterSetup) -> Found:
     if not zones:
         return Found([], ("rapl: no counters on this machine",))
     meters: list[Meter] = []
-    try:
-        meters += [RaplMeter(zone, name) for name, zone in zones.items()]
-    except PermissionError:
-        return Found([], (f"rapl: reading is not permitted; allow it with: {PERMIT}",))
-    except (OSError, ValueError) as failure:
-        return Found([], (f"rapl: {type(failure).__name__}: {failure}",))
-    return Found(meters)
+    notes = []
+    for name, zone in zones.items():
+        try:
+            meter = RaplMeter(zone, name)
+        except PermissionError:
+            notes.append(f"rapl: reading is not permitted; allow it with: {PERMIT}")
+        except (OSError, ValueError) as failure:
+            notes.append(f"rapl: {name} is left out: {type(failure).__name__}: {failure}")
+        else:
+            meters.append(meter)
+            if not meter.wraps:
+                notes.append(f"rapl: {name}: where its counter wraps is not known")
+    return Found(meters, tuple(dict.fromkeys(notes)))
 
 
 def _zones() -> dict[str, Path]:
@@ -94,7 +109,7 @@ def _zones() -> dict[str, Path]:
 
 
 def _powercap() -> Path:
-    return Path(os.environ.get(STAND_IN, POWERCAP))
+    return Path(os.environ.get(ELSEWHERE, POWERCAP))
 
 
 def _name(zone: Path) -> str:
@@ -102,3 +117,25 @@ def _name(zone: Path) -> str:
         return (zone / "name").read_text().strip()
     except OSError:
         return ""
+
+
+def _range_uj(zone: Path) -> int | None:
+    """The highest value of its counter; None if it is not there, or not a range."""
+    try:
+        return int((zone / "max_energy_range_uj").read_text()) or None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_real(file: Path) -> bool:
+    """Whether a file is the kernel's own, wherever it is mounted."""
+    if ELSEWHERE not in os.environ:
+        return True
+    try:
+        device = file.stat().st_dev
+        mounts = [line.split() for line in MOUNTS.read_text().splitlines()]
+    except OSError:
+        return False
+    # "36 35 98:0 / /mnt rw - ext3 ...": the device is the third word, the kind follows the dash.
+    kernels = {words[2] for words in mounts if "sysfs" in words[words.index("-") :]}
+    return f"{os.major(device)}:{os.minor(device)}" in kernels

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pynvml
 
+from harness.errors import UsageError
+
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _ASK_CUDA = """
 import ctypes
@@ -43,10 +45,17 @@ class Visible(NamedTuple):
 
 
 def visible_gpus() -> Visible:
-    """The GPUs that CUDA would show to a process with this process's environment."""
+    """The GPUs that CUDA would show to a process with this process's environment.
+
+    Raises:
+        UsageError: The variable holds digits that are no number to CUDA.
+    """
     text = os.environ.get(VARIABLE)
     if text is None:
         return Visible(None)
+    for entry in map(str.strip, text.split(",")):
+        if entry.isdigit() and not entry.isascii():
+            raise UsageError(f"{VARIABLE}={text}: '{entry}' is neither an index nor a UUID")
     told = _told_by_cuda()
     if told is not None:
         return Visible(tuple(map(_known_to_nvml, told)))

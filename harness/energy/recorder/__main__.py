@@ -2,7 +2,8 @@
 
 Started as `python -m harness.energy.recorder CONFIG`, with CONFIG as JSON. It prints a JSON line
 once it knows the sensors and its first readings are on file, and ends, after its last readings,
-when its standard input closes: so it never outlives whoever started it.
+when a byte comes on its standard input, when that closes, or when the process that started it is
+gone: so it never outlives it, even if a fork of that process holds the pipe open.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ SWITCH_S = 0.0005
 
 
 def record(config: dict[str, Any]) -> None:
-    """Record until standard input closes.
+    """Record until standard input says so or closes, or the starter is gone.
 
     Args:
         config: `trace` (path), `meters` (kinds), `period_s`, `idle_s`, `cool_down_c`, `borders` (a
-            file descriptor, or none), `setup` for `MeterSetup`, and `continues`: whether it takes
-            the place of a recorder that died, while the run goes on.
+            file descriptor, or none), `setup` for `MeterSetup`, `continues`: whether it takes the
+            place of a recorder that died, while the run goes on, and `starter`: the process that
+            started it, if that is not its parent's.
     """
     sys.setswitchinterval(SWITCH_S)
     setup = MeterSetup(**config["setup"])
@@ -50,7 +52,7 @@ def record(config: dict[str, Any]) -> None:
     meters = [owned(meter, setup) for each in kinds for meter in each.meters]
     observers = [observer for each in kinds for observer in each.observers]
     path = Path(config["trace"])
-    signals = PipeSignals(config["borders"])
+    signals = PipeSignals(config["borders"], config.get("starter"))
     before = sensors_in(path) if config["continues"] else []
     log = LogWriter(path)
     trace = TraceWriter(log)

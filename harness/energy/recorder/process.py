@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from harness.energy.recorder.forks import prepare_for_forks
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -21,16 +24,31 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20.0
 """Time the recorder gets for its last readings before it is killed."""
-MOST_REVIVALS = 100
+MAX_REVIVALS = 100
 """A recorder that has died so often will not live."""
 BETWEEN_REVIVALS_S = 2.0
+_DETACH = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.write(1, b"%d\\n" % os.getpid())
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Starts the recorder as nobody's child: the CPU time of a child is added to its parent's when it
+ends, and would be counted by every other recorder that watches the parent."""
+_open: set[int] = set()
+_unreaped: set[int] = set()
+"""PIDs of the recorders that this process has started, and of those among them that have ended."""
 
 
 class RecorderProcess:
     """A recorder that runs until it is stopped, or until this process is gone.
 
+    A process forked from this one has no part in it: there every call does nothing.
+
     Attributes:
         conditions: By device, how it was found before the run (see `Conditions.look`).
+        process_id: Of the recorder that runs now, which is no child of this process.
     """
 
     def __init__(
@@ -62,10 +80,16 @@ class RecorderProcess:
             "borders": borders,
             "setup": asdict(setup),
             "continues": False,
+            "starter": os.getpid(),
         }
         self._files = (*(() if borders is None else (borders,)), *keep)
+        self._owner = os.getpid()
+        self._control = -1
+        self._output: TextIO | None = None
+        self.process_id = 0
         self._revivals = 0
         self._began_s = 0.0
+        prepare_for_forks(self)
         # One that was killed while it started is started once more.
         said = self._said_at_start() or self._said_at_start()
         if not said:
@@ -75,10 +99,12 @@ class RecorderProcess:
     def revive(self) -> None:
         """Start another in its place if it has died; it goes on with the same trace.
 
-        Called over and over while the recorder should live. It neither waits nor raises.
+        Called over and over while the recorder should live. It does not raise.
         """
+        if os.getpid() != self._owner:
+            return
         soon = self._revivals and time.monotonic() - self._began_s < BETWEEN_REVIVALS_S
-        if self._process.poll() is not None and not soon:
+        if self._has_ended(0) and not soon:
             self._go_on()
 
     def stop(self) -> None:
@@ -86,12 +112,24 @@ class RecorderProcess:
 
         What a counter has counted meanwhile is in these.
         """
-        if self._process.poll() is not None:
+        if os.getpid() != self._owner or self._output is None:
+            return
+        if self._has_ended(0):
             self._go_on()
         self._end()
 
+    def before_fork(self) -> None:
+        """Nothing: it has no thread."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """In the child, close its copies of the pipes: the recorder ends when all are closed."""
+        if in_child:
+            self._close()
+            _open.clear()
+            _unreaped.clear()
+
     def _go_on(self) -> None:
-        if self._revivals >= MOST_REVIVALS:
+        if self._revivals >= MAX_REVIVALS:
             return
         self._revivals += 1
         with contextlib.suppress(OSError):
@@ -99,18 +137,42 @@ class RecorderProcess:
             self._config["continues"] = True
             self._start()
 
+    def _has_ended(self, timeout_s: float) -> bool:
+        """Whether it ends, and so closes its output, within this time."""
+        until_s = time.monotonic() + timeout_s
+        while self._output is not None:
+            left_s = max(until_s - time.monotonic(), 0.0)
+            readable, _, _ = select.select([self._output], [], [], left_s)
+            if not readable:
+                return False
+            if not os.read(self._output.fileno(), 65536):
+                return True
+        return True
+
     def _end(self) -> None:
-        try:
-            self._process.communicate(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+        if not self._has_ended(0):
+            with contextlib.suppress(OSError):
+                os.kill(self.process_id, signal.SIGCONT)  # one that was stopped would not hear
+                # A byte, since a copy of the pipe may be open in a process that we do not know.
+                os.write(self._control, b".")
+            if not self._has_ended(PATIENCE_S):
+                with contextlib.suppress(OSError):
+                    os.kill(self.process_id, signal.SIGKILL)
+                self._has_ended(PATIENCE_S)
+        self._close()
+        _reap(self.process_id)
+
+    def _close(self) -> None:
+        if self._output is not None:
+            self._output.close()
+            os.close(self._control)
+            self._output = None
 
     def _said_at_start(self) -> str:
         """Start it, and wait for its first word; "" if it ended without one."""
-        self._start()
         try:
-            said = self._process.stdout.readline() if self._process.stdout else ""
+            self._start()
+            said = self._output.readline() if self._output else ""
         except BaseException:
             self._end()
             raise
@@ -120,15 +182,41 @@ class RecorderProcess:
 
     def _start(self) -> None:
         self._began_s = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.energy.recorder", json.dumps(self._config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # out of reach of the terminal's Ctrl-C
-            pass_fds=self._files,
-            env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1"},
-        )
+        with contextlib.ExitStack() as theirs:
+            heard, self._control = os.pipe()
+            theirs.callback(os.close, heard)
+            said, saying = os.pipe()
+            theirs.callback(os.close, saying)
+            self._output = os.fdopen(said, encoding="utf-8")
+            recorder = ["-m", "harness.energy.recorder", json.dumps(self._config)]
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-c", _DETACH, *recorder],
+                stdin=heard,
+                stdout=saying,
+                start_new_session=True,  # out of reach of the terminal's Ctrl-C
+                pass_fds=self._files,
+                env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1"},
+                check=False,
+            )
+        self.process_id = int(self._output.readline() or 0)
+        _open.add(self.process_id)
+
+
+def _reap(pid: int) -> None:
+    """Let go of recorders that have ended, if the system gave them to this process.
+
+    It does so where this process is the first of a container. While another recorder watches this
+    process they are left as they are, since their CPU time would be added to this process's.
+    """
+    _open.discard(pid)
+    _unreaped.update({pid} - {0})
+    for each in [] if _open else list(_unreaped):
+        try:
+            ended, _ = os.waitpid(each, os.WNOHANG)
+        except ChildProcessError:
+            ended = each  # another process's, as usual
+        if ended:
+            _unreaped.discard(each)
 
 
 def _import_path() -> str:

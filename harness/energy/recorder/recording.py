@@ -35,6 +35,8 @@ __all__ = [
 
 SUSPENDED_NS = 100_000_000
 """A machine that was away for less was only slow."""
+ABSENT_NS = 1_000_000_000
+"""A recorder that wakes up later than this was stopped, or starved of CPU time."""
 CLOCK_STEP_NS = 1_000_000_000
 """A wall clock that moved by more against the monotonic one was set, not steered."""
 _LOOK_NS = 1_000_000_000
@@ -108,8 +110,12 @@ class Recording:
     def _watch(self, *, until_stopped: bool) -> Steps:
         """Look after the devices while they are read; ends when only drivers that hang are left."""
         while True:
-            yield min(self._signals.now_ns() + _LOOK_NS, max(self._next_state_ns, 1))
             now_ns = self._signals.now_ns()
+            due_ns = min(now_ns + _LOOK_NS, max(self._next_state_ns, now_ns))
+            yield due_ns
+            now_ns = self._signals.now_ns()
+            if now_ns - due_ns > ABSENT_NS:
+                self._trace.tell({"absent": [due_ns, now_ns]})
             for each in self._readers.values():
                 if each.hangs(now_ns):
                     for number in each.meters:

@@ -50,13 +50,20 @@ class Signals(Protocol):
 
 
 class PipeSignals:
-    """The end of standard input, and the pipe on which the run announces its borders."""
+    """Standard input, whoever started this, and the pipe on which the run announces its borders.
 
-    def __init__(self, borders: int | None) -> None:
+    Args:
+        borders: The pipe; None if there is none.
+        starter: The process whose end is to stop this one, too; None for whoever holds the other
+            end of standard input.
+    """
+
+    def __init__(self, borders: int | None, starter: int | None = None) -> None:
         self.stopped = False
         self._borders = borders
         self._done, self._say_done = os.pipe()
-        self._sources = [sys.stdin.fileno(), self._done]
+        self._stops = {sys.stdin.fileno(), *_end_of(starter)}
+        self._sources = [*self._stops, self._done]
         self._sources += [borders] if borders is not None else []
 
     def now_ns(self) -> int:
@@ -73,9 +80,10 @@ class PipeSignals:
         """Wait, but no longer than to the next word; whether a border was announced."""
         seconds = max(until_ns - time.monotonic_ns(), 0) * 1e-9
         heard, _, _ = select.select(self._sources, [], [], seconds)
-        if sys.stdin.fileno() in heard:
+        for stop in self._stops.intersection(heard):
             self.stopped = True
-            self._sources.remove(sys.stdin.fileno())  # from now on it would always be heard
+            self._stops.remove(stop)
+            self._sources.remove(stop)  # from now on it would always be heard
         if self._done in heard:
             os.read(self._done, 4096)
         if self._borders in heard and self._borders is not None:
@@ -150,3 +158,13 @@ class _Sleeper:
                 left_ns = until_ns - time.monotonic_ns()
             is_border, self._is_border, self._is_woken = self._is_border, False, False
         return is_border
+
+
+def _end_of(process_id: int | None) -> list[int]:
+    """A descriptor that can be read once the process has ended; none where there are no such."""
+    if process_id is None or not hasattr(os, "pidfd_open"):
+        return []
+    try:
+        return [os.pidfd_open(process_id)]
+    except OSError:  # it is gone, and so is the other end of standard input; or an old system
+        return []

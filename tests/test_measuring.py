@@ -1,0 +1,384 @@
+"""`harness.measure` in ordinary programs: coroutines, generators, threads, forks, other recorders.
+
+CPU time is known exactly, so the estimate of a machine without sensors shows what was counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.fakes.stand_in import LIBRARY
+
+WATTS = 4.0
+SOON_S = 10.0
+"""A block ends in a fraction of a second; one that waits for a pipe to be closed takes over 20."""
+PRELUDE = f"""
+import json, os, sys, time, pathlib
+import harness
+from harness.energy import block
+block._watts = lambda: ({WATTS}, "a test's")
+trace = pathlib.Path("trace.jsonl")
+def burn(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+def cpu_s(energy):
+    return sum(d.joules.energy_j for d in energy.found.devices if d.kind == "cpu") / {WATTS}
+def recorder_pid():
+    return json.loads(trace.read_text().splitlines()[0])["recorder_pid"]
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A machine without any sensor, even if this one has some."""
+    (tmp_path / "driver").mkdir()
+    (tmp_path / "driver" / LIBRARY).touch()  # found first, and no library
+    (tmp_path / "scratch").mkdir()
+    return {
+        **os.environ,
+        "TMPDIR": str(tmp_path / "scratch"),
+        "PYTHONPATH": str(REPOSITORY),
+        "LD_LIBRARY_PATH": str(tmp_path / "driver"),
+        "ENERGY_HARNESS_POWERCAP": str(tmp_path / "driver"),
+    }
+
+
+def said(script: str, folder: Path, environment: dict[str, str], *options: str) -> Any:
+    """What the last line of a script's output says, as JSON."""
+    ended = subprocess.run(
+        [sys.executable, *options, "-c", PRELUDE + script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+LATER = """
+import asyncio, inspect
+energy = harness.measure()
+
+@energy
+async def awaited():
+    await asyncio.sleep(0)
+    burn(0.5)
+    return "awaited"
+
+@energy
+def iterated():
+    burn(0.3)
+    answer = yield 1
+    try:
+        burn(0.3)
+        yield answer
+    except KeyError as error:
+        yield str(error)
+    return "returned"
+
+@energy
+async def iterated_async():
+    burn(0.3)
+    answer = yield 1
+    burn(0.3)
+    yield answer
+
+async def all_async():
+    items = iterated_async()
+    return [await anext(items), await items.asend(2), [item async for item in items]]
+
+found = [asyncio.run(awaited()), cpu_s(energy)]
+items = iterated()
+found += [next(items), items.send(2), items.throw(KeyError(3))]
+try:
+    next(items)
+except StopIteration as stop:
+    found += [stop.value, cpu_s(energy)]
+found += [asyncio.run(all_async()), cpu_s(energy)]
+left = iterated()
+next(left)
+left.close()
+found += [cpu_s(energy), inspect.iscoroutinefunction(awaited)]
+found += [inspect.isgeneratorfunction(iterated), inspect.isasyncgenfunction(iterated_async)]
+print(json.dumps([*found, iterated.__name__]))
+"""
+
+
+def test_a_call_lasts_until_its_coroutine_or_generator_has_ended(tmp_path, environment) -> None:
+    found = said(LATER, tmp_path, environment)
+    awaited, awaited_s, one, two, thrown, returned, iterated_s, items, async_s, left_s = found[:10]
+    assert (awaited, one, two, thrown, returned) == ("awaited", 1, 2, "3", "returned")
+    assert items == [1, 2, []]
+    assert awaited_s == pytest.approx(0.5, abs=0.2)
+    assert iterated_s == pytest.approx(0.6, abs=0.2)
+    assert async_s == pytest.approx(0.6, abs=0.2)
+    assert left_s == pytest.approx(0.3, abs=0.2)
+    assert found[10:] == [True, True, True, "iterated"]
+
+
+THREADS = """
+import asyncio, threading
+energy = harness.measure()
+both = threading.Barrier(2)
+
+@energy
+def work(name, first):
+    with energy.window(name):
+        both.wait(60)
+        if not first:
+            shorter.join()
+            ended.append(list(energy.windows))
+
+ended, failed = [], []
+threading.excepthook = lambda args: failed.append(repr(args.exc_value))
+shorter = threading.Thread(target=work, args=("shorter", True))
+longer = threading.Thread(target=work, args=("longer", False))
+shorter.start(); longer.start()
+shorter.join(); longer.join()
+ended.append(list(energy.windows))
+
+@energy
+def recursive(depth):
+    with energy.window(str(depth)):
+        return recursive(depth - 1) if depth else None
+
+recursive(3)
+ended.append(list(energy.windows))
+
+@energy
+async def task(name, other):
+    with energy.window(name):
+        await asyncio.sleep(0)
+    return list(energy.windows)
+
+async def tasks():
+    await asyncio.gather(task("a", "b"), task("b", "a"))
+
+asyncio.run(tasks())
+ended.append(list(energy.windows))
+print(json.dumps([ended, failed]))
+"""
+
+
+def test_calls_in_threads_and_tasks_each_have_their_own_windows(tmp_path, environment) -> None:
+    ended, failed = said(THREADS, tmp_path, environment)
+    assert failed == []
+    assert ended[:2] == [["shorter"], ["longer"]]
+    assert sorted(ended[2]) == ["0", "1", "2", "3"]
+    assert len(ended[3]) == 1
+
+
+FORKED = """
+def child():
+    process_id = os.fork()
+    if process_id == 0:
+        time.sleep(300)
+        os._exit(0)
+    return [process_id]
+"""
+LOADER = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+torch.set_num_threads(1)
+def child():
+    global loader
+    data = TensorDataset(torch.zeros(8, 1))
+    loader = DataLoader(data, num_workers=2, persistent_workers=True)
+    for batch in loader:
+        pass
+    return [worker.pid for worker in loader._iterator._workers]
+"""
+ALIVE = """
+import psutil, signal
+with harness.measure(trace=trace) as energy:
+    children = child()
+    burn(0.5)
+    began = time.monotonic()
+took_s = time.monotonic() - began
+alive = [psutil.Process(each).status() for each in children]
+ended = ["end" in json.loads(line) for line in trace.read_text().splitlines()][-1]
+for each in children:
+    os.kill(each, signal.SIGKILL)
+print(json.dumps([took_s, alive, ended, cpu_s(energy), energy.found.joules.coverage]), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("begins", [FORKED, LOADER], ids=["fork", "loader"])
+def test_a_child_that_lives_on_neither_delays_nor_loses_the_end(
+    begins, tmp_path, environment
+) -> None:
+    took_s, alive, ended, cpu_s, coverage = said(begins + ALIVE, tmp_path, environment)
+    assert took_s < SOON_S
+    assert psutil.STATUS_ZOMBIE not in alive
+    assert ended
+    assert cpu_s >= 0.45
+    assert coverage > 0.5
+
+
+LEAVES = """
+with harness.measure(trace=trace) as energy:
+    codes = []
+    for leave in (lambda: sys.exit(3), lambda: 1 / 0, lambda: None):
+        process_id = os.fork()
+        if process_id == 0:
+            os.close(2)  # what it says of its exception
+            with energy.window("in the child"):
+                leave()
+            break
+        codes.append(os.waitpid(process_id, 0)[1] >> 8)
+    else:
+        with energy.window("in the parent"):
+            burn(0.5)
+if os.getpid() != started:
+    assert energy.found is None
+    sys.exit(7)
+print(json.dumps([codes, list(energy.windows), cpu_s(energy), trace.exists()]))
+"""
+
+
+def test_a_forked_child_that_leaves_the_block_takes_nothing_along(tmp_path, environment) -> None:
+    began = time.monotonic()
+    script = "started = os.getpid()\n" + LEAVES
+    codes, windows, cpu_s, kept = said(script, tmp_path, environment, "-W", "error")
+    assert time.monotonic() - began < 2 * SOON_S
+    assert codes == [3, 1, 7]
+    assert windows == ["in the parent"]
+    assert cpu_s >= 0.45
+    assert kept
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+NESTED = """
+import ctypes, threading
+if sys.argv[1:] == ["reaps"]:
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, as the first of a container
+with harness.measure() as outer:
+    for _ in range(3):
+        with harness.measure():
+            time.sleep(1.2)
+threads = [threading.Thread(target=harness.measure()(time.sleep), args=(3,)) for _ in range(3)]
+with harness.measure() as beside:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+import psutil
+print(json.dumps([cpu_s(outer), cpu_s(beside), len(psutil.Process().children())]))
+"""
+
+
+@pytest.mark.parametrize("how", ["", "reaps"])
+def test_measurements_do_not_count_each_others_recorders(how, tmp_path, environment) -> None:
+    (tmp_path / "script.py").write_text(PRELUDE + NESTED)
+    ended = subprocess.run(
+        [sys.executable, "script.py", *filter(None, [how])],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    nested_s, beside_s, children = json.loads(ended.stdout)
+    # To start one recorder takes over half a second of CPU time.
+    assert nested_s < 0.8
+    assert beside_s < 0.8
+    assert children == 0
+
+
+DIES = """
+import signal
+with harness.measure(trace=trace) as energy:
+    os.kill(recorder_pid(), signal.SIGKILL)
+    wait_for(lambda: trace.read_text().count("recorder_pid") == 2)
+    with energy.window("after"):
+        burn(0.5)
+after_j = energy.windows["after"].joules.energy_j
+print(json.dumps([cpu_s(energy), list(energy.found.flags), after_j]))
+"""
+
+
+def test_a_recorder_that_dies_is_replaced_while_the_block_lasts(tmp_path, environment) -> None:
+    cpu_s, flags, after_j = said(DIES, tmp_path, environment)
+    assert cpu_s >= 0.45
+    assert any("restarted (1 x)" in flag for flag in flags)
+    assert after_j >= 0.45 * WATTS
+
+
+STOPPED = """
+import signal
+with harness.measure(trace=trace) as energy:
+    os.kill(recorder_pid(), signal.SIGSTOP)
+    burn(0.5)
+    time.sleep(2.5)
+    began = time.monotonic()
+took_s = time.monotonic() - began
+print(json.dumps([took_s, cpu_s(energy), energy.found.joules.coverage, list(energy.found.flags)]))
+"""
+
+
+def test_a_stopped_recorder_is_seen_in_the_coverage(tmp_path, environment) -> None:
+    took_s, cpu_s, coverage, flags = said(STOPPED, tmp_path, environment)
+    assert took_s < SOON_S
+    assert cpu_s >= 0.45
+    assert coverage < 0.5
+    assert any("stopped for" in flag for flag in flags)
+
+
+ORPHANED = """
+import ctypes
+with harness.measure(trace=trace) as energy:
+    child = ctypes.CDLL(None).fork()  # unknown to Python: it keeps its copies of all pipes
+    if child:
+        print(recorder_pid(), child, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_the_recorder_ends_with_its_starter_whoever_holds_its_pipe(tmp_path, environment) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PRELUDE + ORPHANED],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        recorder, child = map(psutil.Process, map(int, starter.stdout.readline().split()))
+        try:
+            assert recorder.is_running()
+            starter.kill()
+            starter.wait()
+            assert child.is_running()
+            until = time.monotonic() + 30
+            while not is_gone(recorder):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        finally:
+            os.kill(child.pid, signal.SIGKILL)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
