@@ -41,6 +41,7 @@ from harness.training.checkpoint import Checkpoint
 from harness.training.device import wait_for
 from harness.training.memory import is_out_of_memory
 from harness.training.state import TrainingState
+from harness.training.threads import one_thread_if_small
 from harness.training.world import ALONE, World, is_silence
 from harness.workloads.workload import open_workload
 
@@ -65,6 +66,7 @@ class Desk:
         device: What this process computes on.
         world: The processes that work together.
         gpus: UUIDs of all their GPUs.
+        one_thread_if_small: Use a single CPU thread where the network is small.
     """
 
     spec: RunSpec
@@ -72,6 +74,7 @@ class Desk:
     device: torch.device
     world: World = ALONE
     gpus: tuple[str, ...] = ()
+    one_thread_if_small: bool = True
 
 
 def attempt(
@@ -212,6 +215,9 @@ def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint |
     code = code_of(type(method).__module__, spec.workload)
     journal.event(FINGERPRINT, code=code, data=workload.identity)
     state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, desk.world)
+    if desk.one_thread_if_small:
+        one_thread_if_small(state.network, workload.example, spec.training.batch_size)
+    journal.event("threads", threads=torch.get_num_threads())
     if start:
         state.load_state_dict(start.state)
     study = StudyFolder(folder.path.parents[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -75,6 +75,10 @@ class EngineSettings(Settings):
     its share of every batch, with BatchNorm statistics of the whole batch."""
     nodes_per_run: Annotated[int, Field(ge=1, le=64)] = 1
     """Over so many nodes of a cluster, equally many on each."""
+    threads: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """CPU threads of each training process. "auto": on a CPU one, if the network is so small that
+    threads would mostly wait for each other; else as many as torch takes, or the run's share of the
+    cores. An estimate of energy is comparable only between runs with equally many."""
     options: dict[str, Any] = Field(default_factory=dict)
     """For the engine of another package: whatever it wants to know."""
     slurm: SlurmSettings = SlurmSettings()

@@ -29,6 +29,8 @@ def work(
     borders: Connection,
     processes: int = 1,
     node: Node = ONLY,
+    *,
+    one_thread_if_small: bool = True,
 ) -> None:
     """Work on one run until it is done, fails, or is stopped.
 
@@ -41,6 +43,7 @@ def work(
         processes: How many of this node train together; if the run has several, this one starts
             them and waits.
         node: Which of the run's nodes this is.
+        one_thread_if_small: Use a single CPU thread where the network is small.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
@@ -48,19 +51,26 @@ def work(
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
     if processes * node.of == 1:
-        _work(folder, channel, borders)
+        _work(folder, channel, borders, one_thread_if_small)
         return
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    launch(node, processes, _work_as_one_of_several, folder, channel, borders)
+    several = (folder, channel, borders, one_thread_if_small)
+    launch(node, processes, _work_as_one_of_several, *several)
 
 
-def _work_as_one_of_several(folder: RunFolder, channel: Connection, borders: Connection) -> None:
+def _work_as_one_of_several(
+    folder: RunFolder, channel: Connection, borders: Connection, one_thread_if_small: bool
+) -> None:
     end_with_parent()
-    _work(folder, channel, borders, int(os.environ["LOCAL_RANK"]))
+    _work(folder, channel, borders, one_thread_if_small, int(os.environ["LOCAL_RANK"]))
 
 
 def _work(
-    folder: RunFolder, channel: Connection, borders: Connection, rank: int | None = None
+    folder: RunFolder,
+    channel: Connection,
+    borders: Connection,
+    one_thread_if_small: bool,
+    rank: int | None = None,
 ) -> None:
     signal.signal(signal.SIGTERM, _stop)
     spec = folder.read_spec()
@@ -70,7 +80,14 @@ def _work(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         world = ALONE if rank is None else Ranks(device)
         gpus = world.gathered([(world.node, gpu) for gpu in gpu_uuids(device)])
-        desk = Desk(spec, folder, device, world, tuple(gpu for _, gpu in gpus))
+        desk = Desk(
+            spec,
+            folder,
+            device,
+            world,
+            tuple(gpu for _, gpu in gpus),
+            one_thread_if_small,
+        )
         if world.leads_node:
             own = [gpu for node, gpu in gpus if node == world.node]
             _lead(desk, channel, borders, own)

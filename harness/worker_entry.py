@@ -33,7 +33,14 @@ def work(
         import torch
 
         torch.set_num_threads(place.threads)
-    work(folder, channel, borders, place.processes, place.node)
+    work(
+        folder,
+        channel,
+        borders,
+        place.processes,
+        place.node,
+        one_thread_if_small=place.one_if_small,
+    )
     del held
 
 

@@ -52,7 +52,9 @@ RUN_COLUMNS = [
     "started_at",
 ]
 CURVE_COLUMNS = [*IDENTITY, *CURVE]
-PHASE_COLUMNS = [*IDENTITY, *(column for column in PHASE if column != "gpu_busy")]
+NEWER = ("gpu_busy", "threads_in_use")
+"""Columns that tables from elsewhere may lack."""
+PHASE_COLUMNS = [*IDENTITY, *(column for column in PHASE if column not in NEWER)]
 ATTEMPT_COLUMNS = [*IDENTITY, *ATTEMPT]
 TICKET_COLUMNS = [*IDENTITY, *TICKET]
 PLACE_COLUMNS = ["place", "kg_per_kwh", "basis", "role"]

@@ -37,7 +37,8 @@ class Here:
         self._study = study = asked.study
         if study.engine.nodes_per_run > 1:
             raise UsageError("engine.nodes_per_run: this machine is one; use engine.kind = slurm")
-        self._places = places(study.engine.at_once, study.engine.gpus_per_run)
+        engine = study.engine
+        self._places = places(engine.at_once, engine.gpus_per_run, threads=engine.threads)
         if asked.require_measured:
             check_measurable(study.energy)
 

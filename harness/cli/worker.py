@@ -57,7 +57,8 @@ def work_on_run(
     turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
         turns.check([spec], study.engine.gpus_per_run)
-    [place] = places(1, study.engine.gpus_per_node, exclusive=spare_gpus)
+    engine = study.engine
+    [place] = places(1, engine.gpus_per_node, threads=engine.threads, exclusive=spare_gpus)
     place = replace(place, own_host=not shared_node, node=node)
     method = registry.get(spec.method)(**spec.hyperparameters)
     of_name = most_epochs(method, Budget(spec.training.epochs))

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.energy.cpu_time import OtherWork
 from harness.energy.curves.counter import leapt, stood_still
 from harness.energy.curves.curve import Joules
 from harness.energy.curves.power import plausible
 from harness.energy.trace import Readings, Trace
-from harness.energy.windows import EnergyCurve, curves, power_of, total
+from harness.energy.windows import EnergyCurve, curves, power_of, threads_in_use, total
 
 DISAGREEMENT = 0.1
 """Counter and power that differ by more are worth a word: twice a sensor's gain error."""
@@ -86,17 +87,18 @@ class Health:
     @cached_property
     def background_cpu(self) -> float | None:
         """Share of the machine's CPUs that other work than the run's kept busy; None if unknown."""
-        looks = [each for each in self._trace.told if "other_cpu_s" in each.get("state", {})]
+        others = OtherWork(self._trace)
         cpus = next((each["cpus"] for each in self.settings.values() if "cpus" in each), None)
         seconds = (self._end_ns - self._start_ns) * 1e-9
-        if not (cpus and len(looks) > 1 and seconds > 0):
+        if not (cpus and others.is_known and seconds > 0):
             return None
-        told_s = [each["state"]["other_cpu_s"] for each in looks]
-        grown_s = np.maximum(np.diff(told_s, prepend=told_s[0]), 0)  # a new recorder begins at 0
-        times_ns = [each["time_ns"] for each in looks]
-        borders_ns = [self._start_ns, self._end_ns]
-        start_s, end_s = np.interp(borders_ns, times_ns, np.cumsum(grown_s))
-        return float((end_s - start_s) / (seconds * cpus))
+        return others.between(self._start_ns, self._end_ns) / (seconds * int(cpus))
+
+    @cached_property
+    def threads_in_use(self) -> float | None:
+        """CPU time of the run's processes over wall time; None where it was not recorded."""
+        found = threads_in_use(self._trace, [self._start_ns], [self._end_ns])
+        return found[0] if found else None
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -109,8 +111,7 @@ class Health:
         found = [*self._sensor_flags(), *self._recorder_flags(), *self._neighbour_flags()]
         if self.throttled_share:
             found.append(f"throttled for {self.throttled_share:.0%} of the time")
-        measures = any(r.sensor.source != "estimated" for r in self._trace.readings)
-        if measures and (self.background_cpu or 0) > BUSY:
+        if (self.background_cpu or 0) > BUSY:
             found.append(f"other work kept {self.background_cpu:.0%} of the CPUs busy")
         long_enough = (self._end_ns - self._start_ns) * 1e-9 > LONG_ENOUGH_S
         if long_enough and self.disagreement and abs(self.disagreement) > DISAGREEMENT:

@@ -38,6 +38,7 @@ class Sensor:
         ceiling_w: The most that the device can draw for long; infinite if unknown.
         owner: Whose energy it is: the run's; of a GPU that was handed over with the run's and stays
             "spare"; or of a "host" that others use meanwhile. Only the first is in a run's total.
+        thread_power_w: Of an estimate of CPU time, what a busy thread is taken to draw; else None.
     """
 
     device: str
@@ -53,6 +54,7 @@ class Sensor:
     window_s: float = 0.0
     ceiling_w: float | None = None
     owner: Owner = "run"
+    thread_power_w: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The sensor as JSON."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.energy.cpu_time import OtherWork, estimate_doubt_j
 from harness.energy.curves.curve import Joules
 from harness.energy.curves.device import device_curve
 from harness.energy.meter import Owner, Sensor
@@ -24,6 +25,7 @@ class EnergyCurve:
         period_s: Time between readings that was asked for.
         absent_ns: From when to when the recorder did not run. What a counter counted meanwhile is
             in the energy, but nobody looked: that time is not covered.
+        others: What else the machine did meanwhile, which casts doubt on an estimate.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class EnergyCurve:
         borders_ns: Iterable[int] = (),
         period_s: float = 0.0,
         absent_ns: Sequence[tuple[int, int]] = (),
+        others: OtherWork | None = None,
     ) -> None:
         self._absent_ns = absent_ns
+        self._others = others if best.sensor.thread_power_w else None
         self.sensor: Sensor = best.sensor
         borders_s = np.unique(np.array(sorted(borders_ns), dtype=np.float64)) * 1e-9
         is_counter = best.sensor.quantity == "energy"
@@ -60,12 +64,21 @@ class EnergyCurve:
         found = self._curve.between(
             starts_s, ends_s, sensor.relative_uncertainty, sensor.resolution_j
         )
-        if not self._absent_ns:
+        if not self._absent_ns and self._others is None:
             return found
         return [
-            replace(joules, coverage=min(joules.coverage, self._looked_at(*window)))
+            replace(
+                joules,
+                coverage=min(joules.coverage, self._looked_at(*window)),
+                gap_j=joules.gap_j + self._doubt_j(joules, *window),
+            )
             for joules, *window in zip(found, starts_ns, ends_ns, strict=True)
         ]
+
+    def _doubt_j(self, joules: Joules, start_ns: int, end_ns: int) -> float:
+        if self._others is None:
+            return 0.0
+        return estimate_doubt_j(self.sensor, joules, self._others.between(start_ns, end_ns))
 
     def _looked_at(self, start_ns: int, end_ns: int) -> float:
         """Share of a window in which the recorder ran."""
@@ -102,6 +115,7 @@ def curves(
             for readings in map(trace.readings.__getitem__, own)
             if readings.sensor.source != "estimated" and readings.sensor.device not in heard
         }
+    others = OtherWork(trace)
     return [
         EnergyCurve(
             readings,
@@ -109,6 +123,7 @@ def curves(
             borders_ns,
             trace.period_s,
             trace.absent_ns,
+            others,
         )
         for readings in [*best, *silent.values()]
     ]
@@ -169,3 +184,22 @@ def total(parts: Iterable[Joules]) -> Joules:
         aliasing_j=math.fsum(part.aliasing_j for part in found),
         coverage=min((part.coverage for part in found), default=0.0),
     )
+
+
+def threads_in_use(
+    trace: Trace, starts_ns: Sequence[int], ends_ns: Sequence[int]
+) -> list[float] | None:
+    """CPU time over wall time of each window; None where it was not recorded."""
+    found = [
+        EnergyCurve(each, None, {*starts_ns, *ends_ns}, trace.period_s)
+        for each in trace.readings
+        if each.sensor.thread_power_w and len(each.value) > 1
+    ]
+    if not found:
+        return None
+    used = np.zeros(len(starts_ns))
+    for curve in found:
+        drawn_j = [joules.energy_j for joules in curve.windows(starts_ns, ends_ns)]
+        used += np.array(drawn_j) / (curve.sensor.thread_power_w or math.inf)
+    lengths_s = (np.array(ends_ns) - np.array(starts_ns)) * 1e-9
+    return [float(each) for each in used / np.maximum(lengths_s, 1e-9)]

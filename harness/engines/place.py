@@ -14,6 +14,7 @@ class Place:
     Attributes:
         gpus: UUIDs of the GPUs to work on; None for what the environment shows.
         threads: CPU threads that each of its processes may use; None for as many as torch takes.
+        one_if_small: Whether a process is to use one thread where the network is small.
         processes: How many processes of this node train it together, each with a GPU of its own if
             there are any.
         node: Which node of the run this is.
@@ -24,6 +25,7 @@ class Place:
 
     gpus: tuple[str, ...] | None = None
     threads: int | None = None
+    one_if_small: bool = True
     processes: int = 1
     node: Node = ONLY
     own_host: bool = True

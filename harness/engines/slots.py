@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import Literal
 
 import pynvml
 
@@ -11,17 +13,32 @@ from harness.engines.place import Place
 from harness.errors import UsageError
 
 
-def places(at_once: int, per_run: int = 1, *, exclusive: bool = False) -> list[Place]:
-    """Places for so many runs at a time.
+def places(
+    at_once: int,
+    per_run: int = 1,
+    *,
+    threads: int | Literal["auto"] = "auto",
+    exclusive: bool = False,
+) -> list[Place]:
+    """Places for a number of runs at a time.
 
     Args:
         at_once: How many.
         per_run: How many GPUs each has, or processes where there are none.
+        threads: CPU threads of each process; "auto" for its share of the cores, or one where the
+            network is small.
         exclusive: The machine was handed over whole, with GPUs that may stay idle.
 
     Raises:
         UsageError: There are GPUs, but not so many.
     """
+    found = _places(at_once, per_run, exclusive=exclusive)
+    if threads == "auto":
+        return found
+    return [replace(place, threads=threads, one_if_small=False) for place in found]
+
+
+def _places(at_once: int, per_run: int, *, exclusive: bool) -> list[Place]:
     alone = at_once == 1
     if alone and per_run == 1 and not exclusive:
         return [Place()]
@@ -39,7 +56,12 @@ def places(at_once: int, per_run: int = 1, *, exclusive: bool = False) -> list[P
     spare = tuple(gpu for gpu in gpus[used:] if exclusive and not gpu.startswith("MIG-"))
     starts = range(0, used, per_run)
     return [
-        Place(gpus[start : start + per_run], None, per_run, own_host=alone, spare_gpus=spare)
+        Place(
+            gpus=gpus[start : start + per_run],
+            processes=per_run,
+            own_host=alone,
+            spare_gpus=spare,
+        )
         for start in starts
     ]
 

@@ -23,6 +23,7 @@ from harness.hold import AlreadyHeld, Hold
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Status
 from harness.spec import RunSpec
+from harness.threads import sleeping_threads
 from harness.worker_entry import refusals
 
 
@@ -224,6 +225,7 @@ def _start_fork_server() -> None:
     resource_tracker.ensure_running()
     was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        forkserver.ensure_running()
+        with sleeping_threads():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, was)

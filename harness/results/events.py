@@ -62,6 +62,7 @@ _KEYS: dict[str, dict[str, Check]] = {
     "attempt": {"number": _count, "restored": _count},
     "fingerprint": {"code": _hashes, "data": _table},
     "dense": _SIZE,
+    "threads": {"threads": _count},
     "border": {"window": _text},
     "phase": {"phase": _count, "window": _text, "kind": _text},
     "epoch": {

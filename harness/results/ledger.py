@@ -11,7 +11,8 @@ from harness.energy.busy import Busy, BusyCurve
 from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
 from harness.energy.meter import Owner, Sensor
-from harness.energy.windows import EnergyCurve, curves, total
+from harness.energy.trace import Trace
+from harness.energy.windows import EnergyCurve, curves, threads_in_use, total
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, Attempt, Journal, Window
 from harness.results.nodes import attempt_trace
@@ -25,11 +26,13 @@ class Entry:
         window: From where to where.
         label: The window's label, or "lost" if its work was not kept.
         joules: Its energy.
+        threads_in_use: CPU time of the run's processes over its length; None if not recorded.
     """
 
     window: Window
     label: str
     joules: Joules
+    threads_in_use: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -78,16 +81,18 @@ class Ledger:
                 )
             self._busy[attempt.number] = BusyCurve(trace)
             self.health.append(Health(trace, attempt.start_ns, end_ns))
-            self.entries += self._entries(attempt, windows)
+            self.entries += self._entries(attempt, windows, trace)
 
-    def _entries(self, attempt: Attempt, windows: list[Window]) -> list[Entry]:
+    def _entries(self, attempt: Attempt, windows: list[Window], trace: Trace) -> list[Entry]:
         starts_ns = [window.start_ns for window in windows]
         ends_ns = [window.end_ns for window in windows]
         devices = [each.windows(starts_ns, ends_ns) for each in self._curves[attempt.number]]
         drawn = [*map(total, zip(*devices, strict=True))] or [total([])] * len(windows)
+        known = threads_in_use(trace, starts_ns, ends_ns)
+        used: list[float | None] = [*known] if known else [None] * len(windows)
         return [
-            Entry(window, self._label(attempt, window), joules)
-            for window, joules in zip(windows, drawn, strict=True)
+            Entry(window, self._label(attempt, window), joules, threads)
+            for window, joules, threads in zip(windows, drawn, used, strict=True)
         ]
 
     def _label(self, attempt: Attempt, window: Window) -> str:

@@ -16,8 +16,8 @@ from harness.energy.meter import Sensor
 from harness.results.carbon import StudyCarbon
 from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder
-from harness.results.journal import LOST, OVERHEAD, TEST, Journal
-from harness.results.ledger import Ledger
+from harness.results.journal import LOST, OVERHEAD, TEST, Attempt, Journal
+from harness.results.ledger import Entry, Ledger
 from harness.results.tickets import ticket_rows
 from harness.spec import SCHEMA, RunSpec
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 IDENTITY = ("arm", "method", "seed")
 CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
-PHASE = ("phase", "energy_j", "duration_s", "gpu_busy")
+PHASE = ("phase", "energy_j", "duration_s", "gpu_busy", "threads_in_use")
 BUSY_ENOUGH = 0.8
 """A GPU that is busy for less of its training waits for the host: it is that which is measured."""
 BUSY_FOR_S = 5.0
@@ -264,6 +264,7 @@ def _health(attempts: list[Health], shared: set[str]) -> Row:
         "start_temperature_c": attempts[-1].start_temperature_c if attempts else None,
         "throttled_share": worst(each.throttled_share for each in attempts),
         "background_cpu": worst(each.background_cpu for each in attempts),
+        "threads_in_use": worst(each.threads_in_use for each in attempts),
         "energy_flags": "; ".join(
             sorted({flag for each in attempts for flag in each.flags} | shared)
         ),
@@ -330,7 +331,7 @@ def _attempt_rows(ledger: Ledger) -> list[Row]:
                 "host": start.get("host"),
                 "device": start.get("device"),
                 "device_name": start.get("device_name"),
-                "threads": start.get("threads"),
+                "threads": _last([start, *_of_kind(attempt, "threads")]).get("threads"),
                 "processes": start.get("processes", 1),
                 "versions": json.dumps(start.get("versions", {}), sort_keys=True),
             }
@@ -338,21 +339,31 @@ def _attempt_rows(ledger: Ledger) -> list[Row]:
     return rows
 
 
+def _of_kind(attempt: Attempt, kind: str) -> list[Row]:
+    return [event for event in attempt.events if event["event"] == kind]
+
+
 def _phase_rows(ledger: Ledger) -> list[Row]:
-    sums: dict[str, list[float]] = {}
+    labels: dict[str, list[Entry]] = {}
     for entry in ledger.entries:
-        drawn = sums.setdefault(entry.label, [0.0, 0.0])
-        drawn[0] += entry.joules.energy_j
-        drawn[1] += entry.duration_s
+        labels.setdefault(entry.label, []).append(entry)
     return [
         {
             "phase": label,
-            "energy_j": energy_j,
-            "duration_s": duration_s,
+            "energy_j": math.fsum(entry.joules.energy_j for entry in entries),
+            "duration_s": math.fsum(entry.duration_s for entry in entries),
             "gpu_busy": ledger.gpu_busy({label}).share,
+            "threads_in_use": _threads_in_use(entries),
         }
-        for label, (energy_j, duration_s) in sums.items()
+        for label, entries in labels.items()
     ]
+
+
+def _threads_in_use(entries: list[Entry]) -> float | None:
+    """CPU time over wall time of several windows; None where it was recorded of none."""
+    known = [(each.threads_in_use, each.duration_s) for each in entries if each.threads_in_use]
+    seconds = math.fsum(duration_s for _, duration_s in known)
+    return math.fsum(used * length_s for used, length_s in known) / seconds if seconds else None
 
 
 def _last(events: list[Row]) -> Mapping[str, Any]:

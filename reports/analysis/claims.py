@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reports.analysis.accuracy import accuracy_difference
+from reports.analysis.concurrency import energy_ratio
 from reports.analysis.energy_kind import difference_of_kind
 from reports.analysis.standing import standing_of
-from reports.analysis.statistics import NO_WIDTH, Interval, paired_ratio
+from reports.analysis.statistics import NO_WIDTH, Interval
 from reports.wording.units import relative, signed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def judge(results: StudyResults) -> tuple[JudgedClaim, ...]:
 
 def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     arm, against = claim.arm or "", claim.against or ""
-    energy = paired_ratio(results.by_seed(arm, "energy_j"), results.by_seed(against, "energy_j"))
+    energy = energy_ratio(results, arm, against)
     difference = accuracy_difference(results.tested(arm), results.tested(against))
     points = difference.interval().scaled(100)
     missing = _missing(results, claim)

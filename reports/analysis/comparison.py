@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from reports.analysis.comparability import COLUMNS, barriers, execution, other_code
+from reports.analysis.concurrency import threads_doubt
 from reports.analysis.matching import match
 from reports.analysis.statistics import (
     Interval,
@@ -220,10 +221,12 @@ def _gain(a: ArmRuns, b: ArmRuns, ours: Collection[int], theirs: Collection[int]
 def _blur(a: ArmRuns, b: ArmRuns) -> float:
     """What borders, gaps and aliasing may add to B / A, as a share of it (95 %).
 
+    Of estimates also what unequal numbers of busy threads may.
+
     Borders differ from run to run, so that their mean is the better known; gaps and aliasing may be
     alike in all.
     """
-    found = 0.0
+    found = threads_doubt(a.finished, b.finished)
     for arm in (a, b):
         runs = max(len(arm.by_seed("energy_j")), 1)
         alike = _share(arm, "gap_j") + _share(arm, "aliasing_j")

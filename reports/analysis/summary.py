@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from reports.analysis.concurrency import energy_ratio
 from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import (
     Interval,
     Verdict,
     energy_interval,
-    paired_ratio,
     share_interval,
 )
 from reports.analysis.verdicts import Decision, decide
@@ -139,7 +139,7 @@ def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -
     energy_j = results.by_seed(arm, "energy_j")
     ratio = None
     if decision is not None and len(done):
-        ratio = paired_ratio(energy_j, results.by_seed(results.baseline_arm or "", "energy_j"))
+        ratio = energy_ratio(results, arm, results.baseline_arm or "")
     return ArmSummary(
         arm=arm,
         accuracy=share_interval(accuracy.values()),

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from reports.analysis.accuracy import accuracy_difference
+from reports.analysis.concurrency import energy_ratio
 from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval, paired_ratio
+from reports.analysis.statistics import Interval
 from reports.analysis.summary import summarise
 from reports.drawing import labels, style
 from reports.drawing.marks import Marks
@@ -157,7 +158,7 @@ def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Pair
     return _Paired(
         arm,
         _Compared(known, difference, _in_points, lambda value: signed(value, 2)),
-        _Compared(ratios, paired_ratio(energy, base_energy), as_multiple, as_multiple),
+        _Compared(ratios, energy_ratio(results, arm, baseline), as_multiple, as_multiple),
         verdict,
     )
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from harness.energy.cpu_time import ratio_doubt
+from reports.analysis.concurrency import threads_of
 from reports.analysis.standing import standing_of
 from reports.wording.captions import words
 from reports.wording.units import fixed, percent
@@ -22,6 +24,8 @@ STANDING = "standing"
 """The kind of the warning that no sensor measured the energy."""
 UNEQUAL_C = 5.0
 """Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
+UNEQUAL_THREADS = 0.05
+"""An estimate's ratio that may be off by less, by unequal threads, is not worth a word."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def warnings(results: StudyResults) -> list[Warned]:
         *_standing(results),
         *_mixed(results),
         *_cards(results.finished),
+        *_threads(results.finished),
         *_coverage(results.finished),
         *_flags(results.finished),
         *_uncounted(results.finished),
@@ -92,6 +97,25 @@ def _cards(runs: pd.DataFrame) -> list[Warned]:
         return []
     text = f"Runs used several GPUs, but only one of them: {', '.join(map(str, one.index))}."
     return [Warned("one card", text, int(one["size"].sum()))]
+
+
+def _threads(runs: pd.DataFrame) -> list[Warned]:
+    """Power a thread falls as more are busy, which an estimate does not know."""
+    if standing_of(runs).kinds != {"estimated"}:
+        return []
+    used = {str(arm): threads_of(each) for arm, each in runs.groupby("arm")}
+    known = {arm: threads for arm, threads in used.items() if threads > 0}
+    if len(known) < 2:
+        return []
+    fewest, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    doubt = ratio_doubt(known[fewest], known[most])
+    if doubt < UNEQUAL_THREADS:
+        return []
+    text = (
+        f"{fewest} kept {fixed(known[fewest], 1)} threads busy and {most} {fixed(known[most], 1)}: "
+        f"the ratio of their estimates may be off by {percent(doubt)} % for that alone."
+    )
+    return [Warned("threads in use", text, len(runs))]
 
 
 def _coverage(runs: pd.DataFrame) -> list[Warned]:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.energy.health import Health
 from harness.energy.trace import Readings, Trace
+from harness.energy.windows import curves
 from tests.energy.traces import SECOND, counted, readings, sensor
 from tests.fakes.known_power import KnownPower
 
@@ -181,11 +182,20 @@ def test_other_work_on_the_cpus_is_told_by_its_share(told, share) -> None:
     assert found.flags == flags
 
 
-def test_other_work_casts_no_doubt_on_an_estimate() -> None:
-    estimate = readings(TIMES_S, TIMES_S, sensor("energy", "estimated", device="cpu:host"))
-    found = health(estimate, told=(HOST, busy(0, 0), busy(20, 40)))
+def test_other_work_casts_doubt_on_an_estimate_too() -> None:
+    """Two of four CPUs are busy with other work, one with the run: up to two thirds are doubted."""
+    model = sensor("energy", "estimated", device="cpu:host", thread_power_w=4.0)
+    estimate = readings(TIMES_S, [4.0 * t for t in TIMES_S], model)
+    told = (HOST, busy(0, 0), busy(20, 40))
+    found = health(estimate, told=told)
     assert found.background_cpu == pytest.approx(0.5)
-    assert found.flags == []
+    assert found.flags == ["other work kept 50% of the CPUs busy"]
+    assert found.threads_in_use == pytest.approx(1.0, rel=0.01)
+    window = (round(2 * SECOND), round(18 * SECOND))
+    [curve] = curves(Trace((estimate,), told=told), window)
+    assert curve.between(*window).gap_j == pytest.approx(16 * 4.0 * 2 / 3, rel=0.02)
+    [curve] = curves(Trace((estimate,), told=(HOST, busy(0, 0), busy(20, 0))), window)
+    assert curve.between(*window).gap_j == 0
 
 
 @pytest.mark.parametrize("watts", [-5.0, 10_000.0])

@@ -76,7 +76,7 @@ def called(*words: str) -> Ended:
     return Ended(0, out.getvalue(), err.getvalue())
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 300) -> None:
     """Wait until something is true; the time is a guard against waiting for ever."""
     ends = time.monotonic() + seconds
     while not holds():
@@ -106,7 +106,7 @@ def recorders_of(process_id: int) -> list[psutil.Process]:
         with suppress(psutil.Error):
             words = process.cmdline()
             if words[1:3] == ["-m", "harness.energy.recorder"]:
-                found += [process] if json.loads(words[3])["starter"] == process_id else []
+                found += [process] if json.loads(words[3]).get("starter") == process_id else []
     return found
 
 

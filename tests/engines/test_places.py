@@ -56,6 +56,13 @@ def test_without_gpus_runs_share_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert places(2) == [Place(threads=4, own_host=False)] * 2
 
 
+@pytest.mark.usefixtures("four")
+def test_threads_that_were_asked_for_are_given_to_every_process() -> None:
+    assert places(1).pop().one_if_small
+    for place in [*places(1, threads=3), *places(2, threads=3), *places(1, 2, threads=3)]:
+        assert (place.threads, place.one_if_small) == (3, False)
+
+
 def test_the_gpus_are_found_by_uuid(library: Path, tmp_path: Path) -> None:
     from tests.fakes.stand_in import StandIn
 

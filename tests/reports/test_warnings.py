@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reports.analysis.concurrency import energy_ratio
 from reports.tables.warnings import warning_table
 from reports.wording.warnings import warnings
 from tests.reports.synthetic import make
@@ -57,6 +59,38 @@ def test_runs_that_differ(column: str, kind: str, value: str) -> None:
     results.runs.loc[results.runs["arm"] == "early_bird", column] = value
     text = f"Runs differ in {kind} ({before}, {value}): compare with care."
     assert told(results) == [(kind, text, 6)]
+
+
+@pytest.mark.parametrize(
+    ("source", "threads", "expected"),
+    [
+        ("estimated", (1.0, 1.9), True),
+        ("estimated", (1.0, 1.01), False),
+        ("counter", (1.0, 1.9), False),
+    ],
+)
+def test_unequal_threads_under_an_estimate(source, threads, expected) -> None:
+    results = make(["dense", "early_bird"], source=source)
+    plain = energy_ratio(results, "early_bird", "dense")
+    for arm, used in zip(("dense", "early_bird"), threads, strict=True):
+        results.runs.loc[results.runs["arm"] == arm, "threads_in_use"] = used
+    wide = energy_ratio(results, "early_bird", "dense")
+    assert ("threads in use" in [kind for kind, _, _ in told(results)]) == expected
+    assert wide.mean == plain.mean
+    growth = math.log(wide.high / wide.mean)
+    if expected:
+        assert growth >= math.log(1.9)
+        assert wide.low < plain.low < plain.high < wide.high
+    else:
+        assert growth == pytest.approx(math.log(plain.high / plain.mean), rel=0.2)
+
+
+def test_other_work_beside_an_estimate_widens_the_ratio() -> None:
+    results = make(["dense", "early_bird"], source="estimated")
+    plain = energy_ratio(results, "early_bird", "dense")
+    results.runs["gap_j"] = [0.5 * energy_j for energy_j in results.runs["energy_j"]]
+    wide = energy_ratio(results, "early_bird", "dense")
+    assert wide.high / wide.mean > 1.5 > plain.high / plain.mean
 
 
 def test_time_that_was_not_observed() -> None:

@@ -1,7 +1,9 @@
 """A stated estimate for machines without a sensor: the run's CPU time and memory x stated powers.
 
 It is a model, not a measurement, and is called an estimate wherever it appears. It ignores disks,
-fans and idle power, and it takes the power of a thread and of a gigabyte as constant.
+fans and idle power, and it takes the power of a thread and of a gigabyte as constant. That of a
+thread is not: it falls by two to six times from one busy thread to all (`harness.energy.cpu_time`),
+so that the constant is right at one concurrency alone.
 """
 
 from __future__ import annotations
@@ -19,8 +21,13 @@ from harness.energy.meters.family import Family
 
 FALLBACK_WATTS_PER_THREAD = 4.0
 """CodeCarbon's figure for a CPU that is not in its table."""
-MODEL_UNCERTAINTY = 0.5
-"""Our judgement of how far such a model may be off; it is not a confidence interval."""
+MODEL_UNCERTAINTY = 2.0
+"""How far a power a thread may be off. Held against counters of four machines under load
+(CodeCarbon's load profiles), design power over threads is a third of what one busy thread draws
+above idle (EPYC 8024P: 5.6 W for 16.3 W), and twice what each of all draws (2 x E5-2620: 7.9 W for
+3.3 W)."""
+MEMORY_UNCERTAINTY = 0.5
+"""Our judgement of how far power a gigabyte may be off; it is not a confidence interval."""
 MEMORY_W_PER_GB = 0.375
 """CodeCarbon's figure for memory by size: 3 W for 8 GB."""
 CPU_INFO = Path("/proc/cpuinfo")
@@ -42,9 +49,11 @@ class CpuEstimate:
             source="estimated",
             relative_uncertainty=MODEL_UNCERTAINTY,
             resolution_j=self._watts / os.sysconf("SC_CLK_TCK"),
+            thread_power_w=self._watts,
             note=(
                 f"CPU time of the run's processes x {self._watts:g} W a busy thread "
-                f"({setup.watts_note}); idle power and everything else left out"
+                f"({setup.watts_note}), right at one number of busy threads alone; idle power and "
+                "everything else left out"
             ),
         )
 
@@ -64,7 +73,7 @@ class MemoryEstimate:
             kind="dram",
             quantity="power",
             source="estimated",
-            relative_uncertainty=MODEL_UNCERTAINTY,
+            relative_uncertainty=MEMORY_UNCERTAINTY,
             note=f"resident memory of the run's processes x {MEMORY_W_PER_GB:g} W/GB",
         )
 

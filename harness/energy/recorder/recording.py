@@ -62,7 +62,7 @@ class Recording:
         self._states: dict[str, dict[str, Any]] = {}
         self._next_state_ns = 0
         self._neighbours = neighbours
-        self._looked_ns = signals.now_ns()
+        self._looked_ns = self._seen_ns = signals.now_ns()
         self._clocks = signals.clocks()
         self._readers: dict[str, DeviceReader] = {}
         devices = [*(m.sensor.device for m in meters), *(each.device for each in observers)]
@@ -96,26 +96,27 @@ class Recording:
         for each in readers.values():
             for number, loss in each.falsified.items():
                 self._trace.tell({"falsified": number, "loss": loss})
+        self._seen_ns = self._signals.now_ns()
 
     def read(self) -> None:
         """Read at every sensor's pace until told to stop, then until counters have caught up."""
+        self._note_absence(self._seen_ns)
         self._run({d: each.read() for d, each in self._readers.items()}, until_stopped=True)
         self._observe()
         self._trace.release()
         self._trace.tell({"end": self._signals.now_ns()}, durable=True)
 
     def _run(self, work: dict[str, Steps], *, until_stopped: bool = False) -> None:
+        self._seen_ns = self._seen_ns if until_stopped else self._signals.now_ns()
         self._signals.run(work, self._watch(until_stopped=until_stopped))
 
     def _watch(self, *, until_stopped: bool) -> Steps:
         """Look after the devices while they are read; ends when only drivers that hang are left."""
         while True:
-            now_ns = self._signals.now_ns()
+            now_ns = self._note_absence(self._seen_ns)
             due_ns = min(now_ns + _LOOK_NS, max(self._next_state_ns, now_ns))
             yield due_ns
-            now_ns = self._signals.now_ns()
-            if now_ns - due_ns > ABSENT_NS:
-                self._trace.tell({"absent": [due_ns, now_ns]})
+            now_ns = self._note_absence(due_ns)
             for each in self._readers.values():
                 if each.hangs(now_ns):
                     for number in each.meters:
@@ -126,6 +127,14 @@ class Recording:
             is_over = self._signals.stopped or not until_stopped
             if is_over and all(each.hangs(now_ns) for each in left):
                 return
+
+    def _note_absence(self, due_ns: int) -> int:
+        """Tell if this process did not run when it should have; the time now."""
+        now_ns = self._signals.now_ns()
+        if now_ns - due_ns > ABSENT_NS:
+            self._trace.tell({"absent": [due_ns, now_ns]})
+        self._seen_ns = now_ns
+        return now_ns
 
     def _observe(self) -> None:
         now_ns = self._signals.now_ns()

@@ -1,0 +1,75 @@
+"""How many threads a run kept busy, what else did, and what that means for an estimate.
+
+Power a busy thread falls as more are busy: of four machines whose counters were read under load
+(CodeCarbon's load profiles), from one thread to all to a half or a sixth. So an estimate, with one
+power a thread, is right at one concurrency alone; between two runs the error cancels only where
+both kept as many threads busy.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from harness.energy.curves.curve import Joules
+from harness.energy.meter import Sensor
+from harness.energy.trace import Trace
+
+
+def ratio_doubt(threads: float, others: float) -> float:
+    """How far the ratio of two estimates may be off, as a share, by their unequal concurrency.
+
+    At worst twice the threads draw no more in all: 8 and 16 busy threads of an EPYC 8024P, 5.8 and
+    2.9 W each. So the power a thread is taken to fall at most as their number grows.
+
+    Args:
+        threads: Threads in use on one side.
+        others: Threads in use on the other.
+    """
+    if not (threads > 0 and others > 0):
+        return math.nan
+    # Fewer than one thread on average are one that waits now and then.
+    more, fewer = max(threads, others, 1.0), max(min(threads, others), 1.0)
+    return more / fewer - 1
+
+
+class OtherWork:
+    """CPU time of everything on the machine but the run, over time.
+
+    Args:
+        trace: Where the recorder noted it, every few seconds.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        looks = [each for each in trace.told if "other_cpu_s" in each.get("state", {})]
+        told_s = [each["state"]["other_cpu_s"] for each in looks]
+        # A new recorder begins at 0.
+        grown_s = np.maximum(np.diff(told_s, prepend=told_s[:1]), 0)
+        self._times_ns = np.array([each["time_ns"] for each in looks], dtype=np.float64)
+        self._upto_s = np.cumsum(grown_s)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody looked twice."""
+        return len(self._times_ns) > 1
+
+    def between(self, start_ns: int, end_ns: int) -> float:
+        """Seconds of CPU time between two moments."""
+        if not self.is_known:
+            return 0.0
+        start_s, end_s = np.interp([start_ns, end_ns], self._times_ns, self._upto_s)
+        return float(end_s - start_s)
+
+
+def estimate_doubt_j(sensor: Sensor, joules: Joules, other_s: float) -> float:
+    """By how much other work may have inflated an estimate.
+
+    Threads that share a core, its caches and its clock with others take longer for the same work,
+    and power a thread is lower the more are busy. The share of the busy CPU time that was the
+    others' is taken as a bound (our judgement).
+    """
+    if not sensor.thread_power_w or other_s <= 0:
+        return 0.0
+    own_s = joules.energy_j / sensor.thread_power_w
+    return joules.energy_j * other_s / (own_s + other_s) if own_s > 0 else 0.0
