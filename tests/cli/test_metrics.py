@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import urllib.request
+from collections import defaultdict
 from http.client import HTTPException
 from pathlib import Path
 
@@ -23,11 +24,11 @@ def _free_port() -> int:
 def _scraped(port: int) -> dict[str, list[tuple[dict[str, str], float]]]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as said:
         text = said.read().decode()
-    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    found: defaultdict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             assert sample.name.endswith("_total") == (family.type == "counter")
-            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+            found[sample.name].append((sample.labels, sample.value))
     return found
 
 

@@ -129,11 +129,11 @@ def test_ctrl_c_does_not_stop_it(start, trace) -> None:
 def test_killed_recorder_leaves_a_trace_that_reads(start, trace) -> None:
     recorder = start("estimate", period_s=0.01)
     assert wait_until(lambda: count(trace) > 10)
-    os.kill(recorder_pid(trace), signal.SIGKILL)
-    recorder.stop()
+    os.kill(recorder.process_id, signal.SIGKILL)
+    assert wait_until(lambda: is_gone(recorder.process_id))
     found = read_trace(trace)
     on_file = [line for line in lines_of(trace) if isinstance(line, list)]
-    assert sum(len(each.value) for each in found.readings) == len(on_file) > 5
+    assert sum(len(each.value) for each in found.readings) == len(on_file) > 2
     assert "end" not in lines_of(trace)[-1]
 
 
