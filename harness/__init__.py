@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness.phases import Shrink as Shrink
     from harness.phases import Shuffle as Shuffle
     from harness.phases import Snapshot as Snapshot
+    from harness.phases import SnapshotAt as SnapshotAt
     from harness.phases import Train as Train
     from harness.pruning.lasso import dead_channels as dead_channels
     from harness.pruning.lasso import group_lasso_weight as group_lasso_weight
@@ -59,7 +60,7 @@ _HOMES = {
     "harness.method": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
     "harness.phases": (
         *("Budget", "Finished", "Inspect", "Mask", "Recall", "Record", "Reinitialise"),
-        *("Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot", "Train"),
+        *("Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot", "SnapshotAt", "Train"),
     ),
     "harness.batch": ("Batch",),
     "harness.channel_mask": ("ChannelMask",),

@@ -106,6 +106,7 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
     precision = phase.precision or recipe.precision
+    snapshots = _Snapshots(phase, bench)
     if first_epoch < phase.epochs:
         _guarded(phase, bench, lambda: make_first_steps(bench, precision))
         if recipe.graphs:
@@ -113,7 +114,7 @@ def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) 
             _guarded(phase, bench, lambda: capture_ahead(state, phase, recipe))
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
-        loss = _train_epoch(phase, bench)
+        loss = _train_epoch(phase, bench, snapshots.within(epoch))
         bench.val_accuracy = None
         is_last = epoch == phase.epochs
         if not math.isfinite(loss):
@@ -154,10 +155,50 @@ def make_first_steps(bench: Bench, precision: Precision | None) -> None:
         step_ahead(bench.state, precision, bench.training)
 
 
-def _train_epoch(phase: Train, bench: Bench) -> float:
+class _Snapshots:
+    """The snapshot of a phase of training, taken where it falls due.
+
+    Raises:
+        RunError: The phase is over before.
+    """
+
+    def __init__(self, phase: Train, bench: Bench) -> None:
+        self._phase, self._bench = phase, bench
+        asked = phase.snapshot
+        if asked is None:
+            return
+        self._steps = len(bench.workload.train.epoch(bench.training.batch_size, 0))
+        if not 0 <= asked.step <= phase.epochs * self._steps:
+            raise RunError(
+                f"'{phase.name}' has {phase.epochs} epochs of {self._steps} steps, so no snapshot "
+                f"can be taken after {asked.step}"
+            )
+
+    def within(self, epoch: int) -> tuple[int, Callable[[float], None]] | None:
+        """After which step of an epoch (from 1) to take it, and how; None if it is not in it."""
+        asked = self._phase.snapshot
+        if asked is None:
+            return None
+        step = asked.step - (epoch - 1) * self._steps
+        first = 0 if epoch == 1 else 1  # what falls on the end of an epoch belongs to it
+        return (step, self._take) if first <= step <= self._steps else None
+
+    def _take(self, place: float) -> None:
+        journal, asked = self._bench.journal, self._phase.snapshot
+        if asked is not None:
+            journal.border("snapshot")
+            self._bench.state.take_snapshot(asked.name, place)
+            journal.border(self._phase.window)
+
+
+def _train_epoch(
+    phase: Train, bench: Bench, snapshot: tuple[int, Callable[[float], None]] | None
+) -> float:
     """The mean loss of one epoch; the device has been waited for."""
     return _guarded(
-        phase, bench, lambda: float(train_epoch(bench.state, phase, bench.training, bench.seed))
+        phase,
+        bench,
+        lambda: float(train_epoch(bench.state, phase, bench.training, bench.seed, snapshot)),
     )
 
 
@@ -248,8 +289,9 @@ def _snapshot(phase: Snapshot, bench: Bench) -> None:
 
 
 @_do.register
-def _rewind(phase: Rewind, bench: Bench) -> None:
+def _rewind(phase: Rewind, bench: Bench) -> float:
     bench.state.rewind(phase.name)
+    return bench.state.schedule_epoch
 
 
 @_do.register

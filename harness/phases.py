@@ -98,6 +98,19 @@ class Rewire:
 
 
 @dataclass(frozen=True)
+class SnapshotAt:
+    """A snapshot within `Train`, for `Rewind` to a step (Frankle et al., ICML 2020).
+
+    Attributes:
+        name: What `Rewind` calls it.
+        step: After how many steps of the phase it is taken; 0 before the first.
+    """
+
+    name: str
+    step: int
+
+
+@dataclass(frozen=True)
 class Phase:
     """One step of a method, and one energy window, named by `window`."""
 
@@ -152,6 +165,10 @@ class Train(Phase):
         rewire: Moves the weight masks while training; None leaves them as they are.
         evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
             method may read `Trained.val_accuracy`. The method pays for it.
+        snapshot: A snapshot to take on the way; training goes on as if there were none.
+
+    Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is
+    left of that one, and counts as one.
     """
 
     name: str
@@ -164,6 +181,7 @@ class Train(Phase):
     precision: Precision | None = None
     rewire: Rewire | None = None
     evaluate: bool = False
+    snapshot: SnapshotAt | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -172,6 +190,12 @@ class Train(Phase):
     @property
     def window(self) -> str:
         return self.name
+
+    def describe(self) -> dict[str, Any]:
+        described = super().describe()
+        if self.snapshot is None:  # as before there were any, so that older runs can go on
+            del described["snapshot"]
+        return described
 
     def encode(self, answer: Trained) -> Any:
         return {"val_accuracy": answer.validated}
@@ -278,9 +302,15 @@ class Snapshot(Phase):
 
 @dataclass(frozen=True)
 class Rewind(Phase):
-    """Return to a snapshot, in today's structure: masks stay, removed channels stay removed."""
+    """Return to a snapshot, in today's structure: masks stay, removed channels stay removed.
+
+    Answered by the place on the schedule, in epochs; a fraction where it was taken within one.
+    """
 
     name: str
+
+    def invented(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True)

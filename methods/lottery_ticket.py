@@ -1,5 +1,6 @@
 """Lottery tickets by iterative magnitude pruning with rewinding (Frankle et al., ICML 2020)."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from harness import (
     Rewind,
     Shrink,
     Snapshot,
+    SnapshotAt,
     Train,
     Weight,
     magnitude,
@@ -31,7 +33,7 @@ class LotteryTicket(ChannelPruningMethod):
     but after a full training) shrink.
 
     Deviations from the papers and their code (open_lth): rewinding restores the momentum too, and
-    is to the end of an epoch, not to a step.
+    the samples that come after it are drawn anew.
     """
 
     rounds: Count = 3
@@ -39,22 +41,30 @@ class LotteryTicket(ChannelPruningMethod):
     fraction: Ratio = 0.2
     """Share of the remaining weights (or channels) to drop in each round (the paper: 0.2)."""
     rewind_epoch: Annotated[int, Field(ge=0)] = 1
-    """The early epoch to rewind to (the paper: steps 500 to 2000 on CIFAR-10, epochs 1 to 5)."""
+    """The early epoch to rewind to."""
+    rewind_steps: Annotated[int, Field(ge=0)] | None = None
+    """The early step to rewind to, in place of an epoch (the paper: 500 to 2000 on CIFAR-10)."""
     structured: bool = False
     """Draw tickets of channels and shrink, in place of masks on weights."""
     l1_gamma: Weight = 1e-4
     """Weight of the L1 penalty on BatchNorm scales before structured pruning; else unused."""
 
     def phases(self, budget: Budget) -> Phases:
-        early = min(self.rewind_epoch, budget.epochs)
         penalty = self.l1_gamma if self.structured else 0.0
-        yield Train("level 0", epochs=early, l1_gamma=penalty)
-        yield Snapshot("early")
-        yield Train("level 0", epochs=budget.epochs - early, l1_gamma=penalty)
+        if self.rewind_steps is None:
+            early = min(self.rewind_epoch, budget.epochs)
+            yield Train("level 0", epochs=early, l1_gamma=penalty)
+            yield Snapshot("early")
+            yield Train("level 0", epochs=budget.epochs - early, l1_gamma=penalty)
+        else:
+            at = SnapshotAt("early", self.rewind_steps)
+            yield Train("level 0", epochs=budget.epochs, l1_gamma=penalty, snapshot=at)
         for level in range(1, self.rounds + 1):
             if self.structured:
                 yield Shrink((yield self.ticket(self.fraction)))
             else:
                 yield Mask(magnitude, self.fraction)
-            yield Rewind("early")
+            place = yield Rewind("early")
+            if self.rewind_steps is not None:
+                early = math.floor(place)
             yield Train(f"level {level}", epochs=budget.epochs - early, l1_gamma=penalty)

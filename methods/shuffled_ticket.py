@@ -1,10 +1,11 @@
 """The control of the lottery ticket: which weights has it? (Frankle et al., ICLR 2021)."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import Field
 
-from harness import Budget, Count, Method, Phases, Ratio, Shuffle
+from harness import Budget, Count, Method, Phases, Ratio, Rewind, Shuffle
 from methods.lottery_ticket import LotteryTicket
 
 
@@ -22,10 +23,16 @@ class ShuffledTicket(Method):
     """Share of the remaining weights to drop in each round."""
     rewind_epoch: Annotated[int, Field(ge=0)] = 1
     """The early epoch to rewind to."""
+    rewind_steps: Annotated[int, Field(ge=0)] | None = None
+    """The early step to rewind to, in place of an epoch."""
 
     def phases(self, budget: Budget) -> Phases:
-        # A ticket of weights asks for the same phases whatever the answers are.
-        *search, rewinding, training = LotteryTicket(**dict(self)).phases(budget)
-        # `yield from` would send the answers into the tuple, which takes none.
-        for phase in (*search, Shuffle(), rewinding, training):  # noqa: UP028
-            yield phase
+        ticket = LotteryTicket(**dict(self)).phases(budget)
+        phase, left = next(ticket), self.rounds
+        with suppress(StopIteration):
+            while True:
+                if isinstance(phase, Rewind):
+                    left -= 1
+                    if not left:
+                        yield Shuffle()
+                phase = ticket.send((yield phase))

@@ -22,6 +22,7 @@ from tests.results.test_resume import attempt, start
 from tests.workloads import files
 
 STUDIES = built_in_studies()
+TICKETS = ("lottery_ticket", "shuffled_ticket")
 SWEPT = {"prune_ratio", "fraction", "sparsity"}
 """How much is pruned; one value of each stands for the others."""
 
@@ -48,6 +49,8 @@ def tiny(name: str, root: Path) -> list[RunSpec]:
         size = 32 if "imagenet" in name else 16
         changes += [f"workload.root={root}", f"workload.image_size={size}"]
         changes += ["workload.validation_share=0.5"]
+    if name == "controls":  # two epochs of a few images are over before step 500
+        changes += [f"methods.{ticket}.rewind_steps=1" for ticket in TICKETS]
     ways = {}
     for spec in expand(*chosen(name, *changes)):
         others = {k: v for k, v in spec.hyperparameters.items() if k not in SWEPT}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -19,14 +22,22 @@ from harness.training.step import Step, batches_counted_at_the_end
 from harness.workloads.source import Source
 
 
-def train_epoch(state: TrainingState, phase: Train, training: Training, seed: int) -> Tensor:
-    """Train one epoch; nothing in it waits for the device.
+def train_epoch(
+    state: TrainingState,
+    phase: Train,
+    training: Training,
+    seed: int,
+    snapshot: tuple[int, Callable[[float], None]] | None = None,
+) -> Tensor:
+    """Train one epoch, or what is left of it; nothing in it waits for the device.
 
     Args:
         state: Changed in place.
         phase: For its schedule, its penalties, its arithmetic and its rewiring.
         training: The recipe.
         seed: The run's seed; order and augmentation follow from it and the number of the epoch.
+        snapshot: After how many steps to call a function with the place on the schedule, and that
+            function; it may wait for the device.
 
     Returns:
         The mean training loss, a scalar still on the device.
@@ -40,9 +51,15 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
     horizon = phase.horizon or training.epochs
     samples = len(state.workload.train)
     network = state.forward(phase.precision or training.precision)
-    with batches_counted_at_the_end(network, len(batches)):
-        for number, batch in enumerate(batches):
-            place = state.schedule_epoch + number / len(batches)
+    steps = len(batches)
+    begun, done = divmod(round(state.schedule_epoch * steps), steps)
+    after, take = snapshot or (-1, None)
+    if take and after == 0:
+        take(state.schedule_epoch)
+    # A snapshot holds the count, so that of its epoch cannot wait.
+    with nullcontext() if take else batches_counted_at_the_end(network, steps - done):
+        for number, batch in enumerate(islice(batches, steps - done)):
+            place = begun + (done + number) / steps
             rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
@@ -51,9 +68,11 @@ def train_epoch(state: TrainingState, phase: Train, training: Training, seed: in
             due = rewiring and rewiring.is_due(number)
             whole = min(training.batch_size, samples - number * training.batch_size)
             step(batch, whole, partial(rewiring.move, number) if rewiring and due else None)
-    state.schedule_epoch += 1
+            if take and after == number + 1:
+                take(begun + (done + after) / steps)
+    state.schedule_epoch = begun + 1.0
     state.epochs_trained += 1
-    return state.world.summed(step.total.clone()) / state.world.size / len(batches)
+    return state.world.summed(step.total.clone()) / state.world.size / (steps - done)
 
 
 @torch.no_grad()

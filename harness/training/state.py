@@ -162,10 +162,16 @@ class TrainingState:
         self.schedule_epoch = 0.0
         self.apply_masks()
 
-    def take_snapshot(self, name: str) -> None:
-        """Keep weights, momentum, structure and place on the schedule under `name`."""
+    def take_snapshot(self, name: str, place: float | None = None) -> None:
+        """Keep weights, momentum, structure and place on the schedule under `name`.
+
+        Args:
+            name: For `rewind`.
+            place: The place on the schedule, where it is taken within an epoch.
+        """
         if self.world.is_first:
-            files.save(self._snapshot_file(name), self._weights())
+            at = {} if place is None else {"schedule_epoch": place}
+            files.save(self._snapshot_file(name), self._weights() | at)
         self.world.meet()  # before another one reads it
 
     def has_snapshot(self, name: str) -> bool:

@@ -169,9 +169,12 @@ def test_a_tiny_budget_is_pruned_after_one_epoch() -> None:
     assert [phase.epochs for phase in phases if isinstance(phase, Train)] == [1, 0]
 
 
+@pytest.mark.parametrize("early", [{"rewind_epoch": 2}, {"rewind_steps": 500}])
 @pytest.mark.parametrize("rounds", [1, 3])
-def test_shuffling_before_the_last_rewinding_is_all_that_is_added(rounds: int) -> None:
-    settings = {"rounds": rounds, "fraction": 0.3, "rewind_epoch": 2}
+def test_shuffling_before_the_last_rewinding_is_all_that_is_added(
+    rounds: int, early: dict[str, int]
+) -> None:
+    settings: dict[str, Any] = {"rounds": rounds, "fraction": 0.3} | early
     phases = played(ShuffledTicket(**settings), BUDGET)
     assert kinds(phases)[-4:] == ["Mask", "Shuffle", "Rewind", "Train"]
     assert kinds(phases).count("Shuffle") == 1

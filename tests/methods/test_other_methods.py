@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness import Budget, Mask, Rewind, Shrink, Snapshot, Train, magnitude
+from harness import Budget, Mask, Rewind, Shrink, Snapshot, SnapshotAt, Train, magnitude
+from harness.phases import Phase
 from harness.plan import planned_epochs, planned_phases
 from methods.dense import Dense
 from methods.lottery_ticket import LotteryTicket
 from methods.progressive import Progressive
-from tests.methods.played import kinds, trainings
+from tests.methods.played import kinds, played, trainings
 
 BUDGET = Budget(epochs=16)
 
@@ -63,6 +64,23 @@ def test_the_lottery_costs_a_training_more_than_it_has_rounds() -> None:
 def test_rewinding_to_epoch_0_is_the_original_ticket() -> None:
     phases = planned_phases(LotteryTicket(rounds=1, rewind_epoch=0), BUDGET)
     assert [t.epochs for t in trainings(phases)] == [0, 16, 16]
+
+
+@pytest.mark.parametrize(("place", "epochs"), [(2.9, 14), (2.0, 14), (0.4, 16)])
+def test_rewinding_to_a_step_finishes_the_epoch_that_was_begun(place: float, epochs: int) -> None:
+    def answer(phase: Phase) -> float | None:
+        return place if isinstance(phase, Rewind) else None
+
+    phases = played(LotteryTicket(rounds=2, rewind_steps=500), BUDGET, answer)
+    assert phases[0] == Train("level 0", epochs=16, snapshot=SnapshotAt("early", 500))
+    assert kinds(phases[1:]) == ["Mask", "Rewind", "Train"] * 2
+    assert [phase.epochs for phase in trainings(phases)] == [16, epochs, epochs]
+
+
+def test_a_phase_without_a_snapshot_is_described_as_it_always_was() -> None:
+    assert "snapshot" not in Train("train", epochs=1).describe()
+    described = Train("train", epochs=1, snapshot=SnapshotAt("early", 5)).describe()
+    assert described["snapshot"] == {"name": "early", "step": 5}
 
 
 def test_a_structured_ticket_shrinks_before_it_rewinds() -> None:
