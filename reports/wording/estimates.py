@@ -21,7 +21,8 @@ def estimate_in_ratio(arm: ArmSummary, standing: Standing) -> str:
     share = arm.uncertainty_j / arm.energy_j.mean if arm.energy_j.mean > 0 else math.nan
     if standing.measured or standing.simulated or not math.isfinite(share):
         return ""
+    wrong = f"by a factor of {1 + share:.2g}" if share >= 1 else f"by ±{percent(share)} %"
     return (
-        f"The joules of an estimate are uncertain by ±{percent(share)} %: that cancels in the "
-        "ratio where both methods load the machine alike, and widens it where they do not."
+        f"The joules of an estimate may be wrong {wrong}: that cancels in the ratio where both "
+        "methods load the machine alike, and widens it where they do not."
     )

@@ -112,7 +112,7 @@ def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
     assert sentence(summary) == (
         "early_bird keeps dense's accuracy within 0.5 points: it reached 98.7 % "
         "(dense − 0.1 points, 95 % CI −0.3 … +0.1) with 0.58× (95 % CI 0.55 … 0.61) "
-        "of dense's estimated energy (3 seeds). The joules of an estimate are uncertain by ±30 %: "
+        "of dense's estimated energy (3 seeds). The joules of an estimate may be wrong by ±30 %: "
         "that cancels in the ratio where both methods load the machine alike, and widens it where "
         "they do not."
     )
