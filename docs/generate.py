@@ -22,7 +22,7 @@ REFERENCE = Path(__file__).parent / "reference"
 RESULTS = Path(__file__).parents[1] / "harness" / "results" / "README.md"
 _ENDINGS = {
     ExitCode.DONE: "done",
-    ExitCode.INTERNAL: "internal error: a fault of the harness",
+    ExitCode.INTERNAL: "internal error: a bug in energy-harness",
     ExitCode.USAGE: "wrong input; nothing was run",
     ExitCode.RUNS_FAILED: "some runs failed or are not done; something is not as it must be",
     ExitCode.THRESHOLD: "a threshold of `compare` is exceeded or cannot be checked",

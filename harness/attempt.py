@@ -205,7 +205,7 @@ def _restored(folder: RunFolder, device: torch.device) -> tuple[Checkpoint | Non
         if isinstance(error, RuntimeError) and is_out_of_memory(error):
             raise
         folder.checkpoint.replace(folder.damaged_checkpoint)
-        return None, f"checkpoint: damaged, so that work begins anew: {type(error).__name__}"
+        return None, f"corrupt checkpoint; restarting from scratch: {type(error).__name__}"
 
 
 def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint | None) -> None:

@@ -119,7 +119,8 @@ def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> A
     if not phase.is_described_by(said["description"]):
         raise RunError(
             f"on resuming, phase {index} of the method is {phase.describe()}, "
-            f"but it was {said['description']}: its phases must follow from its answers alone"
+            f"but it was {said['description']}: a method's phases must be a deterministic function "
+            "of its answers"
         )
     return said["answer"]
 

@@ -151,7 +151,7 @@ def _in_order(arms: list[Arm]) -> list[Arm]:
         )
         if ready is None:
             circle = ", ".join(sorted({method.method_name() for _, method in waiting}))
-            raise UsageError(f"methods: {circle} wait for each other")
+            raise UsageError(f"methods: circular dependency: {circle}")
         ordered.append(ready)
         waiting.remove(ready)
     return ordered
@@ -176,11 +176,13 @@ def _check_relied_on(arms: list[Arm]) -> None:
             except ValueError as error:
                 raise UsageError(f"methods.{label}: {error}") from None
             if not meant:
-                raise UsageError(f"methods.{label}: builds on a run of {other}; add that method")
+                raise UsageError(
+                    f"methods.{label}: requires a run of {other}; add that method to the study"
+                )
             if len(meant) > 1:
                 dumps = [(found.method_name(), found.model_dump(mode="json")) for found in meant]
                 raise UsageError(
-                    f"methods.{label}: builds on a run of {other}, of which the study has "
+                    f"methods.{label}: requires a run of {other}, of which the study has "
                     f'{len(meant)}; name one of them, such as "{short_labels(dumps)[0]}"'
                 )
 

@@ -51,7 +51,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
     Args:
         period_s: Time between two readings of power.
-        idle_s: Measure idle power for so long before, where a sensor measures.
+        idle_s: Seconds of idle power to measure first (hardware sensors only).
         trace: Keep the raw readings in this file; None keeps none. Of calls at the same time, it
             holds those of the one that began first.
     """

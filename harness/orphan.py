@@ -1,4 +1,4 @@
-"""A process that ends when the one it works for is gone, whatever it is doing."""
+"""Exit when the parent process dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words a method may say.
+"""Phases: the operations a method can request.
 
 A method is a generator: it yields phases and receives their answers. Each phase is carried out by
 the harness as one energy window. Every answer crosses the journal as JSON before the method sees

@@ -39,7 +39,7 @@ class Selector:
         method, *pairs = _WORD.findall(text) or [""]
         values = {key: _bare(value) for key, _, value in (pair.partition("=") for pair in pairs)}
         if not method or "=" in method or not all(key and value for key, value in values.items()):
-            raise ValueError(f"'{text}' is no method followed by KEY=VALUE words")
+            raise ValueError(f"'{text}': expected METHOD [KEY=VALUE]...")
         if len(values) < len(pairs):
             raise ValueError(f"'{text}' gives a value twice")
         return cls(method, values)

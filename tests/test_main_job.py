@@ -242,7 +242,7 @@ def test_ctrl_c_before_training_began_is_told_without_a_traceback(
     said, _ = orchestrator.communicate(timeout=60)
     assert orchestrator.returncode == 130
     assert "Traceback" not in said
-    assert "run the same command again to go on" in said
+    assert "run the same command again to resume" in said
 
 
 def test_ended_by_ctrl_c_and_run_again_it_ends_the_same(
@@ -257,7 +257,7 @@ def test_ended_by_ctrl_c_and_run_again_it_ends_the_same(
         os.killpg(orchestrator.pid, signal.SIGINT)
     said, _ = orchestrator.communicate()
     assert orchestrator.returncode == 130
-    assert "run the same command again to go on" in said
+    assert "run the same command again to resume" in said
     assert "Traceback" not in said
     assert Journal(folder).status == "interrupted"
 

@@ -221,7 +221,7 @@ def test_what_builds_on_another_run_comes_after_it_in_every_seed(registry: Regis
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ({"small_dense": {}}, "small_dense: builds on a run of early_bird; add that method"),
+        ({"small_dense": {}}, "small_dense: requires a run of early_bird; add that method"),
         (
             {"small_dense": {}, "early_bird": {"prune_ratio": [0.3, 0.5]}},
             'of which the study has 2; name one of them, such as "early_bird prune_ratio=0.3"',
@@ -269,7 +269,7 @@ def test_an_arm_that_is_not_there_cannot_be_built_on(registry: Registry) -> None
         "early_bird": {},
         "dense": {},
     }
-    with pytest.raises(UsageError, match=r"builds on a run of early_bird prune_ratio=0\.4; add"):
+    with pytest.raises(UsageError, match=r"requires a run of early_bird prune_ratio=0\.4; add"):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
     methods["dense_short"] = {"match": "early_bird 0.4"}
     with pytest.raises(UsageError, match=r"methods\.dense_short.*'early_bird 0\.4' is no method"):
@@ -293,5 +293,5 @@ def test_methods_that_wait_for_each_other_are_told() -> None:
     registry = Registry()
     registry.add(One, "test")
     registry.add(Two, "test")
-    with pytest.raises(UsageError, match="one, two wait for each other"):
+    with pytest.raises(UsageError, match="circular dependency: one, two"):
         expand(Study(**{**PLAIN, "methods": {"one": {}, "two": {}}}), registry)

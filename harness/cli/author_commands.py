@@ -95,7 +95,7 @@ def new_method(**options: Any) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by method.")
 def check_method(file: str, *, as_json: bool) -> None:
-    """Try whether the methods in FILE keep their word, on a small network, on the CPU.
+    """Check that the methods in FILE satisfy the method contract, on a small network on the CPU.
 
     The same seed gives the same weights; a run that is stopped anywhere ends the same; torch works
     in phases alone, and phases cover the work. Exit code 3 if not.
@@ -112,7 +112,7 @@ def check_method(file: str, *, as_json: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def selftest(*, as_json: bool) -> None:
-    """Try in a minute whether this installation is sound and its figures add up.
+    """Test this installation in about a minute.
 
     A window of known energy is integrated; a small study runs from its command to its page, adds up
     to the joule, and is not run twice. Exit code 3 if something is not as it must be.

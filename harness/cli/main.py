@@ -52,7 +52,7 @@ for command in (run, plan, status, show, worker, *AUTHOR_COMMANDS):
 @click.option(
     "--out",
     metavar="DIR",
-    help="Folder of the page.  [default: report in DIR; in the current folder for several]",
+    help="Output folder.  [default: DIR/report; ./report for several DIRs]",
 )
 def report(folders: tuple[str, ...], out: str | None) -> None:
     """Derive tables, figures and page anew from the raw records in DIR (results of one study).
@@ -144,7 +144,7 @@ def merge(folders: tuple[str, ...], out: str) -> None:
     """Join results of one study, such as those of several machines, into a new folder.
 
     Records are copied as they are. It is an error if the folders are not of one study, or hold
-    different records of the same run.
+    conflicting records of the same run.
 
     \b
     Example:
@@ -200,9 +200,13 @@ def export(folder: str, to: str, out: str | None) -> None:
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Measure idle power for so long before, where a sensor measures.",
+    help="Seconds of idle power to measure first (hardware sensors only).",
 )
-@click.option("--country", metavar="CODE", help="Whose electricity, such as DEU.  [default: world]")
+@click.option(
+    "--country",
+    metavar="CODE",
+    help="Country for the CO2e factor (ISO 3166-1 alpha-3, e.g. DEU).  [default: world]",
+)
 def measure(**options: Any) -> None:
     """Measure the energy of COMMAND, whatever it is.
 
@@ -262,7 +266,7 @@ def main() -> None:
         _end(f"error: {error.format_message()}{hint}", ExitCode.USAGE)
     except (KeyboardInterrupt, click.Abort):
         _end(
-            "interrupted; everything so far is kept: run the same command again to go on",
+            "interrupted; everything so far is kept: run the same command again to resume",
             ExitCode.INTERRUPTED,
         )
     except BrokenPipeError:
@@ -270,7 +274,7 @@ def main() -> None:
         sys.exit(ExitCode.DONE)
     except Exception:  # noqa: BLE001 - a fault of ours, told as such
         traceback.print_exc()
-        _end("internal error: this is a fault of the harness, please report it", ExitCode.INTERNAL)
+        _end("internal error: this is a bug in energy-harness; please report it", ExitCode.INTERNAL)
 
 
 def _end(message: str, code: ExitCode) -> None:

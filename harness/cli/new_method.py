@@ -113,7 +113,7 @@ def write_method(name: str, folder: Path, *, package: bool) -> None:
 def _write(files: dict[Path, str], words: dict[str, str]) -> None:
     for path in files:
         if path.exists():
-            raise UsageError(f"{path}: is there already; choose another name or folder")
+            raise UsageError(f"{path}: already exists; choose another name or folder")
     for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _write(files: dict[Path, str], words: dict[str, str]) -> None:
 
 
 def try_methods(path: str, *, as_json: bool) -> ExitCode:
-    """Try every method of a file, with its defaults; 3 if one does not keep its word.
+    """Try every method of a file, with its defaults; 3 if one does not satisfy the contract.
 
     Raises:
         UsageError: There is none, or the file does not load.

@@ -117,8 +117,8 @@ def run_study(
     code = told([outcome for outcome in outcomes if outcome.status != "done"])
     if queued:
         click.echo(
-            f"{queued} runs are in the queue: `python -m harness status {folder.path}` says how "
-            "they stand; afterwards, run the same command again"
+            f"{queued} runs are queued. Check with `python -m harness status {folder.path}`; when "
+            "they are done, run this command again."
         )
         return code
     return _measured(Tables(folder.path), code) if require_measured else code

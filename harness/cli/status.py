@@ -60,7 +60,7 @@ def tell_status(folder: str, *, as_json: bool) -> None:
     if counts["failed"]:
         click.echo("to try failed runs again, run the study with --retry-failed")
     if counts["planned"] + counts["interrupted"]:
-        click.echo("to go on with what nobody works on, run the study again")
+        click.echo("to resume the remaining runs, run the same command again")
 
 
 def _called_for(standings: list[Standing], called: Called) -> list[Standing]:

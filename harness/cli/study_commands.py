@@ -79,7 +79,7 @@ def _commands() -> tuple[str, ...]:
     "--max-energy",
     type=Amount(ENERGY),
     metavar="ENERGY",
-    help="Stop in order when all runs together have drawn so much, such as 500kJ or 2kWh.",
+    help="Stop cleanly once all runs together have used this much energy, such as 500kJ or 2kWh.",
 )
 @click.option(
     "--max-time",
@@ -102,12 +102,12 @@ def _commands() -> tuple[str, ...]:
 @click.option(
     "--retry-failed",
     is_flag=True,
-    help="Begin failed runs anew, each as a further attempt; what they drew stays in their total.",
+    help="Retry failed runs. Energy already used stays in the run's total.",
 )
 @click.option(
     "--require-measured",
     is_flag=True,
-    help="End with exit code 5 unless sensors measured the energy of every run throughout.",
+    help="Exit with 5 unless every run was measured by a hardware sensor for its whole duration.",
 )
 @click.option(
     "--no-report",
@@ -115,7 +115,7 @@ def _commands() -> tuple[str, ...]:
     is_flag=True,
     flag_value=False,
     default=True,
-    help="Leave tables, figures and page to `report`, as where several harnesses share a folder.",
+    help="Do not build the report (use when several processes share one results folder).",
 )
 @click.option(
     "--engine",
@@ -172,7 +172,7 @@ def run(
 @click.option(
     "--shared-node",
     is_flag=True,
-    help="Others run on this machine meanwhile: what its processors draw is not the run's.",
+    help="The node is shared: do not attribute CPU and DRAM energy to this run.",
 )
 @click.option(
     "--spare-gpus",
@@ -186,7 +186,7 @@ def run(
     default="0/1",
     help="Which of the run's nodes this is, where several work on it, such as 1/2.",
 )
-@click.option("--meet", metavar="HOST:PORT", help="Where the nodes meet: a free port of node 0.")
+@click.option("--meet", metavar="HOST:PORT", help="Rendezvous address: HOST:PORT of node 0.")
 def worker(node: str, meet: str | None, **options: Any) -> None:
     """Carry out one run with its recorder: the unit of work of every engine.
 
@@ -224,15 +224,17 @@ def status(**options: Any) -> None:
     "--at-once",
     type=click.IntRange(1, 1_000_000),
     metavar="N",
-    help="With so many runs at a time.  [default: the study's]",
+    help="Number of parallel runs to assume.  [default: the study's]",
 )
 @click.option(
     "--pilot",
     "with_pilot",
     is_flag=True,
-    help="Where no finished run tells: train the dense network for some seconds, and judge by it.",
+    help="If no run has finished yet, train the dense network for a few seconds and extrapolate.",
 )
-@click.option("--price", type=float, metavar="AMOUNT", help="Of a kWh, in your currency.")
+@click.option(
+    "--price", type=float, metavar="AMOUNT", help="Electricity price per kWh, in your currency."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(**options: Any) -> None:
     """Say what `run` would do, and what it would cost; nothing is run or written.

@@ -76,7 +76,7 @@ def write_study(path: Path, source: str | None) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path}: is there already; choose another name") from None
+        raise UsageError(f"{path}: already exists; choose another name") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     click.echo(f"{path} is a study; run it with\n    python -m harness run {path}")

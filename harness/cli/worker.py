@@ -77,7 +77,7 @@ def _study_of(path: Path) -> StudyFolder:
         folder = StudyFolder(parent)
         if folder.settings.exists():
             return folder
-    raise UsageError(f"{path}: lies in no results folder")
+    raise UsageError(f"{path}: is not inside a results folder")
 
 
 def _relied_on(spec: RunSpec, folder: StudyFolder, registry: Registry) -> list[RunSpec]:

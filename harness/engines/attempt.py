@@ -124,7 +124,7 @@ class AttemptProcess:
                 last.enter_context(self._stopped_in_order(process, channel))
                 over = self._converse(process, channel, announced, look)
         except StopRun as reason:
-            self._note_death(f"{reason}; it did not end when told to", reason.status)
+            self._note_death(f"{reason}; killed after it ignored SIGTERM", reason.status)
             raise
         if over is None:
             how = _how_it_ended(process.exitcode)

@@ -104,11 +104,11 @@ def _ask(*command: str) -> str:
             command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
     except FileNotFoundError:
-        said = "not found; call it where jobs can be submitted"
+        said = "not found; run this on a submit node"
     except subprocess.TimeoutExpired:
         said = f"no answer within {PATIENCE_S} s"
     else:
         if ended.returncode == 0:
             return ended.stdout
         said = ended.stderr.strip().split("\n")[0] or f"it ended with exit code {ended.returncode}"
-    raise UsageError(f"Slurm cannot be asked: {command[0]}: {said}")
+    raise UsageError(f"cannot query Slurm: {command[0]}: {said}")

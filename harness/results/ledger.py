@@ -77,7 +77,7 @@ class Ledger:
                 drawn += [each.between(*outer) for each in curves(trace, outer, owner)]
             if not self._curves[attempt.number] and trace.readings:
                 self.notes.append(
-                    f"attempt {attempt.number}: hardly read, so that its energy is missing"
+                    f"attempt {attempt.number}: fewer than two readings; energy unknown"
                 )
             self._busy[attempt.number] = BusyCurve(trace)
             self.health.append(Health(trace, attempt.start_ns, end_ns))

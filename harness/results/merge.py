@@ -63,7 +63,7 @@ def merge(sources: Sequence[StudyFolder], target: Path) -> int:
         raise UsageError("merge needs at least two folders of results")
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{target}: is there already; choose a new folder with --out")
+            raise UsageError(f"{target}: already exists; choose a new folder with --out")
         study, runs, files = _together(sources), _runs(sources), _shared_files(sources)
         place = target.resolve()  # "." has no name that the unfinished one could be called after
         unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
@@ -170,8 +170,8 @@ def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
             place = run.path.relative_to(source.path)
             if place in found and not _same(found[place], run):
                 raise UsageError(
-                    f"{found[place].path} and {run.path} are different records of the same run, "
-                    "and it is not for the harness to choose; leave one of them out"
+                    f"{found[place].path} and {run.path}: conflicting records of the same run; "
+                    "remove one of the two"
                 )
             found.setdefault(place, run)
     if not found:

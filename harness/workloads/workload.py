@@ -67,8 +67,8 @@ class Workload:
         fixed = fixed_parameters(network)
         if fixed:
             raise RunError(
-                f"{self.choice.model} cannot be drawn anew: its parameter '{fixed[0]}' belongs to "
-                "a module without reset_parameters; choose another model or method"
+                f"{self.choice.model} cannot be re-initialised: its parameter '{fixed[0]}' belongs "
+                "to a module without reset_parameters; choose another model or method"
             )
         draw(network, self.choice, seed)
         self._placed(network)

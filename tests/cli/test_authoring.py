@@ -33,7 +33,7 @@ def test_a_new_study_is_one_and_has_every_key(harness: Harness, tmp_path: Path) 
             assert re.search(rf"^(# )?{key} =", section, flags=re.MULTILINE), f"{table}.{key}"
     again = harness("init")
     assert again.returncode == 2
-    assert "my-study.toml: is there already" in again.stderr
+    assert "my-study.toml: already exists" in again.stderr
 
 
 def test_what_a_new_study_says_is_default_is_so() -> None:

@@ -35,7 +35,7 @@ def test_every_state_is_told(tmp_path: Path) -> None:
         first.communicate()
     said = called("status", str(out))
     assert "4 runs: 1 interrupted, 3 planned" in said.stdout
-    assert "run the study again" in said.stdout
+    assert "to resume the remaining runs" in said.stdout
     table = json.loads(called("status", str(out), "--json").stdout)
     assert table["counts"] == {"interrupted": 1, "planned": 3}
     assert [run["seed"] for run in table["runs"]].count(0) == 2

@@ -49,7 +49,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--set", "carbon.cloud=gcp/us-wst1"], "did you mean 'gcp/us-west1'?"),
         (["--set", "workload.model=resnet19"], "did you mean 'resnet18'?"),
         (["--set", "workload.data=cifar10"], "workload.root: no cifar10 in"),
-        (["small_dense"], "small_dense: builds on a run of early_bird; add that method"),
+        (["small_dense"], "small_dense: requires a run of early_bird; add that method"),
         (["dense_short"], "dense_short: give either share or match"),
         (["--plugin", "nowhere.py"], "plugin nowhere.py: no such file"),
         (["--out", "/proc/nowhere/x"], "cannot write to /proc/nowhere/x"),

@@ -249,7 +249,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_work_begins_anew(
     attempt(SPECS[0], folder)
     last = Journal(folder).attempts[-1]
     assert last.restored == 0
-    assert last.events[0]["damage"].startswith("checkpoint: damaged, so that work begins anew")
+    assert last.events[0]["damage"].startswith("corrupt checkpoint; restarting")
     assert Journal(folder).status == "done"
     assert folder.damaged_checkpoint.exists()
     assert folder.checkpoint.read_bytes() == whole

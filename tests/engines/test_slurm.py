@@ -98,7 +98,7 @@ def test_without_a_cluster_nothing_is_written(
     out = tmp_path / "out"
     said = called("run", str(study), "--engine", "slurm", "--out", str(out))
     assert said.returncode == 2
-    assert "Slurm cannot be asked: scontrol: not found; call it where jobs" in said.stderr
+    assert "cannot query Slurm: scontrol: not found" in said.stderr
     assert not out.exists()
 
 

@@ -112,10 +112,7 @@ def test_two_records_of_one_run_are_a_conflict(
     with (second.path / place / "journal.jsonl").open("a") as journal:
         journal.write("{}\n")
     said = refused(first, second, out=tmp_path / "c")
-    assert (
-        f"{first.path / place} and {second.path / place} are different records of the same run"
-        in said
-    )
+    assert f"{first.path / place} and {second.path / place}: conflicting records" in said
 
 
 @pytest.mark.parametrize(
@@ -175,7 +172,7 @@ def test_no_link_leads_the_copy_elsewhere(
 
 def test_what_is_there_is_not_written_over(first: StudyFolder, second: StudyFolder) -> None:
     before = contents(first.path)
-    assert "is there already" in refused(first, second, out=first.path)
+    assert "already exists" in refused(first, second, out=first.path)
     assert contents(first.path) == before
 
 

@@ -231,7 +231,7 @@ def test_a_method_that_answers_differently_on_resuming_is_told(
     other = spec.model_copy(update={"hyperparameters": {"rounds": 1, "l1_gamma": 0.5}})
     attempt(other, folder)
     assert Journal(folder).status == "failed"
-    assert "must follow from its answers alone" in (Journal(folder).reason or "")
+    assert "deterministic function" in (Journal(folder).reason or "")
 
 
 def test_a_torn_journal_line_costs_nothing(

@@ -69,7 +69,7 @@ class RecorderProcess:
             keep: File descriptors that it holds open as long as it lives.
 
         Raises:
-            MeasurementError: It did not start; what it said stands above.
+            MeasurementError: It failed to start; its output says why.
         """
         self._config = {
             "trace": str(trace),
@@ -93,7 +93,7 @@ class RecorderProcess:
         # One that was killed while it started is started once more.
         said = self._said_at_start() or self._said_at_start()
         if not said:
-            raise MeasurementError("the recorder did not start; what it said stands above")
+            raise MeasurementError("the recorder failed to start; see its output above")
         self.conditions: dict[str, dict[str, Any]] = json.loads(said)["conditions"]
 
     def revive(self) -> None:
