@@ -42,6 +42,11 @@ class RunSpec(BaseModel):
             include={"method", "hyperparameters", "seed", "workload", "training"},
             exclude={"workload": set(WHEREABOUTS)},
         )
+        # None is "not given": runs made before a method had an option keep their key.
+        given = {
+            name: value for name, value in told["hyperparameters"].items() if value is not None
+        }
+        told["hyperparameters"] = given
         text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from harness.engines.reliance import Reliance
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.registry import Registry
-from harness.spec import folder_name, short_labels, short_labels_of
+from harness.spec import RunSpec, folder_name, short_labels, short_labels_of
 from harness.study import Study
 from harness.validation import tell
 
@@ -58,12 +59,19 @@ def test_a_hyper_parameter_that_is_a_list_is_swept_by_a_list_of_lists() -> None:
 def test_the_key_is_stable_and_follows_what_decides_the_result(registry: Registry) -> None:
     [spec, *_] = expand(Study(**PLAIN), registry)
     # A constant, so that a change of any default that would mix old and new runs is noticed here.
-    assert spec.key == "7af0821aa6810651"
+    assert spec.key == "177d243aabb4cccd"
     elsewhere = spec.model_copy(update={"study": "other", "plugins": ("x.py",)})
     assert elsewhere.key == spec.key
     assert spec.model_copy(update={"seed": 5}).key != spec.key
     longer = spec.training.model_copy(update={"epochs": 3})
     assert spec.model_copy(update={"training": longer}).key != spec.key
+
+
+def test_a_run_of_before_an_option_came_keeps_its_key(registry: Registry) -> None:
+    [spec] = expand(Study(**{**PLAIN, "seeds": [0], "methods": {"lottery_ticket": {}}}), registry)
+    saved = json.loads(spec.model_dump_json())
+    del saved["hyperparameters"]["rewind_steps"], saved["training"]["graphs"]
+    assert RunSpec(**saved).key == spec.key
 
 
 def test_a_label_names_only_what_differs_from_the_defaults(registry: Registry) -> None:
@@ -272,7 +280,7 @@ def test_an_arm_that_is_not_there_cannot_be_built_on(registry: Registry) -> None
     with pytest.raises(UsageError, match=r"requires a run of early_bird prune_ratio=0\.4; add"):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
     methods["dense_short"] = {"match": "early_bird 0.4"}
-    with pytest.raises(UsageError, match=r"methods\.dense_short.*'early_bird 0\.4' is no method"):
+    with pytest.raises(UsageError, match=r"methods\.dense_short.*'early_bird 0\.4': expected METHOD"):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
 
 

@@ -43,6 +43,7 @@ WRONG = {
     "compare": ["nowhere"],
     "merge": ["nowhere"],
     "export": ["nowhere", "--to", "mlfow"],
+    "figure": ["accuracy_enrgy", "nowhere"],
     "measure": [],
     "doctor": ["--lod"],
 }
