@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import time
 from multiprocessing import Pipe
-from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from harness.energy.curves.rhythm import sharp_updates
 from harness.energy.recorder.borders_pipe import announcer
-from harness.energy.recorder.signals import PipeSignals
 from harness.energy.trace import read_trace
+from tests.energy.ends import Ends
 from tests.fakes.rapl import FakeRapl
 
 SLACK_NS = 300_000_000
@@ -96,22 +94,6 @@ def test_updates_after_a_border_are_seen_sharply(stand_in, start, trace) -> None
     hearing.close()
     # Else it would look once a second.
     assert max(sharp) >= 3
-
-
-class Ends:
-    """Standard input and a pipe of borders, with the far ends of both."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.input, self.input_far = os.pipe()
-        self.borders, self.borders_far = os.pipe()
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=lambda: self.input))
-        self.signals = PipeSignals(self.borders)
-
-    def waited(self, ns: int) -> tuple[bool, int]:
-        """Whether a border was heard, and how long that took."""
-        began = time.monotonic_ns()
-        heard = self.signals.wait(began + ns)
-        return heard, time.monotonic_ns() - began
 
 
 def test_waiting_ends_at_a_border_and_at_the_end_and_else_takes_its_time(monkeypatch) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.energy.health import Health
@@ -26,6 +28,14 @@ def wait_until(holds, what: str) -> None:
         time.sleep(0.01)
 
 
+def kill(recorder: int) -> None:
+    """And wait until it is gone; it is nobody's child, so that a zombie counts as gone."""
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        os.kill(recorder, signal.SIGKILL)
+        killed = psutil.Process(recorder)
+        wait_until(lambda: killed.status() == psutil.STATUS_ZOMBIE, "it is killed")
+
+
 def test_a_killed_recorder_is_replaced_and_the_joules_are_those_drawn(
     stand_in, start, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,7 +43,7 @@ def test_a_killed_recorder_is_replaced_and_the_joules_are_those_drawn(
     machine = stand_in(gpus=1, power_w=250.0)
     recorder = start("nvml", "estimate")
     begin_ns = time.monotonic_ns()
-    os.kill(recorder._process.pid, signal.SIGKILL)
+    kill(recorder.process_id)
 
     def replaced() -> bool:
         recorder.revive()
@@ -60,8 +70,7 @@ def test_of_one_that_died_another_takes_the_last_readings(stand_in, start, trace
     machine = stand_in(gpus=1, power_w=250.0)
     recorder = start("nvml", "estimate")
     begin_ns = time.monotonic_ns()
-    recorder._process.kill()
-    recorder._process.wait()
+    kill(recorder.process_id)
     end_ns = time.monotonic_ns()
     recorder.stop()
     found = read_trace(trace)
@@ -77,18 +86,17 @@ def test_a_recorder_that_lives_is_left_alone_and_one_that_never_lives_is_given_u
     start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder_process, "BETWEEN_REVIVALS_S", 0.0)
-    monkeypatch.setattr(recorder_process, "MOST_REVIVALS", 3)
+    monkeypatch.setattr(recorder_process, "MAX_REVIVALS", 3)
     recorder = start("estimate")
     pids = set()
     for _ in range(5):
         recorder.revive()
-        pids.add(recorder._process.pid)
+        pids.add(recorder.process_id)
     assert len(pids) == 1
     for _ in range(6):
-        recorder._process.kill()
-        recorder._process.wait()
+        kill(recorder.process_id)
         recorder.revive()
-        pids.add(recorder._process.pid)
+        pids.add(recorder.process_id)
     assert len(pids) == 1 + 3
 
 

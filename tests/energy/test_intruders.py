@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -176,31 +177,30 @@ def test_a_run_that_wants_its_gpus_alone_fails_when_another_comes(stand_in, tmp_
     machine = stand_in()
     (tmp_path / "endless.py").write_text(ENDLESS)
     out = tmp_path / "out"
+    over = threading.Event()
 
     def come() -> None:
-        run = json.loads(recorder().cmdline()[-1])["setup"]["process_id"]
+        wait_until(lambda: over.is_set() or recorders_of(os.getpid()), "the recorder starts")
+        if over.is_set():
+            return  # how it ended says why
+        run = json.loads(recorders_of(os.getpid())[0].cmdline()[-1])["setup"]["process_id"]
         machine.gpus[0].processes = {run: 1 << 20}
-        wait_until(lambda: trainer_of(out) == run, "the run begins")
+        wait_until(lambda: over.is_set() or trainer_of(out) == run, "the run begins")
         machine.gpus[0].processes = {run: 1 << 20, os.getpid(): 1 << 20}
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(come)
         ended = called(
             *("endless", "--plugin", str(tmp_path / "endless.py"), "--seed", "0"),
-            *("--out", str(out), "--no-report", "--max-run-time", "60s"),
+            *("--out", str(out), "--no-report", "--max-run-time", "300s"),
             *("--set", "energy.gpus=all", "--set", "energy.isolation=error"),
             *("--set", "energy.idle_s=1"),
         )
-        coming.result()
+        over.set()
     assert ended.returncode == 3, ended.stderr
+    coming.result()
     [row] = load(out).to_dict("records")
     assert row["status"] == "failed"
     assert f"other processes use {machine.gpus[0].uuid}: PID {os.getpid()}" in row["reason"]
     assert row["energy_j"] > 0
     assert f"other processes on {machine.gpus[0].uuid}" in row["energy_flags"]
-
-
-def recorder() -> psutil.Process:
-    """The recorder that this process has started."""
-    wait_until(lambda: recorders_of(os.getpid()), "the recorder starts")
-    return recorders_of(os.getpid())[0]

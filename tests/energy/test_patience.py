@@ -68,8 +68,9 @@ def test_one_device_that_hangs_leaves_the_others_alone(monkeypatch: pytest.Monke
     never = threading.Event()
     hanging = Watching("GPU-0", lambda: {"answered": never.wait()})
     first, second = patient([hanging, Watching("GPU-1", lambda: {"temperature_c": 40})])
-    monkeypatch.setattr(Desk.ask, "__defaults__", (0.01,))
-    assert first.state() == {}
+    with monkeypatch.context() as impatient:
+        impatient.setattr(Desk.ask, "__defaults__", (0.01,))
+        assert first.state() == {}
     assert second.state() == {"temperature_c": 40}
     never.set()
 

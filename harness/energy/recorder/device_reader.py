@@ -114,6 +114,8 @@ class DeviceReader:
         self.measures = bool(measured)
         self.counters = [n for n in measured if is_slow_counter(meters[n].sensor)]
         self._rhythmic = [n for n in measured if _has_rhythm(meters[n].sensor)]
+        # A driver that hangs cuts short what would find better ones.
+        self._set_paces({n: SearchPace(signals.now_ns()) for n in self.counters})
 
     @property
     def watches(self) -> bool:

@@ -117,15 +117,17 @@ class Recording:
             due_ns = min(now_ns + _LOOK_NS, max(self._next_state_ns, now_ns))
             yield due_ns
             now_ns = self._note_absence(due_ns)
-            for each in self._readers.values():
-                if each.hangs(now_ns):
-                    for number in each.meters:
-                        self._trace.reading(number, now_ns, None, NO_ANSWER)
+            # A process that did not run cannot tell who kept it waiting.
+            was_absent = now_ns - due_ns > ABSENT_NS
+            hanging = [] if was_absent else [r for r in self._readers.values() if r.hangs(now_ns)]
+            for each in hanging:
+                for number in each.meters:
+                    self._trace.reading(number, now_ns, None, NO_ANSWER)
             if now_ns >= self._next_state_ns:
                 self._observe()
             left = [each for each in self._readers.values() if not each.is_done]
             is_over = self._signals.stopped or not until_stopped
-            if is_over and all(each.hangs(now_ns) for each in left):
+            if is_over and all(each in hanging for each in left):
                 return
 
     def _note_absence(self, due_ns: int) -> int:

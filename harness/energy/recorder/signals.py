@@ -97,10 +97,14 @@ class PipeSignals:
 
         A call that hangs in a driver cannot be ended. So it is left to its thread, which does no
         more once this has returned.
+
+        Raises:
+            Exception: What some of the work raised; a recorder that cannot go on with a device
+                ends, so that another takes its place.
         """
         sleepers = [_Sleeper(name, steps, self._say_done) for name, steps in work.items()]
         due_ns = next(watch)
-        while not all(each.is_done for each in sleepers):
+        while not (all(each.is_done for each in sleepers) or any(each.error for each in sleepers)):
             was_stopped = self.stopped
             is_border = self.wait(due_ns)
             if is_border or self.stopped != was_stopped:
@@ -113,6 +117,9 @@ class PipeSignals:
                     break
         for each in sleepers:
             each.abandon()
+        for each in sleepers:
+            if each.error is not None:
+                raise each.error
 
 
 class _Sleeper:
@@ -120,6 +127,7 @@ class _Sleeper:
 
     def __init__(self, name: str, steps: Steps, say_done: int) -> None:
         self.is_done = False
+        self.error: Exception | None = None
         self._steps = steps
         self._say_done = say_done
         self._abandoned = False
@@ -145,6 +153,8 @@ class _Sleeper:
                 due_ns = self._steps.send(self._sleep(due_ns))
         except StopIteration:
             pass
+        except Exception as error:  # noqa: BLE001 - it is raised where the work was asked for
+            self.error = error
         finally:
             self.is_done = True
             os.write(self._say_done, b".")
