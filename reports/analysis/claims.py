@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reports.analysis.accuracy import accuracy_difference
-from reports.analysis.concurrency import energy_ratio
 from reports.analysis.energy_kind import difference_of_kind
+from reports.analysis.energy_ratio import energy_ratio
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import NO_WIDTH, Interval
 from reports.wording.units import relative, signed
@@ -127,8 +127,10 @@ def _unsure(found: Interval) -> str:
     """Why an interval shows nothing, whatever the bound; empty if it may show something."""
     if not found.n:
         return "no seed has a known value in both"
-    if not found.bounded:
+    if found.n < 2:
         return "one pair of seeds gives no interval"
+    if not found.bounded:
+        return "what the sensors of different boards add is not known"
     # Two or three seeds differ equally by chance where a test set is small, and by copying.
     if not found.half_width > NO_WIDTH:
         return "equal in every seed, which gives no interval"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from reports.analysis.comparability import COLUMNS, barriers, execution, other_code
-from reports.analysis.concurrency import threads_doubt
+from reports.analysis.energy_ratio import Entered, SensorDoubt, sensor_doubt, widened
 from reports.analysis.matching import match
 from reports.analysis.statistics import (
     Interval,
@@ -20,7 +18,7 @@ from reports.analysis.statistics import (
 from reports.analysis.welch import welch_difference, welch_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from harness.threshold import Metric
     from reports.analysis.matching import Pair
@@ -42,9 +40,7 @@ class Change:
         mean_b: The same of B.
         n_a: How many runs of A entered.
         n_b: How many of B; as many if paired.
-        gain: What sensors of different boards may add to the ratio, as a share of it (95 %);
-            0 where the same boards measured both, NaN if unknown.
-        blur: What borders, gaps and aliasing may add, in the same way.
+        doubt: What sensors may add to the ratio.
     """
 
     metric: Metric
@@ -55,28 +51,24 @@ class Change:
     mean_b: float = math.nan
     n_a: int = 0
     n_b: int = 0
-    gain: float = 0.0
-    blur: float = 0.0
+    doubt: SensorDoubt = field(default_factory=SensorDoubt)
 
     @property
     def relative(self) -> Interval | None:
         """In percentage points for accuracy, else in percent of A: what a threshold is about."""
         if self.found is None or self.metric == "accuracy":
             return self.found
-        found = self.found
-        mean, low, high = ((ratio - 1) * 100 for ratio in (found.mean, found.low, found.high))
-        return Interval(mean, low, high, found.n)
+        return _in_percent(self.found)
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The interval's ends in the same unit, after what sensors may add; NaN without any."""
         if self.found is None:
             return math.nan, math.nan
-        low, high = self.found.low, self.found.high
-        if self.metric == "accuracy":
-            return low, high
-        wider = 1 + math.hypot(self.gain, self.blur)
-        return (low / wider - 1) * 100, (high * wider - 1) * 100
+        found = self.found
+        if self.metric != "accuracy":
+            found = _in_percent(widened(found, self.doubt.share))
+        return found.low, found.high
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +168,7 @@ def _change(metric: Metric, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) ->
         mean_b=math.fsum(theirs.values()) / len(theirs),
         n_a=len(ours),
         n_b=len(theirs),
-        gain=_gain(a, b, ours, theirs) if metric in ("energy", "co2e") else 0.0,
-        blur=_blur(a, b) if metric in ("energy", "co2e") else 0.0,
+        doubt=_doubt(metric, a, b, ours, theirs),
     )
 
 
@@ -201,48 +192,25 @@ def _interval(
     return welch_ratio(theirs.values(), ours.values())
 
 
-def _gain(a: ArmRuns, b: ArmRuns, ours: Collection[int], theirs: Collection[int]) -> float:
-    """What the gain errors of sensors may add to B / A, as a share of it (95 %).
-
-    A board's own is fixed (arXiv 2312.02741: about ±5 %), so that it cancels as far as both arms
-    were measured by the same boards; two boards of one machine share none. Each board weighs by how
-    much more often B's runs were on it than A's, and boards add up in quadrature.
-    """
-    weights: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for arm, seeds, sign in ((a, ours, -1), (b, theirs, 1)):
-        boards = arm.boards
-        for seed in seeds:
-            weights[boards[seed]] += Fraction(sign, len(seeds))
-    moved = math.sqrt(sum(weight**2 for weight in weights.values()))
-    own, other = (_share(arm, "gain_j", unknown=math.nan) for arm in (a, b))
-    return math.hypot(own, other) / math.sqrt(2) * moved if moved else 0.0
-
-
-def _blur(a: ArmRuns, b: ArmRuns) -> float:
-    """What borders, gaps and aliasing may add to B / A, as a share of it (95 %).
-
-    Of estimates also what unequal numbers of busy threads may.
-
-    Borders differ from run to run, so that their mean is the better known; gaps and aliasing may be
-    alike in all.
-    """
-    found = threads_doubt(a.finished, b.finished)
-    for arm in (a, b):
-        runs = max(len(arm.by_seed("energy_j")), 1)
-        alike = _share(arm, "gap_j") + _share(arm, "aliasing_j")
-        found = math.hypot(found, alike, _share(arm, "border_j") / math.sqrt(runs))
-    return found
+def _doubt(
+    metric: Metric,
+    a: ArmRuns,
+    b: ArmRuns,
+    ours: Mapping[int, float],
+    theirs: Mapping[int, float],
+) -> SensorDoubt:
+    if metric not in ("energy", "co2e"):
+        return SensorDoubt()
+    entered = []
+    for arm, seeds in ((b, theirs), (a, ours)):
+        energy_j = {seed: j for seed, j in arm.by_seed("energy_j").items() if seed in seeds}
+        entered.append(Entered.of(arm.finished, arm.attempts, energy_j))
+    return sensor_doubt(*entered)
 
 
-def _share(arm: ArmRuns, column: str, unknown: float = 0.0) -> float:
-    """A part of the uncertainty as a share of the energy, on average; `unknown` without any."""
-    part_j, energy_j = arm.by_seed(column), arm.by_seed("energy_j")
-    shares = [
-        part_j[seed] / drawn_j
-        for seed, drawn_j in energy_j.items()
-        if seed in part_j and drawn_j > 0
-    ]
-    return math.fsum(shares) / len(shares) if shares else unknown
+def _in_percent(ratio: Interval) -> Interval:
+    mean, low, high = ((value - 1) * 100 for value in (ratio.mean, ratio.low, ratio.high))
+    return Interval(mean, low, high, ratio.n)
 
 
 def _size(a: ArmRuns, b: ArmRuns, column: str) -> float:

@@ -15,6 +15,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from reports.analysis.energy_kind import difference_of_kind
+from reports.analysis.energy_ratio import energy_ratio
 from reports.analysis.statistics import Interval, paired_ratio, share_interval
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def decompose(results: StudyResults) -> Decomposition | None:
         before, passed = stage.arm, ()
     return Decomposition(
         levels=tuple(levels),
-        total=paired_ratio(chosen[run[-1]], chosen[run[0]]),
+        total=energy_ratio(results, run[-1], run[0], chosen[run[-1]], chosen[run[0]]),
         mixed=next(filter(None, (difference_of_kind(results, arm, run[0]) for arm in run)), ""),
     )
 
@@ -117,11 +118,17 @@ def _reached(
     first: str,
 ) -> Reached:
     mine = energy_j[arm]
+
+    def over(other: str | None) -> Interval | None:
+        if other is None:
+            return None
+        return energy_ratio(results, arm, other, mine, energy_j[other])
+
     accuracy = results.by_seed(arm, "test_accuracy")
     return Reached(
         arm=arm,
         energy_j=paired_ratio(mine, dict.fromkeys(mine, 1.0)),
         accuracy=share_interval(accuracy[seed] for seed in mine),
-        step=None if before is None else paired_ratio(mine, energy_j[before]),
-        so_far=None if before is None else paired_ratio(mine, energy_j[first]),
+        step=over(before),
+        so_far=over(None if before is None else first),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from reports.analysis.energy_ratio import doubt_in, widened
 from reports.analysis.families import families
 from reports.analysis.pareto import pareto_front
 from reports.analysis.statistics import Interval, t_interval
@@ -101,7 +102,7 @@ def frontiers(results: StudyResults) -> list[Frontier]:
     for name, arms in _grouped(results, baseline).items():
         levels = _levels(results, arms, baseline)
         if levels:
-            found.append(_frontier(name, levels))
+            found.append(_frontier(results, name, levels, baseline))
     return found
 
 
@@ -151,18 +152,26 @@ def _levels(results: StudyResults, arms: Sequence[str], baseline: str) -> list[L
     return sorted(levels, key=lambda level: level.place)
 
 
-def _frontier(name: str, levels: Sequence[Level]) -> Frontier:
+def _frontier(results: StudyResults, name: str, levels: Sequence[Level], baseline: str) -> Frontier:
     by_name = {level.arm: level for level in levels}
     front = [by_name[arm] for arm in pareto_front({each.arm: each.place for each in levels})]
     # Equal points do not dominate each other, and no line leads from one to the other.
     front = [each for n, each in enumerate(front) if not n or each.place != front[n - 1].place]
     best = max(levels, key=lambda level: level.place[1])
     log = crossing([(each.arm, each.points, each.log_ratio) for each in front])
+    # Between two levels the ratio is theirs, so that it may be off by no more than the worse of the
+    # two is; the baseline is itself.
+    doubts = [
+        doubt_in(results, arm, baseline, by_name[arm].log_ratio).share
+        for arm in log.between
+        if arm != baseline
+    ]
+    doubt = max(doubts, key=lambda share: math.inf if math.isnan(share) else share, default=0.0)
     return Frontier(
         name=name,
         levels=tuple(levels),
         front=tuple(level.arm for level in front),
-        energy=Crossing(log.status, _exponential(log.value), log.between),
+        energy=Crossing(log.status, widened(_exponential(log.value), doubt), log.between),
         points=crossing([(each.arm, each.log_ratio, each.points) for each in reversed(front)], -1),
         best=t_interval(best.points.values()),
     )

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.results.standing import standing
+from reports.analysis.energy_ratio import boards_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.spec import RunSpec
+    from reports.analysis.energy_ratio import Board
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +50,9 @@ class ArmRuns:
         return _texts(self.finished_attempts["host"])
 
     @property
-    def boards(self) -> dict[int, tuple[str, str]]:
-        """By seed of a finished run, what measured it: its machines, and its GPUs by their ids."""
-        found = {}
-        for _, row in self.finished.iterrows():
-            own = self.attempts[self.attempts["seed"] == row["seed"]]
-            gpus = row.get("gpus")
-            found[int(row["seed"])] = (
-                "+".join(_texts(own["host"])),
-                "" if pd.isna(gpus) else str(gpus),
-            )
-        return found
+    def boards(self) -> dict[int, Board]:
+        """By seed of a finished run, what measured it."""
+        return boards_of(self.finished, self.attempts)
 
     @property
     def standings(self) -> tuple[str, ...]:

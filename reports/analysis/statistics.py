@@ -30,8 +30,8 @@ Verdict = Literal["non-inferior", "worse", "inconclusive"]
 class Interval:
     """A mean and its confidence interval, in the unit of the values it came from.
 
-    `n` counts the values used; below two of them `low` and `high` are NaN. `confidence` is the
-    share of such intervals that hold the truth.
+    `n` counts the values used; below two of them `low` and `high` are NaN, and where what sensors
+    add is not known. `confidence` is the share of such intervals that hold the truth.
     """
 
     mean: float
@@ -43,7 +43,7 @@ class Interval:
     @property
     def bounded(self) -> bool:
         """Whether there were values enough for an interval."""
-        return self.n >= 2
+        return self.n >= 2 and not math.isnan(self.low)
 
     @property
     def half_width(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.analysis.concurrency import energy_ratio
+from reports.analysis.energy_ratio import energy_ratio
 from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import (
     Interval,

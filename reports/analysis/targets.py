@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.analysis.curves import Array, Curves, RunCurve
-from reports.analysis.statistics import Interval, energy_interval, paired_ratio, share_interval
+from reports.analysis.energy_ratio import energy_ratio
+from reports.analysis.statistics import Interval, energy_interval, share_interval
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -72,13 +73,16 @@ def energy_to_targets(results: StudyResults, curves: Curves) -> list[Reached]:
         reached = {
             arm: _by_seed(curves.get(arm, {}), share * reference) for arm in results.finished_arms
         }
-        baseline = reached[str(results.baseline_arm)]
+        base = str(results.baseline_arm)
+        baseline = reached[base]
         found += [
             Reached(
                 arm=arm,
                 share=share,
                 energy_j=energy_interval(joules.values()),
-                ratio=None if joules is baseline else paired_ratio(joules, baseline),
+                ratio=None
+                if joules is baseline
+                else energy_ratio(results, arm, base, joules, baseline),
                 seeds=len(joules),
             )
             for arm, joules in reached.items()

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from reports.analysis.accuracy import accuracy_difference
-from reports.analysis.concurrency import energy_ratio
+from reports.analysis.energy_ratio import energy_ratio
 from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import Interval
 from reports.analysis.summary import summarise

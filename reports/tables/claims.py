@@ -79,7 +79,8 @@ def claims(results: StudyResults) -> Table | None:
         },
         legend="Energy of the first method named in small print, as a ratio to the second’s, and "
         "its test accuracy minus the second’s: means over pairs of runs with the same seed, "
-        "with 95 % Student-t intervals, ratios on the log scale. n counts pairs. “Supported” where "
+        "with 95 % Student-t intervals, ratios on the log scale and with what "
+        "sensors add. n counts pairs. “Supported” where "
         "the whole interval of each figure satisfies the bound in small print, “not supported” "
         "where the whole of one violates it, else “inconclusive”. One pair gives no interval, "
         "pairs that are all equal show nothing, and neither does simulated energy.",

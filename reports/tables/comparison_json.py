@@ -93,8 +93,8 @@ def _change(change: Change) -> dict[str, Any]:
         "mean_a": _known(change.mean_a * percent),
         "mean_b": _known(change.mean_b * percent),
         "mean_unit": _MEANS[change.metric],
-        "sensor_gain": _known(change.gain) if found else None,
-        "borders_gaps_aliasing": _known(change.blur) if found else None,
+        "sensor_gain": _known(change.doubt.gain) if found else None,
+        "borders_gaps_aliasing": _known(change.doubt.blur) if found else None,
     }
 
 

@@ -64,7 +64,8 @@ def decomposition(results: StudyResults) -> Table | None:
             "accuracy": View("Test accuracy", PERCENT, decimals(2)),
         },
         legend="Each step compares a row with the last one before it that was run: energy ratios "
-        "paired by seed, with 95 % Student-t intervals on the log scale. Energies are geometric "
+        "paired by seed, with 95 % Student-t intervals on the log scale and what sensors add. "
+        "Energies are geometric "
         f"means; all figures are over the n = {found.total.n} seeds that every row has. "
         f"{order(found)}",
         failed=frozenset(n for n, level in enumerate(found.levels) if level.reached is None),

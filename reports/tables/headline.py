@@ -163,7 +163,7 @@ def _legend(summary: Summary) -> str:
         (
             "Mean over finished runs; below it the 95 % confidence interval across seeds "
             "(Student-t; of accuracies on the logit scale, of energies and ratios on the log "
-            "scale). Differences and ratios are paired by seed."
+            "scale, ratios with what sensors add). Differences and ratios are paired by seed."
         ),
         legend(summary),
         ("Sorted by verdict, then by energy. A method’s energy is that of its whole recipe."),

@@ -104,7 +104,8 @@ LEGEND = (
     "dominates. Between two neighbours the logarithm of the energy is taken to be linear in the "
     "accuracy; nothing is extrapolated. “At most” and “at least”: every level lies beyond what is "
     "asked for, so the nearest is a bound. “Not reached”: on average no level gets there. All is "
-    "paired by seed over the seeds that all levels share; beneath are 95 % Student-t intervals."
+    "paired by seed over the seeds that all levels share; beneath are 95 % Student-t intervals, "
+    "of energies with what sensors add."
 )
 
 

@@ -136,5 +136,5 @@ def _legend(results: StudyResults) -> str:
         "between evaluations. Means over the seeds that reached it, with 95 % Student-t intervals "
         "beneath; if some seeds never got there, the mean covers only those that did (optimistic). "
         "Ratios are paired by seed, "
-        "on the log scale, over the seeds in which both reached it."
+        "on the log scale and with what sensors add, over the seeds in which both reached it."
     )

@@ -157,7 +157,9 @@ def _doubt(checked: Checked) -> str:
         return ", shown by the whole interval"
     if checked.confirmation == "within noise":
         gain = (
-            f", with ±{fixed(change.gain * 100, 1)} % between the sensors," if change.gain else ""
+            f", with ±{fixed(change.doubt.gain * 100, 1)} % between the sensors,"
+            if change.doubt.gain
+            else ""
         )
         return f", but within noise: the interval{gain} holds the limit"
     if not change.found.bounded:

@@ -50,7 +50,7 @@ def _machines(comparison: Comparison) -> Iterator[str]:
     told = [", ".join(map(one_line, sorted(hosts))) for hosts in (ours, theirs)]
     text = f"A ran on {told[0]}, B on {told[1]}"
     gains = [
-        arm.changes["energy"].gain
+        arm.changes["energy"].doubt.gain
         for arm in comparison.arms
         if arm.changes["energy"].found is not None
     ]

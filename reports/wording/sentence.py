@@ -64,7 +64,8 @@ def _kept(best: ArmSummary, summary: Summary) -> str:
     ratio = best.ratio
     tail = ""
     if ratio is not None and not ratio.bounded:
-        tail = "; with one pair of energies no saving is shown"
+        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown gain"
+        tail = f"; {why} no saving is shown"
     elif ratio is not None and ratio.low > 1:
         tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
     elif ratio is not None and ratio.high >= 1:

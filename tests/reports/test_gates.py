@@ -82,8 +82,8 @@ def test_no_width_shows_nothing(before: list[float], after: list[float]) -> None
 def test_boards_of_two_hosts_add_their_gain() -> None:
     comparison = compared(BEFORE, AFTER, attempts={"host": "node2"})
     change = comparison.arms[0].changes["energy"]
-    assert change.gain == pytest.approx(math.hypot(0.05, 0.05))
-    assert comparison.arms[0].changes["time"].gain == 0
+    assert change.doubt.gain == pytest.approx(math.hypot(0.05, 0.05))
+    assert comparison.arms[0].changes["time"].doubt.gain == 0
     checked = the_gate(comparison, "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
     assert "with ±7.1 % between the sensors" in told_gate(checked)
@@ -99,16 +99,16 @@ def test_boards_of_one_host_do_not_share_a_gain() -> None:
     """Nor do runs that were on them in another order, as far as they were on others."""
     sides = [result_set(side, {"dense": BEFORE}, runs={"gpus": f"GPU-{side}"}) for side in "AB"]
     comparison = compare(*sides)
-    assert comparison.arms[0].changes["energy"].gain == pytest.approx(math.hypot(0.05, 0.05))
+    assert comparison.arms[0].changes["energy"].doubt.gain == pytest.approx(math.hypot(0.05, 0.05))
     (told,) = warnings(comparison)
     assert "A ran on GPU-A, B on GPU-B" in told
     for side, turn in zip(sides, ([0, 1], [1, 0]), strict=True):
         side.runs["gpus"] = [f"GPU-{turn[number % 2]}" for number in range(len(BEFORE))]
     odd = len(BEFORE) % 2
     expected = math.hypot(0.05, 0.05) * odd / len(BEFORE)
-    assert compare(*sides).arms[0].changes["energy"].gain == pytest.approx(expected)
+    assert compare(*sides).arms[0].changes["energy"].doubt.gain == pytest.approx(expected)
     sides[1].runs["gpus"] = sides[0].runs["gpus"]
-    assert compare(*sides).arms[0].changes["energy"].gain == 0
+    assert compare(*sides).arms[0].changes["energy"].doubt.gain == 0
 
 
 def test_borders_gaps_and_aliasing_widen_a_ratio() -> None:
@@ -116,10 +116,10 @@ def test_borders_gaps_and_aliasing_widen_a_ratio() -> None:
     runs = {"gap_j": 30.0, "aliasing_j": 10.0, "border_j": 20.0}
     sides = [result_set(side, {"dense": [1000.0] * 4}, runs=runs) for side in "AB"]
     change = compare(*sides).arms[0].changes["energy"]
-    assert change.blur == pytest.approx(math.sqrt(2) * math.hypot(0.04, 0.02 / 2))
+    assert change.doubt.blur == pytest.approx(math.sqrt(2) * math.hypot(0.04, 0.02 / 2))
     low, high = change.bounds
-    assert high == pytest.approx(100 * change.blur)
-    assert low == pytest.approx(100 * (1 / (1 + change.blur) - 1))
+    assert high == pytest.approx(100 * change.doubt.blur)
+    assert low == pytest.approx(100 * (1 / (1 + change.doubt.blur) - 1))
 
 
 def test_an_unknown_gain_shows_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports.analysis.concurrency import energy_ratio
+from reports.analysis.energy_ratio import energy_ratio
 from reports.tables.warnings import warning_table
 from reports.wording.warnings import warnings
 from tests.reports.synthetic import make
