@@ -280,7 +280,8 @@ def test_an_arm_that_is_not_there_cannot_be_built_on(registry: Registry) -> None
     with pytest.raises(UsageError, match=r"requires a run of early_bird prune_ratio=0\.4; add"):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
     methods["dense_short"] = {"match": "early_bird 0.4"}
-    with pytest.raises(UsageError, match=r"methods\.dense_short.*'early_bird 0\.4': expected METHOD"):
+    wrong = r"methods\.dense_short.*'early_bird 0\.4': expected METHOD"
+    with pytest.raises(UsageError, match=wrong):
         expand(Study(**{**PLAIN, "methods": methods}), registry)
 
 
