@@ -48,6 +48,17 @@ def test_split_is_right_wherever_in_an_update_the_border_falls(border_s) -> None
     assert found == pytest.approx(true_j(power, border_s), abs=0.01)
 
 
+def test_a_border_right_before_a_reading_gets_what_it_showed() -> None:
+    """CPU time, read just after each of two borders that lie 12 ms apart, and nowhere between."""
+    time_s = np.array([0.9, 1.00005, 1.01215, 1.1])
+    energy_j = np.array([18.0, 18.5, 18.62, 19.0])
+    read = Knots(time_s, energy_j, np.zeros(4), 1.1)
+    borders_s = np.array([1.0, 1.0121, 1.013])
+    found, variance = energies_at(borders_s, read)
+    assert found[1] - found[0] == pytest.approx(0.12, abs=0.002)
+    assert np.sqrt(variance[:2]).max() < 0.002
+
+
 def test_two_borders_in_one_update() -> None:
     """The middle has no update of its own: what the sides leave over is its."""
     power = load((1.02, 600), (1.07, 200))

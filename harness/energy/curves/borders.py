@@ -18,6 +18,9 @@ from harness.energy.curves.knots import Floats, Knots
 
 RECENT_S = 0.6
 """The power beside a border is taken over about this time."""
+UNEQUAL = 2.3
+"""Powers on two sides of a border differ by a factor of ten (e to this power) or less, more often
+than not."""
 UNSTEADY = 0.02
 """How far power may wander within a window, as a share of it, where too few updates tell."""
 
@@ -77,12 +80,36 @@ def _between_knots(
     highest = np.where(is_bounded, ends_j[np.minimum(after, last)], np.inf)
     unknown = ~np.isfinite(variance)
     energy_j = np.where(unknown, np.interp(borders_s, ends_s, ends_j), energy_j)
+    by_time_j, by_time_var = _split_by_time(borders_s, knots, after)
+    # Between two borders that few updates part, neither side tells much.
+    tells_more = by_time_var < variance
+    energy_j = np.where(tells_more, by_time_j, energy_j)
+    variance = np.where(tells_more, by_time_var, variance)
     # Half of the range is a standard deviation whose 95 % hold any value within it.
     range_j = np.where(is_bounded, highest, ends_j[-1] + mean_w * after_last_s) - lowest
     most = np.where(is_bounded | unknown, range_j**2 / 4, np.inf)
     # Borders in one update keep their order, too.
     rising_j = np.maximum.accumulate(np.clip(energy_j, lowest, highest))
     return rising_j, np.minimum(variance, most)
+
+
+def _split_by_time(borders_s: Floats, knots: Knots, after: _Indices) -> _Estimates:
+    """The update that a border falls in, split in proportion to time; infinitely unsure outside.
+
+    Of a border close to either end of an update it tells most, whatever the powers on its sides.
+    """
+    last = len(knots.time_s) - 1
+    within = (after > 0) & (after <= last)
+    until = np.clip(after, 1, max(last, 1)) if last else np.zeros_like(after)
+    since = np.maximum(until - 1, 0)
+    length_s = np.where(within, knots.time_s[until] - knots.time_s[since], 1.0)
+    length_s = np.where(length_s > 0, length_s, 1.0)
+    share = np.clip((borders_s - knots.time_s[since]) / length_s, 0.0, 1.0)
+    step_j = knots.energy_j[until] - knots.energy_j[since]
+    half_s = (1 - share) * knots.half_s[since], share * knots.half_s[until]
+    variance = (step_j * share * (1 - share) * UNEQUAL) ** 2
+    variance += (step_j / length_s) ** 2 * (half_s[0] ** 2 + half_s[1] ** 2) / 3
+    return knots.energy_j[since] + share * step_j, np.where(within, variance, np.inf)
 
 
 def _from_the_left(borders_s: Floats, knots: Knots, side: Literal["left", "right"]) -> _Estimates:
