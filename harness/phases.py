@@ -130,7 +130,7 @@ class Phase:
     def is_described_by(self, description: Mapping[str, Any]) -> bool:
         """Whether a journal describes this phase; what an older version did not know is unset."""
         unset = {f.name: _plain(f.default) for f in fields(self) if f.default is not MISSING}
-        return {**unset, **description} == self.describe()
+        return {**unset, **description} == {**unset, **self.describe()}
 
     def encode(self, answer: Any) -> Any:
         """The answer as JSON."""

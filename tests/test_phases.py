@@ -15,6 +15,7 @@ from harness import (
     Rewind,
     Shrink,
     Snapshot,
+    SnapshotAt,
     Train,
     bn_channel_mask,
     magnitude,
@@ -29,6 +30,7 @@ MASK = ChannelMask({"a": "101", "b": "1"})
     [
         (Train("train", epochs=2, evaluate=True), Trained(0.123456789012345)),
         (Train("train", epochs=0), Trained(None)),
+        (Train("train", epochs=1, snapshot=SnapshotAt("early", 5)), Trained(None)),
         (Inspect(bn_channel_mask(0.5)), MASK),
         (Inspect(lambda _network, _example: [1, "two", None]), [1, "two", None]),
         (Shrink(MASK), Size(10, 20, 1.0)),
@@ -43,12 +45,17 @@ def test_answers_cross_json(phase: Phase, answer: object) -> None:
     assert phase.decode(json.loads(json.dumps(phase.encode(answer)))) == answer
     description = phase.describe()
     assert json.loads(json.dumps(description)) == description
+    assert phase.is_described_by(description), "as a resumed run asks"
     phase.invented()
 
 
 def test_descriptions_tell_phases_apart() -> None:
     assert Train("a", 1).describe() != Train("a", 2).describe()
     assert Shrink(MASK).describe() != Shrink(ChannelMask({"a": "111", "b": "1"})).describe()
+    early = Train("train", epochs=1, snapshot=SnapshotAt("early", 5))
+    plain = Train("train", epochs=1)
+    assert not early.is_described_by(plain.describe())
+    assert not plain.is_described_by(early.describe())
     half, third = (Inspect(bn_channel_mask(ratio)).describe() for ratio in (0.5, 0.3))
     assert half != third
 
