@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from harness.phases import Size
 
@@ -91,7 +91,8 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _may_multiply(func: Any) -> bool:
     """Whether an operator may be more than views, moves, sums and element-wise work."""
-    if func.is_view or {torch.Tag.pointwise, torch.Tag.inplace_view} & {*func.tags}:
+    tags = {*func.tags, *_tags_out_of_place(func)}
+    if func.is_view or {torch.Tag.pointwise, torch.Tag.inplace_view} & tags:
         return False
     namespace, _, name = func.name().partition("::")
     name = name.partition(".")[0]
@@ -99,5 +100,16 @@ def _may_multiply(func: Any) -> bool:
         return False
     if namespace != "aten" or name in _WITH_PRODUCTS:
         return True
-    known = torch.Tag.core in func.tags or name.removesuffix("_") in _WITHOUT_PRODUCTS.split()
-    return not known
+    return torch.Tag.core not in tags and name.removesuffix("_") not in _WITHOUT_PRODUCTS.split()
+
+
+def _tags_out_of_place(func: Any) -> list[torch.Tag]:
+    """Tags of an in-place operator's out-of-place form; many of its own are missing in torch.
+
+    Empty for any other operator, and where a formula counts the products of that form.
+    """
+    name = func.overloadpacket.__name__
+    sibling = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+    if sibling is None or sibling in flop_registry:
+        return []
+    return getattr(sibling, func._overloadname, func).tags  # type: ignore[no-any-return]  # noqa: SLF001

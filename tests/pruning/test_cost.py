@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 import torchvision.models
@@ -129,3 +132,23 @@ def test_what_the_field_does_not_count_is_not_named() -> None:
         nn.LogSoftmax(1),
     )
     assert size_of(network, torch.zeros(2, 3, 16, 16), {}).uncounted == ()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.CELU,
+        nn.ELU,
+        nn.Hardsigmoid,
+        nn.LeakyReLU,
+        nn.Mish,
+        nn.ReLU6,
+        nn.SELU,
+        partial(nn.Threshold, 0.1, 0.0),
+    ],
+)
+def test_a_layer_counts_the_same_in_place(layer: Callable[..., nn.Module]) -> None:
+    """Of several in-place operators torch does not tell that they work element by element."""
+    network = nn.Sequential(nn.Linear(WIDTH, 4), layer(inplace=True))
+    size = size_of(network, torch.zeros(1, WIDTH), {})
+    assert (size.macs, size.uncounted) == (WIDTH * 4, ())
