@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,20 @@ def wait_for(condition):
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def scratch() -> Iterator[Path]:
+    """A folder of a short name: sockets of worker processes lie in it, whose paths are limited."""
+    with tempfile.TemporaryDirectory(prefix="eh-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def environment(tmp_path: Path, scratch: Path) -> dict[str, str]:
     """A machine without any sensor, even if this one has some."""
     (tmp_path / "driver").mkdir()
     (tmp_path / "driver" / LIBRARY).touch()  # found first, and no library
-    (tmp_path / "scratch").mkdir()
     return {
         **os.environ,
-        "TMPDIR": str(tmp_path / "scratch"),
+        "TMPDIR": str(scratch),
         "PYTHONPATH": str(REPOSITORY),
         "LD_LIBRARY_PATH": str(tmp_path / "driver"),
         "ENERGY_HARNESS_POWERCAP": str(tmp_path / "driver"),
@@ -266,7 +274,7 @@ def test_a_forked_child_that_leaves_the_block_takes_nothing_along(tmp_path, envi
     assert windows == ["in the parent"]
     assert cpu_s >= 0.45
     assert kept
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 NESTED = """

@@ -18,7 +18,7 @@ def status_of(run: RunFolder) -> Status:
     """The same as `Journal(run).status`, without reading all of an undamaged journal."""
     try:
         last = _last_event(run)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "planned"
     return ends_as(last) if last else Journal(run).status
 

@@ -41,6 +41,7 @@ def test_what_a_new_study_says_is_default_is_so() -> None:
     # Every key that has a value, no longer commented out.
     told = re.sub(r"^# (\w+ = .+)$", r"\1", commented("mine"), flags=re.MULTILINE)
     told = told.replace("prune_ratio = [0.3, 0.5, 0.7]\n", "")
+    told = re.sub(r"^seeds = [\"{].*\n", "", told, flags=re.MULTILINE)  # other ways to say it
     assert Study(**tomllib.loads(told)) == plain
 
 

@@ -33,7 +33,12 @@ def kill(recorder: int) -> None:
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
         os.kill(recorder, signal.SIGKILL)
         killed = psutil.Process(recorder)
-        wait_until(lambda: killed.status() == psutil.STATUS_ZOMBIE, "it is killed")
+        tasks = Path(f"/proc/{recorder}/task")  # its threads end one after the other
+
+        def is_gone() -> bool:
+            return killed.status() == psutil.STATUS_ZOMBIE and len(list(tasks.iterdir())) == 1
+
+        wait_until(is_gone, "it is killed")
 
 
 def test_a_killed_recorder_is_replaced_and_the_joules_are_those_drawn(
@@ -70,7 +75,7 @@ def test_of_one_that_died_another_takes_the_last_readings(stand_in, start, trace
     machine = stand_in(gpus=1, power_w=250.0)
     recorder = start("nvml", "estimate")
     begin_ns = time.monotonic_ns()
-    kill(recorder.process_id)
+    os.kill(recorder.process_id, signal.SIGKILL)  # and it may not be gone yet
     end_ns = time.monotonic_ns()
     recorder.stop()
     found = read_trace(trace)

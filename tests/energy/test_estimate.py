@@ -214,5 +214,8 @@ def test_a_process_that_never_was_is_a_note(run) -> None:
 def test_estimates_are_called_so() -> None:
     sensors = [meter.sensor for meter in meters_of(os.getpid())]
     assert {sensor.source for sensor in sensors} == {"estimated"}
-    assert {sensor.relative_uncertainty for sensor in sensors} == {0.5}
+    assert {sensor.kind: sensor.relative_uncertainty for sensor in sensors} == {
+        "cpu": 2.0,
+        "dram": 0.5,
+    }
     assert "a test's figure" in sensors[0].note

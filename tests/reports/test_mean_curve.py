@@ -23,8 +23,10 @@ def test_the_mean_curve_matches_seeds_evaluation_by_evaluation() -> None:
     mean = mean_curve({0: curve([10, 20, 30], [0.4, 0.6, 0.8]), 1: curve([12, 24, 36], [0.5] * 3)})
     assert mean["energy_j"].tolist() == [11, 22, 33]
     assert mean["val_accuracy"].tolist() == pytest.approx([0.45, 0.55, 0.65])
-    # 12.706 × 0.05 is half the interval of two values 0.1 apart.
-    assert mean["val_accuracy_high"][0] == pytest.approx(0.45 + 12.7062 * 0.05, rel=1e-4)
+    # 12.706 × 0.05 is half the interval of two values 0.1 apart; on the logit scale it is
+    # 1 / (0.45 × 0.55) times as wide.
+    logit = np.log(0.45 / 0.55) + 12.7062 * 0.05 / (0.45 * 0.55)
+    assert mean["val_accuracy_high"][0] == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-4)
     assert mean["n"].tolist() == [2, 2, 2]
     assert mean["final_shape"].all()
 

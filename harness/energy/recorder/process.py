@@ -116,7 +116,18 @@ class RecorderProcess:
             return
         if self._has_ended(0):
             self._go_on()
-        self._end()
+        # One that was dying already has heard nothing.
+        if self._end() and not self._took_last_readings():
+            self._go_on()
+            self._end()
+
+    def _took_last_readings(self) -> bool:
+        try:
+            with Path(self._config["trace"]).open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - 4096, 0))
+                return b'"end"' in file.read()
+        except OSError:
+            return True  # nobody could write there anyway
 
     def before_fork(self) -> None:
         """Nothing: it has no thread."""
@@ -149,18 +160,22 @@ class RecorderProcess:
                 return True
         return True
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Tell it to end, and wait; whether it did, rather than being killed."""
+        by_itself = True
         if not self._has_ended(0):
             with contextlib.suppress(OSError):
                 os.kill(self.process_id, signal.SIGCONT)  # one that was stopped would not hear
                 # A byte, since a copy of the pipe may be open in a process that we do not know.
                 os.write(self._control, b".")
-            if not self._has_ended(PATIENCE_S):
+            by_itself = self._has_ended(PATIENCE_S)
+            if not by_itself:
                 with contextlib.suppress(OSError):
                     os.kill(self.process_id, signal.SIGKILL)
                 self._has_ended(PATIENCE_S)
         self._close()
         _reap(self.process_id)
+        return by_itself
 
     def _close(self) -> None:
         if self._output is not None:
