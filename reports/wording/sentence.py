@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from reports.wording.estimates import estimate_in_ratio
@@ -132,7 +133,9 @@ def _reached(arm: ArmSummary, summary: Summary) -> str:
     points = decision.interval.scaled(100)
     decimals = _decimals(points, summary.margin * 100)
     size = fixed(abs(points.mean), decimals)
-    operator = "±" if not float(size) else "−" if points.mean < 0 else "+"
+    # A difference that is not known, of damaged records, is shown as a dash.
+    is_none = math.isfinite(points.mean) and not float(size)
+    operator = "±" if is_none else "−" if points.mean < 0 else "+"
     against = f"{summary.baseline} {operator} {size} points"
     if points.bounded:
         within = f"{signed(points.low, decimals)} … {signed(points.high, decimals)}"
