@@ -10,7 +10,7 @@ from harness.results.column import Column, Schema
 from reports.analysis.break_even import break_even
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import Interval
-from reports.tables.table import Table, View
+from reports.tables.table import ARM, ENERGY_KIND, Table, View
 from reports.wording.payback import repetitions
 from reports.wording.units import MISSING, Unit, energy_unit
 
@@ -48,7 +48,7 @@ SCHEMA = Schema(
     "When a search has paid for itself",
     "a finished method but the baseline",
     (
-        Column("arm", "text", "The method, with what tells it from others of the study."),
+        ARM,
         Column(
             "training_j",
             "number",
@@ -72,7 +72,7 @@ SCHEMA = Schema(
             ),
             Column("saved_sample_j", "number", "What an inference saves.", "J", interval=True),
         ),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
     ),
 )
 

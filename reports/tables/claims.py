@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.results.column import Column, Schema
 from reports.analysis.claims import JudgedClaim, judge
 from reports.analysis.standing import standing_of
-from reports.tables.table import Table, View
+from reports.tables.table import ENERGY_KIND, Table, View
 from reports.wording.ratio import times, times_interval
 from reports.wording.units import POINTS, fixed, signed, significant
 
@@ -37,7 +37,7 @@ SCHEMA = Schema(
             "Energy over the other's: geometric mean, paired by seed.",
             interval=True,
         ),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
         Column(
             "accuracy_difference",
             "number",

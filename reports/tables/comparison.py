@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.tables.table import Table, View
+from reports.tables.table import ARM, Table, View
 from reports.wording.comparison import intervals
 from reports.wording.inert import one_line
 from reports.wording.units import POINTS, Unit, fixed, signed, significant
@@ -29,7 +29,7 @@ SCHEMA = Schema(
     "Comparison",
     "a method that both have",
     (
-        Column("arm", "text", "The method, with what tells it from others."),
+        ARM,
         _change("accuracy_difference", "Test accuracy, B minus A: 0.01 is one percentage point."),
         _change("energy_ratio", "Energy, B over A."),
         _change("duration_ratio", "Time, B over A."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.results.column import Column, Schema
 from reports.analysis.decomposition import decompose
 from reports.analysis.standing import standing_of
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import ENERGY_KIND, Table, View, decimals
 from reports.wording.decomposition import NOT_RUN, named, order
 from reports.wording.ratio import times, times_interval
 from reports.wording.units import MISSING, PERCENT, energy_unit
@@ -25,7 +25,7 @@ SCHEMA = Schema(
         Column("factor", "text", "What is new since the last stage that was run."),
         Column("arm", "text", "The method; empty where none was run."),
         Column("energy_j", "number", "Geometric mean over seeds.", "J", interval=True),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
         Column(
             "step_ratio",
             "number",

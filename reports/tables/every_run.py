@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.results.column import Column, Schema
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import ARM, Table, View, decimals
 from reports.wording.units import PERCENT, Unit, energy_unit, mass_unit, time_unit
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ RUNS = Schema(
     "All runs",
     "a run",
     (
-        Column("arm", "text", "The method, with what tells it from others of the study."),
+        ARM,
         Column("seed", "integer", "Its seed."),
         Column("status", "text", "`done`, `failed`, `interrupted`, `planned` or `damaged`."),
         Column("reason", "text", "Why it did not finish."),
@@ -46,7 +46,7 @@ ATTEMPTS = Schema(
     "Runs that took several attempts",
     "an attempt of such a run",
     (
-        Column("arm", "text", "The method, with what tells it from others of the study."),
+        ARM,
         Column("seed", "integer", "The run's seed."),
         Column("attempt", "integer", "Its number, from 1."),
         Column("status", "text", "How it ended; `died`: without a word."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
 from reports.analysis.statistics import Interval
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import ARM, ENERGY_KIND, Table, View, decimals
 from reports.wording.units import (
     MISSING,
     PERCENT,
@@ -34,7 +34,7 @@ SCHEMA = Schema(
     "Methods",
     "a method",
     (
-        Column("arm", "text", "The method, with what tells it from others of the study."),
+        ARM,
         Column("accuracy", "number", "Test accuracy, 0 to 1: mean over seeds.", interval=True),
         Column(
             "accuracy_difference",
@@ -65,7 +65,7 @@ SCHEMA = Schema(
             "energy_j", "number", "Energy of the whole recipe: mean over seeds.", "J", interval=True
         ),
         Column("uncertainty_j", "number", "Of measuring one run (95 %): mean over seeds.", "J"),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
         Column(
             "energy_ratio",
             "number",

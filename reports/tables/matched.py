@@ -10,7 +10,7 @@ import pandas as pd
 from harness.results.column import Column, Schema
 from reports.analysis.frontier import frontiers
 from reports.analysis.standing import standing_of
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import ENERGY_KIND, Table, View, decimals
 from reports.wording.crossings import energy_there, points_there
 from reports.wording.units import POINTS, signed
 
@@ -56,7 +56,7 @@ SCHEMA = Schema(
             "Test accuracy of its best level minus the baseline's, 0 to 1.",
             interval=True,
         ),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
         Column("n", "integer", "Seeds that all its levels share with the baseline."),
     ),
 )

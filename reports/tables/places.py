@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.results.column import Column, Schema
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import t_interval
-from reports.tables.table import Table, View, decimals
+from reports.tables.table import ENERGY_KIND, Table, View, decimals
 from reports.wording import captions
 from reports.wording.places import bases, is_direct_only, place_name
 from reports.wording.units import Unit, mass_unit, relative
@@ -31,7 +31,7 @@ SCHEMA = Schema(
         Column("ratio_to_here", "number", "That over the factor of the study's own place."),
         Column("co2e_kg", "number", "CO2e of one run of the first method: mean energy.", "kg"),
         Column("arm", "text", "That method: the baseline, if a run of it has finished."),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
         Column("basis", "text", "What the factor rests on."),
     ),
 )

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.results.column import Column
 from reports.analysis.statistics import Interval
 from reports.wording.units import MISSING, PLAIN, Unit, fixed, significant
 
 if TYPE_CHECKING:
-    from harness.results.column import Column, Schema
+    from harness.results.column import Schema
 
+ARM = Column("arm", "text", "The method, with the settings that set it apart in the study.")
+ENERGY_KIND = Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so.")
 Record = Mapping[str, Any]
 """A row: a value a column of the schema, in its base unit. An `Interval` where the column has one;
 None or NaN where nothing is known."""

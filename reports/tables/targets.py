@@ -10,7 +10,7 @@ from reports.analysis.curves import run_curves
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import Interval
 from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
-from reports.tables.table import Table, View
+from reports.tables.table import ARM, ENERGY_KIND, Table, View
 from reports.wording.reached import NOT_REACHED, listed, some_of
 from reports.wording.units import MISSING, Unit, energy_unit, fixed, percent, relative
 
@@ -52,10 +52,10 @@ SCHEMA = Schema(
     "Energy to accuracy",
     "a finished method",
     (
-        Column("arm", "text", "The method, with what tells it from others of the study."),
+        ARM,
         *(column for share in SHARES for column in _columns(share)),
         Column("seeds", "integer", "Seeds that were evaluated."),
-        Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so."),
+        ENERGY_KIND,
     ),
 )
 
