@@ -123,7 +123,7 @@ class RecorderProcess:
 
     def _took_last_readings(self) -> bool:
         try:
-            with Path(self._config["trace"]).open("rb") as file:
+            with Path(str(self._config["trace"])).open("rb") as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - 4096, 0))
                 return b'"end"' in file.read()
         except OSError:
