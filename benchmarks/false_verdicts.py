@@ -53,7 +53,7 @@ class Rates:
 
 
 def rates(draw: Draw, studies: int, margin: float, rule: UntilDecided | None = None) -> Rates:
-    """Judge so many studies."""
+    """Judge this many studies."""
     generator = np.random.default_rng(SEED)
     wrong = plain = seeds = 0.0
     for _ in range(studies):

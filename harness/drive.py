@@ -1,8 +1,8 @@
 """Drives one method: asks its generator for phases, has them carried out, resumes by replay.
 
-Checkpoints and evaluations come every so many epochs of the run, however a method cuts its work
-into phases; so a resumed run repeats the phases since its checkpoint, each of which follows from
-the state and the run's seed. The end of a run is always evaluated and saved.
+Checkpoints and evaluations come at a fixed interval in epochs of the run, however a method cuts its
+work into phases; so a resumed run repeats the phases since its checkpoint, each of which follows
+from the state and the seed. The end of a run is always evaluated and saved.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Saved:
         self.is_newest = start is not None
 
     def save(self, phase: int, epoch: int) -> None:
-        """Replace it by the state of now, which goes on with `phase` after `epoch` of it."""
+        """Replace it by the state of now, which resumes in `phase` after `epoch` of it."""
         bench = self._bench
         self._number += 1
         self.is_newest = True

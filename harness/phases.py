@@ -165,7 +165,7 @@ class Train(Phase):
         rewire: Moves the weight masks while training; None leaves them as they are.
         evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
             method may read `Trained.val_accuracy`. The method pays for it.
-        snapshot: A snapshot to take on the way; training goes on as if there were none.
+        snapshot: A snapshot to take on the way; training continues as if there were none.
 
     Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is
     left of that one, and counts as one.
@@ -323,7 +323,7 @@ class Recall(Phase):
     """Ask what the finished run of another method with the same seed left; see `Finished`.
 
     Attributes:
-        method: The other method, with what tells it from its others where it is swept, such as
+        method: The other method, with the settings that set it apart where it is swept, such as
             "early_bird prune_ratio=0.5"; name it in `Method.relies_on`, so that it runs first.
     """
 

@@ -11,7 +11,7 @@ from harness import toml
 from harness.spec import RunSpec
 
 VARIANT = "variant"
-# A word goes on through the blanks of what stands in quotes after "=", as labels have it.
+# A word continues through the blanks of what stands in quotes after "=", as labels have it.
 _WORD = re.compile(r"[^\s=]+='[^']*'|\S+")
 
 

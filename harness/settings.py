@@ -138,9 +138,9 @@ class Training(Settings):
     deterministic: bool = False
     """On a GPU, repeat results bit by bit, at the cost of speed. On a CPU they always do."""
     evaluate_epochs: Count = 1
-    """Validate after every so many epochs of the run, and at its end."""
+    """Epochs between two validations, counted over the run; its end is always validated."""
     checkpoint_epochs: Count = 1
-    """Save a checkpoint after every so many epochs of the run, and at its end."""
+    """Epochs between two checkpoints, counted over the run; its end is always saved."""
 
 
 MeterKind = Annotated[str, one_of(METERS)]

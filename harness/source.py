@@ -53,7 +53,7 @@ def harness_hash() -> str:
 
 
 def _add(module: str, found: dict[str, Hashes], *, is_root: bool = False) -> None:
-    """Add a module and what it imports, unless they are somebody else's."""
+    """Add a module and what it imports, unless they are third-party."""
     top = module.partition(".")[0]
     file = None if top in _OURS else _file_of(module)
     if file is None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import nearest
 
 SILENT = "="
-"""Begins the tag of one kind of several that a value may have; a place is told without it."""
+"""Begins the tag of one kind of several that a value may have; places are reported without it."""
 
 
 def tell(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:

@@ -34,7 +34,7 @@ def test_another_number_is_refused(number: str, tmp_path: Path) -> None:
 
 
 def test_a_short_run_ends_in_time_with_three_small_files(tmp_path: Path) -> None:
-    """With next to no time: every step is told to have none, and what there is comes back."""
+    """With next to no time: every step is given none, and what there is comes back."""
     out = tmp_path / "out"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""A pilot takes some seconds, however slow the device is, and its interval tells what it missed."""
+"""A pilot takes some seconds on any device, and its interval covers what it missed."""
 
 from __future__ import annotations
 

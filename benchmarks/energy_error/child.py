@@ -1,7 +1,7 @@
 """A tool's process: `python -m benchmarks.energy_error.child ORDER`, with ORDER as JSON.
 
 ORDER names the adapter (`tool`), `settings` of the GPU, `boards`, `call_ms`, and `trials`. It says
-"ready" once all is imported, and goes on when it is told to, so that nobody's start disturbs
+"ready" once all is imported, and begins on a signal, so that no start disturbs
 another's measurement.
 """
 

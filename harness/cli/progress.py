@@ -172,7 +172,7 @@ class _Follower:
             elif event["event"] == "epoch":
                 self.epochs_trained = event["epochs_trained"]
                 words = []
-                if "loss" in event:  # else it is the evaluation at the end of an epoch told before
+                if "loss" in event:  # else it evaluates an epoch reported before
                     self._epoch = self._named(event)
                     words.append(f"loss {event['loss']:.3f}")
                 if event["val_accuracy"] is not None:

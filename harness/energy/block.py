@@ -107,7 +107,7 @@ def _clear(folder: str, owner: int) -> None:
 
 
 def _wait_for_gpus() -> None:
-    """Until everything is done that torch was told to do, if it is used at all."""
+    """Wait for all work that torch has queued, if torch is used at all."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         for index in range(torch.cuda.device_count()):

@@ -223,7 +223,7 @@ def _is_reading(line: list[Any]) -> bool:
 
 
 def _has_updates(sensor: Sensor) -> bool:
-    """Whether a sensor is a counter that moves in steps which can be told apart."""
+    """Whether a sensor is a counter that moves in steps that can be distinguished."""
     measured = sensor.quantity == "energy" and sensor.source != "estimated"
     return measured and sensor.update_s >= FRESH_S
 

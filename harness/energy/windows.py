@@ -24,7 +24,7 @@ class EnergyCurve:
         borders_ns: Moments at which the load may change: windows begin and end there.
         period_s: Time between readings that was asked for.
         absent_ns: From when to when the recorder did not run. What a counter counted meanwhile is
-            in the energy, but nobody looked: that time is not covered.
+            in the energy, but it was not observed: that time is not covered.
         others: What else the machine did meanwhile, which casts doubt on an estimate.
     """
 

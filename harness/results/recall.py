@@ -15,7 +15,7 @@ from harness.spec import RunSpec
 def recall(study: StudyFolder, mine: RunSpec, method: str) -> Finished:
     """What the run of `method` with the seed and the variant of `mine` cost and drew.
 
-    `method` names an arm as a selector does: by its method, and by what tells it from its others.
+    `method` names an arm as a selector does: by its method and the settings that set it apart.
 
     Raises:
         RunError: It is not finished, its energy is unknown, or there are several.

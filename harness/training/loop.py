@@ -58,7 +58,7 @@ def train_epoch(
         take(state.schedule_epoch)
     # A snapshot holds the count, so that of its epoch cannot wait.
     with nullcontext() if take else batches_counted_at_the_end(network, steps - done):
-        # A whole epoch is not counted: a pilot's goes on for as long as there is time.
+        # A whole epoch is not counted: a pilot's lasts as long as there is time.
         left = steps - done if done else None
         for number, batch in enumerate(islice(batches, left)):
             place = begun + (done + number) / steps

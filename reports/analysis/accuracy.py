@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.results.final_test import FinalTest
 
 _FURTHER_IMAGES = 4
-"""As if so many further images were won or lost by every seed, as many each: where hardly any are,
+"""As if every seed won and lost this many further images each: where hardly any are,
 their number says little (Agresti & Coull 1998, The American Statistician 52:2)."""
 
 

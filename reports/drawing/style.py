@@ -138,7 +138,7 @@ class ArmStyle:
 
     @property
     def faint(self) -> tuple[float, float, float]:
-        """The arm's colour for what stands behind: as light as can still be told from white."""
+        """The arm's colour for what stands behind: as light as stands out from white."""
         return lightened(self.colour, _room(self.colour))
 
     @property
@@ -194,7 +194,7 @@ def width_in() -> float:
 
 
 def fitting(letters: int) -> int:
-    """How many letters fit where so many do at the usual width."""
+    """How many letters fit, given how many do at the usual width."""
     return max(8, round(letters * min(1.0, width_in() / WIDTH_IN)))
 
 

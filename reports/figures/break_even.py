@@ -90,8 +90,8 @@ def draw(results: StudyResults) -> Figured | None:
         f"{''.join(how[panel.name] for panel in asked)}"
         "Grey and dashed: undecided, because the saving may as well be none; the mark is "
         "the point estimate. A network whose accuracy is worse than dense’s by more than the "
-        "margin is not credited. An arrow: the interval goes on. Bars are Fieller’s 95 % intervals "
-        f"for ratios. {hollow}"
+        "margin is not credited. An arrow: the interval continues. Bars are Fieller’s 95 % "
+        f"intervals for ratios. {hollow}"
     )
     brief = (
         f"Repetitions after which a method has used less energy than {results.baseline_arm}, with "

@@ -18,7 +18,7 @@ from reports.drawing.ratio_axis import set_ratio_axis
 from reports.figures.figured import Figured
 from reports.tables.matched import matched_frame
 from reports.wording import captions
-from reports.wording.crossings import told
+from reports.wording.crossings import crossing_text
 from reports.wording.units import fixed, signed
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"bars: 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Frontiers of {standing.adjective} energy and accuracy against {baseline}. " + " ".join(
-        f"{told(each, baseline)}." for each in found
+        f"{crossing_text(each, baseline)}." for each in found
     )
     return Figured(
         *(figure, matched_frame(results), " ".join(caption.split()), alt, marks),
@@ -231,7 +231,7 @@ def _name_levels(
     taken: list[Bbox],
     marks: Marks,
 ) -> None:
-    """What tells each level from the others of its frontier, where there is room."""
+    """The settings that set each level of a frontier apart, where there is room."""
     for each in found:
         for family in families(arm for arm in each.arms if arm != each.name):
             for arm in family.arms:

@@ -123,7 +123,7 @@ def _frame(runs: Sequence[RunPower], bands: Mapping[str, pd.DataFrame]) -> pd.Da
 
 
 def _says_something(states: pd.DataFrame) -> bool:
-    """Whether a device told its temperature or was throttled: else there is nothing to draw."""
+    """Whether a device reported its temperature or was throttled: else there is nothing to draw."""
     return bool(states["temperature_c"].notna().any() or (states["throttled"] == 1).any())
 
 

@@ -31,7 +31,7 @@ _DISK = (Unit("kB", 1e3), Unit("MB", 1e6), Unit("GB", 1e9), Unit("TB", 1e12))
 
 
 def plan_table(arms: Sequence[Forecast], names: Mapping[str, str]) -> Table:
-    """One row an arm: runs, time and energy of those that are left, and what tells.
+    """One row an arm: runs, time and energy of those that are left, and what the estimate rests on.
 
     Args:
         arms: What is foreseen of each.

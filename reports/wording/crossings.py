@@ -35,7 +35,7 @@ def limits(found: Crossing, *, sign: bool = False) -> str:
     return f"{show(found.value.low, 2)} … {show(found.value.high, 2)}"
 
 
-def told(frontier: Frontier, baseline: str) -> str:
+def crossing_text(frontier: Frontier, baseline: str) -> str:
     """Both answers of a frontier in a sentence without its full stop."""
     parts = []
     for text, within, where in (

@@ -110,7 +110,7 @@ def _not_shown(
 
 
 def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
-    """What it is that cannot tell: so many seeds, and so many test images where they count."""
+    """Who cannot decide: the number of seeds, and of test images where they count."""
     decisions = [arm.decision for arm in undecided if arm.decision is not None]
     n = max(each.interval.n for each in decisions)
     text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"

@@ -14,7 +14,7 @@ import reports
 from reports.analysis.frontier import Crossing, Frontier, crossing, frontiers
 from reports.figures import matched_accuracy as figure_of
 from reports.tables.matched import matched, matched_frame
-from reports.wording.crossings import told
+from reports.wording.crossings import crossing_text
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
@@ -77,8 +77,10 @@ def test_energy_at_the_baselines_accuracy_by_hand() -> None:
     # No level costs as much as dense, so the best is what is had at least.
     assert (found.points.status, found.points.between) == ("bound", (f"{BIRD}0.3",))
     assert found.points.value.mean == pytest.approx(1)
-    assert told(found, "dense").startswith("early_bird: at dense's accuracy 0.60 of dense's energy")
-    assert "at least +1.00 points" in told(found, "dense")
+    assert crossing_text(found, "dense").startswith(
+        "early_bird: at dense's accuracy 0.60 of dense's energy"
+    )
+    assert "at least +1.00 points" in crossing_text(found, "dense")
 
 
 def test_accuracy_at_the_baselines_energy_by_hand() -> None:
@@ -94,7 +96,7 @@ def test_accuracy_at_the_baselines_energy_by_hand() -> None:
     assert found.points.value.mean == pytest.approx(-2)
     assert found.energy.status == "not reached"
     assert math.isnan(found.energy.value.mean)
-    assert "not reached" in told(found, "dense")
+    assert "not reached" in crossing_text(found, "dense")
 
 
 @pytest.mark.parametrize(

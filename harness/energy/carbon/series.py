@@ -25,7 +25,7 @@ MOST_KG_PER_KWH = 10.0
 PLAUSIBLE_KG_PER_KWH = (0.001, 2.0)
 """Between these lies every mean of a grid; CodeCarbon's countries have 0.02 to 1.3."""
 GAP = 1.5
-"""A step longer than so many times the usual one misses factors."""
+"""A step longer than this multiple of the usual one has missing factors."""
 
 
 _OUTSIDE, _IN_A_GAP = "outside its time", "in its gaps"

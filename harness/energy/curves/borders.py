@@ -81,7 +81,7 @@ def _between_knots(
     unknown = ~np.isfinite(variance)
     energy_j = np.where(unknown, np.interp(borders_s, ends_s, ends_j), energy_j)
     by_time_j, by_time_var = _split_by_time(borders_s, knots, after)
-    # Between two borders that few updates part, neither side tells much.
+    # Between two borders that few updates part, neither side determines the power.
     tells_more = by_time_var < variance
     energy_j = np.where(tells_more, by_time_j, energy_j)
     variance = np.where(tells_more, by_time_var, variance)
@@ -96,7 +96,7 @@ def _between_knots(
 def _split_by_time(borders_s: Floats, knots: Knots, after: _Indices) -> _Estimates:
     """The update that a border falls in, split in proportion to time; infinitely unsure outside.
 
-    Of a border close to either end of an update it tells most, whatever the powers on its sides.
+    Close to either end of an update it is the better estimate, whatever the powers on its sides.
     """
     last = len(knots.time_s) - 1
     within = (after > 0) & (after <= last)

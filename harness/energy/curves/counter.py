@@ -26,7 +26,7 @@ recorder reads on for longer than that at the end."""
 SLOW_S = 0.15
 """Of a counter updated more seldom the power sensor shows what happens within an update."""
 UNSEEN_S = 5.0
-"""The same for one that moved once or never: how slow it is nobody knows."""
+"""The same for one that moved once or never: how slow it is, is unknown."""
 ABSURD = 3.0
 """More than so many times the board's limit is no power that it draws."""
 ABSURD_W = 5000.0

@@ -153,7 +153,7 @@ def in_step_share(looks: Floats) -> Floats:
     all frequencies between two multiples of the sensor's own, a share of 1 / looks keeps step for
     so long; the others show in the spread of the samples. So what is hidden must hold with 95 % in
     that share of cases only: with 19 in 20 of looks beyond 20 nothing is to be added. A load whose
-    frequency *is* the sensor's is not among them: nothing in its readings tells of it.
+    frequency *is* the sensor's is not among them: nothing in its readings shows it.
     """
     in_step = np.minimum((1 - CONFIDENCE) * np.maximum(looks, 1.0), 1.0)
     share: Floats = (1 - np.sqrt(in_step)) / (1 - math.sqrt(1 - CONFIDENCE))

@@ -71,7 +71,7 @@ def update_period_s(time_ns: NDArray[np.int64], value: NDArray[np.float64]) -> f
     found = _period_s(_within(time_ns, value, SHARPEST_NS).time_ns, most_ns)
     if found is None:
         blurred = _period_s(_within(time_ns, value, _SHARP_AT_MOST_NS).time_ns, most_ns)
-        # So blurred, updates that are closer to each other than this cannot be told apart.
+        # So blurred, updates that are closer to each other than this cannot be distinguished.
         if blurred is not None and blurred * 1e9 >= _SHARP_AT_MOST_NS / _SHARP_SHARE / 2:
             found = blurred
     return found

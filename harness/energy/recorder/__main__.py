@@ -42,7 +42,7 @@ def record(config: dict[str, Any]) -> None:
     Args:
         config: `trace` (path), `meters` (kinds), `period_s`, `idle_s`, `cool_down_c`, `borders` (a
             file descriptor, or none), `setup` for `MeterSetup`, `continues`: whether it takes the
-            place of a recorder that died, while the run goes on, and `starter`: the process that
+            place of a recorder that died, during the run, and `starter`: the process that
             started it, if that is not its parent's.
     """
     sys.setswitchinterval(SWITCH_S)

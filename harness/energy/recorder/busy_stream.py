@@ -12,7 +12,7 @@ from harness.energy.recorder.trace_writer import TraceWriter
 
 @runtime_checkable
 class BusyObserver(Protocol):
-    """An observer of a device that tells how busy it is."""
+    """An observer that reports how busy its device is."""
 
     @property
     def device(self) -> str:

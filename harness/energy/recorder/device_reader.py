@@ -45,7 +45,7 @@ FALSIFIED_PERIOD_NS = 10 * SELDOM_NS
 READ_ON_NS = 350_000_000
 """By then a usual counter shows what was drawn up to the end."""
 READ_ON_UPDATES = 3.5
-"""After so many of its updates a slower one has stood still."""
+"""A slower counter has stood still after this many missed updates."""
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
 """Time between readings of a power sensor that has to do without a counter."""
@@ -180,7 +180,7 @@ class DeviceReader:
         self.is_done = True
 
     def read(self) -> Steps:
-        """Read at every sensor's pace until told to stop, then until counters have caught up."""
+        """Read at every sensor's pace until asked to stop, then until counters have caught up."""
         self.is_done = False
         yield from self._read_until(None)
         self.read_all()
@@ -285,7 +285,7 @@ class DeviceReader:
         self._asking_since_ns = None
         ended_ns = self._signals.now_ns()
         if value is not None and ended_ns - began_ns > _PATIENCE_NS:
-            value, error = None, NO_ANSWER  # nobody knows of which moment it speaks
+            value, error = None, NO_ANSWER  # its moment is unknown
         moved = value is not None and value != self._values.get(number)
         if value is not None:
             self._values[number] = value
@@ -317,7 +317,7 @@ class DeviceReader:
         return heard.moves >= (2 if passed_ns > 4 * GETTING_TO_KNOW_NS else 3)
 
     def _set_paces(self, counters: Mapping[int, Pace]) -> None:
-        # Power beside a counter that tells little by itself is read as if there were none.
+        # Power beside a counter that shows little by itself is read as if there were none.
         counted = {
             self.meters[n].sensor.device
             for n, pace in counters.items()

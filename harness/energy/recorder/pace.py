@@ -1,4 +1,4 @@
-"""When a sensor is read next. Pure: told of readings, borders, updates; it looks at no clock.
+"""When a sensor is read next. Pure: given readings, borders and updates; it reads no clock.
 
 Power is polled evenly. An energy counter is read seldom, since on some boards reading falsifies
 it, and closely only where one of its updates is expected: once a second, to keep their rhythm
@@ -22,7 +22,7 @@ SEARCH_CLOSE_NS = 300_000_000
 SEARCH_NS = 3_000_000_000
 """After a border a counter of unknown rhythm is read closely for so long, and loosely then."""
 SLOW_NS = 150_000_000
-"""Of a counter updated more seldom the power sensor tells the shape of an update."""
+"""Of a counter updated more seldom the power sensor shows the shape of an update."""
 _EARLY_NS = 4_000_000
 _AT_ONCE_NS = 50_000
 """A driver that takes longer than `CLOSE_NS` is asked again after this."""
@@ -129,7 +129,7 @@ class CounterPace:
         """Correct the time between two updates: read for half a second, it was known roughly."""
         if self._seen_ns is not None:
             steps = round((moment_ns - self._seen_ns) / self.update_ns)
-            # A slow counter's steps are watched one by one, and each tells as much.
+            # A slow counter's steps are watched one by one, and each counts as much.
             if steps >= _TELLING_STEPS or (steps > 0 and self.update_ns > SLOW_NS):
                 found_ns = round((moment_ns - self._seen_ns) / steps)
                 if abs(found_ns - self.update_ns) < _DRIFT * self.update_ns:

@@ -34,7 +34,7 @@ if os.fork():
 os.write(1, b"%d\\n" % os.getpid())
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-"""Starts the recorder as nobody's child: the CPU time of a child is added to its parent's when it
+"""Starts the recorder detached: the CPU time of a child is added to its parent's when it
 ends, and would be counted by every other recorder that watches the parent."""
 _open: set[int] = set()
 _unreaped: set[int] = set()
@@ -127,7 +127,7 @@ class RecorderProcess:
                 file.seek(max(file.seek(0, os.SEEK_END) - 4096, 0))
                 return b'"end"' in file.read()
         except OSError:
-            return True  # nobody could write there anyway
+            return True  # nothing could be written there anyway
 
     def before_fork(self) -> None:
         """Nothing: it has no thread."""

@@ -42,7 +42,7 @@ CLOCK_STEP_NS = 1_000_000_000
 _LOOK_NS = 1_000_000_000
 """Time between two looks at whether every driver still answers."""
 _AFTER_NS = 250_000_000
-"""States are told a little after they were read."""
+"""States are reported a little after they were read."""
 
 
 class Recording:
