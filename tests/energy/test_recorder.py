@@ -174,7 +174,7 @@ def test_run_that_is_gone_already_is_a_note(start, trace) -> None:
 
 def test_recorder_that_cannot_write_says_so(start, trace) -> None:
     trace.mkdir()
-    with pytest.raises(MeasurementError, match="did not start"):
+    with pytest.raises(MeasurementError, match="failed to start"):
         start("estimate")
 
 

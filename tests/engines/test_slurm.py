@@ -117,7 +117,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     sign = {name: signs / str(order.index(name)) for name in (LIMITED, CANCELLED)}
     for path in sign.values():
         path.touch()
-    assert "12 runs are in the queue" in said.stdout
+    assert "12 runs are queued" in said.stdout
     again = called(*words)
     assert "; 0 to submit" in again.stdout, "what is in the queue is not submitted twice"
 
@@ -203,7 +203,7 @@ def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(tmp_path
     said = called(*words)
     assert said.returncode == 0, said.stderr
     assert "4 to submit" in said.stdout
-    assert "4 runs are in the queue" in said.stdout
+    assert "4 runs are queued" in said.stdout
     said = called(*words, "--wait")
     assert said.returncode == 0, said.stderr
     assert "0 to submit" in said.stdout

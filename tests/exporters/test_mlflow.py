@@ -54,7 +54,7 @@ def test_a_run_has_its_parameters_metrics_tags_and_times(exported: Path, tables:
     assert run.data.metrics["ticket_epoch"] == 8
     assert run.data.tags["status"] == "done"
     assert run.data.tags["energy_standing"] == run.data.tags["energy_source"] == "estimated"
-    assert run.data.tags["ticket_emerged"] == "True"
+    assert run.data.tags["ticket_emerged"] == str(row["ticket_emerged"])
     assert run.data.tags["mlflow.note.content"].startswith("Estimated energy of cpu+dram")
     assert run.info.status == "FINISHED"
     started = datetime.fromisoformat(row["started_at"]).timestamp() * 1000
