@@ -335,6 +335,24 @@ def test_a_recorder_that_dies_is_replaced_while_the_block_lasts(tmp_path, enviro
     assert after_j >= 0.45 * WATTS
 
 
+MANY_FILES = """
+import resource
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+files = [open(os.devnull) for _ in range(1100)]
+with harness.measure() as energy:
+    with energy.window("part"):
+        burn(0.5)
+print(json.dumps([files[-1].fileno(), energy.windows["part"].joules.energy_j]))
+"""
+
+
+def test_a_program_may_have_many_files_open(tmp_path, environment) -> None:
+    number, part_j = said(MANY_FILES, tmp_path, environment)
+    assert number >= 1024
+    assert part_j >= 0.45 * WATTS
+
+
 STOPPED = """
 import signal
 with harness.measure(trace=trace) as energy:

@@ -141,6 +141,7 @@ class Measurement:
         self._pipe: tuple[int, int] | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._is_stopped = False
         self._watcher: threading.Thread | None = None
         self.result: Measured | None = None
         self.recorded = Trace()
@@ -176,6 +177,7 @@ class Measurement:
             return
         if not self._end_ns:
             self.close_window()
+        self._is_stopped = True
         self.before_fork()
         self._recorder.stop()
         self._close_pipe()
@@ -210,15 +212,17 @@ class Measurement:
             self._lock = threading.Lock()  # another thread may have held the one that was copied
             self._watcher = None
             self._close_pipe()
-        elif self._watcher is not None:
+        elif self._watcher is not None and not self._watcher.is_alive():
             self._watch()
 
     def _watch(self) -> None:
         """Start another recorder wherever this one dies, as long as the measurement lasts."""
         self._over.clear()
+        if self._is_stopped:  # while another thread forked
+            return
 
         def watch() -> None:
-            while not self._over.wait(WATCH_PERIOD_S):
+            while not self._over.wait(WATCH_PERIOD_S) and not self._is_stopped:
                 self._recorder.revive()
 
         self._watcher = threading.Thread(target=watch, name="energy recorder's watch", daemon=True)

@@ -7,15 +7,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from harness.energy.measurement import Measurement
+from harness.energy.meter import MeterSetup
+from harness.energy.recorder import process
+from harness.energy.recorder.process import RecorderProcess
 from harness.energy.trace import read_trace
 from harness.errors import MeasurementError
+from harness.settings import EnergySettings
 from tests.energy.traces import lines_of
 
 SLACK_NS = 300_000_000
@@ -193,3 +200,46 @@ def test_without_any_sensor_it_waits_for_the_end_all_the_same(start, trace) -> N
     recorder.stop()
     assert read_trace(trace).readings == ()
     assert "end" in lines_of(trace)[-1]
+
+
+def test_one_that_was_stopped_is_not_revived(start, trace) -> None:
+    recorder = start("estimate")
+    recorder.stop()
+    recorder.revive()
+    assert is_gone(recorder.process_id)
+    assert sum("recorder_pid" in line for line in lines_of(trace) if isinstance(line, dict)) == 1
+
+
+def test_one_whose_number_is_unknown_is_told_to_end_and_no_other_is_killed(
+    start, monkeypatch
+) -> None:
+    """Ctrl-C while it starts: to the system process 0 is the group of this one."""
+    run, killed = subprocess.run, []
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        run(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process.subprocess, "run", interrupted)
+    monkeypatch.setattr(process.os, "kill", lambda pid, number: killed.append((pid, number)))
+    with pytest.raises(KeyboardInterrupt):
+        start("estimate")
+    assert killed == []
+
+
+def test_a_fork_while_the_recorder_stops_leaves_no_watch_behind(trace, monkeypatch) -> None:
+    """Another thread may fork at any time, such as for a worker of a DataLoader."""
+    stop = RecorderProcess.stop
+
+    def stop_beside_a_fork(recorder: RecorderProcess) -> None:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        stop(recorder)
+
+    monkeypatch.setattr(RecorderProcess, "stop", stop_beside_a_fork)
+    setup = MeterSetup(os.getpid(), None, 5.0, "")
+    with Measurement(trace, EnergySettings(meters=("estimate",)), setup) as running:
+        running.open_window()
+    assert not [each for each in threading.enumerate() if "recorder's watch" in each.name]

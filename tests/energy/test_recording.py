@@ -183,3 +183,31 @@ def test_a_failing_counter_does_not_disturb_what_else_is_read(virtual) -> None:
     assert [each.failures for each in other] == [0, 0, 0]
     curve = next(c for c in curves(trace, (STARTS, end)) if c.sensor.device == machine.gpus[1].uuid)
     assert curve.between(STARTS, end).energy_j == pytest.approx(2000, rel=0.01)
+
+
+class _StallsAtFirst(VirtualSignals):
+    """A machine whose threads go on late until the first update of a slow counter has come."""
+
+    def late_ns(self) -> int:
+        return 60 * MS if self._machine.clock_ns < BEGINS_NS + 1_300 * MS else 0
+
+
+def test_a_stall_at_an_update_of_a_slow_counter_leaves_its_rhythm_open(virtual) -> None:
+    machine = virtual(counter_update_ms=1000, counter_phase_ms=200)
+    end = STARTS + 10 * SECOND
+    trace, lines = record(machine, gpu_meters(), [STARTS, end], signals=_StallsAtFirst(machine, []))
+    told = [line["rhythm"] for line in lines if isinstance(line, dict) and "rhythm" in line]
+    assert "0" not in told[0]
+    assert energy_j(trace, STARTS, end) == pytest.approx(truth_j(machine, STARTS, end), rel=0.01)
+
+
+def test_a_counter_of_unknown_rhythm_is_read_on_until_it_has_moved(virtual, monkeypatch) -> None:
+    monkeypatch.setattr("harness.energy.recorder.device_reader._period_s", lambda *_: None)
+    monkeypatch.setattr("harness.energy.recorder.pace.SearchPace.rhythm", None)
+    machine = virtual(counter_update_ms=1000)
+    end = STARTS + 10_300 * MS
+    machine.gpus[0].draw(0.0, at_ns=end)
+    trace, lines = record(machine, gpu_meters(), [STARTS, end])
+    drawn_j = machine.gpus[0].truth_j(0, end)
+    assert trace.readings[0].value[-1] == pytest.approx(drawn_j, abs=0.002)
+    assert lines[-1]["end"] - end < SECOND

@@ -44,8 +44,6 @@ FALSIFIED_BELOW = 0.7
 FALSIFIED_PERIOD_NS = 10 * SELDOM_NS
 READ_ON_NS = 350_000_000
 """By then a usual counter shows what was drawn up to the end."""
-READ_ON_UPDATES = 3.5
-"""A slower counter has stood still after this many missed updates."""
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
 """Time between readings of a power sensor that has to do without a counter."""
@@ -188,8 +186,7 @@ class DeviceReader:
             end_ns = self._signals.now_ns()
             for pace in self._paces.values():
                 pace.border(end_ns)
-            updates_ns = [p.update_ns for p in self._paces.values() if isinstance(p, CounterPace)]
-            most_ns = end_ns + round(READ_ON_UPDATES * max(updates_ns, default=0))
+            most_ns = end_ns + max((p.read_on_ns for p in self._paces.values()), default=0)
             while (now_ns := self._signals.now_ns()) < end_ns + READ_ON_NS or (
                 now_ns < most_ns and not all(p.is_settled for p in self._paces.values())
             ):
@@ -361,8 +358,9 @@ def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
     value = np.array(heard.value)
     found = update_period_s(time_ns, value)
     if found is None and heard.moves == 2 and is_slow_counter(sensor):
-        first, second = sharp_updates(time_ns, value, math.inf).time_ns[-2:].tolist()
-        return float(second - first) * 1e-9
+        sharp_ns = sharp_updates(time_ns, value, math.inf).time_ns
+        # A stall hides when one of them happened.
+        return float(sharp_ns[1] - sharp_ns[0]) * 1e-9 if len(sharp_ns) == 2 else None
     return found
 
 

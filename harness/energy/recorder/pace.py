@@ -23,6 +23,8 @@ SEARCH_NS = 3_000_000_000
 """After a border a counter of unknown rhythm is read closely for so long, and loosely then."""
 SLOW_NS = 150_000_000
 """Of a counter updated more seldom the power sensor shows the shape of an update."""
+READ_ON_UPDATES = 3.5
+"""At the end a slow counter has stood still after this many missed updates."""
 _EARLY_NS = 4_000_000
 _AT_ONCE_NS = 50_000
 """A driver that takes longer than `CLOSE_NS` is asked again after this."""
@@ -37,6 +39,7 @@ class EvenPace:
 
     is_watching = False
     is_settled = True
+    read_on_ns = 0
 
     def __init__(self, period_ns: int, *, at_borders: bool = False) -> None:
         self._period_ns = period_ns
@@ -80,6 +83,11 @@ class CounterPace:
     def is_watching(self) -> bool:
         """Whether an update is waited for just now."""
         return self._watching_since is not None
+
+    @property
+    def read_on_ns(self) -> int:
+        """How long after the end to wait until it is settled."""
+        return round(READ_ON_UPDATES * self.update_ns)
 
     @property
     def is_settled(self) -> bool:
@@ -156,6 +164,8 @@ class SearchPace:
     Args:
         now_ns: When it was read last.
     """
+
+    read_on_ns = SEARCH_NS
 
     def __init__(self, now_ns: int) -> None:
         self.next_ns = now_ns + SELDOM_NS

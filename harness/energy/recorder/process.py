@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -89,6 +89,7 @@ class RecorderProcess:
         self.process_id = 0
         self._revivals = 0
         self._began_s = 0.0
+        self._is_stopped = False
         prepare_for_forks(self)
         # One that was killed while it started is started once more.
         said = self._said_at_start() or self._said_at_start()
@@ -99,9 +100,10 @@ class RecorderProcess:
     def revive(self) -> None:
         """Start another in its place if it has died; it goes on with the same trace.
 
-        Called over and over while the recorder should live. It does not raise.
+        Called over and over while the recorder should live. It does not raise, and does nothing
+        once the recorder was stopped.
         """
-        if os.getpid() != self._owner:
+        if os.getpid() != self._owner or self._is_stopped:
             return
         soon = self._revivals and time.monotonic() - self._began_s < BETWEEN_REVIVALS_S
         if self._has_ended(0) and not soon:
@@ -114,6 +116,7 @@ class RecorderProcess:
         """
         if os.getpid() != self._owner or self._output is None:
             return
+        self._is_stopped = True
         if self._has_ended(0):
             self._go_on()
         # One that was dying already has heard nothing.
@@ -151,31 +154,37 @@ class RecorderProcess:
     def _has_ended(self, timeout_s: float) -> bool:
         """Whether it ends, and so closes its output, within this time."""
         until_s = time.monotonic() + timeout_s
-        while self._output is not None:
-            left_s = max(until_s - time.monotonic(), 0.0)
-            readable, _, _ = select.select([self._output], [], [], left_s)
-            if not readable:
-                return False
-            if not os.read(self._output.fileno(), 65536):
-                return True
-        return True
+        if self._output is None:
+            return True
+        # Unlike `select.select` it takes files of any number, of which a program may have many.
+        with selectors.PollSelector() as output:
+            output.register(self._output, selectors.EVENT_READ)
+            while output.select(max(until_s - time.monotonic(), 0.0)):
+                if not os.read(self._output.fileno(), 65536):
+                    return True
+        return False
 
     def _end(self) -> bool:
         """Tell it to end, and wait; whether it did, rather than being killed."""
         by_itself = True
         if not self._has_ended(0):
             with contextlib.suppress(OSError):
-                os.kill(self.process_id, signal.SIGCONT)  # one that was stopped would not hear
+                self._kill(signal.SIGCONT)  # one that was stopped would not hear
                 # A byte, since a copy of the pipe may be open in a process that we do not know.
                 os.write(self._control, b".")
             by_itself = self._has_ended(PATIENCE_S)
             if not by_itself:
                 with contextlib.suppress(OSError):
-                    os.kill(self.process_id, signal.SIGKILL)
+                    self._kill(signal.SIGKILL)
                 self._has_ended(PATIENCE_S)
         self._close()
         _reap(self.process_id)
         return by_itself
+
+    def _kill(self, number: int) -> None:
+        # To the system 0 is this process's group.
+        if self.process_id:
+            os.kill(self.process_id, number)
 
     def _close(self) -> None:
         if self._output is not None:
@@ -197,6 +206,7 @@ class RecorderProcess:
 
     def _start(self) -> None:
         self._began_s = time.monotonic()
+        self.process_id = 0
         with contextlib.ExitStack() as theirs:
             heard, self._control = os.pipe()
             theirs.callback(os.close, heard)

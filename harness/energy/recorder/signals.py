@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import sys
 import threading
 import time
@@ -63,8 +63,10 @@ class PipeSignals:
         self._borders = borders
         self._done, self._say_done = os.pipe()
         self._stops = {sys.stdin.fileno(), *_end_of(starter)}
-        self._sources = [*self._stops, self._done]
-        self._sources += [borders] if borders is not None else []
+        # Unlike `select.select` it takes files of any number: the run may have many open.
+        self._sources = selectors.PollSelector()
+        for source in (*self._stops, self._done, *([] if borders is None else [borders])):
+            self._sources.register(source, selectors.EVENT_READ)
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC, the clock of the run's journal."""
@@ -79,17 +81,17 @@ class PipeSignals:
     def wait(self, until_ns: int) -> bool:
         """Wait, but no longer than to the next word; whether a border was announced."""
         seconds = max(until_ns - time.monotonic_ns(), 0) * 1e-9
-        heard, _, _ = select.select(self._sources, [], [], seconds)
+        heard = {key.fd for key, _ in self._sources.select(seconds)}
         for stop in self._stops.intersection(heard):
             self.stopped = True
             self._stops.remove(stop)
-            self._sources.remove(stop)  # from now on it would always be heard
+            self._sources.unregister(stop)  # from now on it would always be heard
         if self._done in heard:
             os.read(self._done, 4096)
         if self._borders in heard and self._borders is not None:
             if os.read(self._borders, 4096):
                 return True
-            self._sources.remove(self._borders)  # the run is gone; what started us will say so
+            self._sources.unregister(self._borders)  # the run is gone; what started us will say so
         return False
 
     def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
