@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -60,9 +61,12 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         self, *, period_s: float = 0.05, idle_s: float = 0.0, trace: Path | None = None
     ) -> None:
         self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
-        self._trace = trace
+        # Calls may begin at once in several threads: what they share is taken and given in single
+        # steps, which no other thread can divide.
+        self._traces = [] if trace is None else [trace]
         self._blocks: list[Block] = []
         self._with: Block | None = None
+        self._with_in: dict[int, object] = {}
         self._last: tuple[Measured | None, dict[str, WindowEnergy]] = (None, {})
 
     @property
@@ -82,16 +86,24 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             RuntimeError: It is open already: a block within itself has no energy of its own.
             MeasurementError: The recorder does not start.
         """
-        if self._around() or (self._with and self._with.is_open):
+        mine = object()  # in a process forked within the block it may be begun anew
+        if self._around() or self._with_in.setdefault(os.getpid(), mine) is not mine:
             raise RuntimeError("this measurement is open already; make another with measure()")
-        self._with = self._begun()
+        try:
+            self._with = self._begun()
+        except BaseException:
+            del self._with_in[os.getpid()]
+            raise
         _entered.set((*(each for each in _entered.get() if each.is_open), self._with))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the window, and those within that are open, and work out what was found."""
-        if self._with and self._with.is_open:
-            self._end(self._with)
+        try:
+            if self._with:
+                self._end(self._with)
+        finally:
+            self._with_in.pop(os.getpid(), None)
 
     def __call__(self, function: F) -> F:
         """The function, each call of which is measured by itself."""
@@ -205,13 +217,25 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
     def _begun(self) -> Block:
         # The file is taken while another block writes to it, if only in a process forked from.
-        taken = any(not block.is_closed for block in self._blocks)
-        block = Block(self._settings, None if taken else self._trace)
-        self._blocks = [*(each for each in self._blocks if not each.is_closed), block]
+        trace = None
+        with suppress(IndexError):
+            trace = self._traces.pop()
+        try:
+            block = Block(self._settings, trace)
+        except BaseException:
+            self._traces += [trace] if trace else []
+            raise
+        self._blocks.append(block)
         return block
 
     def _end(self, block: Block) -> None:
-        self._last = block.close() or self._last
+        if not block.is_open:
+            return
+        try:
+            self._last = block.close() or self._last
+        finally:
+            self._blocks.remove(block)
+            self._traces += [block.trace] if block.trace else []
 
     def _around(self) -> Block | None:
         """The innermost block of this object around what runs now."""

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 from harness.energy.live import LiveEnergy
@@ -17,6 +18,7 @@ from harness.energy.meter import MeterSetup
 from harness.energy.meters.estimate import watts_per_thread
 from harness.energy.meters.visible import visible_gpus
 from harness.energy.named_windows import WindowEnergy, by_window
+from harness.energy.trace import Trace
 from harness.settings import EnergySettings
 
 _watts_lock = threading.Lock()
@@ -32,24 +34,31 @@ class Block:
         settings: Which sensors, and how often.
         trace: Where the raw readings go; None for a file that is gone afterwards.
 
+    Attributes:
+        trace: As it was given.
+        is_closed: Whether it was closed.
+
     Raises:
         MeasurementError: The recorder does not start.
     """
 
     def __init__(self, settings: EnergySettings, trace: Path | None) -> None:
         self._owner = os.getpid()
+        self.trace = trace
         self.is_closed = False
         self._begun: dict[str, int] = {}
         self._ended: list[tuple[str, int, int]] = []
         with _watts_lock:  # importing CodeCarbon redirects the output of all threads
             watts, note = _watts()
-        setup = MeterSetup(os.getpid(), visible_gpus().gpus, watts, note)
+        visible = visible_gpus()
+        self._notes = (visible.note,) if visible.note else ()
+        setup = MeterSetup(os.getpid(), visible.gpus, watts, note)
         folder = tempfile.mkdtemp(prefix="energy-harness-")
         self._clear = weakref.finalize(self, _clear, folder, self._owner)
-        trace = trace or Path(folder) / "trace.jsonl"
-        trace.unlink(missing_ok=True)
-        self._measurement = Measurement(trace, settings, setup)
-        self._live = LiveEnergy(trace)
+        written = trace or Path(folder) / "trace.jsonl"
+        written.unlink(missing_ok=True)
+        self._measurement = Measurement(written, settings, setup)
+        self._live = LiveEnergy(written)
         self._measurement.__enter__()
         _wait_for_gpus()
         self._measurement.open_window()
@@ -92,7 +101,10 @@ class Block:
         finally:
             self._measurement.__exit__(None, None, None)
             self._clear()
-        return self._measurement.result, by_window(self._measurement.recorded, self._ended)
+        found = self._measurement.result
+        windows = by_window(self._measurement.recorded, self._ended)
+        self._measurement.recorded = Trace()  # a context may hold the block for long
+        return found and replace(found, notes=(*self._notes, *found.notes)), windows
 
     def so_far_j(self) -> float:
         """About how much was drawn since the recorder reads."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pynvml
 import pytest
 
+import harness
 from harness.energy.meters.visible import VARIABLE, visible_gpus
 from harness.errors import UsageError
 from tests.conftest import Harness
@@ -89,6 +91,25 @@ def test_indices_of_unlike_boards_are_not_guessed(boards, monkeypatch) -> None:
     monkeypatch.setenv(VARIABLE, "GPU-b3,GPU-a1")
     boards.gpus[0].name = "another"
     assert visible_gpus() == ((UUIDS[2], UUIDS[0]), None)
+
+
+@pytest.mark.usefixtures("boards")
+def test_a_cuda_that_does_not_answer_leaves_the_text(monkeypatch) -> None:
+    def hang(*_: Any, **options: Any) -> None:
+        raise subprocess.TimeoutExpired("cuda", options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    monkeypatch.setenv(VARIABLE, "GPU-b3")
+    assert visible_gpus() == ((UUIDS[2],), None)
+
+
+@pytest.mark.usefixtures("boards")
+def test_a_block_says_that_it_reads_all_boards(monkeypatch) -> None:
+    monkeypatch.setenv(VARIABLE, "1")
+    with harness.measure() as energy:
+        pass
+    assert energy.found is not None
+    assert any("CUDA_DEVICE_ORDER" in note for note in energy.found.notes)
 
 
 @pytest.mark.usefixtures("boards")

@@ -98,13 +98,16 @@ def _meant(entry: str, uuids: Sequence[str]) -> str | None:
 
 def _told_by_cuda() -> list[str] | None:
     # In a process of its own: CUDA, once there, stays, and takes memory on every board.
-    asked = subprocess.run(
-        [sys.executable, "-c", _ASK_CUDA],
-        capture_output=True,
-        text=True,
-        timeout=_ASK_S,
-        check=False,
-    )
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK_CUDA],
+            capture_output=True,
+            text=True,
+            timeout=_ASK_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
     return asked.stdout.split() if asked.returncode == 0 else None
 
 
