@@ -126,8 +126,8 @@ def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> A
 
 
 def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, saved: _Saved) -> Any:
-    replaces = isinstance(phase, Snapshot) and bench.state.has_snapshot(phase.name)
-    if replaces and not saved.is_newest:
+    name = _snapshot_of(phase)
+    if name is not None and bench.state.has_snapshot(name) and not saved.is_newest:
         # A run that resumed before the other one's `Rewind` would find this one.
         saved.save(index, 0)
     bench.journal.event("phase", phase=index, window=phase.window, kind=type(phase).__name__)
@@ -145,6 +145,13 @@ def _carried_out(index: int, phase: Phase, bench: Bench, first_epoch: int, saved
     if isinstance(phase, Train) and phase.epochs and checkpoint_is_due(bench):
         saved.save(index + 1, 0)
     return encoded
+
+
+def _snapshot_of(phase: Phase) -> str | None:
+    """The name of the snapshot that a phase takes, if it takes one."""
+    if isinstance(phase, Snapshot):
+        return phase.name
+    return phase.snapshot.name if isinstance(phase, Train) and phase.snapshot else None
 
 
 def _evaluate_the_end(bench: Bench, last: Train | None) -> None:

@@ -32,12 +32,11 @@ from harness.phases import (
 from harness.pruning.cost import size_of
 from harness.pruning.masks import alive_weights, shuffle_masks
 from harness.pruning.weights import prune_weights
-from harness.quantities import Precision
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.settings import Training
 from harness.training.ahead import step_ahead, window_of
 from harness.training.compiling import never_silent
-from harness.training.graphs import capture_ahead
+from harness.training.graphs import capture_ahead, refusal
 from harness.training.loop import accuracy, train_epoch
 from harness.training.memory import fitting_batch_size, is_out_of_memory
 from harness.training.seeds import stream
@@ -97,21 +96,21 @@ def execute(phase: Phase, bench: Bench, first_epoch: int, save_epoch: SaveEpoch)
 
 def evaluate(bench: Bench) -> None:
     """Look at the network as it is with the validation split, in a window of its own."""
+    make_first_steps(bench, None)  # a method may end by changing the structure
     bench.journal.border("evaluation")
     bench.val_accuracy = accuracy(bench.state, bench.workload.validation, bench.training)
 
 
 def _train(phase: Train, bench: Bench, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
     state, recipe = bench.state, bench.training
+    refused = refusal(recipe, [phase], bench.workload.device, state.world.size)
+    if refused:  # a phase that could not be foreseen before the run
+        raise RunError(refused)
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
-    precision = phase.precision or recipe.precision
-    snapshots = _Snapshots(phase, bench)
+    snapshots = _Snapshots(phase, bench, first_epoch)
     if first_epoch < phase.epochs:
-        _guarded(phase, bench, lambda: make_first_steps(bench, precision))
-        if recipe.graphs:
-            bench.journal.border("capture")
-            _guarded(phase, bench, lambda: capture_ahead(state, phase, recipe))
+        _guarded(phase, bench, lambda: make_first_steps(bench, phase))
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         bench.journal.border(phase.window)
         loss = _train_epoch(phase, bench, snapshots.within(epoch))
@@ -142,36 +141,46 @@ def checkpoint_is_due(bench: Bench) -> bool:
     return bench.state.epochs_trained % bench.training.checkpoint_epochs == 0
 
 
-def make_first_steps(bench: Bench, precision: Precision | None) -> None:
-    """Have the first steps of a new structure behind it, in a window of their own.
+def make_first_steps(bench: Bench, phase: Train | None) -> None:
+    """Make the first steps of a new structure in windows of their own.
 
     Args:
         bench: With the structure.
-        precision: What it is to train in; None if it is to be evaluated only.
+        phase: What it is to train; None if it is to be evaluated only.
     """
-    window = window_of(bench.state, precision, bench.training)
+    state, recipe = bench.state, bench.training
+    precision = (phase.precision or recipe.precision) if phase else None
+    window = window_of(state, precision, recipe)
     if window:
         bench.journal.border(window)
-        step_ahead(bench.state, precision, bench.training)
+        step_ahead(state, precision, recipe)
+    if phase and recipe.graphs:
+        bench.journal.border("capture")
+        capture_ahead(state, phase, recipe)
 
 
 class _Snapshots:
     """The snapshot of a phase of training, taken where it falls due.
 
+    Steps count from the beginning of the epoch in which the phase begins, so that a phase resumed
+    after any of its epochs counts as it did before.
+
     Raises:
-        RunError: The phase is over before.
+        RunError: It does not fall into the phase.
     """
 
-    def __init__(self, phase: Train, bench: Bench) -> None:
+    def __init__(self, phase: Train, bench: Bench, first_epoch: int) -> None:
         self._phase, self._bench = phase, bench
         asked = phase.snapshot
         if asked is None:
             return
-        self._steps = len(bench.workload.train.epoch(bench.training.batch_size, 0))
-        if not 0 <= asked.step <= phase.epochs * self._steps:
+        self._steps = steps = len(bench.workload.train.epoch(bench.training.batch_size, 0))
+        behind = 0 if first_epoch else round(bench.state.schedule_epoch * steps) % steps
+        if not phase.epochs or not behind <= asked.step <= phase.epochs * steps:
+            already = f", {behind} of them behind it" if behind else ""
             raise RunError(
-                f"'{phase.name}' has {phase.epochs} epochs of {self._steps} steps, so no snapshot "
-                f"can be taken after {asked.step}"
+                f"'{phase.name}' has {phase.epochs} epochs of {steps} steps{already}, so no "
+                f"snapshot can be taken after {asked.step}"
             )
 
     def within(self, epoch: int) -> tuple[int, Callable[[float], None]] | None:

@@ -103,7 +103,8 @@ class SnapshotAt:
 
     Attributes:
         name: What `Rewind` calls it.
-        step: After how many steps of the phase it is taken; 0 before the first.
+        step: After how many steps of the phase it is taken; 0 before the first. Where the phase
+            begins within an epoch, after a `Rewind` to a step, that epoch's earlier steps count.
     """
 
     name: str

@@ -11,11 +11,12 @@ import torch
 
 from harness.quantities import Precision
 from harness.settings import Training
+from harness.training.compiling import first_steps
 from harness.training.device import searches_algorithms
 from harness.training.precision import autocast
 from harness.training.state import Structure, TrainingState
 from harness.training.step import mean_loss
-from harness.workloads.source import Source, evaluation_batch_size
+from harness.workloads.source import evaluation_batch_size, sizes_of_batches
 
 COMPILE = "compile"
 AUTOTUNE = "autotune"
@@ -36,7 +37,7 @@ def window_of(state: TrainingState, precision: Precision | None, training: Train
 
 
 def step_ahead(state: TrainingState, precision: Precision | None, training: Training) -> None:
-    """Step once with each size of batch to come; the state and random numbers stay as they were."""
+    """Step with each size of batch to come; the state and random numbers stay as they were."""
     device = state.workload.device
     missing = _missing(state, precision)
     is_new = training.compile and precision and not state.has_forward(precision)
@@ -68,12 +69,13 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
     source = state.workload.train
     network = state.forward(precision).train()
     state.network.train()
-    for whole in _sizes(source, training.batch_size):
+    for whole in sizes_of_batches(len(source), training.batch_size):
         images, labels = source.sample(state.world.part.size(whole), seed=0)
-        with autocast(precision, state.workload.device):
-            loss = mean_loss(network(images), labels, training, state.world, whole)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.zero_grad(set_to_none=True)
+        for _ in range(first_steps(training.compile)):
+            with autocast(precision, state.workload.device):
+                loss = mean_loss(network(images), labels, training, state.world, whole)
+            loss.backward()  # type: ignore[no-untyped-call]
+            state.optimizer.zero_grad(set_to_none=True)
 
 
 @torch.no_grad()
@@ -83,15 +85,9 @@ def _evaluate(state: TrainingState, training: Training) -> None:
     sizes: set[int] = set()
     for split in (workload.validation, workload.test):
         own = part.among(len(split))
-        sizes |= _sizes(range(own.stop - own.start), largest)
+        sizes |= sizes_of_batches(own.stop - own.start, largest)
     network = state.network.eval()
     with autocast(training.precision, workload.device):
         for size in sizes:
             # The test set is looked at once, at the end: training samples have the same shape.
             network(workload.train.sample(size, seed=0).images)
-
-
-def _sizes(samples: Source | range, batch_size: int) -> set[int]:
-    """Of the batches that hold all samples: the full one, and the last where it is smaller."""
-    full = min(batch_size, len(samples))
-    return {full, len(samples) % full or full} if full else set()

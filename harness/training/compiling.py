@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -25,6 +25,15 @@ def compiled(module: nn.Module, mode: CompileMode) -> nn.Module:
     """
     config.fail_on_recompile_limit_hit = True
     return cast(nn.Module, torch.compile(module, backend=backend, mode=mode, dynamic=False))
+
+
+def first_steps(mode: Literal[False] | CompileMode) -> int:
+    """How many steps with a size of batch are unlike those that follow.
+
+    Where torch records CUDA graphs, it runs the first call uncaptured, records the second, and
+    replays from the third on (`torch._inductor.cudagraph_trees`).
+    """
+    return 3 if mode in ("reduce-overhead", "max-autotune") else 1
 
 
 def forget_compiled() -> None:

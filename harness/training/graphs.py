@@ -22,6 +22,7 @@ from harness.phases import Train
 from harness.settings import Training
 from harness.training.state import TrainingState
 from harness.training.step import Step, batches_counted_at_the_end
+from harness.workloads.source import sizes_of_batches
 
 WARM_UP_STEPS = 3
 """Before a capture: the first steps choose algorithms and make handles, which none can repeat."""
@@ -175,8 +176,7 @@ def capture_ahead(state: TrainingState, phase: Train, training: Training) -> Non
     """Capture the steps for each size of batch that an epoch has."""
     source = state.workload.train
     step = graphed(state, phase, training)
-    full = min(training.batch_size, len(source))
-    for size in {full, len(source) % full or full}:
+    for size in sizes_of_batches(len(source), training.batch_size):
         step.prepare(source.sample(size, seed=0))
 
 

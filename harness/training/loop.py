@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 
@@ -36,8 +35,8 @@ def train_epoch(
         phase: For its schedule, its penalties, its arithmetic and its rewiring.
         training: The recipe.
         seed: The run's seed; order and augmentation follow from it and the number of the epoch.
-        snapshot: After how many steps to call a function with the place on the schedule, and that
-            function; it may wait for the device.
+        snapshot: After which step of the epoch to call a function with the place on the schedule,
+            and that function; it may wait for the device.
 
     Returns:
         The mean training loss, a scalar still on the device.
@@ -53,25 +52,24 @@ def train_epoch(
     network = state.forward(phase.precision or training.precision)
     steps = len(batches)
     begun, done = divmod(round(state.schedule_epoch * steps), steps)
-    after, take = snapshot or (-1, None)
-    if take and after == 0:
-        take(state.schedule_epoch)
-    # A snapshot holds the count, so that of its epoch cannot wait.
-    with nullcontext() if take else batches_counted_at_the_end(network, steps - done):
-        # A whole epoch is not counted: a pilot's lasts as long as there is time.
-        left = steps - done if done else None
-        for number, batch in enumerate(islice(batches, left)):
-            place = begun + (done + number) / steps
-            rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
-            if isinstance(step, GraphedStep):
-                step.read_rate(rate)
-            due = rewiring and rewiring.is_due(number)
-            whole = min(training.batch_size, samples - number * training.batch_size)
-            step(batch, whole, partial(rewiring.move, number) if rewiring and due else None)
-            if take and after == number + 1:
-                take(begun + (done + after) / steps)
+    numbered, first = enumerate(batches), done
+    for last, take in [*([snapshot] if snapshot else []), (steps, None)]:
+        # Cut at the snapshot, which holds the count of batches.
+        with batches_counted_at_the_end(network, last - first):
+            # A whole epoch is not cut short: a pilot's lasts as long as there is time.
+            for number, batch in islice(numbered, last - first if done or take else None):
+                place = begun + (done + number) / steps
+                rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
+                for group in state.optimizer.param_groups:
+                    group["lr"] = rate
+                if isinstance(step, GraphedStep):
+                    step.read_rate(rate)
+                due = rewiring and rewiring.is_due(number)
+                whole = min(training.batch_size, samples - number * training.batch_size)
+                step(batch, whole, partial(rewiring.move, number) if rewiring and due else None)
+        if take:
+            take(begun + last / steps)
+        first = last
     state.schedule_epoch = begun + 1.0
     state.epochs_trained += 1
     return state.world.summed(step.total.clone()) / state.world.size / (steps - done)

@@ -52,6 +52,12 @@ def batches_of(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
 
 
+def sizes_of_batches(samples: int, batch_size: int) -> set[int]:
+    """Of the batches that hold so many samples: the full one, and the last where it is smaller."""
+    full = min(batch_size, samples)
+    return {full, samples % full or full} if full else set()
+
+
 def evaluation_batch_size(height: int, width: int) -> int:
     """As large as speeds evaluation up, as small as large images need."""
     return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // (height * width)))

@@ -90,3 +90,69 @@ def test_a_ticket_of_channels_rewinds_to_a_step_too(tmp_path: Path) -> None:
     folder = start(small, tmp_path)
     attempt(small, folder)
     assert Journal(folder).status == "done", Journal(folder).reason
+
+
+TWICE = """
+from harness import Method, Record, Rewind, SnapshotAt, Train
+
+class Twice(Method):
+    \"\"\"Takes one snapshot in place of another, within an epoch that it rewound into.\"\"\"
+
+    again: int = 4
+    back: bool = False
+
+    def phases(self, budget):
+        yield Train("a", epochs=2, snapshot=SnapshotAt("early", 3))
+        yield Rewind("early")
+        yield Train("b", epochs=1, snapshot=SnapshotAt("early", self.again))
+        yield Train("c", epochs=1)
+        if self.back:
+            yield Record({"place": (yield Rewind("early"))})
+"""
+
+
+def twice(folder: Path, **changes: Any) -> RunSpec:
+    plugin = folder / "twice.py"
+    plugin.write_text(TWICE)
+    recipe = STUDY["training"] | {"checkpoint_epochs": 2}
+    changed = {"seeds": [0], "training": recipe, "methods": {"twice": changes}}
+    study = Study(**{**STUDY, **changed, "plugins": [str(plugin)]})
+    [only] = expand(study, Registry.discover(study.plugins))
+    return only
+
+
+def test_a_snapshot_that_takes_another_one_s_place_is_not_found_too_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint after "a" would resume before the `Rewind` to what "b" has replaced."""
+    spec = twice(tmp_path)
+    reference = start(spec, tmp_path / "reference")
+    attempt(spec, reference)
+    assert Journal(reference).status == "done", Journal(reference).reason
+    folder = start(spec, tmp_path / "interrupted")
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "JournalWriter", _Interrupted)
+        patched.setattr(_Interrupted, "stop_at", ("epoch", 3))
+        attempt(spec, folder)
+    assert Journal(folder).status == "interrupted"
+    attempt(spec, folder)
+    assert Journal(folder).status == "done", Journal(folder).reason
+    assert_same_result(folder, reference)
+
+
+@pytest.mark.parametrize("again", [3, 4, 5])
+def test_a_snapshot_in_a_rewound_epoch_counts_the_steps_before(again: int, tmp_path: Path) -> None:
+    spec = twice(tmp_path, again=again, back=True)
+    folder = start(spec, tmp_path / "study")
+    attempt(spec, folder)
+    [said] = Journal(folder).events("record")
+    assert said["facts"]["place"] == pytest.approx(again / 5)
+
+
+def test_a_snapshot_before_a_rewound_phase_begins_is_refused(tmp_path: Path) -> None:
+    spec = twice(tmp_path, again=2)
+    folder = start(spec, tmp_path / "study")
+    attempt(spec, folder)
+    assert Journal(folder).status == "failed"
+    reason = "'b' has 1 epochs of 5 steps, 3 of them behind it, so no snapshot can be taken after 2"
+    assert reason in str(Journal(folder).reason)

@@ -13,7 +13,7 @@ from torch import nn
 
 from harness import Train, bn_channel_mask
 from harness.errors import RunError
-from harness.execute import Bench, execute, make_first_steps
+from harness.execute import Bench, evaluate, execute, make_first_steps
 from harness.settings import Training, WorkloadChoice
 from harness.training import ahead, compiling
 from harness.training.loop import train_epoch
@@ -81,14 +81,14 @@ def searching(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have the CPU search as a GPU does; a list of the sizes of batch that are stepped ahead."""
     monkeypatch.setattr(ahead, "searches_algorithms", lambda _device: True)
     sizes: list[int] = []
-    rule = ahead._sizes
+    rule = ahead.sizes_of_batches
 
     def seen(*given: Any) -> set[int]:
         found = rule(*given)
         sizes.extend(sorted(found))
         return found
 
-    monkeypatch.setattr(ahead, "_sizes", seen)
+    monkeypatch.setattr(ahead, "sizes_of_batches", seen)
     return sizes
 
 
@@ -147,6 +147,36 @@ def test_a_search_has_a_window_once_a_structure(
     assert windows_while(
         state, RECIPE, lambda bench: execute(other, bench, 0, lambda _epoch: None)
     ) == ["autotune", "train", "evaluation"]
+
+
+def test_a_look_at_a_structure_that_was_never_trained_pays_for_no_search(
+    make: MakeState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a method ends by removing channels."""
+    searching(monkeypatch)
+    state = make()
+    shrink(state)
+    assert windows_while(state, RECIPE, evaluate) == ["autotune", "evaluation"]
+    assert windows_while(state, RECIPE, evaluate) == ["evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "steps"), [("default", 1), ("reduce-overhead", 3), ("max-autotune", 3)]
+)
+def test_cuda_graphs_of_the_compiler_are_recorded_within_its_window(
+    mode: str, steps: int, make: MakeState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, made = ahead.mean_loss, []
+
+    def counted(logits: Any, labels: Any, *more: Any) -> Any:
+        made.append(len(labels))
+        return rule(logits, labels, *more)
+
+    monkeypatch.setattr(ahead, "mean_loss", counted)
+    recipe = RECIPE.model_copy(update={"compile": mode})
+    monkeypatch.setattr("harness.training.state.compiled", lambda module, _mode: module)
+    ahead.step_ahead(make(recipe), "fp32", recipe)
+    assert sorted(made) == [233] * steps + [512] * steps
 
 
 def test_every_structure_is_compiled_ahead_of_its_training(

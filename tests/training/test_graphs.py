@@ -15,6 +15,7 @@ import torch
 
 from harness import Mask, Rewire, Train, magnitude
 from harness.admission import why_not
+from harness.errors import RunError
 from harness.execute import Bench, execute
 from harness.expand import expand
 from harness.registry import Registry
@@ -25,6 +26,7 @@ from harness.training import graphs, loop
 from harness.training.graphs import GraphedStep, graphed, refusal
 from harness.training.loop import train_epoch
 from harness.training.state import TrainingState
+from harness.training.step import batches_counted_at_the_end
 from harness.workloads.workload import Workload
 from tests.training.conftest import RECIPE
 
@@ -152,6 +154,45 @@ def test_a_study_that_cannot_be_captured_is_refused_before_training() -> None:
     )
     [spec] = expand(study, Registry.discover())
     assert "training.graphs needs an NVIDIA GPU" in (why_not(spec, torch.device("cpu")) or "")
+
+
+def test_a_phase_that_nobody_foresaw_is_refused_when_it_comes(
+    workload: Workload, tmp_path: Path
+) -> None:
+    state = TrainingState(workload, GRAPHS, 0, lambda name: tmp_path / name)
+    bench = Bench(workload, GRAPHS, 0, state, SilentJournal(lambda: None, lambda: None), None)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=r"^training\.graphs needs an NVIDIA GPU"):
+        execute(Train("train", epochs=1), bench, 0, lambda _: None)
+    assert state.epochs_trained == 0
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, GRAPHS], ids=["plain", "graphs"])
+def test_a_snapshot_holds_the_count_of_batches(
+    recipe: Training, workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = TrainingState(workload, recipe, 0, lambda name: tmp_path / name)
+
+    def replayed(work: Callable[[], None]) -> Callable[[], None]:
+        again = played(work)
+
+        def launch() -> None:
+            with batches_counted_at_the_end(state.network, 0):  # as when it was captured
+                again()
+
+        return launch
+
+    monkeypatch.setattr(loop, "graphed", lambda *of: graphed(*of, replayed))
+
+    def counts() -> set[int]:
+        kept = state.network.state_dict()
+        return {int(kept[name]) for name in kept if name.endswith("num_batches_tracked")}
+
+    steps = len(workload.train.epoch(recipe.batch_size, 0))
+    found: list[set[int]] = []
+    train_epoch(
+        state, Train("train", epochs=1), recipe, 0, snapshot=(3, lambda _: found.append(counts()))
+    )
+    assert [*found, counts()] == [{3}, {steps}]
 
 
 def test_batches_are_counted_once_an_epoch_and_the_count_is_the_same(
