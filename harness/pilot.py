@@ -12,6 +12,7 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from harness.batch import Batch
@@ -29,6 +30,7 @@ from harness.training.ahead import step_ahead, window_of
 from harness.training.device import gpu_uuids, open_device, wait_for
 from harness.training.loop import accuracy, train_epoch
 from harness.training.state import TrainingState
+from harness.training.threads import one_thread_if_small
 from harness.workloads.source import Batches, Source, evaluation_batch_size
 from harness.workloads.workload import open_workload
 
@@ -48,7 +50,14 @@ GROWTH = 8
 """Of the batch, at most: a slow device shows while steps are short."""
 
 
-def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_S) -> Pilot:
+def pilot(
+    spec: RunSpec,
+    train_s: float = TRAIN_S,
+    evaluate_s: float = EVALUATE_S,
+    *,
+    threads: int | None = None,
+    one_if_small: bool = True,
+) -> Pilot:
     """Train and evaluate a run's dense network for some seconds, and extrapolate to an epoch.
 
     Steps begin with a few samples and grow to the recipe's batch while time allows; on a device
@@ -60,6 +69,8 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
         train_s: Limit of the time that training takes; the smallest step is always made.
         evaluate_s: Limit of the time that evaluation takes. Opening the data and compiling, which
             have no part of them, come on top.
+        threads: CPU threads that the run may use; None for as many as torch takes.
+        one_if_small: Whether the run uses one thread where the network is small.
 
     Raises:
         RunError: The data are damaged or do not fit the settings.
@@ -73,6 +84,8 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
     setup = MeterSetup(os.getpid(), gpus, watts, note)
     with ExitStack() as opened:
         opened.enter_context(lease(gpus, share=energy.share_gpu))
+        opened.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads or torch.get_num_threads())
         scratch = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="energy-harness-")))
         trace = scratch / "trace.jsonl"
         with Measurement(trace, energy, setup) as running:
@@ -86,6 +99,8 @@ def pilot(spec: RunSpec, train_s: float = TRAIN_S, evaluate_s: float = EVALUATE_
             # Uncompiled while the batch grows: each size would be compiled or captured anew.
             eager = recipe.model_copy(update={"compile": False, "graphs": False})
             state = TrainingState(workload, eager, spec.seed, lambda name: scratch / name)
+            if one_if_small:
+                one_thread_if_small(state.network, workload.example, recipe.batch_size)
             once = [_Chunk(1, begun_ns, now_ns())]
 
             full = min(recipe.batch_size, len(workload.train))

@@ -119,6 +119,37 @@ def test_a_pilot_of_slow_steps_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.epoch_s[0] > 0.1 * samples * 0.9
 
 
+@pytest.mark.parametrize(("chosen", "used"), [({}, 1), ({"threads": 3, "one_if_small": False}, 3)])
+def test_a_pilot_uses_as_many_threads_as_a_run(
+    chosen: dict[str, Any], used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = harness.training.step.mean_loss
+    seen = set()
+
+    def noted(*arguments: Any) -> Tensor:
+        seen.add(torch.get_num_threads())
+        return rule(*arguments)
+
+    monkeypatch.setattr(harness.training.step, "mean_loss", noted)
+    study = Study(
+        name="small",
+        seeds=[0],
+        workload={"data": "digits", "model": "vgg_small"},
+        training={"batch_size": 64},
+        energy={"meters": ["estimate"]},
+        methods={"dense": {}},
+    )
+    (spec,) = expand(study, Registry.discover())
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pilot(spec, train_s=0.5, evaluate_s=0.5, **chosen)
+        assert seen == {used}
+        assert torch.get_num_threads() == 2, "the next pilot begins as this one"
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_batches_are_whole_and_as_the_source_gives_them() -> None:
     device = Device(0.0, 1e-3)
     steady = Steady(SOURCE, device.now_ns, 10.0, FULL)

@@ -78,25 +78,25 @@ def tell_plan(
     rounds = rounds_of(study, specs, relied_on)
     called = rounds.called(folder)
     specs = _called_for(specs, called)
+    at_once = at_once or _places(study)
     done = finished(folder, specs)
     pilots: dict[str, Pilot] = {}
 
     def judged(specs: list[RunSpec]) -> list[Forecast]:
         arms = forecast(folder, specs, done)
-        return _with_pilots(study, specs, arms, registry, pilots) if with_pilot else arms
+        return _with_pilots(study, specs, arms, registry, pilots, at_once) if with_pilot else arms
 
     arms = judged(specs)
     least = judged(called.runs) if study.rule else []
-    places = at_once or _places(study)
     said = {
         "study": study.name,
         "folder": str(folder.path),
         "runs": len(specs),
         "left": sum(arm.left for arm in arms),
-        "at_once": places,
+        "at_once": at_once,
         "unknown": [arm.arm for arm in arms if arm.left and not arm.time_s],
         **_totals(study, arms, price),
-        "makespan_s": _makespan_s(specs, done, arms, relied_on, places),
+        "makespan_s": _makespan_s(specs, done, arms, relied_on, at_once),
         "at_least": {
             "runs": len(called.runs),
             "left": sum(arm.left for arm in least),
@@ -126,14 +126,19 @@ def _with_pilots(
     arms: list[Forecast],
     registry: Registry,
     found: dict[str, Pilot],
+    at_once: int | None,
 ) -> list[Forecast]:
     """The same, with a pilot of each recipe of which no run is done; `found` keeps them."""
     if study.engine.gpus_per_run > 1:
         raise UsageError("--pilot tries a single GPU, and this study gives several to a run")
     for spec in specs:
         check_data(spec.workload)
+    from harness.engines.slots import places
     from harness.pilot import pilot
 
+    engine = study.engine
+    slots = at_once if engine.kind == "local" and at_once else 1
+    place = places(slots, threads=engine.threads)[0]
     first = {spec.arm: spec for spec in reversed(specs)}
     told = []
     for arm in arms:
@@ -145,7 +150,7 @@ def _with_pilots(
         if recipe not in found:
             what = f"{spec.workload.model} on {spec.workload.data}"
             click.echo(f"pilot: training {what} for some seconds ...", err=True)
-            found[recipe] = pilot(spec)
+            found[recipe] = pilot(spec, threads=place.threads, one_if_small=place.one_if_small)
         method = registry.get(spec.method)(**spec.hyperparameters)
         epochs = planned_epochs(method, Budget(spec.training.epochs))
         told.append(piloted(arm, found[recipe], epochs))

@@ -249,8 +249,10 @@ def plan(**options: Any) -> None:
       python -m harness plan my-study.toml --at-once 512 --price 0.30
     """  # noqa: D301
     from harness.cli.plan import tell_plan
+    from harness.threads import sleeping_threads
 
-    tell_plan(**options, commands=_commands())
+    with sleeping_threads():  # for a pilot, as in a run: before anything loads torch
+        tell_plan(**options, commands=_commands())
 
 
 @click.command()

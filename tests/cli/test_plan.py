@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,10 @@ def test_a_wrong_word_is_told_as_by_run(tmp_path: Path) -> None:
 def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path: Path) -> None:
     # In a process of its own: a pilot switches torch to the recipe's arithmetic.
     words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", "--set", "training.epochs=1")
-    said = harness("plan", *words, "--out", str(begun), "--pilot", "--json")
+    told = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
+    said = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=told)
     assert said.returncode == 0, said.stderr
+    assert "GOMP_SPINCOUNT = '0'" in said.stderr, "idle threads sleep, as a run's"
     assert said.stderr.count("pilot: training") == 1, "one pilot a recipe"
     plan = json.loads(said.stdout)
     arms = {arm["arm"].split()[0]: arm for arm in plan["arms"]}
