@@ -19,7 +19,8 @@ from harness.batch import Batch
 from harness.energy.measurement import Measurement, measured
 from harness.energy.meter import MeterSetup
 from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.recorder.size import trace_bytes
+from harness.energy.recorder.continued import sensors_in
+from harness.energy.recorder.size import trace_bytes, weak_counters
 from harness.energy.trace import Trace, read_trace
 from harness.gpu_lease import lease
 from harness.phases import Train
@@ -127,7 +128,7 @@ def pilot(
             part = min(largest, len(workload.validation), max(growing.size, affordable))
             validation = Steady(workload.validation, now_ns, evaluate_s, part, most=1)
             accuracy(state, validation, recipe)
-        found = read_trace(trace)
+        found, sensors = read_trace(trace), sensors_in(trace)
     opening = [chunk.cost(found) for chunk in once]
     look = validation.chunks[0].cost(found)
     looks, last = len(workload.validation) / recipe.evaluate_epochs, len(workload.test)
@@ -138,9 +139,9 @@ def pilot(
         epoch_j=tuple(step.energy_j * samples + look.energy_j * looks for step in each),
         once_s=sum(part.time_s for part in opening) + look.time_s * last,
         once_j=sum(part.energy_j for part in opening) + look.energy_j * last,
-        kinds=frozenset().union(*(kinds_of(sensor.source) for sensor in _sensors(found))),
+        kinds=frozenset().union(*(kinds_of(each.sensor.source) for each in found.readings)),
         state_bytes=_bytes(state.state_dict()),
-        trace_bytes_per_s=trace_bytes(_sensors(found), energy.period_s, 1.0),
+        trace_bytes_per_s=trace_bytes(sensors, energy.period_s, 1.0, weak_counters(found)),
         cut_short=_cut_short(train, full, train_s),
         drift=0.0 if growing.size == full else growing.drift,
     )
@@ -306,10 +307,6 @@ def _cut_short(train: Steady, full: int, train_s: float) -> str | None:
     steps = sum(chunk.samples for chunk in train.chunks) // train.size
     of = "" if train.size == full else f" of {train.size} samples instead of {full}"
     return f"{train_s:g} s allowed {steps} {'step' if steps == 1 else 'steps'}{of}"
-
-
-def _sensors(trace: Trace) -> list[Any]:
-    return [readings.sensor for readings in trace.readings]
 
 
 def _bytes(saved: Any) -> int:

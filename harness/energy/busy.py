@@ -2,18 +2,17 @@
 
 NVML's utilisation is the share of its last sample period, of 1/6 to 1 s as the product has it, in
 which at least one kernel ran; how much of the chip it used is not in it. The recorder looks once a
-second and writes down what has changed, so that windows of some seconds are known well, and shorter
-ones only as part of what surrounds them.
+second and writes down what has changed, and null where it can no longer be read. So windows of some
+seconds are known well, and shorter ones only as part of what surrounds them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.energy.trace import Trace
 
@@ -40,6 +39,8 @@ class Busy:
 class BusyCurve:
     """How long the GPUs of a run had been busy at any moment of an attempt.
 
+    A figure holds until the next, and no longer than sensors were read.
+
     Args:
         trace: What was recorded.
     """
@@ -49,9 +50,12 @@ class BusyCurve:
         told: dict[str, list[tuple[int, float]]] = {}
         for line in trace.told:
             if "busy_percent" in line and line.get("device") in own:
-                looked = (int(line["time_ns"]) - PERIOD_NS, float(line["busy_percent"]) / 100)
-                told.setdefault(line["device"], []).append(looked)
-        self._devices = [_Steps(sorted(looks)) for looks in told.values()]
+                percent = line["busy_percent"]
+                share = math.nan if percent is None else float(percent) / 100
+                # What could not be read is unknown from then on.
+                from_ns = int(line["time_ns"]) - (0 if percent is None else PERIOD_NS)
+                told.setdefault(line["device"], []).append((from_ns, share))
+        self._devices = [_Steps(sorted(looks), trace.end_ns) for looks in told.values()]
 
     def between(self, start_ns: int, end_ns: int) -> Busy:
         """How busy they were between two moments."""
@@ -59,21 +63,22 @@ class BusyCurve:
 
 
 class _Steps:
-    """One GPU's share, which holds from a moment until the next; unknown before the first."""
+    """One GPU's share, which holds from a moment until the next; unknown where it is NaN."""
 
-    def __init__(self, looks: Iterable[tuple[int, float]]) -> None:
-        times_ns, shares = zip(*looks, strict=True)
-        self._times_ns: NDArray[np.int64] = np.array(times_ns, dtype=np.int64)
-        self._shares: NDArray[np.float64] = np.array(shares)
-        held_s = np.diff(self._times_ns) * 1e-9
-        self._busy_s = np.concatenate([[0.0], np.cumsum(held_s * self._shares[:-1])])
+    def __init__(self, looks: Sequence[tuple[int, float]], end_ns: int) -> None:
+        times_ns = np.array([*(time_ns for time_ns, _ in looks), end_ns], dtype=np.int64)
+        shares = np.array([share for _, share in looks])
+        held_ns = np.maximum(np.diff(times_ns), 0)
+        known = np.isfinite(shares)
+        self._from_ns = int(times_ns[0])
+        self._upto_ns = np.cumsum([0, *held_ns])
+        self._busy_ns = np.cumsum([0.0, *(held_ns * np.where(known, shares, 0.0))])
+        self._watched_ns = np.cumsum([0, *(held_ns * known)])
 
     def between(self, start_ns: int, end_ns: int) -> Busy:
-        first_ns = int(self._times_ns[0])
-        start_ns, end_ns = max(start_ns, first_ns), max(end_ns, first_ns)
-        return Busy(self._until(end_ns) - self._until(start_ns), (end_ns - start_ns) * 1e-9)
-
-    def _until(self, moment_ns: int) -> float:
-        last = int(np.searchsorted(self._times_ns, moment_ns, side="right")) - 1
-        since_s = (moment_ns - int(self._times_ns[last])) * 1e-9
-        return float(self._busy_s[last] + self._shares[last] * since_s)
+        ends_ns = np.array([start_ns, end_ns]) - self._from_ns
+        busy_s, watched_s = (
+            float(np.diff(np.interp(ends_ns, self._upto_ns, so_far))[0]) * 1e-9
+            for so_far in (self._busy_ns, self._watched_ns)
+        )
+        return Busy(busy_s, watched_s)

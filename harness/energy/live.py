@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from harness.energy.meter import Sensor
-from harness.energy.trace import FRESH_S
+from harness.energy.meter import FRESH_S, Sensor
 from harness.energy.windows import chosen
 from harness.log import LogReader
 

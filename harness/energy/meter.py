@@ -10,6 +10,12 @@ Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
 Owner = Literal["run", "spare", "host"]
 
+FRESH_S = 0.01
+"""A counter updated faster than this is as good as fresh at every reading: its updates need no
+watching."""
+SLOW_S = 0.15
+"""Of a counter updated more seldom the power sensor shows what happens within an update."""
+
 
 class SensorError(Exception):
     """A reading that failed; its text says why."""
@@ -55,6 +61,11 @@ class Sensor:
     ceiling_w: float | None = None
     owner: Owner = "run"
     thread_power_w: float | None = None
+
+    @property
+    def is_stepped_counter(self) -> bool:
+        """Whether it is an energy counter whose updates can be distinguished."""
+        return self.quantity == "energy" and self.update_s >= FRESH_S
 
     def to_json(self) -> dict[str, Any]:
         """The sensor as JSON."""

@@ -22,8 +22,6 @@ from harness.energy.trace_file import is_packed, lines
 MOST_SENSORS = 10_000
 NOT_IDLE = "idle power was read at working clocks, so it is not the card's idle but more"
 """The note of a recording before which a GPU did not slow down."""
-FRESH_S = 0.01
-"""A counter updated faster than this is as good as fresh at every reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +190,10 @@ class _Gathered:
         irregular = frozenset(
             n
             for n, sensor in enumerate(sensors)
-            if looked_for and _has_updates(sensor) and str(n) not in rhythm and n not in falsified
+            if looked_for
+            and sensor.is_stepped_counter
+            and str(n) not in rhythm
+            and n not in falsified
         )
         return Trace(
             readings=tuple(
@@ -220,12 +221,6 @@ def _is_reading(line: list[Any]) -> bool:
         and (value is None or type(value) is float or (type(value) is int and abs(value) < 2**63))
         and all(isinstance(each, str) for each in why)
     )
-
-
-def _has_updates(sensor: Sensor) -> bool:
-    """Whether a sensor is a counter that moves in steps that can be distinguished."""
-    measured = sensor.quantity == "energy" and sensor.source != "estimated"
-    return measured and sensor.update_s >= FRESH_S
 
 
 def _timed(sensor: Sensor, update_s: float | None) -> Sensor:

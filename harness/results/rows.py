@@ -361,7 +361,11 @@ def _phase_rows(ledger: Ledger) -> list[Row]:
 
 def _threads_in_use(entries: list[Entry]) -> float | None:
     """CPU time over wall time of several windows; None where it was recorded of none."""
-    known = [(each.threads_in_use, each.duration_s) for each in entries if each.threads_in_use]
+    known = [
+        (each.threads_in_use, each.duration_s)
+        for each in entries
+        if each.threads_in_use is not None
+    ]
     seconds = math.fsum(duration_s for _, duration_s in known)
     return math.fsum(used * length_s for used, length_s in known) / seconds if seconds else None
 

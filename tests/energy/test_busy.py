@@ -11,6 +11,7 @@ import pytest
 from harness.energy.busy import PERIOD_NS, BusyCurve
 from harness.energy.meter import MeterSetup
 from harness.energy.meters import nvml
+from harness.energy.recorder.busy_stream import BusyStream
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
@@ -52,6 +53,48 @@ def test_gpus_are_averaged_and_only_the_runs_own_count() -> None:
         told=looks,
     )
     assert BusyCurve(trace).between(0, 9 * SECOND).share == pytest.approx(0.6)
+
+
+def test_a_figure_holds_until_it_cannot_be_read_and_no_longer_than_sensors_are() -> None:
+    lost = {**look(29, 0), "busy_percent": None}  # read in vain at 30 s
+    found = curve(look(10, 50), lost, look(40, 100))
+    for start_s, end_s, seconds in ((20, 40, (5, 10)), (90, 200, (10, 10))):
+        busy = found.between(start_s * SECOND, end_s * SECOND)
+        assert (busy.busy_s, busy.watched_s) == pytest.approx(seconds)
+    assert math.isnan(found.between(30 * SECOND, 40 * SECOND).share)
+
+
+class _Observer:
+    """Says what it is to say, and raises what it is to raise."""
+
+    device = "GPU-0"
+
+    def __init__(self, *answers: float | Exception | None) -> None:
+        self._answers = list(answers)
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def busy_percent(self) -> float | None:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_that_it_cannot_be_read_is_written_once() -> None:
+    log = Lines()
+    answers = (None, 40.0, 40.0, None, RuntimeError("lost"), 40.0, 30.0)
+    stream = BusyStream([_Observer(*answers)], TraceWriter(log))
+    for second in range(len(answers)):
+        stream.look(second * SECOND)
+    stream.lose(10 * SECOND)
+    stream.lose(11 * SECOND)
+    told = [(line["busy_percent"], line["time_ns"] // SECOND) for line in log.lines]
+    assert told == [(40, 1), (None, 3), (40, 5), (30, 6), (None, 10)]
 
 
 def test_where_nothing_is_told_it_is_unknown() -> None:

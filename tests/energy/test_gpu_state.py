@@ -10,7 +10,8 @@ import pytest
 
 from harness.energy.meter import MeterSetup
 from harness.energy.meters import nvml
-from harness.energy.recorder.recording import STATE_PERIOD_NS, Recording
+from harness.energy.recorder.device_reader import STATE_PERIOD_NS
+from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from tests.energy.conftest import BEGINS_NS
 from tests.energy.virtual import SECOND, Lines, VirtualSignals

@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import gc
+import json
 from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.energy.meter import MeterSetup
+from harness.energy.meters import nvml
 from harness.energy.recorder.recording import Recording
-from harness.energy.recorder.size import BUSY_BYTES, PACKED, trace_bytes
+from harness.energy.recorder.size import BUSY_BYTES, PACKED, trace_bytes, weak_counters
 from harness.energy.recorder.trace_writer import TraceWriter
-from harness.energy.trace import read_trace
+from harness.energy.trace import read_trace, trace_of
 from harness.energy.trace_file import pack
 from harness.energy.windows import curves, total
 from harness.log import LogWriter
 from tests.conftest import Cases
-from tests.energy.virtual import SECOND, VirtualSignals, gpu_meters
+from tests.energy.virtual import SECOND, Lines, VirtualSignals, gpu_meters
 from tests.fakes.fake_gpu import square
 
 PERIOD_S = 0.05
 FLAT_BYTES = 5 * 2**20
 BORDER_S = 30
 HOUR_S = 3600
+
+
+class Changing(VirtualSignals):
+    """A card of which everything that is told changes all the time."""
+
+    def now_ns(self) -> int:
+        now_ns = super().now_ns()
+        self._machine.gpus[0].temperature_c = 40 + now_ns // SECOND % 7
+        self._machine.gpus[0].utilisation_percent = now_ns // SECOND % 97
+        return now_ns
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"counter_update_ms": 20},
+        {"counter_update_ms": 250},
+        {"counter_update_ms": 1000},
+        {"counter_supported": 0},
+        {"read_cost_ms": 15},
+    ],
+    ids=str,
+)
+def test_a_trace_grows_by_no_more_than_is_said_and_not_by_much_less(settings, virtual) -> None:
+    machine = virtual(power_update_ms=1, power_window_ms=1, noise=0.02, **settings)
+    found = nvml.find(MeterSetup(1, None, 4.0, ""))
+    log, signals = Lines(), Changing(machine, [])
+    sensors = [meter.sensor for meter in found.meters]
+    log.append({"sensors": [each.to_json() for each in sensors], "notes": [], "period_s": PERIOD_S})
+    recording = Recording(
+        found.meters, found.observers, TraceWriter(log), signals, round(PERIOD_S * SECOND)
+    )
+    recording.get_to_know(SECOND)
+    known, seconds = len(log.lines), 100
+    signals.plan([], machine.clock_ns + seconds * SECOND)
+    recording.read()
+    size = sum(len(json.dumps(line, separators=(",", ":"))) + 1 for line in log.lines[known:])
+    said = trace_bytes(sensors, PERIOD_S, seconds, weak_counters(trace_of(log.lines)))
+    assert 0.65 * said < size <= said
 
 
 class Measuring(VirtualSignals):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness.energy.curves.rhythm import sharp_updates
-from harness.energy.recorder.recording import FALSIFIED_PERIOD_NS, READ_ON_NS, Recording
+from harness.energy.recorder.device_reader import FALSIFIED_PERIOD_NS, READ_ON_NS
+from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
 from harness.energy.windows import curves

@@ -66,14 +66,6 @@ def test_equal_errors_are_thinned_and_different_ones_are_not() -> None:
     assert len(lines) == 3
 
 
-def test_whether_a_reading_moved_is_told() -> None:
-    writer = TraceWriter(Lines())
-    moved = [writer.reading(0, n * MS, value, None) for n, value in enumerate([1.0, 1.0, 2.0])]
-    moved.append(writer.reading(0, 2_000 * MS, 2.0, None))
-    moved.append(writer.reading(1, 2_000 * MS, 2.0, None))
-    assert moved == [True, False, True, False, True]
-
-
 def test_sensors_are_thinned_apart_from_each_other() -> None:
     log = Lines()
     writer = TraceWriter(log)

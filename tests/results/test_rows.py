@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 
 from harness import attempt as training
+from harness.energy.curves.curve import Joules
 from harness.results.folder import RunFolder
-from harness.results.journal import Journal
+from harness.results.journal import Journal, Window
+from harness.results.ledger import Entry
+from harness.results.rows import _threads_in_use
 from harness.results.table import Tables, typed
 from tests.results.test_resume import POWER_W, SPECS, _Interrupted, attempt, start
 
@@ -96,3 +99,12 @@ def test_an_arm_is_found_by_what_tells_it_apart(study: Path) -> None:
     assert tables.arm("dense variant=lean") is None
     with pytest.raises(KeyError):
         tables.folder("dense", 99)
+
+
+def test_a_window_that_waited_counts_for_the_threads_in_use() -> None:
+    def entry(start_s: int, end_s: int, threads: float | None) -> Entry:
+        window = Window(1, "train", start_s * 10**9, end_s * 10**9, 0)
+        return Entry(window, "train", Joules(1.0, 0.0, 0.0, 0.0, 0.0, 1.0), threads)
+
+    assert _threads_in_use([entry(0, 1, 2.0), entry(1, 4, 0.0), entry(4, 9, None)]) == 0.5
+    assert _threads_in_use([entry(0, 1, None)]) is None

@@ -18,13 +18,12 @@ from harness.energy.curves.borders import UNSTEADY, energies_at
 from harness.energy.curves.curve import Curve
 from harness.energy.curves.knots import Floats, Knots, counter_knots
 from harness.energy.curves.rhythm import at_most_s
-from harness.energy.trace import FRESH_S, Readings
+from harness.energy.meter import FRESH_S, SLOW_S
+from harness.energy.trace import Readings
 
 FROZEN_UPDATES = 3
 """A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
 recorder reads on for longer than that at the end."""
-SLOW_S = 0.15
-"""Of a counter updated more seldom the power sensor shows what happens within an update."""
 UNSEEN_S = 5.0
 """The same for one that moved once or never: how slow it is, is unknown."""
 ABSURD = 3.0

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.energy.curves.rhythm import DRIFT, narrowed, sharp_updates
-from harness.energy.trace import FRESH_S, Readings
+from harness.energy.meter import FRESH_S
+from harness.energy.trace import Readings
 
 Floats = NDArray[np.float64]
 

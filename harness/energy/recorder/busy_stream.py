@@ -25,7 +25,7 @@ class BusyObserver(Protocol):
 
 
 class BusyStream:
-    """Looks at a steady pace, and writes a line when a figure has changed.
+    """Looks at a steady pace, and writes a line when a figure has changed or cannot be read.
 
     Args:
         observers: Those that can tell are asked.
@@ -38,7 +38,7 @@ class BusyStream:
     def __init__(self, observers: Sequence[Observer], trace: TraceWriter) -> None:
         self._observers = [each for each in observers if isinstance(each, BusyObserver)]
         self._trace = trace
-        self._known: dict[str, float] = {}
+        self._known: dict[str, float | None] = {}
         self.next_ns: int | None = 0 if self._observers else None
 
     def look(self, now_ns: int) -> None:
@@ -47,8 +47,18 @@ class BusyStream:
             return
         self.next_ns = now_ns + PERIOD_NS
         for observer in self._observers:
-            percent = observer.busy_percent()
-            if percent is not None and percent != self._known.get(observer.device):
-                line = {"busy_percent": percent, "device": observer.device, "time_ns": now_ns}
-                self._trace.tell(line)
-                self._known[observer.device] = percent
+            try:
+                percent = observer.busy_percent()
+            except Exception:  # noqa: BLE001 - whatever a driver does: it could not be read
+                percent = None
+            self._note(observer.device, percent, now_ns)
+
+    def lose(self, now_ns: int) -> None:
+        """The driver does not answer: from now on nothing is known."""
+        for device in list(self._known):
+            self._note(device, None, now_ns)
+
+    def _note(self, device: str, percent: float | None, now_ns: int) -> None:
+        if percent != self._known.get(device):
+            self._trace.tell({"busy_percent": percent, "device": device, "time_ns": now_ns})
+            self._known[device] = percent

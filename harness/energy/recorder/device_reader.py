@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.energy.curves.rhythm import sharp_updates, update_period_s
-from harness.energy.meter import Meter, Observer, Sensor, SensorError
+from harness.energy.meter import FRESH_S, Meter, Observer, Sensor, SensorError
 from harness.energy.recorder.busy_stream import BusyStream
 from harness.energy.recorder.idle import LONGEST_NS, LOOK_NS, at_idle_clocks
 from harness.energy.recorder.pace import (
@@ -47,8 +47,6 @@ READ_ON_NS = 350_000_000
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
 """Time between readings of a power sensor that has to do without a counter."""
-COUNTER_FROM_S = 0.01
-"""A counter updated faster than this is read like a fresh figure: its updates need no watching."""
 _PATIENCE_NS = round(PATIENCE_S * 1e9)
 _HELD_NS = 100_000_000
 """While a counter is watched other readings of its device wait, but no longer than this."""
@@ -110,7 +108,7 @@ class DeviceReader:
         self._state_due_ns = 0
         measured = [n for n, m in meters.items() if m.sensor.source != "estimated"]
         self.measures = bool(measured)
-        self.counters = [n for n in measured if is_slow_counter(meters[n].sensor)]
+        self.counters = [n for n in measured if meters[n].sensor.is_stepped_counter]
         self._rhythmic = [n for n in measured if _has_rhythm(meters[n].sensor)]
         # A driver that hangs cuts short what would find better ones.
         self._set_paces({n: SearchPace(signals.now_ns()) for n in self.counters})
@@ -124,6 +122,12 @@ class DeviceReader:
         """Whether the driver has not answered for too long."""
         since_ns = self._asking_since_ns
         return since_ns is not None and now_ns - since_ns > _PATIENCE_NS
+
+    def lose(self, now_ns: int) -> None:
+        """Write down that nothing can be read while the driver hangs."""
+        for number in self.meters:
+            self._trace.reading(number, now_ns, None, NO_ANSWER)
+        self._busy.lose(now_ns)
 
     def learn(self) -> Steps:
         """Find the sensors' rhythms: read them closely for as long as that takes."""
@@ -325,7 +329,7 @@ class DeviceReader:
             if number in counters:
                 self._paces[number] = counters[number]
             else:
-                at_borders = sensor.quantity == "energy" and not is_slow_counter(sensor)
+                at_borders = sensor.quantity == "energy" and not sensor.is_stepped_counter
                 period_ns = reading_period_ns(sensor, self._period_ns, counted)
                 self._paces[number] = EvenPace(period_ns, at_borders=at_borders)
 
@@ -336,7 +340,7 @@ class DeviceReader:
         now_j = self._values.get(number)
         if period_s is None or now_j is None:
             return SearchPace(now_ns)
-        if period_s < COUNTER_FROM_S:
+        if period_s < FRESH_S:
             return EvenPace(self._period_ns, at_borders=True)
         time_ns, value = np.array(heard.time_ns, dtype=np.int64), np.array(heard.value)
         updates = sharp_updates(time_ns, value, period_s)
@@ -357,7 +361,7 @@ def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
     time_ns = np.array(heard.time_ns, dtype=np.int64)
     value = np.array(heard.value)
     found = update_period_s(time_ns, value)
-    if found is None and heard.moves == 2 and is_slow_counter(sensor):
+    if found is None and heard.moves == 2 and sensor.is_stepped_counter:
         sharp_ns = sharp_updates(time_ns, value, math.inf).time_ns
         # A stall hides when one of them happened.
         return float(sharp_ns[1] - sharp_ns[0]) * 1e-9 if len(sharp_ns) == 2 else None
@@ -367,12 +371,7 @@ def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
 def _has_rhythm(sensor: Sensor) -> bool:
     """Whether a sensor is worth reading closely: not what is averaged, nor a part of a device."""
     is_shape = sensor.part == "device" and sensor.window_s <= sensor.update_s
-    return sensor.update_s >= COUNTER_FROM_S and (is_shape or is_slow_counter(sensor))
-
-
-def is_slow_counter(sensor: Sensor) -> bool:
-    """Whether a sensor is an energy counter whose updates must be watched for."""
-    return sensor.quantity == "energy" and sensor.update_s >= COUNTER_FROM_S
+    return sensor.update_s >= FRESH_S and (is_shape or sensor.is_stepped_counter)
 
 
 def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) -> int:
@@ -383,7 +382,7 @@ def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) 
         period_ns: What was asked for.
         counted: Devices whose energy a counter gives.
     """
-    if is_slow_counter(sensor):
+    if sensor.is_stepped_counter:
         return FALSIFIED_PERIOD_NS
     if sensor.part != "device" or sensor.window_s > sensor.update_s:
         return max(SELDOM_NS, period_ns)

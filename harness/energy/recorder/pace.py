@@ -10,6 +10,8 @@ did. On a slow driver or a busy machine that is long, and the rhythm narrows it.
 
 from __future__ import annotations
 
+from harness.energy.meter import SLOW_S
+
 CLOSE_NS = 2_000_000
 """Time between two readings of a counter while an update of it is expected."""
 SELDOM_NS = 1_000_000_000
@@ -21,8 +23,7 @@ LOOSE_NS = 10_000_000
 SEARCH_CLOSE_NS = 300_000_000
 SEARCH_NS = 3_000_000_000
 """After a border a counter of unknown rhythm is read closely for so long, and loosely then."""
-SLOW_NS = 150_000_000
-"""Of a counter updated more seldom the power sensor shows the shape of an update."""
+SLOW_NS = round(SLOW_S * 1e9)
 READ_ON_UPDATES = 3.5
 """At the end a slow counter has stood still after this many missed updates."""
 _EARLY_NS = 4_000_000

@@ -11,27 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.energy.meter import Meter, Observer
-from harness.energy.recorder.device_reader import (
-    FALSIFIED_PERIOD_NS,
-    READ_ON_NS,
-    STATE_PERIOD_NS,
-    DeviceReader,
-    is_slow_counter,
-    reading_period_ns,
-)
+from harness.energy.recorder.device_reader import STATE_PERIOD_NS, DeviceReader
 from harness.energy.recorder.neighbours import Neighbours, named
-from harness.energy.recorder.patience import NO_ANSWER
 from harness.energy.recorder.signals import Signals, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
-
-__all__ = [
-    "FALSIFIED_PERIOD_NS",
-    "READ_ON_NS",
-    "STATE_PERIOD_NS",
-    "Recording",
-    "is_slow_counter",
-    "reading_period_ns",
-]
 
 SUSPENDED_NS = 100_000_000
 """A machine that was away for less was only slow."""
@@ -121,8 +104,7 @@ class Recording:
             was_absent = now_ns - due_ns > ABSENT_NS
             hanging = [] if was_absent else [r for r in self._readers.values() if r.hangs(now_ns)]
             for each in hanging:
-                for number in each.meters:
-                    self._trace.reading(number, now_ns, None, NO_ANSWER)
+                each.lose(now_ns)
             if now_ns >= self._next_state_ns:
                 self._observe()
             left = [each for each in self._readers.values() if not each.is_done]

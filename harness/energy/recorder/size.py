@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from harness.energy.meter import Sensor
-from harness.energy.recorder.device_reader import is_slow_counter, reading_period_ns
+from harness.energy.meter import SLOW_S, Sensor
+from harness.energy.recorder.device_reader import reading_period_ns
+from harness.energy.trace import Trace
 
 LINE_BYTES = 30
 """A reading as a line of JSON, such as [1,864000123456789,212.345]."""
@@ -14,24 +15,35 @@ STATE_BYTES = 300
 STATES_PER_S = 0.2
 BUSY_BYTES = 110
 """How busy a GPU is, once a second if it changes."""
-UPDATE_LINES = 3
-"""A counter is watched once a second: before an update, at it, and once more."""
+UPDATE_LINES = 4
+"""A counter is watched once a second: before an update, at it, and at most twice more."""
 PACKED = 0.25
 """Packed, a trace takes at most so much of that."""
 
 
-def trace_bytes(sensors: Sequence[Sensor], period_s: float, duration_s: float) -> float:
+def trace_bytes(
+    sensors: Sequence[Sensor],
+    period_s: float,
+    duration_s: float,
+    weak: Collection[int] = (),
+) -> float:
     """How large the trace of a run grows at most while it is recorded, borders left out.
 
     Args:
-        sensors: What is read.
+        sensors: What is read, as it was known beforehand.
         period_s: Time between readings of power that is asked for.
         duration_s: How long.
+        weak: Numbers of the counters beside which power is read as if there were none (see
+            `weak_counters`).
     """
-    counted = {sensor.device for sensor in sensors if is_slow_counter(sensor)}
+    counted = {
+        sensor.device
+        for number, sensor in enumerate(sensors)
+        if sensor.is_stepped_counter and number not in weak
+    }
     lines_per_s = 0.0
     for sensor in sensors:
-        if is_slow_counter(sensor):
+        if sensor.is_stepped_counter:
             lines_per_s += UPDATE_LINES
         else:
             period_ns = reading_period_ns(sensor, round(period_s * 1e9), counted)
@@ -39,3 +51,13 @@ def trace_bytes(sensors: Sequence[Sensor], period_s: float, duration_s: float) -
     states = STATES_PER_S * STATE_BYTES * len({sensor.device for sensor in sensors})
     states += BUSY_BYTES * len({sensor.device for sensor in sensors if sensor.kind == "gpu"})
     return (lines_per_s * LINE_BYTES + states) * duration_s
+
+
+def weak_counters(trace: Trace) -> set[int]:
+    """Numbers of the counters that were found to be slow, falsified or without a rhythm."""
+    slow = {
+        number
+        for number, readings in enumerate(trace.readings)
+        if readings.sensor.is_stepped_counter and readings.sensor.update_s > SLOW_S
+    }
+    return {*slow, *trace.falsified, *trace.irregular}

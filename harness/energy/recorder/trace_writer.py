@@ -31,24 +31,20 @@ class TraceWriter:
         with self._lock:
             self._append(line, durable=durable)
 
-    def reading(self, sensor: int, time_ns: int, value: float | None, error: str | None) -> bool:
-        """Append or hold back one reading; whether it differs from the sensor's last."""
+    def reading(self, sensor: int, time_ns: int, value: float | None, error: str | None) -> None:
+        """Append or hold back one reading."""
         line: list[Any] = [sensor, time_ns, value, *([error] if error else [])]
         with self._lock:
-            return self._add(sensor, time_ns, line)
-
-    def _add(self, sensor: int, time_ns: int, line: list[Any]) -> bool:
-        last = self._written.get(sensor)
-        moved = last is None or last[2:] != line[2:]
-        if not moved and last and time_ns - last[1] < SILENT_NS:
-            self._held[sensor] = line
-            return False
-        held = self._held.pop(sensor, None)
-        if moved and held:
-            self._append(held)
-        self._append(line)
-        self._written[sensor] = line
-        return moved
+            last = self._written.get(sensor)
+            moved = last is None or last[2:] != line[2:]
+            if not moved and last and time_ns - last[1] < SILENT_NS:
+                self._held[sensor] = line
+                return
+            held = self._held.pop(sensor, None)
+            if moved and held:
+                self._append(held)
+            self._append(line)
+            self._written[sensor] = line
 
     def release(self) -> None:
         """Append what is held back."""
