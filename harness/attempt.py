@@ -31,8 +31,9 @@ from harness.execute import Bench
 from harness.orphan import STOPPED
 from harness.registry import Registry
 from harness.results.fingerprint import EVENT as FINGERPRINT
+from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import RunFolder, StudyFolder
-from harness.results.journal import Journal
+from harness.results.journal import Journal, Status
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.results.recall import recall
 from harness.source import code_of, harness_hash
@@ -54,6 +55,10 @@ LAUNCHER_S = 5.0
 
 class Stopped(BaseException):
     """The run was told to stop; not an error of anybody's."""
+
+
+class MadeOtherwiseError(RunError):
+    """The run was begun with other code or data than are here now; with those it can go on."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,9 @@ def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> st
         with suppress(OSError):  # the last lines may find room, or not
             journal.end("interrupted", reason=cannot_store)
         return cannot_store
+    status: Status = "interrupted" if isinstance(error, MadeOtherwiseError) else "failed"
     try:
-        journal.end("failed", reason=_reason(error))
+        journal.end(status, reason=_reason(error))
     except OSError as full:
         return _cannot_store(full, folder) or f"{folder.path}: {full}"
     return None
@@ -213,6 +219,8 @@ def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint |
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
     workload = open_workload(spec.workload, spec.training, desk.device, desk.world.part)
     code = code_of(type(method).__module__, spec.workload)
+    if start and desk.world.is_first:
+        _check_made_of(folder, Fingerprint(code, workload.identity), spec.method)
     journal.event(FINGERPRINT, code=code, data=workload.identity)
     state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, desk.world)
     if desk.one_thread_if_small:
@@ -230,6 +238,17 @@ def _run(desk: Desk, journal: JournalWriter | SilentJournal, start: Checkpoint |
         functools.partial(recall, study, spec),
     )
     drive(method, bench, folder, start)
+
+
+def _check_made_of(folder: RunFolder, now: Fingerprint, method: str) -> None:
+    """Find out whether what a run goes on from was made of the same code and data.
+
+    Raises:
+        MadeOtherwiseError: It was not.
+    """
+    known = fingerprint_of(folder)
+    if known and (said := difference(known, now, method)):
+        raise MadeOtherwiseError(f"the run was begun {said}; undo the change to resume it")
 
 
 def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,20 +23,21 @@ _LIBRARIES = tuple(
     Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")
 )
 Hashes = list[str]
-"""Of one file: of its bytes, then of its syntax tree."""
+"""Of one file: of its bytes, then of its syntax tree without docstrings."""
 
 
-def code_of(module: str, workload: WorkloadChoice) -> dict[str, Hashes]:
-    """The source files that decide what a run does, each with its hashes.
+def code_of(module: str | None, workload: WorkloadChoice) -> dict[str, Hashes]:
+    """The source files that decide what a run does, each with its hashes; none is executed.
 
     Of installed packages the version stands for the files.
 
     Args:
-        module: Name of the module that defines the method, which is imported.
+        module: Name of the module that defines the method, which is imported; None leaves it out.
         workload: Its model and data count too, where another package gives them.
     """
     found: dict[str, Hashes] = {}
-    _add(module, found, is_root=True)
+    if module:
+        _add(module, found, is_root=True)
     for catalogue, name in ((MODELS, workload.model), (DATA, workload.data)):
         if name in catalogue and not catalogue.is_own(name):
             _add(catalogue[name].partition(":")[0], found, is_root=True)
@@ -68,7 +70,7 @@ def _add(module: str, found: dict[str, Hashes], *, is_root: bool = False) -> Non
     source = file.read_bytes()
     with suppress(SyntaxError, ValueError):
         tree = ast.parse(source)
-        found[name] = [_hash(source), _hash(ast.dump(tree).encode())]
+        found[name] = [_hash(source), _hash(ast.dump(_WithoutTexts().visit(tree)).encode())]
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for imported in _imports(tree, package):
             _add(imported, found)
@@ -89,15 +91,36 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+class _WithoutTexts(ast.NodeTransformer):
+    """Removes texts that stand alone, such as docstrings."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """The statement; None for a text."""
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node
+
+
 def _file_of(module: str) -> Path | None:
     """The source file of a module; None if it has none, or is not found."""
     origin = getattr(sys.modules.get(module), "__file__", None)
     if origin is None:
         with suppress(ImportError, AttributeError, ValueError):
-            spec = importlib.util.find_spec(module)
-            origin = spec.origin if spec else None
+            found = _found(module)
+            origin = found.origin if found else None
     path = Path(origin).resolve() if origin else None
     return path if path and path.suffix == ".py" and path.is_file() else None
+
+
+def _found(module: str) -> ModuleSpec | None:
+    """Where a module lies; `importlib.util.find_spec` would import the packages it is in."""
+    top, *parts = module.split(".")
+    found = importlib.util.find_spec(top)
+    for part in parts:
+        if found is None or found.submodule_search_locations is None:
+            return None
+        name = f"{found.name}.{part}"
+        found = PathFinder.find_spec(name, list(found.submodule_search_locations))
+    return found
 
 
 def _is_installed(file: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.catalogue import DATA, ENGINES
+from harness.catalogue import ENGINES
 from harness.cli.choose import choose_study
 from harness.cli.endings import told
 from harness.engines.engine import Assignment
@@ -74,12 +74,11 @@ def run_study(
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
-    for workload in _workloads(specs):
+    folder = StudyFolder(Path(out) if out else Path("results") / study.name)
+    finished = {"done"} if retry_failed else {"done", "failed"}
+    open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
+    for workload in _workloads(open_runs):
         check_data(workload)
-        if not DATA.is_own(workload.data):
-            from harness.workloads.checked import check_foreign  # which takes torch
-
-            check_foreign(workload)
     check_site(study.carbon)
     asked = Assignment(
         study,
@@ -92,9 +91,6 @@ def run_study(
         metrics=metrics,
     )
     engine = _engine(asked)
-    folder = StudyFolder(Path(out) if out else Path("results") / study.name)
-    finished = {"done"} if retry_failed else {"done", "failed"}
-    open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
     check_unchanged(folder, open_runs, registry)
     folder.bind(study, specs)
     click.echo(

@@ -1,7 +1,8 @@
 """What a run was made of: the code of its method, and its data; two runs of one arm must agree.
 
 Of a source file two hashes are kept: of its bytes, and of its syntax tree, in which comments,
-blank lines and formatting do not count (but which another version of Python may write otherwise).
+docstrings, blank lines and formatting do not count (but which another version of Python may write
+otherwise).
 A file is the same where either agrees.
 """
 
@@ -71,6 +72,31 @@ def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return sorted(
         name for name in {*before, *now} if not _agree(before.get(name, ()), now.get(name, ()))
     )
+
+
+def difference(before: Fingerprint, now: Fingerprint, method: str) -> str | None:
+    """What differs from a run as it was recorded, as "with other ..."; None if nothing does.
+
+    What is recorded on neither or one side does not differ.
+
+    Args:
+        before: Of the run.
+        now: What it would be made of today.
+        method: The run's.
+    """
+    if changed := changed_code(before.code, now.code):
+        verb = "has" if len(changed) == 1 else "have"
+        return f"with other code of {method}: {', '.join(changed)} {verb} changed since"
+    if before.data_hash and now.data_hash and before.data_hash != now.data_hash:
+        then, today = _counts(before.data), _counts(now.data)
+        what = f"{then} then, {today} now" if then != today else "other names, sizes or contents"
+        return f"with other data ({what})"
+    return None
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    counted = [f"{data[part]} {part}" for part in ("train", "test") if part in data]
+    return f"{' and '.join(counted)} images" if counted else ""
 
 
 def _agree(one: Any, other: Any) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 from harness.catalogue import DATA
 from harness.errors import RunError, UsageError
 from harness.settings import WorkloadChoice
+from harness.workloads.identity import identity_of
 from harness.workloads.images import ImageFiles, Images
 
 _PIXELS = "pixels are float32 from 0 to 1, or uint8"
@@ -34,14 +35,17 @@ def checked(loaded: Any, choice: WorkloadChoice) -> Images | ImageFiles:
     return found
 
 
-def check_foreign(choice: WorkloadChoice) -> None:
+def check_foreign(choice: WorkloadChoice) -> dict[str, Any]:
     """Load the data of another package and look at them, before any run.
+
+    Returns:
+        Their identity.
 
     Raises:
         UsageError: They do not load, or are not as they must be.
     """
     try:
-        checked(DATA.load(choice.data)(choice), choice)
+        return identity_of(choice, checked(DATA.load(choice.data)(choice), choice))
     except UsageError:
         raise
     except RunError as error:

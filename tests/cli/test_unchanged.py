@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from harness.catalogue import Catalogue
 from harness.results.events import is_event
 from harness.results.fingerprint import changed_code, fingerprint_of
 from harness.results.folder import RunFolder, StudyFolder
+from harness.results.journal import Journal
 from harness.results.table import Tables
 from harness.settings import WorkloadChoice
 from harness.source import code_of
 from harness.workloads import identity
+from harness.workloads.data import digits
 from harness.workloads.identity import identity_of
+from harness.workloads.images import Images
 from reports.reading import study_results
 from reports.wording.warnings import warnings
 from tests.engines.started import called
 
+PINNED = "b688e87be9c58993"
 PLUGIN = '''
 from harness import Method, Train
 
@@ -132,6 +140,80 @@ def test_an_interrupted_run_is_not_resumed_with_other_code() -> None:
     assert journal.read_text() == "".join(lines[:end])
 
 
+def test_a_worker_does_not_resume_a_run_with_other_code_or_data() -> None:
+    """As in a queue, where much time may pass before a job goes on; undone, it is resumed."""
+    pictures(Path("pictures"), 12)
+    plugin = Path("my_method.py")
+    plugin.write_text(PLUGIN)
+    words = ("mine", "--plugin", "my_method.py", "--set", "workload.data=folder")
+    assert started(*words, "--set", "workload.root=pictures").returncode == 0
+    [run] = StudyFolder(Path("out")).runs()
+    lines = run.journal.read_text().splitlines(keepends=True)
+    end = next(n for n, line in enumerate(lines) if '"result"' in line)
+    run.journal.write_text("".join(lines[:end]))
+
+    def resumed() -> str:
+        called("worker", str(run.spec))
+        return f"{Journal(run).status}: {Journal(run).reason}"
+
+    plugin.write_text(PLUGIN.replace("Train(", "Train(horizon=2, name="))
+    assert resumed() == (
+        "interrupted: the run was begun with other code of mine: my_method.py has changed since; "
+        "undo the change to resume it"
+    )
+    plugin.write_text(PLUGIN)
+    kept = Path("pictures/train/a/0.png")
+    content = kept.read_bytes()
+    kept.write_bytes(Path("pictures/train/a/1.png").read_bytes())
+    assert resumed().startswith("interrupted: the run was begun with other data (other names, ")
+    kept.write_bytes(content)
+    assert resumed() == "done: None"
+    assert len(Journal(run).attempts) == 4
+
+
+def test_a_variant_does_not_hide_that_the_data_have_changed() -> None:
+    pictures(Path("pictures"), 12)
+    with Path("mine.toml").open("a") as file:
+        file.write("[variants.kept]\nworkload = {input = 'resident'}\n")
+        file.write("[variants.read]\nworkload = {input = 'loader', workers = 0}\n")
+    words = ("dense", "--set", "workload.data=folder", "--set", "workload.root=pictures")
+    assert started(*words).returncode == 0
+    [read] = [run for run in StudyFolder(Path("out")).runs() if "read" in str(run.path)]
+    shutil.rmtree(read.path)
+    shutil.copy("pictures/train/a/0.png", "pictures/train/a/more.png")
+    refused = started(*words)
+    assert refused.returncode == 2
+    assert "25 train and 24 test images now" in refused.stderr
+    assert not read.path.exists()
+
+
+def test_data_of_other_packages_are_loaded_once_and_not_for_a_finished_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert started("dense", "--seed", "0").returncode == 0
+    loaded: list[WorkloadChoice] = []
+
+    def load(choice: WorkloadChoice) -> Any:
+        loaded.append(choice)
+        return digits.load(choice)
+
+    def ended(*_: Any) -> list[Any]:
+        return []
+
+    engine = SimpleNamespace(may_be_left=False, work=ended)
+    monkeypatch.setattr("harness.cli.run._engine", lambda _asked: engine)
+    monkeypatch.setattr(Catalogue, "is_own", lambda *_: False)
+    monkeypatch.setattr(Catalogue, "load", lambda *_: load)
+    [run] = StudyFolder(Path("out")).runs()
+    rewritten(
+        run, data=identity_of(run.read_spec().workload, digits.load(run.read_spec().workload))
+    )
+    assert started("dense", "--seed", "0").returncode == 0
+    assert not loaded
+    assert started("dense", "--seed", "0", "--seed", "1").returncode == 0
+    assert len(loaded) == 1
+
+
 def rewritten(run: RunFolder, **changes: Any) -> None:
     """Give a recorded run another fingerprint."""
     lines = []
@@ -195,6 +277,44 @@ def test_the_user_s_own_imports_count_and_libraries_do_not(
     assert {*code_of("numpy", choice)} == {"package numpy"}
 
 
+def test_looking_for_source_executes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "never_imported"
+    (package / "deeper").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('executed')\n")
+    (package / "deeper" / "__init__.py").write_text("raise SystemExit('executed')\n")
+    (package / "deeper" / "rule.py").write_text("x = 1\n")
+    (tmp_path / "a_method.py").write_text(
+        "def f():\n    from never_imported.deeper.rule import x\n    import never_imported.none\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+    assert {*code_of("a_method", choice)} == {
+        "a_method",
+        "never_imported.deeper.rule",
+    }
+
+
+def test_docstrings_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "with_texts.py"
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+
+    def changed(before: str, after: str) -> bool:
+        found = []
+        for text in (before, after):
+            file.write_text(text)
+            found.append(code_of("with_texts", choice))
+        return bool(changed_code(*found))
+
+    plain = "class A:\n    x: int = 1\n    def f(self):\n        return 'x'\n"
+    told = (
+        '"""A module."""\nclass A:\n    """A class."""\n    x: int = 1\n    """A field."""\n'
+        '    def f(self):\n        """A function."""\n        return \'x\'\n'
+    )
+    assert not changed(plain, told)
+    assert changed(told, told.replace("return 'x'", "return 'y'"))
+
+
 def test_where_files_are_and_when_they_changed_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +331,60 @@ def test_where_files_are_and_when_they_changed_does_not_count(
     monkeypatch.setattr(identity, "MAX_SIZES", 5)
     monkeypatch.setattr(identity, "SAMPLE", 3)
     assert "sizes of 3" in found("one")["by"], "what was looked at is recorded"
+
+
+def test_what_a_digest_of_tensors_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every label, and every pixel that is looked at; a digest is the same tomorrow."""
+    pixels = torch.arange(12 * 2 * 2, dtype=torch.uint8).reshape(12, 1, 2, 2)
+    labels = torch.arange(12) % 3
+    base = Images(pixels[:8], labels[:8], pixels[8:], labels[8:], 3)
+    choice = WorkloadChoice(data="digits", model="vgg_small")
+
+    def digest(**changes: Any) -> str:
+        return str(identity_of(choice, replace(base, **changes))["digest"])
+
+    def with_one(of: torch.Tensor, place: int) -> torch.Tensor:
+        changed = of.clone()
+        changed[place] += 1
+        return changed
+
+    assert digest() == PINNED
+    others = {
+        digest(train_labels=with_one(base.train_labels, 7)),
+        digest(test_labels=with_one(base.test_labels, 0)),
+        digest(train_images=with_one(base.train_images, 7)),
+        digest(test_images=with_one(base.test_images, 3)),
+        digest(train_images=base.train_images.float() / 255),
+        digest(train_images=base.train_images.flip(0)),
+    }
+    assert len(others) == 6
+    assert digest() not in others
+    monkeypatch.setattr(identity, "SAMPLE", 4)
+    assert digest() == digest(train_images=with_one(base.train_images, 7)), "not looked at"
+    assert digest() != digest(train_images=with_one(base.train_images, 6))
+    assert digest() != digest(train_labels=with_one(base.train_labels, 7))
+
+
+def test_what_a_digest_of_files_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first and the last block of a long file, those between, and its size."""
+    monkeypatch.setattr(identity, "BLOCK_BYTES", 4)
+    place = tmp_path / "cifar-10-batches-py"
+    place.mkdir()
+    expected = identity.EXPECTED["cifar10"]
+    for name in (*expected.train, *expected.test):
+        (place / name).write_bytes(bytes(100))
+    choice = WorkloadChoice(data="cifar10", model="vgg_small", root=str(tmp_path))
+    first = identity_of(choice)
+    assert first["by"] == "names of 6 files, sizes of 6, blocks of 6"
+    seen = {first["digest"]}
+    for position in (0, 13, 99):
+        content = bytearray(100)
+        content[position] = 1
+        (place / "data_batch_3").write_bytes(content)
+        seen.add(identity_of(choice)["digest"])
+    (place / "data_batch_3").write_bytes(bytes(101))
+    seen.add(identity_of(choice)["digest"])
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize("code", [5, {"a": 5}, {"a": [5]}, None])

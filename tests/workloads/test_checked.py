@@ -11,6 +11,7 @@ import torch
 from harness.errors import RunError, UsageError
 from harness.settings import Training, WorkloadChoice
 from harness.workloads.checked import check_foreign, checked
+from harness.workloads.identity import identity_of
 from harness.workloads.images import ImageFiles, Images
 from harness.workloads.open_loader import loaders_from_memory
 from harness.workloads.open_resident import resident_sources
@@ -136,5 +137,18 @@ def test_data_of_another_package_are_looked_at_before_a_run(
         return FAULTS[wrong][0]
 
     monkeypatch.setattr("harness.catalogue.Catalogue.load", lambda *_: load)
-    with pytest.raises(UsageError, match=r"divide by 255|no such column"):
+    with pytest.raises(UsageError) as caught:
         check_foreign(CHOICE)
+    said = {
+        "255": "train_images: have pixels from 0 to 255; pixels are float32 from 0 to 1, or uint8; "
+        "divide by 255, or convert to uint8",
+        "raises": "does not load: KeyError: 'no such column'",
+    }
+    assert str(caught.value) == f"workload.data 'digits': {said[wrong]}"
+
+
+def test_sound_data_of_another_package_have_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.catalogue.Catalogue.load", lambda *_: lambda _choice: images())
+    found = check_foreign(CHOICE)
+    assert found == identity_of(CHOICE, images())
+    assert (found["train"], found["test"]) == (32, 16)
