@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,15 +103,15 @@ class Runner:
         for number, lane in enumerate(lanes):  # one after another: starting takes all of a core
             started.append(self._start(tool, python, number, lane))
             _wait_for_ready(started[-1])
-        others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(tool.others)]
-        for process in started:
-            _go(process)
         records = []
-        for number, (process, lane) in enumerate(zip(started, lanes, strict=True)):
-            records += self._ended(process, number, lane)
-        for other in others:
-            other.kill()
-            other.wait()
+        with ExitStack() as others:
+            for _ in range(tool.others):
+                busy = others.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY]))
+                others.callback(busy.kill)
+            for process in started:
+                _go(process)
+            for number, (process, lane) in enumerate(zip(started, lanes, strict=True)):
+                records += self._ended(process, number, lane)
         return records
 
     def _start(

@@ -1,9 +1,10 @@
 """How many threads a run kept busy, what else did, and what that means for an estimate.
 
-Power a busy thread falls as more are busy: of four machines whose counters were read under load
-(CodeCarbon's load profiles), from one thread to all to a half or a sixth. So an estimate, with one
-power a thread, is right at one concurrency alone; between two runs the error cancels only where
-both kept as many threads busy.
+Power a busy thread depends on how many are busy. Of four machines whose counters were read under
+load (CodeCarbon's load profiles) it falls on three, from the fewest threads to all, to a half or a
+sixth; on the fourth, an E3-1240, it nearly doubles from one thread to two, and falls back with all.
+So an estimate, with one power a thread, is right at one concurrency alone; between two runs the
+error cancels only where both kept as many threads busy.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def ratio_doubt(threads: float, others: float) -> float:
     """How far the ratio of two estimates may be off, as a share, by their unequal concurrency.
 
     At worst twice the threads draw no more in all: 8 and 16 busy threads of an EPYC 8024P, 5.8 and
-    2.9 W each. So the power a thread is taken to fall at most as their number grows.
+    2.9 W each. So the power a thread is taken to change at most as their number does: that holds
+    the E3-1240's rise, too, from 5.5 to 10.5 W each.
 
     Args:
         threads: Threads in use on one side.

@@ -14,7 +14,14 @@ from harness.energy.curves.counter import leapt, stood_still
 from harness.energy.curves.curve import Joules
 from harness.energy.curves.power import plausible
 from harness.energy.trace import Readings, Trace
-from harness.energy.windows import EnergyCurve, curves, power_of, threads_in_use, total
+from harness.energy.windows import (
+    EnergyCurve,
+    best_readings,
+    curves,
+    power_of,
+    threads_in_use,
+    total,
+)
 
 DISAGREEMENT = 0.1
 """Counter and power that differ by more are worth a word: twice a sensor's gain error."""
@@ -127,15 +134,18 @@ class Health:
                 loss = self._trace.falsified[number]
                 found.append(f"{name}: loses {loss:.0%} when read closely, so it is not used")
             elif number in self._trace.irregular and len(readings.value) > 1:
-                found.append(f"{name}: when it is updated is unknown, so that borders are blurred")
+                found.append(
+                    f"{name}: update period unknown, so energy at window edges is less certain"
+                )
             if readings.failures:
                 why = f" ({', '.join(sorted(readings.why))})" if readings.why else ""
                 found.append(f"{name}: readings failed{why}")
             if number in self._blind:
-                seen = sensor.window_s / sensor.update_s
+                share = f"{sensor.window_s / sensor.update_s:.0%}"
+                seen = share if sensor.window_s else "an unknown part"
                 found.append(
-                    f"{name}: seen {seen:.0%} of the time; the uncertainty leaves out that the "
-                    "load may be in step with the sensor"
+                    f"{name}: the sensor sees only {seen} of the time; the uncertainty does not "
+                    "cover a load in step with it"
                 )
             if len(readings.value) and sensor.source != "estimated":
                 found += [f"{name}: {word}" for word in _breaks(readings)]
@@ -171,7 +181,7 @@ class Health:
                 during = f", for {share:.0%} of the time" if share else ""
                 found.append(f"other processes on {device} ({listed(names)}{during})")
             if before is None:
-                found.append(f"whether other processes use {device} cannot be told")
+                found.append(f"cannot determine whether other processes use {device}")
         return found
 
     def _shares(self, what: str) -> dict[str, float]:
@@ -194,11 +204,13 @@ class Health:
     @cached_property
     def _blind(self) -> set[int]:
         """Numbers of the sensors that make up the energy and do not look all of the time."""
-        used = {curve.sensor for curve in curves(self._trace) if curve.sensor.quantity == "power"}
+        used = {each.sensor for each in best_readings(self._trace)}
         return {
             number
             for number, readings in enumerate(self._trace.readings)
-            if readings.sensor in used and 0 < readings.sensor.window_s < readings.sensor.update_s
+            if readings.sensor in used
+            and readings.sensor.quantity == "power"
+            and readings.sensor.window_s < readings.sensor.update_s
         }
 
     def _counters(self) -> list[Readings]:

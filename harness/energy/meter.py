@@ -10,6 +10,8 @@ Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
 Owner = Literal["run", "spare", "host"]
 
+MODULE = "the whole module's: GPU, CPU and memory"
+"""What the note of a sensor says whose kind is "module"."""
 FRESH_S = 0.01
 """A counter updated faster than this is as good as fresh at every reading: its updates need no
 watching."""

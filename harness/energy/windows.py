@@ -92,15 +92,32 @@ class EnergyCurve:
 def curves(
     trace: Trace, borders_ns: Collection[int] = (), owner: Owner = "run"
 ) -> list[EnergyCurve]:
-    """The curves that make up a run's energy: a device each (see `chosen`).
-
-    A device that was found but never read makes a curve without coverage beside the others: its
-    energy is missing from their total.
+    """The curves that make up a run's energy: a device each (see `best_readings`).
 
     Args:
         trace: What was recorded.
         borders_ns: Where windows begin and end.
         owner: Whose devices; what is not the run's own is never added to it.
+    """
+    others = OtherWork(trace)
+    return [
+        EnergyCurve(
+            readings,
+            power_of(trace, readings.sensor.device),
+            borders_ns,
+            trace.period_s,
+            trace.absent_ns,
+            others,
+        )
+        for readings in best_readings(trace, owner)
+    ]
+
+
+def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
+    """The readings of the sensors that a run's energy is taken from: a device each (see `chosen`).
+
+    A device that was found but never read is there, too: its energy is missing from the total, and
+    its curve has no coverage.
     """
     own = [n for n, each in enumerate(trace.readings) if each.sensor.owner == owner]
     usable = [n for n in own if len(trace.readings[n].value) >= 2]
@@ -115,18 +132,7 @@ def curves(
             for readings in map(trace.readings.__getitem__, own)
             if readings.sensor.source != "estimated" and readings.sensor.device not in heard
         }
-    others = OtherWork(trace)
-    return [
-        EnergyCurve(
-            readings,
-            power_of(trace, readings.sensor.device),
-            borders_ns,
-            trace.period_s,
-            trace.absent_ns,
-            others,
-        )
-        for readings in [*best, *silent.values()]
-    ]
+    return [*best, *silent.values()]
 
 
 def power_of(trace: Trace, device: str) -> Readings | None:

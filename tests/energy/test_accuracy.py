@@ -185,7 +185,7 @@ def test_a_counter_without_a_rhythm_is_read_at_borders_and_flagged(
     errors, stated, flags = phases_of_boards(library, tmp_path, 1, 3, VirtualSignals)
     assert np.abs(errors).max() <= 0.03
     assert np.mean(np.abs(errors) <= stated) >= 0.95
-    assert any("when it is updated is unknown" in flag for flag in flags)
+    assert any("update period unknown" in flag for flag in flags)
 
 
 def test_a_rhythm_missed_at_first_is_found_at_the_borders(

@@ -97,6 +97,13 @@ def test_energy_in_a_gap_is_told(hours, kg, share, tmp_path: Path) -> None:
     assert share is None or share in found.basis
 
 
+def test_a_series_of_zeros_is_told(tmp_path: Path) -> None:
+    zeros = "time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,0\n"
+    found = series(tmp_path / "x", zeros).co2e([at_a_kilowatt(0, 1)])
+    assert found.kg == 0
+    assert "all of its factors are 0" in found.basis
+
+
 @pytest.mark.parametrize(
     ("rows", "strange"),
     [
@@ -104,7 +111,6 @@ def test_energy_in_a_gap_is_told(hours, kg, share, tmp_path: Path) -> None:
         ("time,kg_per_kwh\n2026-01-01T00:00Z,4\n2026-01-01T01:00Z,5\n", True),
         ("time,kg_per_kwh\n2026-01-01T00:00Z,0.35\n2026-01-01T01:00Z,0.41\n", False),
         ("time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,1300\n", False),
-        ("time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,0\n", False),
     ],
 )
 def test_a_mean_that_no_grid_has_is_told(rows, strange, tmp_path: Path) -> None:

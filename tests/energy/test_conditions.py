@@ -132,7 +132,7 @@ def test_stopping_ends_the_wait(virtual) -> None:
 
 @pytest.mark.parametrize(
     ("found", "words"),
-    [([4, 9], "other processes use GPU-1: PID 4, 9"), (None, "cannot be told")],
+    [([4, 9], "other processes use GPU-1: PID 4, 9"), (None, "cannot determine whether")],
 )
 def test_isolation_refuses_others_and_what_cannot_be_told_only_where_asked(found, words) -> None:
     devices = {"GPU-0": {"foreign": []}, "GPU-1": {"foreign": found}}

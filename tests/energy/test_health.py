@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.energy import windows
 from harness.energy.health import Health
 from harness.energy.trace import Readings, Trace
 from harness.energy.windows import curves
@@ -122,7 +123,7 @@ def test_start_temperature_is_that_of_the_warmest_device() -> None:
     [
         ([], []),
         ([1, 2], ["other processes on GPU-0 (PID 1, 2)"]),
-        (None, ["whether other processes use GPU-0 cannot be told"]),
+        (None, ["cannot determine whether other processes use GPU-0"]),
     ],
 )
 def test_other_processes(foreign, flags) -> None:
@@ -245,3 +246,10 @@ def test_failed_readings_are_flagged() -> None:
 
 def test_sensor_that_never_answered_breaks_nothing() -> None:
     assert health(readings([], [], COUNTER), power()).flags == []
+
+
+def test_flags_integrate_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    power = sensor("power", "sampled", update_s=0.1, window_s=0.025)
+    found = health(readings(TIMES_S, [200.0] * len(TIMES_S), power))
+    monkeypatch.setattr(windows, "EnergyCurve", None)
+    assert any("sees only 25% of the time" in flag for flag in found.flags)

@@ -44,7 +44,9 @@ def test_figures_of_another_folder_are_called_simulated(powercap, tmp_path, monk
     assert find().meters[0].sensor.source == "counter"
 
 
-@pytest.mark.parametrize(("kind", "source"), [("sysfs", "counter"), ("tmpfs", "simulated")])
+@pytest.mark.parametrize(
+    ("kind", "source"), [("sysfs sysfs", "counter"), ("tmpfs sysfs", "simulated")]
+)
 def test_the_kernels_folder_is_real_wherever_it_is_mounted(
     kind, source, powercap, tmp_path, monkeypatch
 ) -> None:
@@ -54,7 +56,7 @@ def test_the_kernels_folder_is_real_wherever_it_is_mounted(
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
         "22 1 0:21 / /proc rw shared:5 - proc proc rw\n"
-        f"36 35 {number} / /host/sys ro master:1 - {kind} {kind} rw\n"
+        f"36 35 {number} / /host/sys ro master:1 - {kind} rw\n"
     )
     monkeypatch.setattr(rapl, "MOUNTS", mounts)
     assert find().meters[0].sensor.source == source

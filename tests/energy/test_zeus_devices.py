@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from harness.energy.health import Health
 from harness.energy.meter import MeterSetup, SensorError
 from harness.energy.meters import zeus_devices
 from harness.energy.meters.finders import finder
+from harness.energy.trace import Trace
+from tests.energy.traces import readings
 from tests.fakes.stand_in import StandIn
 
 SECOND = 1_000_000_000
@@ -33,6 +37,8 @@ class Parts:
     cpu_total_mj: int | None = 3000
     gpu_mj: int | None = 2000
     dram_mj: int | None = None
+    cpu_energy_mj: float | None = 3500
+    gpu_energy_mj: float | None = 2500
     total_energy_mj: int | None = 7000
 
 
@@ -74,8 +80,26 @@ def test_a_lost_gpu_is_a_failed_reading(machine: StandIn) -> None:
 def test_the_parts_of_a_chip_add_up_and_nothing_twice() -> None:
     parts = zeus_devices.soc_meters(Chip("cpu_total_mj", "gpu_mj", "performance_cores_mj"))
     assert {m.sensor.kind: m.read() for m in parts} == {"cpu": 3.0, "gpu": 2.0}
-    (whole,) = zeus_devices.soc_meters(Chip("total_energy_mj", "cpu_total_mj", "gpu_mj"))
-    assert whole.read() == 7.0
+
+
+def test_a_jetsons_total_is_the_modules() -> None:
+    offered = ("total_energy_mj", "cpu_energy_mj", "gpu_energy_mj")
+    (whole,) = zeus_devices.soc_meters(Chip(*offered))
+    assert (whole.read(), whole.sensor.kind) == (7.0, "module")
+    assert "CPU and memory" in whole.sensor.note
+    parts = zeus_devices.soc_meters(Chip(*offered[1:]))
+    assert {m.sensor.kind: m.read() for m in parts} == {"cpu": 3.5, "gpu": 2.5}
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_power_whose_window_is_unknown_is_not_said_to_see_all() -> None:
+    from zeus.device.gpu.nvidia import NVIDIAGPUs
+
+    _, power, *_ = zeus_devices.gpu_meters(NVIDIAGPUs())
+    times_s = np.arange(0, 10, 0.02)
+    read = readings(list(times_s), list(200 + np.round(times_s * 10) % 2), power.sensor)
+    flags = Health(Trace((read,)), SECOND, 9 * SECOND).flags
+    assert any("sees only an unknown part of the time" in flag for flag in flags)
 
 
 def test_a_part_without_a_figure_is_a_failed_reading() -> None:

@@ -146,8 +146,10 @@ def _doubts(found: list[tuple[datetime, float]], column: str) -> str:
     """What is strange about a series as a whole, to be read beside every figure made with it."""
     mean_kg = math.fsum(kg for _, kg in found) / len(found)
     least_kg, most_kg = PLAUSIBLE_KG_PER_KWH
-    if mean_kg == 0 or least_kg <= mean_kg <= most_kg:
+    if least_kg <= mean_kg <= most_kg:
         return ""
+    if mean_kg == 0:
+        return "; all of its factors are 0: is the column filled in?"
     return (
         f"; its mean of {mean_kg / SCALES[column]:g} {column} is no grid's: is the column's unit "
         "right?"

@@ -2,8 +2,8 @@
 
 It is a model, not a measurement, and is called an estimate wherever it appears. It ignores disks,
 fans and idle power, and it takes the power of a thread and of a gigabyte as constant. That of a
-thread is not: it falls by two to six times from one busy thread to all (`harness.energy.cpu_time`),
-so that the constant is right at one concurrency alone.
+thread is not: on three of four machines it falls by two to six times from few busy threads to all
+(`harness.energy.cpu_time`), so that the constant is right at one concurrency alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODEL_UNCERTAINTY = 2.0
 """How far a power a thread may be off. Held against counters of four machines under load
 (CodeCarbon's load profiles), design power over threads is a third of what one busy thread draws
 above idle (EPYC 8024P: 5.6 W for 16.3 W), and twice what each of all draws (2 x E5-2620: 7.9 W for
-3.3 W)."""
+3.3 W); the two others lie within (Threadripper 1950X, E3-1240)."""
 MEMORY_UNCERTAINTY = 0.5
 """Our judgement of how far power a gigabyte may be off; it is not a confidence interval."""
 MEMORY_W_PER_GB = 0.375

@@ -14,7 +14,16 @@ from typing import Any
 
 import pynvml
 
-from harness.energy.meter import Found, Meter, MeterSetup, Observer, Quantity, Sensor, SensorError
+from harness.energy.meter import (
+    MODULE,
+    Found,
+    Meter,
+    MeterSetup,
+    Observer,
+    Quantity,
+    Sensor,
+    SensorError,
+)
 from harness.energy.meters.gpu_state import GpuObserver
 
 GAIN_UNCERTAINTY = 0.05
@@ -34,7 +43,6 @@ _KNOWN_SENSORS = {
 """From the architecture to update period and window of instant power; Ampere has two kinds."""
 _CONSUMER_AMPERE = (8, 6)
 _SHARED = "the whole board, shared with other MIG slices"
-_MODULE = "the whole module's: GPU, CPU and memory"
 _SCOPE_UNKNOWN = (
     "its energy counter is left out: whether it is the GPU's or the module's, with a CPU and maybe "
     "other GPUs, is not documented"
@@ -157,7 +165,7 @@ class Board:
         update_s, window_s = self._timing(reading)
         shared = f"; {_SHARED}" if self.shared else ""
         mean = "average " if reading.averaged else ""
-        scope = f"; {_MODULE}" if reading.of_module else ""
+        scope = f"; {MODULE}" if reading.of_module else ""
         return Sensor(
             device=self.uuid,
             name=self.name,

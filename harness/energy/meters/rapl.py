@@ -137,5 +137,5 @@ def _is_real(file: Path) -> bool:
     except OSError:
         return False
     # "36 35 98:0 / /mnt rw - ext3 ...": the device is the third word, the kind follows the dash.
-    kernels = {words[2] for words in mounts if "sysfs" in words[words.index("-") :]}
+    kernels = {words[2] for words in mounts if words[words.index("-") + 1] == "sysfs"}
     return f"{os.major(device)}:{os.minor(device)}" in kernels

@@ -77,8 +77,8 @@ def _by_the_text(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
         if entry.isdigit() and not (in_order or alike):
             return Visible(
                 None,
-                f"{VARIABLE}={text}: which boards these are cannot be told without CUDA's driver, "
-                "since they differ; all are read (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
+                f"{VARIABLE}={text}: cannot determine which boards these are without CUDA's "
+                "driver, since they differ; all are read (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
             )
         gpu = _meant(entry, uuids)
         if gpu is None:

@@ -15,13 +15,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.energy.meter import Found, Meter, MeterSetup, Quantity, Sensor, SensorError, Source
+from harness.energy.meter import (
+    MODULE,
+    Found,
+    Meter,
+    MeterSetup,
+    Quantity,
+    Sensor,
+    SensorError,
+    Source,
+)
 
 GAIN_UNCERTAINTY = 0.05
 """Our judgement, as for NVIDIA's boards: nobody has published more for these."""
 UPDATE_S = 0.1
+"""A first guess: the recorder finds each sensor's own update period."""
 SOC_FIELDS = {
-    "total_energy_mj": "cpu",  # Jetson: the whole module
+    "total_energy_mj": "module",  # of a Jetson
+    "cpu_energy_mj": "cpu",
+    "gpu_energy_mj": "gpu",
     "cpu_total_mj": "cpu",
     "gpu_mj": "gpu",
     "dram_mj": "dram",
@@ -118,6 +130,7 @@ def _part_of(soc: Any, name: str) -> Callable[[], float | None]:
 
 
 def _sensor(device: str, name: str, kind: str, quantity: Quantity, source: Source) -> Sensor:
+    module = f"; {MODULE}" if kind == "module" else ""
     return Sensor(
         device=device,
         name=name,
@@ -127,6 +140,6 @@ def _sensor(device: str, name: str, kind: str, quantity: Quantity, source: Sourc
         relative_uncertainty=GAIN_UNCERTAINTY,
         resolution_j=0.001 if quantity == "energy" else 0.0,
         update_s=UPDATE_S,
-        window_s=0.0 if quantity == "energy" else UPDATE_S,
-        note="read through Zeus' device layer",
+        window_s=0.0,  # of power it is unknown: as if it looked for a moment only
+        note=f"read through Zeus' device layer{module}",
     )

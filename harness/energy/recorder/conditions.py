@@ -34,7 +34,7 @@ class Conditions:
     def look(self) -> dict[str, Any]:
         """By device: `temperature_c`, `throttling`, and `foreign`: the PIDs of other processes.
 
-        `foreign` is None where it cannot be told (see `Neighbours.foreign`).
+        `foreign` is None where it is unknown (see `Neighbours.foreign`).
         """
         states = {observer.device: observer.state() for observer in self._observers}
         foreign = self._neighbours.foreign(states)
@@ -67,7 +67,7 @@ def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, An
     """Refuse to start a run beside other processes on its GPUs, where the study says so.
 
     Raises:
-        MeasurementError: There are some, or whether there are cannot be told.
+        MeasurementError: There are some, or that cannot be determined.
     """
     if settings.isolation != "error":
         return
@@ -77,6 +77,6 @@ def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, An
             raise MeasurementError(f"energy.isolation: other processes use {device}: {others}")
         if found["foreign"] is None:
             raise MeasurementError(
-                f"energy.isolation: whether other processes use {device} cannot be told, since "
-                "the driver lists no process of this run (as in a container)"
+                f"energy.isolation: cannot determine whether other processes use {device}: the "
+                "driver lists no process of this run (as in a container)"
             )

@@ -78,7 +78,7 @@ class DeviceReader:
         state: When its state was read last, and the state.
         rhythm: By sensor, its update period in seconds, where that was found.
         falsified: By sensor, the share of energy that a counter loses when read closely.
-        at_idle: Whether the card has slowed down for lack of work; None if it cannot be told.
+        at_idle: Whether the card has slowed down for lack of work; None if that is unknown.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ class IdleObserver(Protocol):
     """An observer of a device that knows when the device has nothing to do."""
 
     def is_idle(self) -> bool | None:
-        """Whether it has slowed down for lack of work; None if it cannot be told."""
+        """Whether it has slowed down for lack of work; None if that is unknown."""
         ...
 
 

@@ -23,7 +23,7 @@ class Neighbours:
     def foreign(self, states: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int] | None]:
         """By device, the PIDs of others on it.
 
-        None where it cannot be told: the driver lists no processes (in a container), or lists some
+        None where that is unknown: the driver lists no processes (in a container), or lists some
         but not the run's own, under numbers that mean nothing here.
 
         Args:
