@@ -19,7 +19,7 @@ from harness.energy.meter import Sensor
 from harness.energy.trace_blocks import TOLD, Block, blocks
 from harness.energy.trace_file import is_packed, lines
 
-MOST_SENSORS = 10_000
+MAX_SENSORS = 10_000
 NOT_IDLE = "idle power was read at working clocks, so it is not the card's idle but more"
 """The note of a recording before which a GPU did not slow down."""
 
@@ -216,7 +216,7 @@ def _is_reading(line: list[Any]) -> bool:
     sensor, time_ns, value, *why = line
     return (
         type(sensor) is type(time_ns) is int
-        and 0 <= sensor < MOST_SENSORS
+        and 0 <= sensor < MAX_SENSORS
         and 0 <= time_ns < 2**63
         and (value is None or type(value) is float or (type(value) is int and abs(value) < 2**63))
         and all(isinstance(each, str) for each in why)

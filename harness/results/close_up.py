@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.counter import ABSURD, ABSURD_W
+from harness.energy.curves.counter import max_power_w
 from harness.energy.trace import Readings, Trace
 from harness.energy.windows import EnergyCurve, curves, power_of
 from harness.results.folder import RunFolder
@@ -150,7 +150,7 @@ def _edges_ns(time_ns: NDArray[np.int64], update_s: float, clock: _Clock) -> NDA
 def _seen(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """When power was drawn and what was read of it; a reading is late, and may be nonsense."""
     sensor = readings.sensor
-    most_w = ABSURD * sensor.ceiling_w if sensor.ceiling_w else ABSURD_W
+    most_w = max_power_w(sensor)
     good = (readings.value >= 0) & (readings.value <= most_w)
     late_ns = round((sensor.update_s + sensor.window_s) / 2 * 1e9)
     return readings.time_ns[good] - late_ns, readings.value[good]

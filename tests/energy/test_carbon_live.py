@@ -107,7 +107,7 @@ def test_a_bad_answer_is_an_error_on_record(
 def test_no_answer_in_time_is_an_error_on_record(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carbon_live, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(carbon_live, "TIMEOUT_S", 0.1)
     service.delay_s = 0.5
     assert carbon_live.ask("DEU")["error"] == "no answer within 0.1 s"
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.energy.meter import MeterSetup
 from harness.energy.meters import nvml
-from harness.energy.recorder.conditions import LONGEST_COOL_DOWN_S, Conditions, check_isolation
+from harness.energy.recorder.conditions import MAX_COOL_DOWN_S, Conditions, check_isolation
 from harness.energy.recorder.neighbours import Neighbours
 from harness.errors import MeasurementError
 from harness.settings import EnergySettings
@@ -112,7 +112,7 @@ def test_a_card_that_stays_warm_is_given_up_on(virtual) -> None:
     machine = virtual(temperature_c=80)
     told = conditions().cool_down(55, VirtualSignals(machine, []))
     assert told["warmest_c"] == 80
-    assert LONGEST_COOL_DOWN_S <= told["cooled_s"] < LONGEST_COOL_DOWN_S + 5
+    assert MAX_COOL_DOWN_S <= told["cooled_s"] < MAX_COOL_DOWN_S + 5
 
 
 def test_nobody_waits_for_a_cool_card_or_without_a_limit(virtual) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.energy.recorder.pace import SELDOM_NS, CounterPace, EvenPace
+from harness.energy.recorder.pace import RHYTHM_PERIOD_NS, CounterPace, EvenPace
 
 MS = 1_000_000
 UPDATE = 100 * MS
@@ -111,7 +111,7 @@ def test_a_counter_that_stands_still_is_looked_at_but_not_stared_at() -> None:
     reads = found.count(11_000 * MS, 70_000 * MS)
     assert 59 / 2 <= reads <= 59 * 110 / 1.2
     gaps = [b - a for a, b in pairwise(found.reads)]
-    assert max(gaps) <= SELDOM_NS
+    assert max(gaps) <= RHYTHM_PERIOD_NS
     assert found.count(40_000 * MS, 70_000 * MS) < 0.2 * 30_000 / 2
 
 
@@ -141,7 +141,7 @@ def test_the_next_look_at_a_counter_always_lies_ahead(update_ms, last_ns, steps)
             assert pace.next_ns == now
         now = max(pace.next_ns, now) + late
         pace.read(now, now, moved=moved)
-        assert now < pace.next_ns <= now + 3_000 * MS + SELDOM_NS
+        assert now < pace.next_ns <= now + 3_000 * MS + RHYTHM_PERIOD_NS
 
 
 @given(

@@ -39,10 +39,10 @@ def test_an_answer_and_an_error_pass_through() -> None:
 def test_while_a_question_hangs_others_fail_at_once_and_then_it_goes_on() -> None:
     desk, goes_on = Desk("test"), threading.Event()
     with pytest.raises(SensorError, match=NO_ANSWER):
-        desk.ask(goes_on.wait, patience_s=0.01)
+        desk.ask(goes_on.wait, timeout_s=0.01)
     asked: list[int] = []
     with pytest.raises(SensorError, match=NO_ANSWER):
-        desk.ask(lambda: asked.append(1), patience_s=60)
+        desk.ask(lambda: asked.append(1), timeout_s=60)
     assert asked == []
     goes_on.set()
     ends = time.monotonic() + 60
@@ -86,7 +86,7 @@ def test_finders_that_raise_or_hang_become_notes() -> None:
         return Found([])
 
     assert found("nvml", raises, SETUP).notes == ("nvml: RuntimeError: no such thing",)
-    assert found("nvml", hangs, SETUP, patience_s=0.01).notes == (f"nvml: {NO_ANSWER}",)
+    assert found("nvml", hangs, SETUP, timeout_s=0.01).notes == (f"nvml: {NO_ANSWER}",)
     never.set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.rhythm import SHARPEST_NS, sharp_updates, update_period_s
+from harness.energy.curves.rhythm import SHARP_NS, sharp_updates, update_period_s
 
 MS = 1_000_000
 
@@ -21,7 +21,7 @@ def test_update_lies_between_the_last_old_and_the_first_new_reading() -> None:
     assert found.first.tolist() == [2]
 
 
-@pytest.mark.parametrize(("apart_ns", "count"), [(SHARPEST_NS, 1), (SHARPEST_NS + 1, 0)])
+@pytest.mark.parametrize(("apart_ns", "count"), [(SHARP_NS, 1), (SHARP_NS + 1, 0)])
 def test_update_between_readings_far_apart_is_not_sharp(apart_ns, count) -> None:
     found = sharp_updates(np.array([0, apart_ns]), np.array([1.0, 2.0]))
     assert len(found.time_ns) == count

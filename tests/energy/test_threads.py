@@ -112,8 +112,8 @@ class Hanging:
 
 
 def test_a_driver_that_hangs_at_the_start_is_read_once_it_answers(ends, monkeypatch) -> None:
-    monkeypatch.setattr(device_reader, "_PATIENCE_NS", 20 * MS)
-    monkeypatch.setattr(device_reader, "SELDOM_AT_LEAST_NS", 20 * MS)
+    monkeypatch.setattr(device_reader, "_TIMEOUT_NS", 20 * MS)
+    monkeypatch.setattr(device_reader, "MIN_REST_NS", 20 * MS)
     monkeypatch.setattr(recording, "_LOOK_NS", 20 * MS)
     meter, log = Hanging(), Lines()
     log.append({"sensors": [meter.sensor.to_json()], "notes": [], "period_s": 0.05})

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.energy.carbon.quiet import import_codecarbon
-from harness.energy.carbon.series import MOST_KG_PER_KWH
+from harness.energy.carbon.series import MAX_KG_PER_KWH
 
 KEY = "CODECARBON_ELECTRICITYMAPS_API_TOKEN"
 """Environment variable with the key, the one that CodeCarbon reads."""
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 """Time for an answer. CodeCarbon's client does not limit how long a name may take to resolve."""
 
 
@@ -35,9 +35,9 @@ def ask(country: str) -> dict[str, Any]:
     answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(_asked(country, key)), daemon=True).start()
     try:
-        return record | answers.get(timeout=PATIENCE_S)
+        return record | answers.get(timeout=TIMEOUT_S)
     except queue.Empty:
-        return record | {"error": f"no answer within {PATIENCE_S:g} s"}
+        return record | {"error": f"no answer within {TIMEOUT_S:g} s"}
 
 
 def _asked(country: str, key: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _asked(country: str, key: str) -> dict[str, Any]:
             return {"error": f"no two-letter code for {country}"}
         place = GeoMetadata(country_iso_code=country, country_2letter_iso_code=found.alpha_2)
         g_per_kwh = get_carbon_intensity(place, key)
-        if isinstance(g_per_kwh, int | float) and 0 <= g_per_kwh <= MOST_KG_PER_KWH * 1000:
+        if isinstance(g_per_kwh, int | float) and 0 <= g_per_kwh <= MAX_KG_PER_KWH * 1000:
             return {"kg_per_kwh": g_per_kwh / 1000}
         said = f"an answer that is no carbon intensity: {g_per_kwh!r}"
     except Exception as error:  # noqa: BLE001 - whatever comes over a network, the runs go on

@@ -20,7 +20,7 @@ from harness.settings import Carbon
 
 SCALES = {"kg_per_kwh": 1.0, "g_per_kwh": 1e-3}
 """Columns that may hold the factor, and what makes kilograms of them."""
-MOST_KG_PER_KWH = 10.0
+MAX_KG_PER_KWH = 10.0
 """A bound against mistaken units: no grid comes near it, and grams in the wrong column pass it."""
 PLAUSIBLE_KG_PER_KWH = (0.001, 2.0)
 """Between these lies every mean of a grid; CodeCarbon's countries have 0.02 to 1.3."""
@@ -195,6 +195,6 @@ def _row(row: dict[str, str | None], column: str, place: str) -> tuple[datetime,
         raise UsageError(f"{place}: {error}") from None
     if time.tzinfo is None:
         raise UsageError(f"{place}: time {said} has no zone; write it as {said}Z if it is UTC")
-    if not 0 <= kg_per_kwh <= MOST_KG_PER_KWH:
+    if not 0 <= kg_per_kwh <= MAX_KG_PER_KWH:
         raise UsageError(f"{place}: {column} {number} is not between 0 and 10 kg/kWh")
     return time, kg_per_kwh

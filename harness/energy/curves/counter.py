@@ -18,7 +18,7 @@ from harness.energy.curves.borders import UNSTEADY, energies_at
 from harness.energy.curves.curve import Curve
 from harness.energy.curves.knots import Floats, Knots, counter_knots
 from harness.energy.curves.rhythm import at_most_s
-from harness.energy.meter import FRESH_S, SLOW_S
+from harness.energy.meter import FRESH_S, SLOW_S, Sensor
 from harness.energy.trace import Readings
 
 FROZEN_UPDATES = 3
@@ -26,9 +26,9 @@ FROZEN_UPDATES = 3
 recorder reads on for longer than that at the end."""
 UNSEEN_S = 5.0
 """The same for one that moved once or never: how slow it is, is unknown."""
-ABSURD = 3.0
+MAX_LIMIT_RATIO = 3.0
 """More than so many times the board's limit is no power that it draws."""
-ABSURD_W = 5000.0
+MAX_POWER_W = 5000.0
 """The same where no limit is known."""
 
 
@@ -139,11 +139,15 @@ def _trusted(readings: Readings) -> list[tuple[int, int]]:
 
 
 def _absurd(readings: Readings, apart_s: Floats, steps_j: Floats) -> NDArray[np.bool_]:
-    ceiling_w = readings.sensor.ceiling_w
-    most_w = ABSURD * ceiling_w if ceiling_w else ABSURD_W
+    most_w = max_power_w(readings.sensor)
     # A step may show what was drawn since the update before it.
     absurd: NDArray[np.bool_] = steps_j > most_w * (apart_s + 2 * readings.sensor.update_s)
     return absurd & (readings.sensor.update_s > 0)  # CPU time, of an estimate, comes in ticks
+
+
+def max_power_w(sensor: Sensor) -> float:
+    """More than this is no power that a device draws."""
+    return MAX_LIMIT_RATIO * sensor.ceiling_w if sensor.ceiling_w else MAX_POWER_W
 
 
 def leapt(readings: Readings) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.counter import ABSURD, ABSURD_W
+from harness.energy.curves.counter import max_power_w
 from harness.energy.curves.curve import Curve, Floats, joined
 from harness.energy.curves.sampled import Samples
 from harness.energy.trace import Readings
 
 SILENT_S = 1.0
 """The recorder leaves out equal readings for up to this long."""
-_PATIENCE = 3.0
+_MAX_PERIODS = 3.0
 
 
 class SampledPower:
@@ -61,8 +61,7 @@ class SampledPower:
 
 def plausible(readings: Readings) -> NDArray[np.bool_]:
     """Which readings of power a device can draw, shape (readings,)."""
-    ceiling_w = readings.sensor.ceiling_w
-    most_w = ABSURD * ceiling_w if ceiling_w else ABSURD_W
+    most_w = max_power_w(readings.sensor)
     good: NDArray[np.bool_] = (readings.value >= 0) & (readings.value <= most_w)
     return good
 
@@ -78,6 +77,6 @@ def _heard(readings: Readings) -> tuple[Floats, Floats, Floats]:
 def _gaps(time_s: Floats, failed_s: Floats, period_s: float) -> Floats:
     """From and to where nothing usable was read, shape (gaps, 2)."""
     failures = np.diff(np.searchsorted(failed_s, time_s))
-    is_gap = (failures > 0) | (np.diff(time_s) > SILENT_S + _PATIENCE * period_s)
+    is_gap = (failures > 0) | (np.diff(time_s) > SILENT_S + _MAX_PERIODS * period_s)
     where = np.flatnonzero(is_gap)
     return np.stack([time_s[where], time_s[where + 1]], axis=1)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SHARPEST_NS = 5_000_000
+SHARP_NS = 5_000_000
 """An update is known sharply if it is bracketed by two readings no further apart ..."""
 _SHARP_SHARE = 0.125
 """... or by this share of the time between two updates, up to ..."""
-_SHARP_AT_MOST_NS = 25_000_000
+_MAX_SHARP_NS = 25_000_000
 _CLEARLY = 0.1
 """By this share a period must be too long to be one."""
 _PERIODS = 4
@@ -54,7 +54,7 @@ def sharp_updates(
         value: The readings.
         period_s: Time between two updates, if known: of a slow one some more milliseconds are few.
     """
-    sharp_ns = max(SHARPEST_NS, min(_SHARP_SHARE * period_s * 1e9, _SHARP_AT_MOST_NS))
+    sharp_ns = max(SHARP_NS, min(_SHARP_SHARE * period_s * 1e9, _MAX_SHARP_NS))
     return _within(time_ns, value, sharp_ns)
 
 
@@ -68,11 +68,11 @@ def _within(time_ns: NDArray[np.int64], value: NDArray[np.float64], apart_ns: fl
 def update_period_s(time_ns: NDArray[np.int64], value: NDArray[np.float64]) -> float | None:
     """Time between two updates, from sharply seen ones; None if fewer than three were seen."""
     most_ns = at_most_s(time_ns, value) * 1e9
-    found = _period_s(_within(time_ns, value, SHARPEST_NS).time_ns, most_ns)
+    found = _period_s(_within(time_ns, value, SHARP_NS).time_ns, most_ns)
     if found is None:
-        blurred = _period_s(_within(time_ns, value, _SHARP_AT_MOST_NS).time_ns, most_ns)
+        blurred = _period_s(_within(time_ns, value, _MAX_SHARP_NS).time_ns, most_ns)
         # So blurred, updates that are closer to each other than this cannot be distinguished.
-        if blurred is not None and blurred * 1e9 >= _SHARP_AT_MOST_NS / _SHARP_SHARE / 2:
+        if blurred is not None and blurred * 1e9 >= _MAX_SHARP_NS / _SHARP_SHARE / 2:
             found = blurred
     return found
 
@@ -110,7 +110,7 @@ def _fitting(gaps: NDArray[np.int64], some: Sequence[float], most_ns: float) -> 
     near = gaps[gaps <= _PERIODS * some[0]]
     steps = np.maximum(np.round(near / possible[:, None]), 1)
     off_ns = np.abs(near - steps * possible[:, None])
-    fits = (off_ns < np.minimum(2 * SHARPEST_NS, possible[:, None] / 4)).mean(axis=1)
+    fits = (off_ns < np.minimum(2 * SHARP_NS, possible[:, None] / 4)).mean(axis=1)
     found: list[float] = possible[fits >= (1 - _CLEARLY) * fits.max()].tolist()
     return found
 

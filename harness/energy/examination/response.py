@@ -17,7 +17,7 @@ _LAGS_S = (0.0, 0.01, 0.02, 0.03, 0.05)
 """How late an update may come after the time it speaks of."""
 _CLEARLY = 0.9
 """A window whose readings explain at least this share of the variance is believed."""
-_FEWEST_UPDATES = 8
+_MIN_UPDATES = 8
 
 
 def averaging_window_s(
@@ -41,7 +41,7 @@ def averaging_window_s(
     at_s: Floats = updates.time_ns.astype(np.float64) * 1e-9
     # What was drawn before the first switch is not known.
     known = at_s > (switches_s[0] + max(CANDIDATES_S) if len(switches_s) > 1 else np.inf)
-    if known.sum() < _FEWEST_UPDATES:
+    if known.sum() < _MIN_UPDATES:
         return None
     at_s, shown_w = at_s[known], power_w[updates.first][known]
     on_s = _time_on(switches_s)

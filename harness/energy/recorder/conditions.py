@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.energy.recorder.signals import Signals
     from harness.settings import EnergySettings
 
-LONGEST_COOL_DOWN_S = 600.0
+MAX_COOL_DOWN_S = 600.0
 """A card that does not cool down in this time will not."""
 _LOOK_NS = 1_000_000_000
 
@@ -57,7 +57,7 @@ class Conditions:
         while not signals.stopped:
             warmest_c = max((o.state().get("temperature_c", 0) for o in self._observers), default=0)
             waited_s = (signals.now_ns() - started_ns) * 1e-9
-            if warmest_c <= limit_c or waited_s > LONGEST_COOL_DOWN_S:
+            if warmest_c <= limit_c or waited_s > MAX_COOL_DOWN_S:
                 return {"cooled_s": round(waited_s, 3), "warmest_c": warmest_c}
             signals.wait(signals.now_ns() + _LOOK_NS)
         return None

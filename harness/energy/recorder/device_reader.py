@@ -16,38 +16,38 @@ import numpy as np
 from harness.energy.curves.rhythm import sharp_updates, update_period_s
 from harness.energy.meter import FRESH_S, Meter, Observer, Sensor, SensorError
 from harness.energy.recorder.busy_stream import BusyStream
-from harness.energy.recorder.idle import LONGEST_NS, LOOK_NS, at_idle_clocks
+from harness.energy.recorder.idle import LOOK_NS, MAX_WAIT_NS, at_idle_clocks
 from harness.energy.recorder.pace import (
     CLOSE_NS,
-    SELDOM_NS,
+    RHYTHM_PERIOD_NS,
     SLOW_NS,
     CounterPace,
     EvenPace,
     Pace,
     SearchPace,
 )
-from harness.energy.recorder.patience import NO_ANSWER, PATIENCE_S
+from harness.energy.recorder.patience import NO_ANSWER, TIMEOUT_S
 from harness.energy.recorder.signals import Signals, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
 
 T = TypeVar("T")
 
-GETTING_TO_KNOW_NS = 500_000_000
+MIN_LEARNING_NS = 500_000_000
 """How long counters are read closely before a run, at least, to find their rhythm."""
-LEARNING_NS = 10_000_000_000
+MAX_LEARNING_NS = 10_000_000_000
 """How long at most: a counter that has not moved three times by then, or twice in case it is slow,
 has no rhythm."""
-SELDOM_AT_LEAST_NS = 1_000_000_000
+MIN_REST_NS = 1_000_000_000
 """How long they are left alone then, to see whether reading closely falsified them."""
 FALSIFIED_BELOW = 0.7
 """Read closely, a counter that shows less than this share of what it shows else loses energy."""
-FALSIFIED_PERIOD_NS = 10 * SELDOM_NS
+FALSIFIED_PERIOD_NS = 10 * RHYTHM_PERIOD_NS
 READ_ON_NS = 350_000_000
 """By then a usual counter shows what was drawn up to the end."""
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
 """Time between readings of a power sensor that has to do without a counter."""
-_PATIENCE_NS = round(PATIENCE_S * 1e9)
+_TIMEOUT_NS = round(TIMEOUT_S * 1e9)
 _HELD_NS = 100_000_000
 """While a counter is watched other readings of its device wait, but no longer than this."""
 _FAILING_NS = 1_000_000_000
@@ -121,7 +121,7 @@ class DeviceReader:
     def hangs(self, now_ns: int) -> bool:
         """Whether the driver has not answered for too long."""
         since_ns = self._asking_since_ns
-        return since_ns is not None and now_ns - since_ns > _PATIENCE_NS
+        return since_ns is not None and now_ns - since_ns > _TIMEOUT_NS
 
     def lose(self, now_ns: int) -> None:
         """Write down that nothing can be read while the driver hangs."""
@@ -143,7 +143,7 @@ class DeviceReader:
             for number in unknown:
                 self._listen(number)
             passed_ns = self._signals.now_ns() - started_ns
-            if passed_ns >= GETTING_TO_KNOW_NS:
+            if passed_ns >= MIN_LEARNING_NS:
                 unknown = [n for n in unknown if not self._is_known(n, passed_ns)]
             if unknown:
                 yield max(now_ns + CLOSE_NS, self._signals.now_ns() + 1)
@@ -157,7 +157,7 @@ class DeviceReader:
     def slow_down(self) -> Steps:
         """Wait for the card to slow down after the warm-up, for a while."""
         self.is_done = False
-        ends_ns = self._signals.now_ns() + LONGEST_NS
+        ends_ns = self._signals.now_ns() + MAX_WAIT_NS
         while True:
             self.at_idle = self._patiently(lambda: at_idle_clocks(self._observers))
             now_ns = self._signals.now_ns()
@@ -175,7 +175,7 @@ class DeviceReader:
         started_ns = self._signals.now_ns()
         slowest_ns = max((self.rhythm.get(n, 0.0) * 3e9 for n in self.counters), default=0.0)
         if self.counters:
-            least_ns = max(least_ns, SELDOM_AT_LEAST_NS, round(slowest_ns))
+            least_ns = max(least_ns, MIN_REST_NS, round(slowest_ns))
         yield from self._read_until(started_ns + least_ns)
         self.read_all()
         self._set_paces({n: self._counter_pace(n) for n in self.counters})
@@ -224,7 +224,7 @@ class DeviceReader:
             due.append(self._state_due_ns + self._held_ns())
         if self._busy.next_ns is not None:
             due.append(self._busy.next_ns + self._held_ns())
-        soonest_ns = min(due, default=self._signals.now_ns() + SELDOM_NS)
+        soonest_ns = min(due, default=self._signals.now_ns() + RHYTHM_PERIOD_NS)
         if ends_ns is not None and ends_ns > self._signals.now_ns():
             soonest_ns = min(soonest_ns, ends_ns)
         return soonest_ns
@@ -285,7 +285,7 @@ class DeviceReader:
             error = f"{type(failure).__name__}: {failure}"
         self._asking_since_ns = None
         ended_ns = self._signals.now_ns()
-        if value is not None and ended_ns - began_ns > _PATIENCE_NS:
+        if value is not None and ended_ns - began_ns > _TIMEOUT_NS:
             value, error = None, NO_ANSWER  # its moment is unknown
         moved = value is not None and value != self._values.get(number)
         if value is not None:
@@ -310,12 +310,12 @@ class DeviceReader:
     def _is_known(self, number: int, passed_ns: int) -> bool:
         """Whether a sensor shows its rhythm by now, or never will."""
         heard = self._heard[number]
-        if number not in self.counters or passed_ns >= LEARNING_NS:
+        if number not in self.counters or passed_ns >= MAX_LEARNING_NS:
             return True
         if number not in self._values and passed_ns >= _FAILING_NS:
             return True
         # Watched without a pause, two updates of a slow counter are one period apart.
-        return heard.moves >= (2 if passed_ns > 4 * GETTING_TO_KNOW_NS else 3)
+        return heard.moves >= (2 if passed_ns > 4 * MIN_LEARNING_NS else 3)
 
     def _set_paces(self, counters: Mapping[int, Pace]) -> None:
         # Power beside a counter that shows little by itself is read as if there were none.
@@ -385,7 +385,7 @@ def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) 
     if sensor.is_stepped_counter:
         return FALSIFIED_PERIOD_NS
     if sensor.part != "device" or sensor.window_s > sensor.update_s:
-        return max(SELDOM_NS, period_ns)
+        return max(RHYTHM_PERIOD_NS, period_ns)
     alone = sensor.quantity == "power" and sensor.device not in counted
     if alone and sensor.source != "estimated":
         return min(period_ns, POWER_ALONE_PERIOD_NS)

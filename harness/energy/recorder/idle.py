@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from harness.energy.meter import Observer
 
-LONGEST_NS = 10_000_000_000
+MAX_WAIT_NS = 10_000_000_000
 """A card that is not idle by then stays so while a context is open, or works for others."""
 LOOK_NS = 250_000_000
 

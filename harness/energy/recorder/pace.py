@@ -14,7 +14,7 @@ from harness.energy.meter import SLOW_S
 
 CLOSE_NS = 2_000_000
 """Time between two readings of a counter while an update of it is expected."""
-SELDOM_NS = 1_000_000_000
+RHYTHM_PERIOD_NS = 1_000_000_000
 """Time between two looks at a counter's rhythm."""
 UPDATES_AFTER_BORDER = 3
 """The one that the border falls in, and two whole ones that tell the power after it."""
@@ -131,7 +131,7 @@ class CounterPace:
         if ended_ns - shown_ns < self.update_ns // 2:
             self._learn(moment_ns)
         self._wanted = max(self._wanted - 1, 0)
-        steps = 1 if self._wanted else max(SELDOM_NS // self.update_ns, 1)
+        steps = 1 if self._wanted else max(RHYTHM_PERIOD_NS // self.update_ns, 1)
         self._go_on(moment_ns + steps * self.update_ns, ended_ns)
 
     def _learn(self, moment_ns: int) -> None:
@@ -148,7 +148,7 @@ class CounterPace:
     def _lost(self, now_ns: int) -> None:
         """It stands still: look again later."""
         self._wanted = 0
-        self._go_on(now_ns + SELDOM_NS, now_ns)
+        self._go_on(now_ns + RHYTHM_PERIOD_NS, now_ns)
 
     def _go_on(self, expected_ns: int, now_ns: int) -> None:
         self._expected_ns = expected_ns
@@ -169,7 +169,7 @@ class SearchPace:
     read_on_ns = SEARCH_NS
 
     def __init__(self, now_ns: int) -> None:
-        self.next_ns = now_ns + SELDOM_NS
+        self.next_ns = now_ns + RHYTHM_PERIOD_NS
         self._since_ns: int | None = None
         self._shown_ns = 0
         self._moves: list[tuple[int, int]] = []
@@ -207,14 +207,14 @@ class SearchPace:
         """The counter was read; `moved` if it showed something new since the last reading."""
         shown_ns, self._shown_ns = self._shown_ns, began_ns
         if self._since_ns is None:
-            self.next_ns = ended_ns + SELDOM_NS
+            self.next_ns = ended_ns + RHYTHM_PERIOD_NS
             return
         if moved and shown_ns:
             self._moves.append((shown_ns, ended_ns))
         watched_ns = began_ns - self._since_ns
         if len(self._moves) == UPDATES_AFTER_BORDER or watched_ns > SEARCH_NS:
             self._since_ns = None
-            self.next_ns = ended_ns + SELDOM_NS
+            self.next_ns = ended_ns + RHYTHM_PERIOD_NS
         else:
             apart_ns = CLOSE_NS if watched_ns < SEARCH_CLOSE_NS else LOOSE_NS
             self.next_ns = max(began_ns + apart_ns, ended_ns + _AT_ONCE_NS)

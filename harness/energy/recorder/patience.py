@@ -14,9 +14,9 @@ from typing import Any
 
 from harness.energy.meter import Finder, Found, MeterSetup, Observer, SensorError
 
-PATIENCE_S = 2.0
+TIMEOUT_S = 2.0
 """A reading that takes longer hangs."""
-FINDING_PATIENCE_S = 60.0
+FINDING_TIMEOUT_S = 60.0
 """A driver that is loaded first takes up to ten seconds a board."""
 NO_ANSWER = "the driver does not answer"
 
@@ -30,7 +30,7 @@ class Desk:
         self._hangs = False
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def ask(self, question: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    def ask(self, question: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
         """The answer.
 
         Raises:
@@ -44,7 +44,7 @@ class Desk:
                 raise SensorError(NO_ANSWER) from None
         self._questions.put(question)
         try:
-            answer, error = self._answers.get(timeout=patience_s)
+            answer, error = self._answers.get(timeout=timeout_s)
         except queue.Empty:
             self._hangs = True
             raise SensorError(NO_ANSWER) from None
@@ -88,11 +88,11 @@ def patient(observers: Sequence[Observer]) -> list[Observer]:
 
 
 def found(
-    kind: str, finder: Finder, setup: MeterSetup, patience_s: float = FINDING_PATIENCE_S
+    kind: str, finder: Finder, setup: MeterSetup, timeout_s: float = FINDING_TIMEOUT_S
 ) -> Found:
     """What a finder finds; nothing, and a note, if it fails or hangs."""
     try:
-        said: Found = Desk(kind).ask(lambda: finder(setup), patience_s)
+        said: Found = Desk(kind).ask(lambda: finder(setup), timeout_s)
     except Exception as error:  # noqa: BLE001 - one kind of sensor must not hide the others
         what = str(error) if isinstance(error, SensorError) else f"{type(error).__name__}: {error}"
         return Found([], (f"{kind}: {what}",))

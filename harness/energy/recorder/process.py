@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.energy.meter import MeterSetup
     from harness.settings import EnergySettings
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 """Time the recorder gets for its last readings before it is killed."""
 MAX_REVIVALS = 100
 """A recorder that has died so often will not live."""
@@ -172,11 +172,11 @@ class RecorderProcess:
                 self._kill(signal.SIGCONT)  # one that was stopped would not hear
                 # A byte, since a copy of the pipe may be open in a process that we do not know.
                 os.write(self._control, b".")
-            by_itself = self._has_ended(PATIENCE_S)
+            by_itself = self._has_ended(TIMEOUT_S)
             if not by_itself:
                 with contextlib.suppress(OSError):
                     self._kill(signal.SIGKILL)
-                self._has_ended(PATIENCE_S)
+                self._has_ended(TIMEOUT_S)
         self._close()
         _reap(self.process_id)
         return by_itself
