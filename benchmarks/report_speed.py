@@ -1,71 +1,60 @@
-"""CPU time of writing a study's figures: with each file drawn once, and as before.
+"""CPU time of `report` on a study, now and at an earlier commit.
 
-Before, `Figure.savefig` drew every figure twice for each of its three files, and cut down tables
-of fonts that a PDF file does not need. Both ways run in this process, alternating, the first round
-not counted; the ratio of CPU times is what counts on a machine that others use, too.
+Both take the same results, which must be of the earlier commit or older, so that it can read them:
+by default they are its own `benchmarks/quick-cpu`. They alternate, each in a fresh process with one
+thread, the first round not counted; what counts on a machine that others use, too, is the ratio of
+the least CPU times.
 
-Run: python benchmarks/report_speed.py [DIR] (default: benchmarks/quick-cpu)
+Run: python benchmarks/report_speed.py COMMIT [DIR]
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-
-from harness.results.table import Tables
-from reports.drawing import style
-from reports.figures.gallery import FIGURES
-from reports.reading import study_results
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-ROUNDS = 3
-_METADATA: dict[str, dict[str, None]] = {
-    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
-    "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
-    "png": {"Software": None},
-}
+ROUNDS = 5
+HERE = Path(__file__).resolve().parents[1]
 
 
-def write_as_before(figure: Figure, path: Path, kind: str, dpi: int = style.PNG_DPI) -> None:
-    """Write a figure by `Figure.savefig`."""
-    with style.printed(), mpl.rc_context({"svg.hashsalt": path.stem}):
-        resolution = {"dpi": dpi} if kind == "png" else {}
-        figure.savefig(path, format=kind, metadata=_METADATA[kind], **resolution)
+def cpu_s(code: Path, results: Path) -> float:
+    """CPU seconds of one report, by the code in a folder."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "harness", "report", str(results)]
+    # Elsewhere than here, whose packages would come first.
+    environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, cwd=results, env=environment, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
-    """Time both ways and print their CPU times."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "quick-cpu"
-    results = study_results(Tables(folder))
-    drawn = {name: found for name, draw in FIGURES.items() if (found := draw(results)) is not None}
-    ways = {"before": write_as_before, "now": style.write}
-    spent: dict[str, list[float]] = {name: [] for name in ways}
+    """Time both and print their CPU times."""
+    commit = sys.argv[1]
     with tempfile.TemporaryDirectory() as out:
+        then, archive = Path(out) / "then", Path(out) / "then.tar"
+        git = shutil.which("git") or "git"
+        subprocess.run([git, "-C", HERE, "archive", "-o", archive, commit], check=True)
+        with tarfile.open(archive) as files:
+            files.extractall(then, filter="data")
+        source = Path(sys.argv[2]) if len(sys.argv) > 2 else then / "benchmarks" / "quick-cpu"
+        results = {code: Path(out) / name for name, code in (("a", then), ("b", HERE))}
+        for copy in results.values():
+            shutil.copytree(source, copy)
+        spent: dict[Path, list[float]] = {then: [], HERE: []}
         for turn in range(ROUNDS + 1):
-            for name, write in ways.items():
-                place = Path(out) / name
-                place.mkdir(exist_ok=True)
-                began = time.process_time()
-                for figure, found in drawn.items():
-                    for kind in _METADATA:
-                        write(found.figure, place / f"{figure}.{kind}", kind)
+            for code, copy in results.items():
+                seconds = cpu_s(code, copy)
                 if turn:
-                    spent[name].append(time.process_time() - began)
-        pairs = [(path, Path(out) / "now" / path.name) for path in Path(out, "before").iterdir()]
-        same = all(
-            one.read_bytes() == other.read_bytes() for one, other in pairs if one.suffix != ".pdf"
-        )
+                    spent[code].append(seconds)
     before, now = (min(each) for each in spent.values())
-    count = len(drawn) * len(_METADATA)
-    print(f"{count} files: {before:.2f} s before, {now:.2f} s now, {now / before:.0%}")  # noqa: T201
-    print(f"SVG and PNG files are {'the same to the byte' if same else 'NOT the same'}")  # noqa: T201
+    print(f"{before:.2f} s at {commit}, {now:.2f} s now: {now / before:.0%}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -148,7 +148,7 @@ class StudyResults:
                 f"{first['seed']}; give arms that differ a label of their own"
             )
 
-    @property
+    @cached_property
     def finished(self) -> pd.DataFrame:
         """The runs that ended well; only these enter a mean."""
         return self.runs[self.runs["status"] == "done"]
@@ -159,7 +159,7 @@ class StudyResults:
         finished = self.finished
         return finished if len(finished) else self.runs
 
-    @property
+    @cached_property
     def arms(self) -> list[str]:
         """Every arm: the baseline first, others as they appear, levels of one in their order."""
         seen = [str(arm) for arm in dict.fromkeys(self.runs["arm"])]
@@ -168,13 +168,13 @@ class StudyResults:
         first = [] if baseline is None else [baseline]
         return [*first, *(arm for family in others for arm in family.arms)]
 
-    @property
+    @cached_property
     def finished_arms(self) -> list[str]:
         """The arms with at least one finished run."""
         done = set(self.finished["arm"])
         return [arm for arm in self.arms if arm in done]
 
-    @property
+    @cached_property
     def baseline_arm(self) -> str | None:
         """The label of the baseline's arm, or None if the study has no such arm."""
         if (self.runs["arm"] == self.baseline).any():
@@ -184,8 +184,16 @@ class StudyResults:
 
     def by_seed(self, arm: str, column: str) -> dict[int, float]:
         """One value a finished run of an arm, keyed by seed, in the column's own unit."""
-        rows = self.finished[self.finished["arm"] == arm]
+        rows = self.finished_of(arm)
         return {int(s): float(v) for s, v in zip(rows["seed"], rows[column], strict=True)}
+
+    def finished_of(self, arm: str) -> pd.DataFrame:
+        """The finished runs of one arm."""
+        return self._finished_by_arm.get(arm, self.finished[:0])
+
+    @cached_property
+    def _finished_by_arm(self) -> dict[str, pd.DataFrame]:
+        return {str(arm): rows for arm, rows in self.finished.groupby("arm", sort=False)}
 
     def tested(self, arm: str) -> dict[int, FinalTest]:
         """What each finished run of an arm found on the test set, by seed."""
@@ -206,7 +214,7 @@ class StudyResults:
         Raises:
             ValueError: The arm has no finished run.
         """
-        rows = self.finished[self.finished["arm"] == arm].sort_values(["energy_j", "seed"])
+        rows = self.finished_of(arm).sort_values(["energy_j", "seed"])
         if rows.empty:
             raise ValueError(f"{arm} has no finished run")
         return int(rows["seed"].iloc[(len(rows) - 1) // 2])

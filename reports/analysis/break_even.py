@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from reports.analysis.fieller import ratio_limits
+from reports.analysis.once import once
 from reports.analysis.statistics import Interval, energy_interval, t_interval
 from reports.analysis.summary import summarise
 
@@ -96,6 +97,7 @@ class _Run:
         return (self.recipe_j - self.search_j) / self.epochs_after * self.dense_epochs
 
 
+@once
 def break_even(results: StudyResults) -> list[BreakEven]:
     """Every finished arm against the baseline, seed by seed; empty without a baseline.
 
@@ -141,7 +143,7 @@ def _paired(results: StudyResults, arm: str, baseline: str) -> dict[int, _Run]:
 
 def _numbers(results: StudyResults, arm: str, column: str) -> dict[int, float]:
     """The known values of a column by seed; none where older results lack it."""
-    rows = results.finished[results.finished["arm"] == arm]
+    rows = results.finished_of(arm)
     if column not in rows:
         return {}
     known = pd.to_numeric(rows[column], errors="coerce").astype(float)
@@ -154,7 +156,7 @@ def _numbers(results: StudyResults, arm: str, column: str) -> dict[int, float]:
 
 def _words(results: StudyResults, arm: str, column: str) -> set[str]:
     """The distinct texts of a column; none where older results lack it."""
-    rows = results.finished[results.finished["arm"] == arm]
+    rows = results.finished_of(arm)
     return set(map(str, rows[column].dropna())) if column in rows else set()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.analysis.once import once
 from reports.analysis.statistics import share_interval
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ Curves = dict[str, dict[int, RunCurve]]
 """By arm and seed."""
 
 
+@once
 def run_curves(results: StudyResults) -> Curves:
     """The curve of each finished run that was evaluated while its energy was known."""
     rows = results.of_finished(results.curves).dropna(subset=["energy_j", "val_accuracy"])

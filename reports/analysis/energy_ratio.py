@@ -124,10 +124,9 @@ def doubt_in(
     entered = []
     for name, given_j in ((arm, ours_j), (against, theirs_j)):
         energy_j = results.by_seed(name, "energy_j") if given_j is None else given_j
-        runs, attempts = (
-            table[table["arm"] == name] for table in (results.finished, results.attempts)
-        )
-        entered.append(Entered.of(runs, attempts, {seed: energy_j[seed] for seed in seeds}))
+        attempts = results.attempts[results.attempts["arm"] == name]
+        entered_j = {seed: energy_j[seed] for seed in seeds}
+        entered.append(Entered.of(results.finished_of(name), attempts, entered_j))
     return sensor_doubt(*entered)
 
 

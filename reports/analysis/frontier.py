@@ -17,6 +17,7 @@ import pandas as pd
 
 from reports.analysis.energy_ratio import doubt_in, widened
 from reports.analysis.families import families
+from reports.analysis.once import once
 from reports.analysis.pareto import pareto_front
 from reports.analysis.statistics import Interval, t_interval
 
@@ -93,6 +94,7 @@ class Frontier:
         return tuple(level.arm for level in self.levels)
 
 
+@once
 def frontiers(results: StudyResults) -> list[Frontier]:
     """Every method's frontier, the dense one first; empty without a finished baseline."""
     baseline = results.baseline_arm

@@ -12,7 +12,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import beta, stdtrit
 
 _NODES = 400
@@ -34,6 +33,8 @@ def level_a_look(least: int, most: int, level: float) -> float:
     """
     if least == most:
         return level
+    # Here, since only a study that adds seeds by a rule needs it, and it takes long to import.
+    from scipy.optimize import brentq
 
     def excess(log: float) -> float:
         return false_rate(least, most, math.exp(log)) - level

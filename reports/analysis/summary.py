@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.analysis.energy_ratio import energy_ratio
+from reports.analysis.once import once
 from reports.analysis.standing import Standing, standing_of
 from reports.analysis.statistics import (
     Interval,
@@ -102,6 +103,7 @@ class Summary:
         return next((arm for arm in self.finished if arm.arm == name), None)
 
 
+@once
 def summarise(results: StudyResults) -> Summary:
     """Sum a study up: the arms that keep the accuracy first, and of those the frugal ones."""
     margin = results.margin_points / 100
@@ -134,7 +136,7 @@ def _place(arm: ArmSummary, baseline: str | None) -> tuple[int, float]:
 
 def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -> ArmSummary:
     every = results.runs[results.runs["arm"] == arm]
-    done = results.finished[results.finished["arm"] == arm]
+    done = results.finished_of(arm)
     accuracy = results.by_seed(arm, "test_accuracy")
     energy_j = results.by_seed(arm, "energy_j")
     ratio = None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.analysis.curves import Array, Curves, RunCurve
+from reports.analysis.curves import Array, RunCurve, run_curves
 from reports.analysis.energy_ratio import energy_ratio
+from reports.analysis.once import once
 from reports.analysis.statistics import Interval, energy_interval, share_interval
 
 if TYPE_CHECKING:
@@ -55,20 +56,17 @@ def joules_to(energy_j: Array, accuracy: Array, level: float) -> float:
     return float(energy_j[above[0]]) if len(above) else math.nan
 
 
-def energy_to_targets(results: StudyResults, curves: Curves) -> list[Reached]:
+@once
+def energy_to_targets(results: StudyResults) -> list[Reached]:
     """Each arm and target of `SHARES`; empty without a baseline to set the targets.
 
     Only evaluations of the network in its final shape count, since a network before its last
     pruning is not the one that the arm delivers; the energy is all that was spent until then.
-
-    Args:
-        results: The study.
-        curves: Its runs' curves.
     """
     reference = reference_accuracy(results)
     if math.isnan(reference):
         return []
-    found = []
+    curves, found = run_curves(results), []
     for share in SHARES:
         reached = {
             arm: _by_seed(curves.get(arm, {}), share * reference) for arm in results.finished_arms

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from reports.drawing import style
@@ -31,6 +33,9 @@ _DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, 
 _HORIZONTAL: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
 _VERTICAL: dict[int, Literal["bottom", "center", "top"]] = {1: "bottom", 0: "center", -1: "top"}
 
+Corners = npt.NDArray[np.float64]
+"""Boxes, one a row: left, lower, right and upper end."""
+
 
 @dataclass(frozen=True)
 class Anchor:
@@ -53,7 +58,15 @@ def renderer_of(axes: Axes) -> RendererBase:
     figure = axes.get_figure(root=True)
     if figure is None:
         raise ValueError("these axes belong to no figure")
-    renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    return _renderer(figure)
+
+
+def _renderer(figure: Figure) -> RendererBase:
+    """The same one as long as the figure keeps its size, so that it measures each text once."""
+    canvas: Any = figure.canvas
+    if not isinstance(canvas, FigureCanvasAgg):
+        canvas = FigureCanvasAgg(figure)
+    renderer: RendererBase = canvas.get_renderer()
     return renderer
 
 
@@ -70,7 +83,7 @@ def place(
     """
     renderer = renderer_of(axes)
     inside = axes.get_window_extent(renderer)
-    taken = list(obstacles)
+    taken = _corners(obstacles)
     written: list[Annotation] = []
     for anchor in anchors:
         label = axes.annotate(
@@ -87,7 +100,7 @@ def place(
         for gap in (_GAP, _FAR):
             box = _first_free(label, gap, inside, taken, renderer)
             if box is not None:
-                taken.append(box)
+                taken = np.concatenate([taken, _corners([box])])
                 break
         else:
             for each in written:
@@ -99,8 +112,14 @@ def place(
     return True
 
 
+def _corners(boxes: Sequence[Bbox]) -> Corners:
+    """The left, lower, right and upper end of each box, a row a box."""
+    ends = np.array([box.extents for box in boxes], dtype=float).reshape(-1, 2, 2)
+    return np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
+
+
 def _first_free(
-    label: Annotation, gap: float, inside: Bbox, taken: Sequence[Bbox], renderer: RendererBase
+    label: Annotation, gap: float, inside: Bbox, taken: Corners, renderer: RendererBase
 ) -> Bbox | None:
     """Move a label round its point until it overlaps nothing; its box, or None."""
     for dx, dy in _DIRECTIONS:
@@ -110,9 +129,15 @@ def _first_free(
         box = label.get_window_extent(renderer).padded(_PADDING_PX)
         within = inside.x0 <= box.x0 and box.x1 <= inside.x1
         within = within and inside.y0 <= box.y0 and box.y1 <= inside.y1
-        if within and not any(box.overlaps(other) for other in taken):
+        if within and not _overlaps(box, taken):
             return box
     return None
+
+
+def _overlaps(box: Bbox, taken: Corners) -> bool:
+    left, low, right, high = taken.T
+    beside = (box.x1 < left) | (right < box.x0) | (box.y1 < low) | (high < box.y0)
+    return not beside.all()
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], names: Sequence[str]) -> None:
@@ -133,6 +158,12 @@ def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], names: Seque
 
 def freeze(figure: Figure) -> None:
     """Lay the figure out once, and keep that layout while labels are placed and saved."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Without a canvas of its own the layout would make a renderer anew each time it asks.
+        _renderer(figure)
+        engine.execute(figure)
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.apply_aspect()
     settle(figure)

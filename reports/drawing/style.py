@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.backends.backend_pdf
-from fontTools.subset import Options
+import numpy as np
+from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from harness.results.inert import inert_csv
 from reports.analysis.families import families
@@ -39,6 +41,8 @@ SMALLEST_PT = 7.0
 LEAST_PT = 6.0
 """Nor printed smaller than this."""
 PNG_DPI = 200
+_COMPRESSED = 3
+"""Of 9: beyond, a PNG file takes half as long again and becomes a tenth smaller."""
 BASELINE_COLOUR = "#63666a"
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
@@ -76,6 +80,8 @@ RC: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
     "axes.titlepad": 8,
+    # Nothing stands above an axes that its title would have to make way for.
+    "axes.titley": 1.0,
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "font.family": ["sans-serif"],
@@ -301,7 +307,7 @@ def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
     `Figure.savefig` draws everything once more beforehand, to lay it out; here nothing moves.
     """
     scale, before = _FORMAT.get().scale, figure.dpi
-    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), _without_layout_tables():
+    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), _with_bare_fonts():
         try:
             if kind == "svg":
                 _write_svg(figure, path, scale)
@@ -309,10 +315,17 @@ def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
                 _write_pdf(figure, path, scale)
             else:
                 figure.set_dpi(dpi * scale)
-                canvas: Any = FigureCanvasAgg(figure)
-                canvas.print_png(path, metadata={"Software": None}, pil_kwargs={"dpi": (dpi, dpi)})
+                _write_png(figure, path, dpi)
         finally:
             figure.set_dpi(before)
+
+
+def _write_png(figure: Figure, path: Path, dpi: int) -> None:
+    """Without the fourth channel, since nothing is transparent: smaller, and in half the time."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.save(path, "png", dpi=(dpi, dpi), compress_level=_COMPRESSED)
 
 
 def _write_svg(figure: Figure, path: Path, scale: float) -> None:
@@ -347,22 +360,31 @@ def _write_pdf(figure: Figure, path: Path, scale: float) -> None:
         file.close()
 
 
-_DROPPED = "_drop_tables_default"
-"""Where fontTools keeps its defaults, from which Matplotlib begins."""
+_UNUSED = ("GSUB", "GPOS", "GDEF", "MATH", "kern", "name", "post")
+"""Tables of a font that shape text and name its glyphs."""
 
 
 @contextmanager
-def _without_layout_tables() -> Iterator[None]:
-    """Leave out of embedded fonts what only shapes text: PDF files place each glyph themselves.
+def _with_bare_fonts() -> Iterator[None]:
+    """Embed glyphs without what shapes text and names them: PDF files place each by its number.
 
     Cutting these tables down to the glyphs in use would take most of the time a PDF file takes.
     """
-    usual: list[str] = getattr(Options, _DROPPED, [])
-    setattr(Options, _DROPPED, [*usual, "GSUB", "GPOS", "GDEF", "kern"])
+    usual = subset.load_font
+
+    def load(*asked: Any) -> Any:
+        font = usual(*asked)
+        if "glyf" in font:  # Of outlines in other formats the names are a part.
+            for table in {*font.keys()} & {*_UNUSED}:
+                del font[table]
+            font.setGlyphOrder([f"glyph{n:05}" for n in range(font["maxp"].numGlyphs)])
+        return font
+
+    subset.load_font = load
     try:
         yield
     finally:
-        setattr(Options, _DROPPED, usual)
+        subset.load_font = usual
 
 
 def title_of(figure: Figure) -> str:

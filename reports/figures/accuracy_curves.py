@@ -41,7 +41,7 @@ def draw(results: StudyResults) -> Figured | None:
     few = max(counts) <= SEEDS and sum(counts) <= RUNS
     single = curves if few else {}
     reference = reference_accuracy(results)
-    found = energy_to_targets(results, curves)
+    found = energy_to_targets(results)
     floor = _floor(curves, reference)
     with style.printed():
         plot = Climb(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.analysis.curves import run_curves
 from reports.analysis.standing import standing_of
 from reports.analysis.statistics import Interval
 from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
@@ -62,9 +61,7 @@ SCHEMA = Schema(
 
 def targets(results: StudyResults) -> Table | None:
     """One row a finished arm; None without a finished baseline that sets the targets."""
-    found = {
-        (each.arm, each.share): each for each in energy_to_targets(results, run_curves(results))
-    }
+    found = {(each.arm, each.share): each for each in energy_to_targets(results)}
     if not found:
         return None
     unit = energy_unit(each.energy_j.mean for each in found.values())

@@ -129,3 +129,26 @@ def test_methods_lists_each_with_a_sentence(harness: Harness) -> None:
     lines = harness("methods").stdout.splitlines()
     assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
     assert any(line.startswith("dense ") and "whole budget" in line for line in lines)
+
+
+def test_a_report_imports_nothing_that_it_can_do_without(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from harness.results.table import Tables
+from reports.analysis.summary import summarise
+from reports.reading import study_results
+results = study_results(Tables(Path(sys.argv[1])))
+assert len(summarise(results).challengers) == 3
+print(sorted(set(sys.modules) & {"torch", "codecarbon", "requests", "scipy.optimize"}))
+"""
+    study = REPOSITORY / "benchmarks" / "quick-cpu"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(study)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "[]\n"

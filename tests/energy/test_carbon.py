@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from harness.energy.carbon.factor import CarbonFactor, carbon_factor
+from harness.energy.carbon.grid import grid_factor
+from harness.energy.carbon.quiet import import_codecarbon
 from harness.settings import Carbon
 
 POUND_KG = 0.45359237
@@ -47,6 +49,20 @@ def test_every_country_has_its_own_figure() -> None:
     factors = {code: carbon_factor(Carbon(country=code)).kg_per_kwh for code in COUNTRIES}
     expected = {code: mix["carbon_intensity"] / 1000 for code, mix in COUNTRIES.items()}
     assert factors == pytest.approx(expected)
+
+
+def test_every_country_has_the_figure_that_codecarbon_gives() -> None:
+    import_codecarbon()
+    from codecarbon.core.emissions import Emissions
+    from codecarbon.core.units import Energy
+    from codecarbon.external.geography import GeoMetadata
+    from codecarbon.input import DataSource
+
+    library, kwh = Emissions(DataSource()), Energy.from_energy(kWh=1.0)
+    for code, mix in COUNTRIES.items():
+        place = GeoMetadata(country_iso_code=code, country_name=mix["country_name"])
+        theirs = library.get_country_emissions(kwh, place)
+        assert grid_factor(Carbon(country=code, pue=1))[0] == theirs
 
 
 def test_every_state_is_converted_from_pounds_a_megawatt_hour() -> None:

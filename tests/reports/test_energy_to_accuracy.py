@@ -73,9 +73,7 @@ def by_hand(
 
 
 def found(results: StudyResults) -> dict[tuple[str, float], Reached]:
-    return {
-        (each.arm, each.share): each for each in energy_to_targets(results, run_curves(results))
-    }
+    return {(each.arm, each.share): each for each in energy_to_targets(results)}
 
 
 def test_energy_is_that_of_the_first_evaluation_at_or_above() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+from functools import cache
 from typing import Any
 
 from harness.energy.carbon.quiet import codecarbon_data, import_codecarbon
@@ -34,18 +35,23 @@ def grid_factor(site: Carbon) -> tuple[float, str]:
     if site.country is None:
         world = _data("carbon_intensity_per_source.json")["world_average"]
         return float(world) / 1000, "world average (IEA 2019), direct emissions"
+    mix = _countries()[site.country]
+    name, grams = mix["country_name"], mix.get("carbon_intensity")
+    basis = f"{name} {mix.get('year', 'year not stated')}, life cycle, CodeCarbon"
+    basis += " (Our World in Data)"
+    if site.region is None and grams is not None:
+        # As CodeCarbon does, but without importing it: a report asks for a dozen countries.
+        return grams * 1e-3, basis
     import_codecarbon()
     from codecarbon.core.emissions import Emissions
     from codecarbon.core.units import Energy
     from codecarbon.external.geography import GeoMetadata
     from codecarbon.input import DataSource
 
-    mix = _countries()[site.country]
-    name, kwh, library = mix["country_name"], Energy.from_energy(kWh=1.0), Emissions(DataSource())
+    kwh, library = Energy.from_energy(kWh=1.0), Emissions(DataSource())
     place = GeoMetadata(country_iso_code=site.country, country_name=name, region=site.region)
     if site.region is None:
-        basis = f"{name} {mix.get('year', 'year not stated')}, life cycle, CodeCarbon"
-        return library.get_country_emissions(kwh, place), f"{basis} (Our World in Data)"
+        return library.get_country_emissions(kwh, place), basis
     return library.get_region_emissions(kwh, place), _regions(site.country)[site.region]
 
 
@@ -157,6 +163,7 @@ def _clouds() -> dict[str, dict[str, str]]:
     return {f"{row['provider']}/{row['region']}": row for row in rows}
 
 
+@cache
 def _data(name: str) -> dict[str, Any]:
     folder = codecarbon_data() / "private_infra"
     found: dict[str, Any] = json.loads(folder.joinpath(name).read_text("utf-8"))

@@ -1,0 +1,77 @@
+"""The files of a figure: each is drawn once, and holds what is seen and no more."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from fontTools.ttLib import TTFont
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from reports.analysis import summary
+from reports.analysis.summary import summarise
+from reports.drawing import labels, style
+from tests.reports.synthetic import make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "Energy, kJ: −1.5 … +0.6 ± 2 × µ"
+
+
+@pytest.fixture
+def figure() -> Figure:
+    with style.printed():
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        figure.subplots().set_title(TEXT)
+        labels.freeze(figure)
+    return figure
+
+
+def test_a_pdf_embeds_the_glyphs_in_use_and_nothing_that_shapes_them(
+    figure: Figure, tmp_path: Path
+) -> None:
+    style.write(figure, tmp_path / "figure.pdf", "pdf")
+    data = (tmp_path / "figure.pdf").read_bytes()
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL)
+    unpacked = [zlib.decompress(stream) for stream in streams]
+    fonts = [TTFont(io.BytesIO(each)) for each in unpacked if each[:4] == b"\0\1\0\0"]
+    assert fonts
+    tables = {key for font in fonts for key in font.reader.tables}
+    assert "glyf" in tables
+    assert not tables & {"GSUB", "GPOS", "MATH", "kern", "name"}
+    glyphs = [font["glyf"][name] for font in fonts for name in font.getGlyphOrder()]
+    drawn = sum(glyph.numberOfContours != 0 for glyph in glyphs)
+    assert drawn >= len({*TEXT} - {" "})
+
+
+def test_a_png_has_the_pixels_that_are_drawn_and_nothing_transparent(
+    figure: Figure, tmp_path: Path
+) -> None:
+    style.write(figure, tmp_path / "figure.png", "png", dpi=100)
+    written = Image.open(tmp_path / "figure.png")
+    assert written.mode == "RGB"
+    assert written.info["dpi"] == pytest.approx((100, 100), abs=0.01)
+    with style.printed():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())
+    assert (drawn[..., 3] == 255).all()
+    assert (np.asarray(written) == drawn[..., :3]).all()
+
+
+def test_a_study_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    usual = summary.decide
+    monkeypatch.setattr(summary, "decide", lambda *a: calls.append("") or usual(*a))
+    results, other = make(), make()
+    assert summarise(results) is summarise(results)
+    assert len(calls) == 1
+    assert summarise(other) is not summarise(results)
+    assert len(calls) == 2
