@@ -70,9 +70,12 @@ _UNREPEATABLE = (
 
 
 def _unrepeatable(build: Callable[[int, int], nn.Module]) -> str | None:
-    """The first layer of a network that deterministic training on a GPU would stop at."""
-    with torch.device("meta"):
-        network = build(3, 10)
+    """The first layer of a network that deterministic training on a GPU would stop at, if known."""
+    try:
+        with torch.device("meta"):
+            network = build(3, 10)
+    except Exception:  # noqa: BLE001 - such as one that reads its first weights: the run will tell
+        return None
     return next((str(layer) for layer in network.modules() if _is_unrepeatable(layer)), None)
 
 

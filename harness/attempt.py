@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import os
 import platform
 import sys
@@ -14,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import sklearn.datasets
@@ -114,7 +112,7 @@ def attempt(
                 gpus=desk.gpus,
                 gpu_shared_with=list(shared_with),
                 processes=world.size,
-                **_environment(device, desk.spec),
+                **_environment(device),
             )
             _look_at_clocks(world, journal)
             _run(desk, journal, start)
@@ -251,7 +249,7 @@ def _check_made_of(folder: RunFolder, now: Fingerprint, method: str) -> None:
         raise MadeOtherwiseError(f"the run was begun {said}; undo the change to resume it")
 
 
-def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
+def _environment(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
         "wall": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -269,8 +267,5 @@ def _environment(device: torch.device, spec: RunSpec) -> dict[str, Any]:
             "torch-pruning": torch_pruning.__version__,
             "scikit-learn": sklearn.__version__,
             "system": platform.platform(),
-        },
-        "plugins": {
-            path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in spec.plugins
         },
     }

@@ -192,12 +192,6 @@ class Train(Phase):
     def window(self) -> str:
         return self.name
 
-    def describe(self) -> dict[str, Any]:
-        described = super().describe()
-        if self.snapshot is None:  # as before there were any, so that older runs can go on
-            del described["snapshot"]
-        return described
-
     def encode(self, answer: Trained) -> Any:
         return {"val_accuracy": answer.validated}
 

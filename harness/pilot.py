@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.admission import why_not
 from harness.batch import Batch
 from harness.energy.measurement import Measurement, measured
 from harness.energy.meter import MeterSetup
@@ -22,6 +23,7 @@ from harness.energy.meters.estimate import watts_per_thread
 from harness.energy.recorder.continued import sensors_in
 from harness.energy.recorder.size import trace_bytes, weak_counters
 from harness.energy.trace import Trace, read_trace
+from harness.errors import UsageError
 from harness.gpu_lease import lease
 from harness.phases import Train
 from harness.results.forecast import Pilot
@@ -32,7 +34,7 @@ from harness.training.device import gpu_uuids, open_device, wait_for
 from harness.training.loop import accuracy, train_epoch
 from harness.training.state import TrainingState
 from harness.training.threads import one_thread_if_small
-from harness.workloads.source import Batches, Source, evaluation_batch_size
+from harness.workloads.source import Batches, Source, batches_of, evaluation_batch_size
 from harness.workloads.workload import open_workload
 
 _Epochs = Callable[[int], Iterable[Batches]]
@@ -74,11 +76,14 @@ def pilot(
         one_if_small: Whether the run uses one thread where the network is small.
 
     Raises:
+        UsageError: This device cannot carry out the run.
         RunError: The data are damaged or do not fit the settings.
         MeasurementError: Another run uses the GPU, or a sensor is missing that was asked for.
     """
     recipe = spec.training
     device = open_device(deterministic=recipe.deterministic)
+    if refused := why_not(spec, device):
+        raise UsageError(refused)
     gpus = tuple(gpu_uuids(device))
     watts, note = watts_per_thread()
     energy = spec.energy.model_copy(update={"idle_s": 0.0})
@@ -143,6 +148,7 @@ def pilot(
         state_bytes=_bytes(state.state_dict()),
         trace_bytes_per_s=trace_bytes(sensors, energy.period_s, 1.0, weak_counters(found)),
         cut_short=_cut_short(train, full, train_s),
+        steps=batches_of(samples, recipe.batch_size),
         drift=0.0 if growing.size == full else growing.drift,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,14 +13,16 @@ from typing import Any
 from harness.channel_mask import ChannelMask
 from harness.errors import UsageError
 from harness.method import Method
-from harness.phases import Budget, Phase, Train
+from harness.phases import Budget, Phase, Reinitialise, Rewind, Snapshot, Train
 
 MOST_PHASES = 100_000
 LONGEST_S = 2.0
 """Longer than this nobody waits to know what a method will ask for."""
 
 
-def planned_phases(method: Method, budget: Budget, *, settles: bool = True) -> list[Phase]:
+def planned_phases(
+    method: Method, budget: Budget, *, settles: bool = True, steps: int | None = None
+) -> list[Phase]:
     """The phases a method yields when every answer is invented; at most `MOST_PHASES`.
 
     A method that decides on what it sees may take another way with a real network.
@@ -29,7 +32,10 @@ def planned_phases(method: Method, budget: Budget, *, settles: bool = True) -> l
         budget: How long it may train.
         settles: Whether a channel mask is the same whenever it is looked at; else no two in a row
             have a channel in common, so that a search for one that stays lasts as long as it may.
+        steps: Of an epoch. Where that is not known, a snapshot within a phase is taken for one at
+            its beginning, so that what follows a rewind may be up to that much shorter.
     """
+    schedule = _Schedule(steps)
     phases: list[Phase] = []
     generator = method.phases(budget)
     answer: Any = None
@@ -40,13 +46,43 @@ def planned_phases(method: Method, budget: Budget, *, settles: bool = True) -> l
         except StopIteration:
             break
         phases.append(phase)
-        answer = phase.invented()
+        place = schedule.after(phase)
+        answer = place if isinstance(phase, Rewind) else phase.invented()
         if not settles and isinstance(answer, ChannelMask):
             answer = next(moving)
     return phases
 
 
-def foreseen_phases(method: Method, budget: Budget, *, settles: bool = True) -> list[Phase] | None:
+class _Schedule:
+    """Where on the learning-rate schedule a method stands after each of its phases."""
+
+    def __init__(self, steps: int | None) -> None:
+        self._steps = steps
+        self._place = 0.0
+        self._taken: dict[str, float] = {}
+
+    def after(self, phase: Phase) -> float:
+        """The place after a phase, in epochs."""
+        if isinstance(phase, Train):
+            begun = self._place if phase.start_epoch is None else phase.start_epoch
+            if phase.snapshot and self._steps:
+                begin = math.floor(begun)
+                self._taken[phase.snapshot.name] = begin + phase.snapshot.step / self._steps
+            elif phase.snapshot:
+                self._taken[phase.snapshot.name] = begun
+            self._place = math.floor(begun) + phase.epochs if phase.epochs else begun
+        elif isinstance(phase, Snapshot):
+            self._taken[phase.name] = self._place
+        elif isinstance(phase, Rewind):
+            self._place = self._taken.get(phase.name, 0.0)
+        elif isinstance(phase, Reinitialise):
+            self._place = 0.0
+        return self._place
+
+
+def foreseen_phases(
+    method: Method, budget: Budget, *, settles: bool = True, steps: int | None = None
+) -> list[Phase] | None:
     """The same, whatever the method does; None if it does not bear invented answers.
 
     The run will tell then. Called by the main thread alone.
@@ -56,16 +92,22 @@ def foreseen_phases(method: Method, budget: Budget, *, settles: bool = True) -> 
     """
     try:
         with _at_most(LONGEST_S):
-            return planned_phases(method, budget, settles=settles)
+            return planned_phases(method, budget, settles=settles, steps=steps)
     except UsageError as error:
         raise UsageError(f"methods.{method.method_name()}: {error}") from None
     except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code
         return None
 
 
-def planned_epochs(method: Method, budget: Budget) -> int:
-    """How many epochs a method will train, as far as can be known before."""
-    phases = foreseen_phases(method, budget)
+def planned_epochs(method: Method, budget: Budget, steps: int | None = None) -> int:
+    """How many epochs a method will train, as far as can be known before.
+
+    Args:
+        method: What to ask.
+        budget: How long it may train.
+        steps: Of an epoch, if that is known.
+    """
+    phases = foreseen_phases(method, budget, steps=steps)
     if phases is None:
         return budget.epochs
     return sum(phase.epochs for phase in phases if isinstance(phase, Train))

@@ -56,6 +56,11 @@ class RunSpec(BaseModel):
         return f"{self.arm}, seed {self.seed}"
 
 
+def workloads_of(specs: Iterable[RunSpec]) -> list[WorkloadChoice]:
+    """Each data set and model of some runs, once."""
+    return list(dict.fromkeys(spec.workload for spec in specs))
+
+
 def short_labels_of(specs: Iterable[RunSpec]) -> list[str]:
     """The shortest labels that tell the arms of the given runs apart."""
     return short_labels(

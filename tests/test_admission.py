@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from harness.admission import why_not
 from harness.expand import expand
@@ -50,3 +51,17 @@ def test_layers_that_a_gpu_cannot_repeat_are_refused(model: str, size: str) -> N
 )
 def test_others_are_not(model: str, device: torch.device, *, deterministic: bool) -> None:
     assert why_not(spec_of(model, deterministic=deterministic), device) is None
+
+
+def test_a_model_that_cannot_be_built_without_memory_is_left_to_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as one that looks at its first weights."""
+
+    def build(channels: int, classes: int) -> nn.Module:
+        network = nn.Sequential(nn.Flatten(), nn.Linear(channels, classes))
+        assert float(network[1].weight.detach().sum()) != 0
+        return network
+
+    monkeypatch.setattr("harness.admission.resolve_model", lambda _name: build)
+    assert why_not(spec_of("resnet18", deterministic=True), GPU) is None

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from harness.catalogue import DATA
 from harness.cli.choose import choose_study
 from harness.cli.until_decided import rounds_of
 from harness.engines.rounds import Called
-from harness.errors import UsageError
+from harness.errors import RunError, UsageError
 from harness.expand import expand
 from harness.phases import Budget
 from harness.plan import planned_epochs
@@ -29,7 +30,7 @@ from harness.results.forecast import (
     together,
 )
 from harness.results.standing import adjective
-from harness.spec import RunSpec, short_labels_of
+from harness.spec import RunSpec, short_labels_of, workloads_of
 from harness.study import Study
 from harness.workloads.presence import check_data
 
@@ -131,8 +132,12 @@ def _with_pilots(
     """The same, with a pilot of each recipe of which no run is done; `found` keeps them."""
     if study.engine.gpus_per_run > 1:
         raise UsageError("--pilot tries a single GPU, and this study gives several to a run")
-    for spec in specs:
-        check_data(spec.workload)
+    for workload in workloads_of(specs):
+        check_data(workload)
+        if not DATA.is_own(workload.data):
+            from harness.workloads.checked import check_foreign
+
+            check_foreign(workload)
     from harness.engines.slots import places
     from harness.pilot import pilot
 
@@ -150,9 +155,12 @@ def _with_pilots(
         if recipe not in found:
             what = f"{spec.workload.model} on {spec.workload.data}"
             click.echo(f"pilot: training {what} for some seconds ...", err=True)
-            found[recipe] = pilot(spec, threads=place.threads, one_if_small=place.one_if_small)
+            try:
+                found[recipe] = pilot(spec, threads=place.threads, one_if_small=place.one_if_small)
+            except (RunError, RuntimeError) as error:  # the latter as torch raises it
+                raise UsageError(f"--pilot: training {what} failed: {error}") from None
         method = registry.get(spec.method)(**spec.hyperparameters)
-        epochs = planned_epochs(method, Budget(spec.training.epochs))
+        epochs = planned_epochs(method, Budget(spec.training.epochs), found[recipe].steps)
         told.append(piloted(arm, found[recipe], epochs))
     return told
 

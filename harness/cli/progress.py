@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,18 +48,27 @@ class Progress:
     def __init__(self, specs: list[RunSpec], lengths: list[Length], display: _Display) -> None:
         self._display = display
         labels = short_labels_of(specs)
-        self._titles = {
-            spec.title: f"[{number}/{len(specs)}] {label}, seed {spec.seed}"
-            for number, (spec, label) in enumerate(zip(specs, labels, strict=True), start=1)
+        self._labels = {
+            spec.title: f"{label}, seed {spec.seed}"
+            for spec, label in zip(specs, labels, strict=True)
         }
         self._lengths = {spec.title: each for spec, each in zip(specs, lengths, strict=True)}
         self._epochs = {title: max(each.epochs, 1) for title, each in self._lengths.items()}
-        self._all_epochs = sum(self._epochs.values())
         self._epochs_behind = 0
         self._followed: dict[str, _Follower] = {}
         self._doing: dict[str, str] = {}
         self._ended: list[Now] = []
         self._lock = threading.Lock()
+        self.expect(specs)
+
+    def expect(self, specs: Sequence[RunSpec]) -> None:
+        """Count these runs as all there are, such as those that a rule has called for so far."""
+        with self._lock:
+            self._all_epochs = sum(self._epochs[spec.title] for spec in specs)
+            self._titles = {
+                spec.title: f"[{number}/{len(specs)}] {self._labels[spec.title]}"
+                for number, spec in enumerate(specs, start=1)
+            }
 
     def look(self, spec: RunSpec, folder: RunFolder) -> None:
         """Show how a run that is worked on stands."""

@@ -14,12 +14,11 @@ from harness.engines.engine import Assignment
 from harness.errors import ExitCode, UsageError
 from harness.expand import expand
 from harness.results.folder import StudyFolder
+from harness.spec import workloads_of
 
 if TYPE_CHECKING:
     from harness.engines.engine import Engine
     from harness.results.table import Tables
-    from harness.settings import WorkloadChoice
-    from harness.spec import RunSpec
 
 
 def run_study(
@@ -77,7 +76,7 @@ def run_study(
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     finished = {"done"} if retry_failed else {"done", "failed"}
     open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
-    for workload in _workloads(open_runs):
+    for workload in workloads_of(open_runs):
         check_data(workload)
     check_site(study.carbon)
     asked = Assignment(
@@ -118,11 +117,6 @@ def run_study(
         )
         return code
     return _measured(Tables(folder.path), code) if require_measured else code
-
-
-def _workloads(specs: list[RunSpec]) -> list[WorkloadChoice]:
-    """Each data set and model of some runs, once."""
-    return list({repr(spec.workload): spec.workload for spec in specs}.values())
 
 
 def _engine(asked: Assignment) -> Engine:

@@ -59,7 +59,9 @@ class Here:
             turns = Turns(
                 folder, account, self._asked.relied_on, retry_failed=self._asked.retry_failed
             )
-            turns.check(missing, self._study.engine.gpus_per_run)
+            # Hours later is too late to find that a run cannot be carried out here.
+            may_follow = self._asked.rounds.called(folder).may_follow
+            turns.check([*missing, *may_follow], self._study.engine.gpus_per_run)
             engine = LocalEngine(turns, self._places, progress.look)
             for called in self._rounds(folder, progress):
                 for outcome in engine.run(called):
@@ -72,14 +74,17 @@ class Here:
     def _rounds(self, folder: StudyFolder, progress: Progress) -> Iterator[list[RunSpec]]:
         """What is called for, and then again and again what the results call for besides."""
         before: set[str] = set()
-        while called := [
-            spec for spec in self._asked.rounds.called(folder).runs if spec.title not in before
-        ]:
+        while True:
+            called = self._asked.rounds.called(folder)
+            further = [spec for spec in called.runs if spec.title not in before]
+            if not further:
+                return
+            progress.expect(called.runs)
             if before:
-                arms = ", ".join(dict.fromkeys(spec.arm for spec in called))
-                progress.say(f"seed {called[-1].seed}, since a verdict is still open: {arms}")
-            before |= {spec.title for spec in called}
-            yield called
+                arms = called.open_arms(further)
+                progress.say(f"seed {further[-1].seed}, since a verdict is still open: {arms}")
+            before |= {spec.title for spec in further}
+            yield further
 
     def _planned(self, spec: RunSpec) -> Length:
         """Epochs a run will train, as far as can be known."""

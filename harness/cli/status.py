@@ -44,7 +44,8 @@ def tell_status(folder: str, *, as_json: bool) -> None:
     begun = frozenset(name for name, job in jobs.items() if job.state in _BEGUN)
     rounds = rounds_of(study, specs, Reliance(specs, registry))
     standings = roll(place, specs, {name: job.text for name, job in jobs.items()}, begun)
-    standings = _called_for(standings, rounds.called(place))
+    called = rounds.called(place)
+    standings = _called_for(standings, called)
     counts = Counter(each.state for each in standings)
     if as_json:
         runs = [_as_table(each) for each in standings]
@@ -54,7 +55,7 @@ def tell_status(folder: str, *, as_json: bool) -> None:
     told = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
     click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {told}")
     if study.rule is not None:
-        click.echo(told_of_rule(study, rounds, place))
+        click.echo(told_of_rule(study.rule, called))
     for state in ("running", "queued", "interrupted", "failed", "damaged"):
         _list(each for each in standings if each.state == state)
     if counts["failed"]:

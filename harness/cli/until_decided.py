@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from harness.engines.rounds import Rounds
 
 if TYPE_CHECKING:
-    from harness.engines.rounds import Tests
-    from harness.results.folder import StudyFolder
+    from harness.engines.rounds import Called, Tests
     from harness.spec import RunSpec
     from harness.study import Study, UntilDecided
 
@@ -36,13 +35,9 @@ def described(study: Study, rounds: Rounds, most: int) -> str:
     return f"{rounds.least} to {most} runs ({rule.min} to {rule.max} seeds, until decided)"
 
 
-def told_of_rule(study: Study, rounds: Rounds, folder: StudyFolder) -> str:
-    """How far a rule has come, in a sentence; empty for a study that lists its seeds."""
-    rule = study.rule
-    if rule is None:
-        return ""
-    called = rounds.called(folder)
+def told_of_rule(rule: UntilDecided, called: Called) -> str:
+    """How far a rule has come, in a sentence."""
     if not called.may_follow:
-        return "seeds: no further seed is called for after these runs"
-    arms = ", ".join(dict.fromkeys(spec.arm for spec in called.may_follow))
-    return f"seeds: up to {rule.max} until decided; further ones may be called for of {arms}"
+        return "seeds: no verdict needs further seeds after these runs"
+    arms = called.open_arms(called.may_follow)
+    return f"seeds: at most {rule.max}; these verdicts may need more: {arms}"

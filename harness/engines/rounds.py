@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.results.final_test import FinalTest, final_test
@@ -27,10 +27,18 @@ class Called:
     Attributes:
         runs: Runs to be done, or done already, in the order of the study.
         may_follow: Runs that the next looks may call for.
+        undecided: The arms whose verdict was open at the last look; before the first, all that
+            will have one. None for a study that lists its seeds.
     """
 
     runs: list[RunSpec]
     may_follow: list[RunSpec]
+    undecided: frozenset[str] = frozenset()
+
+    def open_arms(self, specs: Iterable[RunSpec]) -> str:
+        """The undecided arms among those of some runs, for people."""
+        arms = dict.fromkeys(spec.arm for spec in specs)
+        return ", ".join(arm for arm in arms if arm in self.undecided)
 
 
 class Rounds:
@@ -74,6 +82,7 @@ class Rounds:
             return Called(self._specs, [])
         chosen = {spec.title for spec in self._first()}
         wanted = {spec.arm for spec in self._specs}
+        undecided = frozenset(wanted - {self._baseline})
         tests = self._tests(folder)
         seed = rule.min
         while seed < rule.max and self._have_ended(folder, chosen):
@@ -81,7 +90,8 @@ class Rounds:
                 arm: {s: test for s, test in runs.items() if s < seed}
                 for arm, runs in tests.items()
             }
-            wanted = self._with_needed(self._open_arms(known, self._baseline, rule))
+            undecided = self._open_arms(known, self._baseline, rule)
+            wanted = self._with_needed(undecided)
             if not wanted:
                 break
             chosen |= {s.title for s in self._specs if s.seed == seed and s.arm in wanted}
@@ -90,6 +100,7 @@ class Rounds:
         return Called(
             [spec for spec in self._specs if spec.title in chosen],
             [spec for spec in rest if spec.arm in wanted],
+            undecided,
         )
 
     def _first(self) -> list[RunSpec]:

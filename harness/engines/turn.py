@@ -91,7 +91,7 @@ class Turns:
         """Find out whether this machine can carry out all of the runs, before any begins.
 
         Args:
-            specs: The runs.
+            specs: The runs; of an arm with several seeds one is looked at.
             processes: How many processes train each together.
 
         Raises:
@@ -100,7 +100,8 @@ class Turns:
         if not specs:
             return
         mine, theirs = self._context.Pipe()
-        process = self._context.Process(target=refusals, args=(specs, processes, theirs))
+        arms = list({spec.arm: spec for spec in specs}.values())
+        process = self._context.Process(target=refusals, args=(arms, processes, theirs))
         process.start()
         theirs.close()
         said = receive(mine, lambda: None)

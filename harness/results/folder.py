@@ -218,7 +218,7 @@ class StudyFolder:
             UsageError: The folder cannot be written, or holds runs made with other settings.
         """
         wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
-        wanted["seeds"] = self._seeds(wanted["seeds"])
+        wanted["seeds"] = self._seeds(wanted)
         self._check(wanted, specs)  # once before anything is written, and once more alone
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -258,15 +258,26 @@ class StudyFolder:
                 "give this study another folder with --out"
             )
 
-    def _seeds(self, wanted: Any) -> Any:
+    def _seeds(self, study: dict[str, Any]) -> Any:
         """The seeds to save: a rule that runs have followed stays, also if some are picked.
 
         Raises:
-            UsageError: They were to follow another rule, or go beyond it: what is decided after a
-                look at results errs more often than it says.
+            UsageError: They were to follow another rule or margin, or go beyond it: what is decided
+                after a look at results errs more often than it says.
         """
-        saved = self.read_study().get("seeds") if self.settings.exists() else None
-        if not isinstance(saved, dict) or saved == wanted or not self.runs():
+        there = self.read_study() if self.settings.exists() else {}
+        saved, wanted = there.get("seeds"), study["seeds"]
+        if not isinstance(saved, dict) or not self.runs():
+            return wanted
+        new = study["report"]["margin_points"]
+        old = there.get("report", {}).get("margin_points", new)
+        if old != new:
+            raise UsageError(
+                f"{self.path} holds runs that add seeds until decided at report.margin_points = "
+                f"{old:g}, not {new:g}; the margin cannot change once results are there: give this "
+                "study another folder with --out"
+            )
+        if saved == wanted:
             return wanted
         if isinstance(wanted, list) and all(seed < saved["max"] for seed in wanted):
             return saved

@@ -77,6 +77,7 @@ class Pilot:
         cut_short: What it had time for, if that was not whole batches and all chunks.
         drift: By which share the cost of a sample may differ in whole batches; None if that is not
             known.
+        steps: Steps of an epoch.
     """
 
     epoch_s: tuple[float, ...]
@@ -88,6 +89,7 @@ class Pilot:
     trace_bytes_per_s: float
     cut_short: str | None = None
     drift: float | None = 0.0
+    steps: int | None = None
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
         "energy_scope": "none",
         "coverage": 0.0,
         **dict.fromkeys(texts, ""),
-        **dict.fromkeys((*numbers, *more, "gpu_busy"), math.nan),
+        **dict.fromkeys((*numbers, *more), math.nan),
     }
     return RunRows(row, [], [], [], [])
 

@@ -35,7 +35,6 @@ class Workload:
         example: One normalised training image as a batch, shape (1, channels, height, width), to
             trace networks.
         choice: The data set and the model.
-        training: The recipe.
         layout: Memory format of the images, and of weights with four dimensions.
     """
 
@@ -46,7 +45,6 @@ class Workload:
     classes: int
     example: Tensor
     choice: WorkloadChoice
-    training: Training
     layout: torch.memory_format
     _builder: Callable[[int, int], nn.Module]
     identity: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +105,6 @@ def open_workload(
         classes=loaded.classes,
         example=opened.example,
         choice=choice,
-        training=training,
         layout=place.layout,
         _builder=resolve_model(choice.model),
         identity=identity,

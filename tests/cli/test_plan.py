@@ -12,6 +12,9 @@ import pytest
 from scipy.stats import t
 
 import harness as public
+from harness.phases import Budget
+from harness.plan import planned_epochs
+from harness.registry import Registry
 from harness.results.forecast import Forecast, Pilot, in_step, piloted
 from tests.conftest import Harness
 from tests.engines.started import called
@@ -111,6 +114,32 @@ def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path
     assert ticket["disk_bytes"]["value"] > 0
     assert {path.name for path in (begun / "runs").iterdir()} == {"dense", "early_bird"}
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("training.graphs=true", "error: training.graphs needs an NVIDIA GPU"),
+        ("training.resized_crop=true", "--pilot: training vgg_small on digits failed: "),
+        ("workload.model=torchvision/alexnet", "training torchvision/alexnet on digits failed: "),
+    ],
+)
+def test_a_pilot_that_cannot_be_says_why(
+    change: str, said: str, harness: Harness, tmp_path: Path
+) -> None:
+    words = ("--set", change, "--set", "workload.input=resident", "--out", str(tmp_path / "none"))
+    ended = harness("plan", "dense", *words, "--pilot")
+    assert ended.returncode == 2, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["lottery_ticket", "shuffled_ticket"])
+def test_a_rewind_to_a_step_is_planned_from_that_step(name: str) -> None:
+    method = Registry.discover().get(name)(rounds=2, rewind_steps=12)
+    # Twelve steps of five an epoch: two epochs are not trained again in either round.
+    assert planned_epochs(method, Budget(6), steps=5) == 6 + 2 * 4
+    assert planned_epochs(method, Budget(6)) == 6 + 2 * 6
 
 
 def test_a_pilot_is_extrapolated_with_its_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from harness.cli.live_bar import LiveBar
 from harness.cli.progress import Length, Progress
+from harness.engines.turn import Outcome
 from harness.expand import expand
 from harness.log import LogWriter
 from harness.phases import Budget
@@ -54,6 +56,28 @@ def test_the_times_are_whole_at_every_width(width: int) -> None:
     assert lines[0].rstrip().endswith("left")
     assert "…" not in lines[0]
     assert lines[1].startswith("[12/30] lottery_ticket")
+
+
+def test_runs_that_are_not_called_for_do_not_count(tmp_path: Path) -> None:
+    study = Study.model_validate(
+        {"name": "one", "seeds": {"min": 2, "max": 4}, "methods": {"dense": {}, "snip": {}}}
+        | {"workload": {"data": "digits", "model": "vgg_small"}}
+    )
+    specs = sorted(expand(study, Registry.discover()), key=lambda spec: spec.seed)
+    shown: list[tuple[str, float]] = []
+    display = SimpleNamespace(
+        now=lambda _text, share: shown.append(("", share)),
+        line=lambda text: shown.append((text, shown[-1][1] if shown else 0.0)),
+    )
+    progress = Progress(specs, [Length(10)] * len(specs), display)  # type: ignore[arg-type]
+    progress.expect(specs[:4])
+    for spec in specs[:4]:
+        progress.finish(Outcome(spec, RunFolder(tmp_path), "done"))
+    assert shown[-2][0] == f"[4/4] {specs[3].method}, seed 1: done already"
+    assert shown[-1][1] == 1
+    progress.expect([*specs[:5]])
+    progress.finish(Outcome(specs[4], RunFolder(tmp_path), "done"))
+    assert shown[-2] == (f"[5/5] {specs[4].method}, seed 2: done already", 1)
 
 
 def followed(tmp_path: Path, events: list[dict[str, Any]]) -> list[str]:

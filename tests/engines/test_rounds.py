@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 import harness as public
-from harness.cli.until_decided import rounds_of
+from harness.cli.until_decided import rounds_of, told_of_rule
 from harness.engines.order import in_random_order
 from harness.engines.reliance import Reliance
 from harness.engines.rounds import Called
+from harness.engines.turn import Turns
 from harness.errors import UsageError
 from harness.expand import expand
 from harness.registry import Registry
 from harness.results.folder import StudyFolder
 from harness.spec import RunSpec
-from harness.study import Study
+from harness.study import Study, UntilDecided
 from tests.engines.started import called
 
 IMAGES = 10_000
@@ -181,6 +182,56 @@ def test_a_rule_stays_with_its_folder(invent: Invent) -> None:
             found.folder.bind(study(seeds=other), found.specs)
 
 
+def test_the_margin_of_a_rule_stays_with_its_folder(invent: Invent) -> None:
+    """Chosen after a look at the results, it would decide what is wanted."""
+    found = invent()
+    found.folder.bind(study(report={"margin_points": 1.0}), found.specs)  # nothing is there yet
+    found.end(found.missing()[0])
+    for seeds in (study().seeds, [0]):
+        with pytest.raises(UsageError, match=r"margin_points = 1, not 2; the margin cannot"):
+            found.folder.bind(study(seeds=seeds, report={"margin_points": 2.0}), found.specs)
+    found.folder.bind(study(report={"margin_points": 1.0}), found.specs)
+
+
+def test_words_name_the_arms_whose_verdict_is_open_and_dense_has_none(invent: Invent) -> None:
+    found = invent()
+    rule = study().rule
+    assert isinstance(rule, UntilDecided)
+    told = told_of_rule(rule, found.called())
+    assert set(told.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
+    for spec in found.missing():
+        found.end(spec)
+    assert told_of_rule(rule, found.called()).endswith("may need more: progressive")
+    found.end_all()
+    assert "no verdict needs further seeds" in told_of_rule(rule, found.called())
+
+
+def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(
+    invent: Invent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = invent(methods={"dense": {}, "early_bird": {}, "progressive": {}})
+    for spec in found.missing()[:-1]:
+        found.end(spec)
+    asked: list[RunSpec] = []
+
+    def check(_self: Turns, specs: list[RunSpec], _processes: int = 1) -> None:
+        asked.extend(specs)
+        raise UsageError("this machine cannot")
+
+    monkeypatch.setattr(Turns, "check", check)
+    [last] = found.missing()
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'name = "rounds"\nseeds = {until = "decided", min = 3, max = 6}\n'
+        '[workload]\ndata = "digits"\nmodel = "vgg_small"\n'
+        "[methods.dense]\n[methods.early_bird]\n[methods.progressive]\n"
+    )
+    ended = called("run", str(file), "--out", str(tmp_path / "out"))
+    assert "this machine cannot" in ended.stderr
+    assert asked[0] == last
+    assert {spec.arm for spec in asked} == {"dense", "early_bird", "progressive"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -210,7 +261,7 @@ def test_both_ways_to_write_the_rule_mean_three_to_ten(text: str, tmp_path: Path
 
 
 def test_a_study_ends_as_soon_as_its_verdicts_are_decided(tmp_path: Path) -> None:
-    """Real runs: a wide margin takes three seeds; a narrow one, asked for later, the rest."""
+    """Real runs: a wide margin takes three seeds; a narrow one takes the rest as well."""
     out = tmp_path / "out"
     words = (
         "run",
@@ -230,6 +281,12 @@ def test_a_study_ends_as_soon_as_its_verdicts_are_decided(tmp_path: Path) -> Non
     status = json.loads(called("status", str(out), "--json").stdout)
     assert status["counts"] == {"done": 6, "not needed": 2}
     narrow = ("--set", "report.margin_points=0.01", "--out", str(out), "--no-report")
+    refused = called(*words, *narrow)
+    assert refused.returncode == 2
+    assert "report.margin_points = 95, not 0.01" in refused.stderr
+    saved = json.loads((out / "study.json").read_text())
+    saved["report"]["margin_points"] = 0.01  # as if it had been so from the beginning
+    (out / "study.json").write_text(json.dumps(saved))
     plan = json.loads(called("plan", *words[1:], *narrow[:-1], "--json").stdout)
     assert (plan["left"], plan["at_least"]["left"]) == (2, 2)
     assert called(*words, *narrow).returncode == 0
