@@ -92,7 +92,8 @@ class Stage:
 class StudyResults:
     """A study's results, as every table and figure of a report takes them.
 
-    Energies are in joules, accuracies are shares of 1, durations are in seconds.
+    Energies are in joules, accuracies are shares of 1, durations are in seconds. What follows from
+    the tables is computed once: they do not change after they were first used.
 
     Attributes:
         study: Its name.
@@ -139,7 +140,7 @@ class StudyResults:
         _require(self.tickets, TICKET_COLUMNS, "tickets")
         _require(self.places, PLACE_COLUMNS, "places")
         _require(self.hours, HOUR_COLUMNS, "hours")
-        finished = self.finished
+        finished = _finished(self.runs)
         twice = finished[finished.duplicated(["arm", "seed"])]
         if len(twice):
             first = twice.iloc[0]
@@ -151,7 +152,7 @@ class StudyResults:
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The runs that ended well; only these enter a mean."""
-        return self.runs[self.runs["status"] == "done"]
+        return _finished(self.runs)
 
     @property
     def telling(self) -> pd.DataFrame:
@@ -222,6 +223,10 @@ class StudyResults:
     def of_finished(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of `curves` or `phases` that belong to finished runs."""
         return table.merge(self.finished[["arm", "seed"]], on=["arm", "seed"], how="inner")
+
+
+def _finished(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["status"] == "done"]
 
 
 def _require(table: pd.DataFrame, columns: list[str], name: str) -> None:

@@ -63,7 +63,8 @@ class Point:
         if reached.bounded and spent.bounded:
             told += f"; 95 % CI {fixed(reached.low, 1)} … {fixed(reached.high, 1)} %"
             told += f", {energy(spent.low)} … {energy(spent.high)}"
-        return f"{self.arm}, mean of {reached.n}: {told}"
+        count = reached.n if reached.n == spent.n else f"{reached.n} (energy of {spent.n})"
+        return f"{self.arm}, mean of {count}: {told}"
 
 
 @dataclass(frozen=True)

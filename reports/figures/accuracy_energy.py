@@ -114,18 +114,20 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
             "kind": "mean",
             "arm": point.arm,
             "level": family_of(point.arm)[1],
-            "n": point.accuracy.n,
             "energy_j": point.energy.mean,
             "energy_j_low": point.energy.low,
             "energy_j_high": point.energy.high,
+            "energy_j_n": point.energy.n,
             "test_accuracy": point.accuracy.mean,
             "test_accuracy_low": point.accuracy.low,
             "test_accuracy_high": point.accuracy.high,
+            "test_accuracy_n": point.accuracy.n,
             "on_front": point.arm in front,
         }
         for point in points
     ]
-    columns = "kind arm level seed n energy_j energy_j_low energy_j_high test_accuracy "
-    columns += "test_accuracy_low test_accuracy_high on_front"
+    columns = "kind arm level seed energy_j energy_j_low energy_j_high energy_j_n test_accuracy "
+    columns += "test_accuracy_low test_accuracy_high test_accuracy_n on_front"
     frame = pd.DataFrame([*runs.to_dict("records"), *means], columns=columns.split())
-    return frame.astype({"seed": "Int64", "n": "Int64", "on_front": "boolean"})
+    counts = dict.fromkeys(("seed", "energy_j_n", "test_accuracy_n"), "Int64")
+    return frame.astype({**counts, "on_front": "boolean"})

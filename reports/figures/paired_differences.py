@@ -86,6 +86,15 @@ class _Paired:
         """How many seeds both have."""
         return len(self.accuracy.by_seed.keys() | self.energy.by_seed.keys())
 
+    @property
+    def said(self) -> str:
+        """Both in words, each with its number of pairs."""
+        accuracy, energy = self.accuracy, self.energy
+        return (
+            f"{self.arm}: {accuracy.said}, n = {accuracy.mean.n}; "
+            f"{energy.said} the energy, n = {energy.mean.n}."
+        )
+
 
 def draw(results: StudyResults) -> Figured | None:
     """Two panels that share a row an arm; None where no seed has a run of the baseline too."""
@@ -115,7 +124,8 @@ def draw(results: StudyResults) -> Figured | None:
         f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
         "seeds, each at the same height in both panels; large ones are the mean difference and the "
         "geometric mean of the ratios, with their intervals; an arrow says that an interval goes "
-        f"on. {lone}{hollow}"
+        "on. Verdicts are those of all methods together, and may rest on a wider interval than the "
+        f"one drawn. {lone}{hollow}"
     )
     brief = (
         f"Each run against the run of {baseline} with the same seed: test accuracy (left; shaded: "
@@ -123,8 +133,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"marks: means with 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
-        f"{each.arm}: {each.accuracy.said}, {each.energy.said} the energy, n = {each.pairs}."
-        for each in paired
+        each.said for each in paired
     )
     return Figured(
         *(figure, _frame(paired), caption.strip(), alt, marks),
@@ -177,18 +186,24 @@ def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
         for seed in sorted(each.accuracy.by_seed.keys() | each.energy.by_seed.keys())
     ]
     for each in paired:
-        row: dict[str, object] = {"kind": "mean", "arm": each.arm, "n": each.pairs}
+        row: dict[str, object] = {"kind": "mean", "arm": each.arm}
         means = {
             "accuracy_difference": each.accuracy.mean.scaled(0.01),
             "energy_ratio": each.energy.mean,
         }
         for name, mean in means.items():
             row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
+            row[f"{name}_n"] = mean.n
         rows.append(row)
-    columns = "kind arm seed n accuracy_difference accuracy_difference_low "
-    columns += "accuracy_difference_high energy_ratio energy_ratio_low energy_ratio_high"
-    frame = pd.DataFrame(rows, columns=columns.split())
-    return frame.astype({"seed": "Int64", "n": "Int64"})
+    columns = ["kind", "arm", "seed"]
+    columns += [
+        f"{name}{part}"
+        for name in ("accuracy_difference", "energy_ratio")
+        for part in ("", "_low", "_high", "_n")
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    counts = ("seed", "accuracy_difference_n", "energy_ratio_n")
+    return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
 def _share(difference: float | None) -> float | None:

@@ -23,6 +23,7 @@ from reports.drawing.timeline import spans, steps, under
 from reports.figures.figured import Figured
 from reports.wording import captions
 from reports.wording.power import power, power_unit
+from reports.wording.uncertainty import within
 from reports.wording.units import duration, energy, fixed, time_unit
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def draw(results: StudyResults) -> Figured | None:
         "Power over time of one run an arm, that of median energy; its seed stands above it. "
         "All rows have the same axes, so that areas compare: the area under the mean is the "
         f"energy of the run. {plot.explained} {_left_out(len(runs), len(every))}"
-        f"A row is one run (of n = {_counts(results)} an arm), so there is no interval; ± is the "
-        "uncertainty of its measurement (95 %)."
+        f"A row is one run (of n = {_counts(results)} an arm), so there is no interval; beside its "
+        "energy is the uncertainty of the measurement (95 %)."
     )
     brief = (
         "Power over time of one run per method, that of median energy, on the same axes; the area "
@@ -217,7 +218,9 @@ class _Plot:
             line = axes.axvline(border_s / self._time.size, color=style.INK, lw=0.9, ls=(0, (3, 2)))
             self.marks.add(line, run.arm, f"{run.arm}: a new attempt began")
         drawn = f"seed {run.seed}: {energy(run.energy_j)}"
-        if run.uncertainty_j > 0:
+        if run.uncertainty_j >= run.energy_j > 0:
+            drawn += f", within {within(run.uncertainty_j / run.energy_j)}"
+        elif run.uncertainty_j > 0:
             drawn += f" ± {energy(run.uncertainty_j)}"
         name = labels.wrapped(run.arm, _LETTERS)
         title = axes.set_title(name, loc="left", fontsize=8.5, pad=3)

@@ -19,6 +19,7 @@ from reports.tables.warnings import warning_table
 from reports.wording import measurement
 from reports.wording.sentence import sentence
 from reports.wording.units import relative, signed
+from reports.wording.verdict import confidence
 from reports.wording.warnings import STANDING, warnings
 
 if TYPE_CHECKING:
@@ -192,19 +193,21 @@ def _cards(summary: Summary) -> list[Card]:
             arm.arm,
             arm.verdict or "",
             [
-                _fact("accuracy", arm.difference.scaled(100), _signed, " points"),
+                _fact("accuracy", arm.decision.interval.scaled(100), _signed, " points"),
                 _fact("energy", arm.ratio, relative, f" × {summary.baseline}"),
             ],
         )
         for arm in summary.challengers
-        if arm.difference is not None and arm.ratio is not None
+        if arm.decision is not None and arm.ratio is not None
     ]
 
 
 def _fact(
     name: str, found: Interval, show: Callable[[float], str], unit: str
 ) -> tuple[str, str, str]:
-    within = f"{show(found.low)} … {show(found.high)}" if found.bounded else ""
+    within = ""
+    if found.bounded:
+        within = f"{confidence(found)} CI {show(found.low)} … {show(found.high)}"
     return name, f"{show(found.mean)}{unit}", within
 
 

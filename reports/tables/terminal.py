@@ -21,6 +21,7 @@ from reports.wording.units import (
     signed,
     time_unit,
 )
+from reports.wording.verdict import confidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,9 +122,9 @@ def _columns(summary: Summary) -> list[_Column]:
         return MISSING if arm.ratio is None else _interval(arm.ratio, relative)
 
     def difference(arm: ArmSummary) -> str | Text:
-        if arm.difference is None:
+        if arm.decision is None:
             return MISSING
-        return _interval(arm.difference.scaled(100), lambda value: signed(value, 2))
+        return _interval(arm.decision.interval.scaled(100), lambda value: signed(value, 2))
 
     def verdict(arm: ArmSummary) -> str | Text:
         if summary.has_baseline and arm.arm == base:
@@ -182,10 +183,17 @@ def _count(arm: ArmSummary) -> str:
     return f"{arm.n}/{arm.n + arm.failures}" if arm.failures else str(arm.n)
 
 
+def _of_verdicts(summary: Summary) -> str:
+    """How sure the intervals are that verdicts rest on, if not as sure as all others."""
+    found = [arm.decision.interval for arm in summary.challengers if arm.decision is not None]
+    levels = sorted({confidence(each) for each in found if each.bounded} - {"95 %"})
+    return f"; of points, that of the verdict ({', '.join(levels)})" if levels else ""
+
+
 def _notes(summary: Summary) -> str:
     parts = []
     if any(arm.accuracy.bounded for arm in summary.arms):
-        parts.append("Beneath a mean: its 95 % confidence interval across seeds.")
+        parts.append(f"Beneath a mean: its 95 % confidence interval{_of_verdicts(summary)}.")
     if any(arm.n == 1 for arm in summary.arms):
         parts.append("One seed: no interval.")
     if any(arm.failures for arm in summary.arms):

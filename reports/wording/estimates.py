@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from reports.wording.units import percent
+from reports.wording.uncertainty import within
 
 if TYPE_CHECKING:
     from reports.analysis.standing import Standing
@@ -21,8 +21,7 @@ def estimate_in_ratio(arm: ArmSummary, standing: Standing) -> str:
     share = arm.uncertainty_j / arm.energy_j.mean if arm.energy_j.mean > 0 else math.nan
     if standing.measured or standing.simulated or not math.isfinite(share):
         return ""
-    wrong = f"by a factor of {1 + share:.2g}" if share >= 1 else f"by ±{percent(share)} %"
     return (
-        f"The joules of an estimate may be wrong {wrong}: that cancels in the ratio where both "
-        "methods load the machine alike, and widens it where they do not."
+        f"The joules of an estimate may be wrong by {within(share)}: that cancels in the ratio "
+        "where both methods load the machine alike, and widens it where they do not."
     )

@@ -1,4 +1,4 @@
-"""How sure the measurement itself is, for captions."""
+"""How sure the measurement itself is, in words."""
 
 from __future__ import annotations
 
@@ -23,5 +23,13 @@ def measurement_uncertainty(results: StudyResults) -> str:
     shares = (means["uncertainty_j"] / means["energy_j"]).dropna()
     if shares.empty:
         return ""
-    ends = dict.fromkeys(percent(float(share)) for share in (shares.min(), shares.max()))
-    return f"Measurement uncertainty of a run's energy (95 %): ±{' to '.join(ends)} %."
+    ends = dict.fromkeys(map(within, (float(shares.min()), float(shares.max()))))
+    return f"Measurement uncertainty of a run's energy (95 %): {' to '.join(ends)}."
+
+
+def within(share: float) -> str:
+    """An uncertainty as a share of an energy: "±3.2 %", "a factor of 2.9".
+
+    No energy is below 0, so one that may be off by all of itself is off by a factor.
+    """
+    return f"a factor of {1 + share:.2g}" if share >= 1 else f"±{percent(share)} %"

@@ -307,7 +307,10 @@ def test_a_run_without_a_figure_is_left_out() -> None:
     figured = drawn(replace(results, runs=runs))
     means = figured.frame[figured.frame["kind"] == "mean"].set_index("arm")
     assert "early_bird" not in means.index
-    assert means.loc["dense", "n"] == 2
+    assert means.loc["dense", ["energy_j_n", "test_accuracy_n"]].tolist() == [3, 2]
+    assert any(
+        tip.startswith("dense, mean of 2 (energy of 3): ") for tip in figured.marks.tips.values()
+    )
     assert (
         accuracy_energy.draw(replace(results, runs=results.runs.assign(energy_j=math.nan))) is None
     )
@@ -345,7 +348,7 @@ def test_the_caption_tells_how_uncertain_the_measurement_is() -> None:
     runs = results.runs.copy()
     runs.loc[runs["arm"] == "early_bird", "uncertainty_j"] = [4.0, 8.0]
     results = replace(results, runs=runs)
-    assert "(95 %): ±2.0 to 12 %." in drawn(results).caption
+    assert "(95 %): ±2.0 % to ±12 %." in drawn(results).caption
     assert measurement_uncertainty(replace(results, runs=runs.assign(uncertainty_j=math.nan))) == ""
 
 

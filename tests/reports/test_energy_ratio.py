@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -136,7 +137,7 @@ def test_an_unknown_gain_shows_nothing_unless_it_cancels() -> None:
     found = energy_ratio(results, "early_bird", "dense")
     assert not found.bounded
     assert found.n == 3
-    results.runs["gpus"] = "GPU-A"
+    results = replace(results, runs=results.runs.assign(gpus="GPU-A"))
     assert energy_ratio(results, "early_bird", "dense").bounded
 
 

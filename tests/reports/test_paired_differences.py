@@ -80,7 +80,7 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
         assert frame[name][:5].tolist() == pytest.approx(
             told(pairs).tolist() if told is np.exp else pairs
         )
-    assert mean["n"] == 5
+    assert mean[["accuracy_difference_n", "energy_ratio_n"]].tolist() == [5, 5]
 
 
 def test_a_seed_is_at_the_same_height_in_both_panels_and_all_arms() -> None:
@@ -153,7 +153,10 @@ def test_what_is_not_known_is_left_out() -> None:
     figured = drawn(results)
     assert len(dots(figured, 0, "early_bird", results)) == 0
     assert len(dots(figured, 1, "early_bird", results)) == 2
-    assert figured.frame.iloc[-1]["n"] == 2
+    counts = figured.frame.iloc[-1][["accuracy_difference_n", "energy_ratio_n"]]
+    assert counts.tolist() == [0, 2]
+    assert "– points, n = 0; " in figured.alt
+    assert "the energy, n = 2." in figured.alt
 
 
 @pytest.mark.parametrize(

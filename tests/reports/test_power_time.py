@@ -17,6 +17,7 @@ from reports.drawing import style
 from reports.drawing.settled import settle
 from reports.figures import power_time
 from reports.figures.power_time import MOST_ARMS
+from reports.wording.captions import basis
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
@@ -104,6 +105,19 @@ def test_rows_share_their_axes_so_that_areas_compare(figured: Figured) -> None:
     assert rows(figured)[0].get_ylim()[0] == 0
     longest = max(line.get_xdata().max() for axes in rows(figured) for line in mean_lines(axes))
     assert rows(figured)[0].get_xlim() == pytest.approx((0, longest))
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.1, " ± "), (1.9, ", within a factor of 2.9")])
+def test_no_energy_is_told_to_be_below_none(share: float, said: str, study: StudyResults) -> None:
+    runs = study.runs.assign(uncertainty_j=share * study.runs["energy_j"])
+    figured = drawn(replace(study, runs=runs))
+    beside = [axes.get_title(loc="right") for axes in rows(figured)]
+    assert beside
+    assert all(said in title for title in beside)
+    assert ("±" in "".join(beside)) == (share < 1)
+    assert f"(95 %): {'a factor of 2.9' if share > 1 else '±10 %'}." in basis(
+        replace(study, runs=runs)
+    )
 
 
 def test_gaps_and_throttling_are_red(study: StudyResults, figured: Figured) -> None:

@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 
 import reports
+from reports.analysis.summary import summarise
 from reports.figures.gallery import FIGURES
+from reports.wording.units import signed
+from reports.wording.verdict import confidence
 from tests.reports.details import detailed
 from tests.reports.synthetic import PLANS, make
 
 EVIL = "<script>alert(1)</script>"
+FAILED = [("early_bird", 2)]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = detailed(make(failed=[("early_bird", 2)]))
+    results = detailed(make(failed=FAILED))
     results.runs["host"] = f'{EVIL}"onload="x'
     results.runs.loc[results.runs["status"] == "failed", "reason"] = "<b>out of memory</b>"
     return reports.build(results, out=tmp_path_factory.mktemp("report"))
@@ -111,6 +115,20 @@ def test_page_shows_every_run_and_every_figure(built: Path) -> None:
     assert "2 of 3" in text
     assert "world average 475 g/kWh" in text.replace("\u00a0", " ")
     assert "Energy here is estimated" in text
+
+
+def test_a_card_has_the_interval_that_its_verdict_rests_on(built: Path) -> None:
+    text = built.read_text(encoding="utf-8").replace("\u00a0", " ")
+    cards = re.findall(
+        r'class="card" data-verdict="([^"]*)".*?<span class="within">([^<]*)<', text, re.DOTALL
+    )
+    decisions = [a.decision for a in summarise(make(failed=FAILED)).challengers if a.decision]
+    assert {confidence(each.interval) for each in decisions} != {"95 %"}
+    expected = set()
+    for each in decisions:
+        low, high = (signed(end * 100, 2) for end in (each.interval.low, each.interval.high))
+        expected.add((each.verdict, f"{confidence(each.interval)} CI {low} … {high}"))
+    assert {*cards} == expected
 
 
 def test_every_figure_and_table_lies_beside_the_page_in_every_format(built: Path) -> None:

@@ -310,13 +310,15 @@ def test_terminal_table_answers_at_every_width(width: int) -> None:
     for each in summary.challengers:
         assert each.verdict
         assert each.verdict in text
-        assert each.difference
+        assert each.decision
         assert each.ratio
-        points = each.difference.scaled(100)
+        assert non_inferiority(each.decision.interval, summary.margin) == each.verdict
+        points = each.decision.interval.scaled(100)
         assert f"{signed(points.low, 2)} … {signed(points.high, 2)}" in text
         assert f"{fixed(each.ratio.low, 2)} … {fixed(each.ratio.high, 2)}" in text
     assert "2/3" in text
     assert "stimated" in text
+    assert "of points, that of the verdict (98.3 %)" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

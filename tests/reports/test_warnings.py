@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,8 +73,8 @@ def test_runs_that_differ(column: str, kind: str, value: str) -> None:
 def test_unequal_threads_under_an_estimate(source, threads, expected) -> None:
     results = make(["dense", "early_bird"], source=source)
     plain = energy_ratio(results, "early_bird", "dense")
-    for arm, used in zip(("dense", "early_bird"), threads, strict=True):
-        results.runs.loc[results.runs["arm"] == arm, "threads_in_use"] = used
+    used = results.runs["arm"].map(dict(zip(("dense", "early_bird"), threads, strict=True)))
+    results = replace(results, runs=results.runs.assign(threads_in_use=used))
     wide = energy_ratio(results, "early_bird", "dense")
     assert ("threads in use" in [kind for kind, _, _ in told(results)]) == expected
     assert wide.mean == plain.mean
@@ -88,7 +89,8 @@ def test_unequal_threads_under_an_estimate(source, threads, expected) -> None:
 def test_other_work_beside_an_estimate_widens_the_ratio() -> None:
     results = make(["dense", "early_bird"], source="estimated")
     plain = energy_ratio(results, "early_bird", "dense")
-    results.runs["gap_j"] = [0.5 * energy_j for energy_j in results.runs["energy_j"]]
+    gaps_j = 0.5 * results.runs["energy_j"]
+    results = replace(results, runs=results.runs.assign(gap_j=gaps_j))
     wide = energy_ratio(results, "early_bird", "dense")
     assert wide.high / wide.mean > 1.5 > plain.high / plain.mean
 
