@@ -168,6 +168,31 @@ def test_counters_slower_than_any_known(library, tmp_path, update_ms) -> None:
     assert flags == []
 
 
+@pytest.mark.parametrize(("update_ms", "mean"), [(250, 0.005), (500, 0.015), (1000, 0.025)])
+def test_power_splits_the_updates_of_a_slow_counter(library, tmp_path, update_ms, mean) -> None:
+    """The load changes some time after each border, as where data come late."""
+    found = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        settings = {**MODELS["a100"], "counter_update_ms": update_ms}
+        with machine(library, tmp_path, **settings) as stand_in:
+            phased(stand_in, rng)
+            (gpu,) = stand_in.gpus
+            borders = [START_NS + 15 * SECOND]
+            for _ in range(30):
+                gpu.draw(rng.uniform(80, 600), borders[-1] + round(rng.uniform(0.05, 0.4) * SECOND))
+                borders.append(borders[-1] + round(rng.uniform(0.5, 4) * SECOND))
+            gpu.draw(IDLE_W, borders[-1])
+            trace, _ = record(stand_in, gpu_meters(), borders)
+            (curve,) = curves(trace, borders)
+            for pair in pairwise(borders):
+                joules, truth_j = curve.between(*pair), gpu.truth_j(*pair)
+                found.append((joules.energy_j / truth_j - 1, joules.without_gain_j / truth_j))
+    errors, stated = np.abs(np.array(found)).T
+    assert errors.mean() <= mean
+    assert np.mean(errors <= stated) >= 0.95
+
+
 def test_bursts_of_a_slow_counter(library, tmp_path) -> None:
     found = np.concatenate(
         [errors(library, tmp_path, seed, 40, 0.15, 1.5, counter_update_ms=250) for seed in (0, 1)]

@@ -42,11 +42,11 @@ def energies_at(borders_s: Floats, knots: Knots) -> _Estimates:
     left_j, left_var = _from_the_left(borders_s, knots, "left")
     right_j, right_var = _from_the_left(-borders_s[::-1], knots.reversed(), "right")
     right_j, right_var = -right_j[::-1], right_var[::-1]
-    energy_j, variance = _pooled(left_j, left_var, right_j, right_var)
+    energy_j, variance = pooled(left_j, left_var, right_j, right_var)
     return _between_knots(borders_s, energy_j, variance, knots)
 
 
-def _pooled(left_j: Floats, left_var: Floats, right_j: Floats, right_var: Floats) -> _Estimates:
+def pooled(left_j: Floats, left_var: Floats, right_j: Floats, right_var: Floats) -> _Estimates:
     """Both estimates as one, with its variance; one alone where the other is infinitely unsure.
 
     If they disagree, one of them is wrong, whatever its variance says, and either may be.

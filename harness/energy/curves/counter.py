@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.curves.borders import UNSTEADY, energies_at
+from harness.energy.curves.borders import UNSTEADY, energies_at, pooled
 from harness.energy.curves.curve import Curve
 from harness.energy.curves.knots import Floats, Knots, counter_knots
 from harness.energy.curves.rhythm import at_most_s
@@ -55,8 +55,8 @@ def stretches(
     Args:
         readings: Of a counter.
         borders_s: Where the load may change, rising.
-        shape: Gives what the device's power sensor says, if it has one: it splits the updates of a
-            slow counter.
+        shape: Gives what the device's power sensor says, if it has one: the updates of a counter
+            that is slow, or may be, are split by it as well.
     """
     found = []
     update_s = _update_s(readings)
@@ -76,7 +76,13 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve 
     moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
     energy_j, variance = energies_at(moments_s, knots)
     if power is not None and len(power.time_s):
-        variance += _shape_var(moments_s, energy_j, knots, power)
+        split_j, split_var = _split_by_power(moments_s, knots, power)
+        between_j, _ = pooled(energy_j, variance, split_j, split_var)
+        # What both disagree by is uncertain: a load that is not as steady as the counter's updates
+        # around take it to be, or that changes faster than the power sensor can see.
+        known = np.isfinite(split_var)
+        variance += np.where(known, (split_j - energy_j) ** 2 / 2 + split_var, 0.0)
+        energy_j = between_j
     time_s = np.concatenate([knots.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
@@ -87,31 +93,32 @@ def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve 
     )
 
 
-def _shape_var(moments_s: Floats, energy_j: Floats, knots: Knots, power: Curve) -> Floats:
-    """Variance of the energy at moments within long updates, which the power sensor splits as well.
+def _split_by_power(moments_s: Floats, knots: Knots, power: Curve) -> tuple[Floats, Floats]:
+    """The updates that moments fall in, split by what the power sensor says of them.
 
-    What it and the updates around disagree by is uncertain: the load is not as steady as these
-    take it to be, or changes faster than the sensor can see.
+    Returns:
+        The energy up to each moment, J, and its variance, J²: infinite outside of updates, and
+        where power was not read.
     """
     after = np.clip(np.searchsorted(knots.time_s, moments_s), 1, len(knots.time_s) - 1)
     start_s, end_s = knots.time_s[after - 1], knots.time_s[after]
+
+    def at_each(what: Floats) -> list[Floats]:
+        return [np.interp(at_s, power.time_s, what) for at_s in (start_s, moments_s, end_s)]
+
     inside = (moments_s > start_s) & (moments_s < end_s) & (start_s >= power.time_s[0])
-    inside &= end_s <= power.time_s[-1]
-    drawn_j = [
-        np.interp(at_s, power.time_s, power.energy_j) for at_s in (start_s, moments_s, end_s)
-    ]
+    start_j, moment_j, end_j = at_each(power.energy_j)
+    inside &= (end_s <= power.time_s[-1]) & (end_j > start_j)
+    share = (moment_j - start_j) / np.where(inside, end_j - start_j, 1.0)
     update_j = knots.energy_j[after] - knots.energy_j[after - 1]
-    whole_j = drawn_j[2] - drawn_j[0]
-    share = (drawn_j[1] - drawn_j[0]) / np.where(whole_j > 0, whole_j, 1.0)
-    apart_j = knots.energy_j[after - 1] + update_j * share - energy_j
-    apart_j = np.where(inside & (whole_j > 0), apart_j, 0.0)
-    # What varies between samples is known to the sensor no better than this, on either side.
-    gathered = [np.interp(at_s, power.time_s, power.random_var) for at_s in (start_s, moments_s)]
-    gathered.append(np.interp(end_s, power.time_s, power.random_var))
-    sides_j2 = np.minimum(gathered[1] - gathered[0], gathered[2] - gathered[1])
-    blurred_j2 = np.where(inside, (UNSTEADY * update_j) ** 2 + np.maximum(sides_j2, 0.0), 0.0)
-    found: Floats = apart_j**2 / 2 + blurred_j2
-    return found
+    # What varies between samples is known to the sensor no better than this, before and after.
+    start_j2, moment_j2, end_j2 = at_each(power.random_var)
+    variance = (1 - share) ** 2 * (moment_j2 - start_j2) + share**2 * (end_j2 - moment_j2)
+    variance = np.maximum(variance, 0.0) + (UNSTEADY * update_j) ** 2
+    off_s2 = ((1 - share) * knots.half_s[after - 1]) ** 2 + (share * knots.half_s[after]) ** 2
+    variance += (update_j / np.where(inside, end_s - start_s, 1.0)) ** 2 * off_s2 / 3
+    energy_j: Floats = knots.energy_j[after - 1] + np.where(inside, share, 0.0) * update_j
+    return energy_j, np.where(inside, variance, np.inf)
 
 
 def _knot_var(knots: Knots, resolution_j: float) -> Floats:
