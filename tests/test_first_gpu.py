@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import click
 import pytest
 
 from benchmarks.cifar_for_gpu import settings
 from benchmarks.missing_wheels import missing
+from harness.cli.choose import choose_study
+from harness.cli.main import cli
+from harness.expand import expand
 from tests.conftest import REPOSITORY
 
 SCRIPT = REPOSITORY / "benchmarks" / "first_gpu.sh"
@@ -56,6 +61,74 @@ def test_a_short_run_ends_in_time_with_three_small_files(tmp_path: Path) -> None
         names = archive.getnames()
     assert "results/notes.txt" in names
     assert not any(name.endswith(".pt") for name in names)
+
+
+RECORDER = """#!/usr/bin/env bash
+case "$*" in
+*is_available*) echo True ;;
+*missing_wheels*) ;;
+*cifar_for_gpu*) printf '%s\\n' --set workload.data=folder --set workload.root=there "a copy" ;;
+-m\\ harness* | benchmarks/*) printf '%q ' "$@" >>"$RECORD"; echo >>"$RECORD" ;;
+esac
+"""
+
+
+def commands_of(number: str, tmp_path: Path) -> list[list[str]]:
+    """What a script would have Python do on a machine with a GPU, in order."""
+    interpreter = tmp_path / "bin" / "python3"
+    interpreter.parent.mkdir()
+    interpreter.write_text(RECORDER)
+    interpreter.chmod(0o755)
+    record = tmp_path / "record"
+    ended = subprocess.run(
+        ["bash", SCRIPT, number],
+        check=False,
+        env={
+            **os.environ,
+            "OUT": str(tmp_path / "out"),
+            "RECORD": str(record),
+            "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return [shlex.split(line) for line in record.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [("1", ["doctor", "run quick", "run quick"]), ("2", ["run gpu-acceptance"])],
+)
+def test_our_command_line_takes_what_the_scripts_say(
+    number: str, expected: list[str], tmp_path: Path
+) -> None:
+    """A renamed option, method or setting would cost a session on a GPU."""
+    found = []
+    for words in commands_of(number, tmp_path):
+        if words[:2] != ["-m", "harness"]:
+            continue
+        context = click.Context(cli)
+        name, command, left = cli.resolve_command(context, words[2:])
+        assert command is not None
+        given = command.make_context(name, left, parent=context).params
+        if name == "run":
+            keys = ("words", "seeds", "plugins", "changes")
+            study, registry = choose_study(*(given[key] for key in keys), ())
+            assert expand(study, registry)
+            name = f"{name} {study.name}"
+        found.append(name)
+    assert found == expected
+
+
+@pytest.mark.parametrize("number", ["1", "3"])
+def test_benchmarks_take_what_the_scripts_say(number: str, tmp_path: Path) -> None:
+    scripts = [words for words in commands_of(number, tmp_path) if words[0] != "-m"]
+    assert scripts
+    for script, *words in scripts:
+        known = (REPOSITORY / script).read_text()
+        options = [word for word in words if word.startswith("--")]
+        assert all(f'"{option}"' in known for option in options), script
 
 
 def test_nothing_is_missing_where_the_tests_run() -> None:

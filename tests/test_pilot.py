@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -151,9 +152,11 @@ def test_a_pilot_uses_as_many_threads_as_a_run(
 
 
 def test_batches_are_whole_and_as_the_source_gives_them() -> None:
-    device = Device(0.0, 1e-3)
-    steady = Steady(SOURCE, device.now_ns, 10.0, FULL)
-    batches = list(zip(range(3), steady.epoch(FULL, seed=4), strict=False))
-    expected: list[Batch] = [*SOURCE.epoch(FULL, seed=4)][:2]
-    for (_, ours), theirs in zip(batches, expected, strict=False):
-        assert torch.equal(ours.images, theirs.images)
+    pixels = torch.arange(SAMPLES * 4, dtype=torch.float32).reshape(SAMPLES, 1, 2, 2)
+    source = Resident(pixels, torch.zeros(SAMPLES, dtype=torch.int64))
+    steady = Steady(source, Device(0.0, 1e-3).now_ns, 10.0, FULL)
+    ours = [*islice(steady.epoch(FULL, seed=4), 3)]
+    expected: list[Batch] = [*source.epoch(FULL, seed=4)][:2] + [*source.epoch(FULL, seed=5)][:1]
+    assert all(len(batch.labels) == FULL for batch in ours)
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert torch.equal(mine.images, theirs.images)
