@@ -163,17 +163,17 @@ class EnergySettings(Settings):
     """Time from one reading of power to the next, or 0.02 s if that is shorter and there is no
     counter. Energy counters are read at their own rhythm."""
     warm_up_s: Annotated[float, Field(ge=0, le=600)] = 1.0
-    """Keep a GPU busy for so long before a run's window opens, so that none starts cold."""
+    """Seconds to keep a GPU busy before a run is measured, so that none starts cold."""
     idle_s: Annotated[float, Field(ge=0, le=600)] = 2.0
-    """Then measure idle power for so long, where a sensor measures; it is reported, never taken
-    off. A GPU gets up to 10 s to go to idle clocks first; if it does not, the record says so."""
+    """Seconds of idle power to measure next (hardware sensors only); reported, never subtracted. A
+    GPU gets up to 10 s to reach idle clocks first; if it does not, the record says so."""
     cool_down_c: Annotated[float, Field(gt=0, le=120)] | None = None
-    """Then wait until no GPU is warmer than this."""
+    """Then wait until no GPU is warmer than this many degrees Celsius."""
     isolation: Literal["warn", "error"] = "warn"
-    """What to do about other processes on a measured GPU: say so, or refuse to start the run."""
+    """What to do about other processes on a measured GPU: warn, or refuse to start the run."""
     share_gpu: bool = False
-    """Use a GPU that another run uses, too. Its power is then both runs', and the record says so;
-    else a run is refused a GPU that is taken."""
+    """Allow a GPU that another run is using. Its energy is then that of both runs together, and the
+    record says so; otherwise a run is refused a GPU that is in use."""
 
 
 class Limits(Settings):

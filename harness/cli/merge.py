@@ -22,5 +22,5 @@ def merge_results(folders: tuple[str, ...], out: str) -> None:
     from harness.results.merge import merge
 
     number = merge([StudyFolder(Path(folder)) for folder in folders], Path(out))
-    click.echo(f"{number} runs from {len(folders)} folders in {out}")
-    click.echo(f"to derive tables and page: python -m harness report {out}")
+    click.echo(f"{number} runs from {len(folders)} folders are now in {out}")
+    click.echo(f"to make tables and report: python -m harness report {out}")

@@ -59,8 +59,8 @@ def check_unchanged(folder: StudyFolder, missing: list[RunSpec], registry: Regis
             known = Fingerprint({each: known.code.get(each, ()) for each in now.code}, known.data)
         if said := difference(known, now, spec.method):
             raise UsageError(
-                f"{run.path} was made {said}; new runs would be averaged or compared with it as if "
-                "nothing had changed: undo the change, or give this study another folder with --out"
+                f"{run.path} was made {said}; new runs cannot be compared with it: undo the "
+                "change, or give this study another folder with --out"
             )
 
 

@@ -177,7 +177,7 @@ class StudyFolder:
         home = self.path.resolve()
         for run in found:
             if not run.path.resolve().is_relative_to(home):
-                raise UsageError(f"{run.path}: leads out of {self.path}")
+                raise UsageError(f"{run.path}: is a link to outside {self.path}")
         return found
 
     def read_study(self) -> dict[str, Any]:
@@ -273,26 +273,26 @@ class StudyFolder:
         old = there.get("report", {}).get("margin_points", new)
         if old != new:
             raise UsageError(
-                f"{self.path} holds runs that add seeds until decided at report.margin_points = "
-                f"{old:g}, not {new:g}; the margin cannot change once results are there: give this "
-                "study another folder with --out"
+                f"{self.path} holds runs whose seeds were decided by report.margin_points = "
+                f"{old:g}, not {new:g}; the margin cannot change once there are results: give this study "
+                "another folder with --out"
             )
         if saved == wanted:
             return wanted
         if isinstance(wanted, list) and all(seed < saved["max"] for seed in wanted):
             return saved
         raise UsageError(
-            f"{self.path} holds runs that add seeds until decided, {saved['min']} to "
-            f"{saved['max']}; a rule cannot change once results are there: give this study another "
-            "folder with --out"
+            f"{self.path} holds runs with seeds until decided ({saved['min']} to {saved['max']}); "
+            "the rule cannot change once there are results: give this study another folder with "
+            "--out"
         )
 
     def _check_same(self, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
         old, new = (each.get("engine", {}).get("gpus_per_run", 1) for each in (saved, wanted))
         if old != new:
             raise UsageError(
-                f"{self.path} holds runs with engine.gpus_per_run = {old}, not {new}; what they "
-                "draw cannot be compared: give this study another folder with --out"
+                f"{self.path} holds runs with engine.gpus_per_run = {old}, not {new}; their "
+                "energies cannot be compared: give this study another folder with --out"
             )
         for table in ("workload", "training"):
             for key, value in wanted[table].items():

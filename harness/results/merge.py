@@ -111,7 +111,7 @@ def _chosen(path: Path, study: dict[str, Any]) -> _Chosen:
     try:
         return _Chosen(**study)
     except ValidationError as error:
-        raise UsageError(f"{path}: its study is damaged: {tell(error, _Chosen)}") from None
+        raise UsageError(f"{path}: damaged study: {tell(error, _Chosen)}") from None
 
 
 def _differing(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -150,8 +150,8 @@ def _seeds(first: UntilDecided | list[int], second: UntilDecided | list[int]) ->
         return list(dict.fromkeys(first + second))
     if first != second:
         raise UsageError(
-            "seeds: one folder adds seeds until decided, the other has other seeds or another "
-            "rule; verdicts of both together would be neither's"
+            "seeds: one folder adds seeds until decided, and the other lists seeds or has another "
+            "rule; verdicts from both together would hold under neither"
         )
     return first.model_dump(mode="json") if isinstance(first, UntilDecided) else first
 
@@ -175,14 +175,16 @@ def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
                 )
             found.setdefault(place, run)
     if not found:
-        raise UsageError(f"{sources[0].path}: no runs here or in the others yet")
+        raise UsageError(f"{sources[0].path}: there are no runs yet, here or in the other folders")
     return found
 
 
 def _check_at_rest(run: RunFolder) -> None:
     for path in (run.path, *run.path.rglob("*")):
         if path.is_symlink():
-            raise UsageError(f"{path}: is a link; what it leads to is not copied")
+            raise UsageError(
+                f"{path}: is a link, which merge does not follow; copy what it points to"
+            )
     holder = run.holder()
     if holder:
         raise UsageError(f"{run.path}: {holder} works on it; merge when it is done")
@@ -204,7 +206,7 @@ def _shared_files(sources: Sequence[StudyFolder]) -> dict[str, bytes]:
     """The raw files that all runs share, by name: answers about one grid are joined."""
     series = {source.carbon_series: _content(source.carbon_series) for source in sources}
     if len(set(series.values())) > 1:
-        raise UsageError(f"{' and '.join(map(str, series))} are not the same series")
+        raise UsageError(f"{' and '.join(map(str, series))} are different carbon series")
     answers = b"".join(_content(source.carbon_live) for source in sources)
     lines = dict.fromkeys(answers.splitlines(keepends=True))
     files = {path.name: content for path, content in series.items()}

@@ -47,12 +47,15 @@ def refusal(
     asked = {training.precision, *(phase.precision for phase in phases)}
     for is_so, why in (
         (device.type != "cuda", "needs an NVIDIA GPU, and torch sees none"),
-        (processes > 1, "trains in one process; set engine.gpus_per_run = 1"),
-        (training.compile, "and training.compile exclude each other"),
-        (not training.fused, "needs training.fused = true, whose step reads a rate on the GPU"),
-        ("int8_simulated" in asked, "cannot repeat the random rounding of int8_simulated"),
-        ("fp8" in asked, "has not been tried with fp8"),
-        (any(phase.rewire for phase in phases), "cannot repeat a training whose masks move"),
+        (processes > 1, "works in one process only; set engine.gpus_per_run = 1"),
+        (training.compile, "cannot be combined with training.compile; choose one"),
+        (not training.fused, "needs training.fused = true, to read the learning rate on the GPU"),
+        ("int8_simulated" in asked, "does not support int8_simulated, whose rounding is random"),
+        ("fp8" in asked, "does not support fp8 yet"),
+        (
+            any(phase.rewire for phase in phases),
+            "does not support methods whose weight masks move while training",
+        ),
     ):
         if is_so:
             return f"training.graphs {why}"

@@ -19,8 +19,8 @@ def test_two_folders_become_one(harness: Harness, tmp_path: Path) -> None:
     ended = harness("merge", "a", "b", "-o", "both")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == (
-        f"{runs} runs from 2 folders in both\n"
-        "to derive tables and page: python -m harness report both\n"
+        f"{runs} runs from 2 folders are now in both\n"
+        "to make tables and report: python -m harness report both\n"
     )
     reported = harness("report", "both")
     assert reported.returncode == 0, reported.stderr

@@ -178,7 +178,7 @@ def test_a_rule_stays_with_its_folder(invent: Invent) -> None:
     found.folder.bind(picked, found.specs)
     assert found.folder.read_study()["seeds"] == rule
     for other in ([8], {"min": 3, "max": 9}):
-        with pytest.raises(UsageError, match="a rule cannot change once results are there"):
+        with pytest.raises(UsageError, match="the rule cannot change once there are results"):
             found.folder.bind(study(seeds=other), found.specs)
 
 

@@ -183,7 +183,7 @@ def test_one_folder_is_nothing_to_merge(first: StudyFolder, tmp_path: Path) -> N
 def test_a_damaged_study_is_told(first: StudyFolder, second: StudyFolder, tmp_path: Path) -> None:
     change(second, methods=[1, 2])
     said = refused(first, second, out=tmp_path / "c")
-    assert f"{second.path}: its study is damaged: methods" in said
+    assert f"{second.path}: damaged study: methods" in said
 
 
 def test_answers_about_the_grid_are_joined_and_a_series_must_be_the_same(
@@ -198,7 +198,7 @@ def test_answers_about_the_grid_are_joined_and_a_series_must_be_the_same(
     assert merged.carbon_live.read_bytes() == b'{"a": 1}\n{"b": 2}\n{"c": 3}\n'
     assert merged.carbon_series.read_bytes() == b"time,kg_per_kwh\n"
     (second.carbon_series).write_bytes(b"time,g_per_kwh\n")
-    assert "are not the same series" in refused(first, second, out=tmp_path / "d")
+    assert "are different carbon series" in refused(first, second, out=tmp_path / "d")
 
 
 def test_of_a_copy_that_fails_nothing_is_left(

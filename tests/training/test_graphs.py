@@ -122,7 +122,7 @@ def test_another_structure_or_penalty_is_captured_anew(workload: Workload, tmp_p
         ({"precision": "int8_simulated"}, {}, CUDA, 1, "int8_simulated"),
         ({}, {"precision": "int8_simulated"}, CUDA, 1, "int8_simulated"),
         ({"precision": "fp8"}, {}, CUDA, 1, "fp8"),
-        ({}, {"rewire": Rewire(10, 0.3, 1.0)}, CUDA, 1, "masks move"),
+        ({}, {"rewire": Rewire(10, 0.3, 1.0)}, CUDA, 1, "weight masks move"),
         ({}, {"precision": "bf16"}, CUDA, 1, None),
         ({"graphs": False}, {}, torch.device("cpu"), 2, None),
     ],
