@@ -274,8 +274,8 @@ class StudyFolder:
         if old != new:
             raise UsageError(
                 f"{self.path} holds runs whose seeds were decided by report.margin_points = "
-                f"{old:g}, not {new:g}; the margin cannot change once there are results: give this study "
-                "another folder with --out"
+                f"{old:g}, not {new:g}; the margin cannot change once there are results: give this "
+                "study another folder with --out"
             )
         if saved == wanted:
             return wanted
