@@ -173,7 +173,7 @@ def _frontier(results: StudyResults, name: str, levels: Sequence[Level], baselin
         name=name,
         levels=tuple(levels),
         front=tuple(level.arm for level in front),
-        energy=Crossing(log.status, widened(_exponential(log.value), doubt), log.between),
+        energy=Crossing(log.status, widened(log.value.exponential, doubt), log.between),
         points=crossing([(each.arm, each.log_ratio, each.points) for each in reversed(front)], -1),
         best=t_interval(best.points.values()),
     )
@@ -208,10 +208,6 @@ def crossing(path: Sequence[tuple[str, BySeed, BySeed]], sign: int = 1) -> Cross
         (1 - share) * (y_before[s] - slope * x_before[s]) + share * (y[s] - slope * x[s]) for s in y
     )
     return Crossing("reached", t_interval(values), (before, arm))
-
-
-def _exponential(log: Interval) -> Interval:
-    return Interval(math.exp(log.mean), math.exp(log.low), math.exp(log.high), log.n)
 
 
 def _mean(values: BySeed) -> float:

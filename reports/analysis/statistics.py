@@ -8,7 +8,7 @@ Teachers Should Know About the Bootstrap", The American Statistician 69:4).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from scipy.special import expit, logit, stdtrit
@@ -21,7 +21,7 @@ NO_WIDTH = 1e-9
 """An interval with half this width, but for rounding, has none and shows nothing."""
 
 _LARGEST_EXPONENT = 600.0
-"""Beyond any number of joules, and short of an overflow."""
+"""Beyond any number of joules and any ratio of them, and short of an overflow."""
 
 Verdict = Literal["non-inferior", "worse", "inconclusive"]
 
@@ -52,8 +52,17 @@ class Interval:
 
     def scaled(self, factor: float) -> Interval:
         """The same interval in another unit; `factor` must be positive."""
-        low, high = self.low * factor, self.high * factor
-        return Interval(self.mean * factor, low, high, self.n, self.confidence)
+        return replace(
+            self, mean=self.mean * factor, low=self.low * factor, high=self.high * factor
+        )
+
+    @property
+    def exponential(self) -> Interval:
+        """The interval of a ratio, if this is the interval of its logarithm."""
+        mean, low, high = (
+            math.exp(min(log, _LARGEST_EXPONENT)) for log in (self.mean, self.low, self.high)
+        )
+        return replace(self, mean=mean, low=low, high=high)
 
 
 def t_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
@@ -89,7 +98,7 @@ def share_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> I
         return plain
     centre = float(logit(plain.mean))
     half = plain.half_width / (plain.mean * (1 - plain.mean))
-    return Interval(plain.mean, float(expit(centre - half)), float(expit(centre + half)), plain.n)
+    return replace(plain, low=float(expit(centre - half)), high=float(expit(centre + half)))
 
 
 def energy_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
@@ -103,7 +112,7 @@ def energy_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> 
     if not (plain.half_width > 0 and plain.mean > 0):
         return plain
     factor = math.exp(min(plain.half_width / plain.mean, _LARGEST_EXPONENT))
-    return Interval(plain.mean, plain.mean / factor, plain.mean * factor, plain.n)
+    return replace(plain, low=plain.mean / factor, high=plain.mean * factor)
 
 
 def paired_difference(
@@ -132,7 +141,7 @@ def paired_ratio(
         if values[seed] > 0 and baseline[seed] > 0
     ]
     log = t_interval(logs, confidence)
-    return Interval(math.exp(log.mean), math.exp(log.low), math.exp(log.high), log.n, confidence)
+    return log.exponential
 
 
 def non_inferiority(difference: Interval, margin: float) -> Verdict:

@@ -24,14 +24,14 @@ def welch_difference(
     ours, theirs = _known(values), _known(others)
     n = min(len(ours), len(theirs))
     if n == 0:
-        return Interval(math.nan, math.nan, math.nan, 0)
+        return Interval(math.nan, math.nan, math.nan, 0, confidence)
     difference = math.fsum(ours) / len(ours) - math.fsum(theirs) / len(theirs)
     if n == 1:
-        return Interval(difference, math.nan, math.nan, 1)
+        return Interval(difference, math.nan, math.nan, 1, confidence)
     half = _half_width(
         _squared_error(ours), len(ours), _squared_error(theirs), len(theirs), confidence
     )
-    return Interval(difference, difference - half, difference + half, n)
+    return Interval(difference, difference - half, difference + half, n, confidence)
 
 
 def welch_ratio(
@@ -41,8 +41,7 @@ def welch_ratio(
 
     exp of the interval of the difference of logs; what is not positive has none and is left out.
     """
-    log = welch_difference(_logs(values), _logs(others), confidence)
-    return Interval(math.exp(log.mean), math.exp(log.low), math.exp(log.high), log.n)
+    return welch_difference(_logs(values), _logs(others), confidence).exponential
 
 
 def _half_width(ours: float, n: int, theirs: float, m: int, confidence: float) -> float:

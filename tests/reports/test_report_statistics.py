@@ -20,6 +20,9 @@ from reports.analysis.statistics import (
     share_interval,
     t_interval,
 )
+from reports.analysis.welch import welch_difference, welch_ratio
+
+SHARES, OTHERS = [0.7, 0.72, 0.76], [0.6, 0.65, 0.61]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +34,35 @@ def test_t_interval_agrees_with_scipy() -> None:
     interval = t_interval(values)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     assert interval.n == 5
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        lambda sure: t_interval(SHARES, sure),
+        lambda sure: share_interval(SHARES, sure),
+        lambda sure: energy_interval(SHARES, sure),
+        lambda sure: paired_difference(dict(enumerate(SHARES)), dict(enumerate(OTHERS)), sure),
+        lambda sure: paired_ratio(dict(enumerate(SHARES)), dict(enumerate(OTHERS)), sure),
+        lambda sure: paired_ratio(dict(enumerate(SHARES)), dict(enumerate(OTHERS)), sure).scaled(2),
+        lambda sure: welch_difference(SHARES, OTHERS, sure),
+        lambda sure: welch_difference(SHARES, OTHERS[:1], sure),
+        lambda sure: welch_difference(SHARES, [], sure),
+        lambda sure: welch_ratio(SHARES, OTHERS, sure),
+    ],
+)
+def test_an_interval_says_how_sure_it_is(found: Callable[[float], Interval]) -> None:
+    loose, strict = found(0.9), found(0.99)
+    assert (loose.confidence, strict.confidence) == (0.9, 0.99)
+    if loose.bounded:
+        assert strict.low < loose.low < loose.mean < loose.high < strict.high
+
+
+def test_ratios_that_differ_beyond_all_measure_have_an_interval() -> None:
+    found = paired_ratio({0: 1e-150, 1: 1e150}, {0: 1.0, 1: 1.0})
+    assert found.mean == pytest.approx(1)
+    assert 0 <= found.low < 1e-250
+    assert 1e250 < found.high < math.inf
 
 
 def test_t_interval_by_hand() -> None:
