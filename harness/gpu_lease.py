@@ -58,7 +58,7 @@ def _take(gpu: str, leased: ExitStack, *, share: bool) -> list[str]:
             leased.callback(held.release)
             os.fchmod(held.fileno(), 0o644)  # whatever the umask: other users must find it held
     except OSError as error:
-        return [f"whether other runs use {gpu} cannot be told ({error.strerror}: {folder})"]
+        return [f"cannot determine whether other runs use {gpu} ({error.strerror}: {folder})"]
     return [f"{gpu} is shared with {holder}" for holder in found.values()]
 
 
