@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-ROUNDS = 5
+ROUNDS = 4
 HERE = Path(__file__).resolve().parents[1]
 
 

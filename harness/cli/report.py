@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -12,7 +15,27 @@ from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.results.table import Tables
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for unreachable cycles.
+
+    It takes a tenth of a report's CPU time. Reading runs leaves no cycles behind, however many they
+    are; the figures of a study do, of some 20 MiB.
+    """
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
+
+
+@_uncollected()
 def make_report(folders: tuple[str, ...], out: str | None) -> None:
     """Rebuild tables, figures and page of results folders, and print the summary of each.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,15 +33,13 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
     if several:
         drawn = ((name, draw(studies)) for name, draw in ACROSS.items())
         across = [plate(name, figured, out, "", "across") for name, figured in drawn if figured]
-    sections = [
-        section(
-            results,
-            out,
-            f"{number}-{folder_name(results.study)}/" if several else "",
-            f"study-{number}",
-        )
-        for number, results in enumerate(studies, start=1)
-    ]
+    sections = []
+    for number, results in enumerate(studies, start=1):
+        if number > 1:
+            # The figures of a study hold each other; a caller may have put off looking for such.
+            gc.collect()
+        folder = f"{number}-{folder_name(results.study)}/" if several else ""
+        sections.append(section(results, out, folder, f"study-{number}"))
     environment = Environment(
         loader=PackageLoader("reports.page"),
         autoescape=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
 import zlib
@@ -14,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from harness.cli import report
 from reports.analysis import summary
 from reports.analysis.summary import summarise
 from reports.drawing import labels, style
@@ -75,3 +77,19 @@ def test_a_study_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
     assert summarise(other) is not summarise(results)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_cycles_are_searched_for_after_a_report_as_before(
+    enabled: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(report, "Tables", lambda _: seen.append(gc.isenabled()) or 1 / 0)
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            report.make_report((str(tmp_path),), None)
+        assert seen == [False]
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
