@@ -28,11 +28,11 @@ from typing import Any
 import psutil
 import pynvml
 
+from harness.energy.integration.windows import EnergyCurve, power_of
 from harness.energy.measurement import Measurement
-from harness.energy.meter import MeterSetup
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import Trace, read_trace
-from harness.energy.windows import EnergyCurve, power_of
-from harness.settings import EnergySettings
+from harness.settings.settings import EnergySettings
 
 LENGTHS_S = (0.15, 0.3, 0.5, 1.0, 1.5, 3.0)
 LONG_S = 20.0

@@ -2,7 +2,7 @@
 
     python benchmarks/false_verdicts.py > benchmarks/false_verdicts.txt
 
-Simulated studies, judged by the reports' own code (`reports.analysis.verdicts.decide`): every
+Simulated studies, judged by the reports' own code (`reports.statistics.verdicts.decide`): every
 method lies exactly on the margin, so that each verdict "non-inferior" is wrong; 2.5 % of studies
 may have one. Beside it what plain t says of the same studies, at 2.5 % for each method and
 look. Some minutes on one core.
@@ -26,9 +26,9 @@ import numpy as np
 import scipy
 
 from harness.results.final_test import FinalTest
-from harness.study import UntilDecided
-from reports.analysis.statistics import non_inferiority, t_interval
-from reports.analysis.verdicts import Decision, decide
+from harness.study.study import UntilDecided
+from reports.statistics.statistics import non_inferiority, t_interval
+from reports.statistics.verdicts import Decision, decide
 
 MARGIN = 0.005
 SPREAD = 0.003

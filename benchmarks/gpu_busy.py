@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import timed
 from benchmarks.random_cifar import resident_workload
-from harness.phases import Train
-from harness.settings import Training
+from harness.method.phases import Train
+from harness.settings.settings import Training
 from harness.training.loop import train_epoch
 from harness.training.state import TrainingState
 

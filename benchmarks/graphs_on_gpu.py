@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.random_cifar import resident_workload
 from harness.errors import ExitCode
-from harness.phases import Train
+from harness.method.phases import Train
 from harness.pruning.weights import prune_weights
-from harness.quantities import Precision
-from harness.settings import Training
+from harness.settings.settings import Training
+from harness.settings.types import Precision
 from harness.training.device import open_device
 from harness.training.graphs import capture_ahead
 from harness.training.loop import train_epoch

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.gpu_busy import busy_share
 from benchmarks.paired import circumstances, factor, heading, in_turns, ratio, repeated, timed
 from benchmarks.random_cifar import write_cifar10
-from harness.settings import Training, WorkloadChoice
+from harness.settings.settings import Training, WorkloadChoice
 from harness.training.device import open_device
 from harness.workloads.workload import open_workload
 

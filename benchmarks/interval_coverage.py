@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 from scipy.stats import bootstrap
 
-from reports.analysis.statistics import t_interval
+from reports.statistics.statistics import t_interval
 
 REPETITIONS = 2000
 SIZES = (3, 5, 10)

@@ -26,14 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import change, circumstances, heading, in_turns, ratio, repeated, timed
 from benchmarks.random_cifar import resident_workload
-from harness.phases import Train
-from harness.settings import Training, WorkloadChoice
+from harness.method.phases import Train
+from harness.settings.settings import Training, WorkloadChoice
 from harness.training.device import open_device
 from harness.training.loop import train_epoch
-from harness.training.seeds import stream
-from harness.training.state import TrainingState
-from harness.workloads.augment import random_crop, random_flip, windows
-from harness.workloads.resident import Resident
+from harness.training.state import TrainingState, stream
+from harness.workloads.resident import Resident, random_crop, random_flip, windows
 from harness.workloads.workload import Workload, open_workload
 
 SEED = 0

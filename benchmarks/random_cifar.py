@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.catalogue import resolve_model
-from harness.settings import Training, WorkloadChoice
-from harness.workloads.place import Place
+from harness.settings.catalogue import resolve_model
+from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.open import LoadingContext
 from harness.workloads.resident import Resident
 from harness.workloads.workload import Workload
 
@@ -23,7 +23,7 @@ def resident_workload(
 ) -> Workload:
     """`model` on so many random images that live on `device`, augmented as `training` says."""
     choice = WorkloadChoice(data="cifar10", model=model, input="resident")
-    layout = Place(choice, training, device).layout
+    layout = LoadingContext(choice, training, device).layout
     side = SIDE + 2 * training.crop_padding
     draw = torch.Generator(device).manual_seed(0)
     padded = torch.randn(images, 3, side, side, generator=draw, device=device)

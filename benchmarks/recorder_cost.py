@@ -31,9 +31,9 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import change, circumstances, heading, ratio
-from harness.energy.meter import MeterSetup
 from harness.energy.recorder.process import RecorderProcess
-from harness.settings import EnergySettings
+from harness.energy.sensors.base import MeterSetup
+from harness.settings.settings import EnergySettings
 from tests.fakes.stand_in import StandIn, build
 
 GPUS = 8

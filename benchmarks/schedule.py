@@ -29,15 +29,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report_at_scale.study import EPOCHS, METHODS, write_study
-from harness.engines.makespan import makespan_s
-from harness.engines.order import in_random_order
-from harness.expand import expand
-from harness.phases import Budget
-from harness.plan import planned_epochs
-from harness.registry import Registry
+from harness.method.dry_run import planned_epochs
+from harness.method.phases import Budget
 from harness.results.folder import StudyFolder
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.scheduler.ordering import in_random_order, makespan_s
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL_S = 5.0

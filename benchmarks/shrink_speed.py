@@ -26,13 +26,13 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import circumstances, factor, heading, in_turns, ratio, repeated, timed
-from harness.batch import Batch
-from harness.batch_norm import scaled_batch_norms
-from harness.catalogue import resolve_model
+from harness.pruning.batch import Batch
+from harness.pruning.channels import shrink
 from harness.pruning.cost import size_of
+from harness.pruning.groups import scaled_batch_norms
 from harness.pruning.questions import bn_channel_mask
-from harness.pruning.shrink import shrink
 from harness.pruning.weights import magnitude, prune_weights
+from harness.settings.catalogue import resolve_model
 from harness.training.device import open_device
 from harness.training.precision import autocast
 from harness.training.state import hold_at_zero

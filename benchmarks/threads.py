@@ -7,7 +7,7 @@ Each combination trains in a process of its own, for some seconds at a time and 
 
     python benchmarks/threads.py --json benchmarks/threads.json > benchmarks/threads.md
 
-`SMALL_STEP_MACS` of `harness/training/threads.py` follows from it.
+`SMALL_STEP_MACS` of `harness/training/device.py` follows from it.
 """
 
 from __future__ import annotations

@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.paired import change, circumstances, heading, in_turns, interval, ratio, repeated
 from benchmarks.random_cifar import resident_workload
 from harness.energy.measurement import Measurement, measured
-from harness.energy.meter import MeterSetup
-from harness.energy.meters.estimate import watts_per_thread
+from harness.energy.sensors.base import MeterSetup
+from harness.energy.sensors.estimate import watts_per_thread
 from harness.energy.trace import read_trace
 from harness.errors import ExitCode
-from harness.phases import Train
+from harness.method.phases import Train
 from harness.pruning.cost import size_of
-from harness.quantities import Precision
-from harness.settings import EnergySettings, Training
+from harness.settings.settings import EnergySettings, Training
+from harness.settings.types import Precision
 from harness.training.device import open_device
 from harness.training.gpu_load import warm_up
 from harness.training.loop import train_epoch

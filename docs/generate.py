@@ -10,12 +10,11 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from harness.catalogue import DATA, ENGINES, METERS, MODELS
-from harness.cli.describe import kind_of
+from harness.cli.author_commands import TABLES, default_of, kind_of
 from harness.cli.main import cli
-from harness.cli.study_file import TABLES, default_of
 from harness.errors import ExitCode
-from harness.exporters.registry import EXPORTERS
+from harness.integrations.exporters.registry import EXPORTERS
+from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS
 from reports.tables.gallery import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -3,7 +3,7 @@
 import torch
 
 import harness
-from harness.adapters.plain import steps_measured
+from harness.integrations.plain import steps_measured
 
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))

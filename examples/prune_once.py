@@ -1,7 +1,7 @@
 """Prune once, at a share of the budget that is a hyper-parameter."""
 
 from harness import ChannelPruningMethod, Phases, Ratio, Shrink, Train
-from harness.phases import Budget
+from harness.method.phases import Budget
 
 
 class PruneOnce(ChannelPruningMethod):

@@ -17,6 +17,6 @@ __all__ = ["build"]
 
 def build(*studies: StudyResults, out: Path) -> Path:
     """Write the page `out/index.html` with its figures and tables, and return its path."""
-    from reports.page.page import build as build_page
+    from reports.html.page import build as build_page
 
     return build_page(studies, out)

@@ -16,7 +16,7 @@ import pytest
 from tests.fakes.stand_in import build
 
 if TYPE_CHECKING:
-    from tests.engines.cluster import Cluster
+    from tests.scheduler.cluster import Cluster
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: then
 # nothing that a test starts would hear Ctrl-C.
@@ -65,7 +65,7 @@ def harness(tmp_path: Path) -> Harness:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Slurm cluster of one node, which commands of this process find."""
-    from tests.engines.cluster import Cluster, why_not  # which itself needs this file
+    from tests.scheduler.cluster import Cluster, why_not  # which itself needs this file
 
     reason = why_not()
     if reason:

@@ -10,8 +10,8 @@ from torchvision.models.mobilenetv3 import InvertedResidualConfig
 from torchvision.models.resnet import Bottleneck
 
 from harness import ChannelMask
-from harness.batch_norm import scaled_batch_norms
 from harness.pruning.channels import channel_scores, global_mask
+from harness.pruning.groups import scaled_batch_norms
 from harness.workloads.models.mobilenet import mobilenet
 from harness.workloads.models.preresnet import PreResNet
 from harness.workloads.models.resnet import ResNet, resnet20

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from harness.admission import why_not
-from harness.expand import expand
-from harness.registry import Registry
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.runner.device_check import why_not
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 
 GPU = torch.device("cuda")
 
@@ -63,5 +63,5 @@ def test_a_model_that_cannot_be_built_without_memory_is_left_to_its_run(
         assert float(network[1].weight.detach().sum()) != 0
         return network
 
-    monkeypatch.setattr("harness.admission.resolve_model", lambda _name: build)
+    monkeypatch.setattr("harness.runner.device_check.resolve_model", lambda _name: build)
     assert why_not(spec_of("resnet18", deterministic=True), GPU) is None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import DATA, Catalogue
 from harness.errors import UsageError
+from harness.settings.catalogue import DATA, Catalogue
 from tests.conftest import Harness
 
 PACKAGE = '''
@@ -43,7 +43,7 @@ def tiny(channels, classes):
     )
 '''
 METER = """
-from harness.energy.meter import Found, Sensor
+from harness.energy.sensors.base import Found, Sensor
 
 class Wall:
     sensor = Sensor("wall", "socket", "cpu", "power", "sampled", 0.01)
@@ -55,7 +55,7 @@ def find(setup):
     return Found([Wall()])
 """
 ENGINE = '''
-from harness.cli.run_here import Here
+from harness.scheduler.local import Here
 
 class Told(Here):
     """The local engine, which says that it was chosen."""

@@ -16,7 +16,7 @@ from benchmarks.cifar_for_gpu import settings
 from benchmarks.missing_wheels import missing
 from harness.cli.choose import choose_study
 from harness.cli.main import cli
-from harness.expand import expand
+from harness.study.expand import expand
 from tests.conftest import REPOSITORY
 
 SCRIPT = REPOSITORY / "benchmarks" / "first_gpu.sh"

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MeasurementError
-from harness.gpu_lease import PLACE, lease
+from harness.utils.gpu_lock import PLACE, lease
 from tests.conftest import REPOSITORY
 
 GPU = "GPU-1"
 LEASE = """
 import sys
-from harness.gpu_lease import lease
+from harness.utils.gpu_lock import lease
 with lease(["GPU-1"], share=sys.argv[1] == "share"):
     print("leased", flush=True)
     sys.stdin.read()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.hold import AlreadyHeld, Hold, Holder, hold
+from harness.utils.file_lock import AlreadyHeld, Hold, Holder, hold
 from tests.conftest import REPOSITORY
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from harness.hold import hold
+from harness.utils.file_lock import hold
 held = hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.log import LogReader, LogWriter, read_log
+from harness.utils.jsonl import LogReader, LogWriter, read_log
 
 ENDLESS_WRITER = """
 import itertools, sys
 from pathlib import Path
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 log = LogWriter(Path(sys.argv[1]))
 for number in itertools.count():
     log.append({"number": number, "text": "x" * (number % 200)})
@@ -23,7 +23,7 @@ for number in itertools.count():
 WRITER_ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (25, 25))
 log = LogWriter(Path(sys.argv[1]))
 log.append("ten bytes!")

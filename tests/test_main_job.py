@@ -19,10 +19,10 @@ import torch
 import harness as public
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
-from harness.results.ledger import Ledger
-from harness.spec import SCHEMA
+from harness.results.run_energy import Ledger
+from harness.settings.run_spec import SCHEMA
 from tests.conftest import REPOSITORY, Harness
-from tests.engines.started import nothing_left, runs_of, started, wait_until
+from tests.scheduler.started import nothing_left, runs_of, started, wait_until
 
 SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=64", "--out", "out")
 

@@ -52,7 +52,7 @@ def test_a_whole_run_and_its_report(crowded, harness):
 def test_readers_find_our_packages(crowded):
     """Processes that read runs start in the user's folder, too."""
     script = (
-        "import harness.results.reader, harness.own_packages as own;"
+        "import harness.results.reader, harness.utils.own_packages as own;"
         "own.prefer_own_packages(); import methods, reports;"
         "own.check_own(methods); own.check_own(reports)"
     )

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 import harness.training.step
-from harness.batch import Batch
-from harness.expand import expand
-from harness.pilot import CHUNK_S, CHUNKS, Growing, Steady, pilot
-from harness.registry import Registry
+from harness.pruning.batch import Batch
 from harness.results.forecast import Forecast, Pilot, piloted
-from harness.study import Study
+from harness.runner.pilot import CHUNK_S, CHUNKS, Growing, Steady, pilot
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from harness.workloads.resident import Resident
 
 FULL = 512

@@ -59,10 +59,10 @@ def test_the_method_of_the_readme_is_the_one_that_is_tested() -> None:
 
 
 def test_the_studies_of_the_documentation_are_whole_together() -> None:
-    from harness.expand import expand
-    from harness.registry import Registry
-    from harness.selector import Selector
-    from harness.study import Study
+    from harness.settings.arm_selector import Selector
+    from harness.study.expand import expand
+    from harness.study.registry import Registry
+    from harness.study.study import Study
 
     plain, variants, report = re.findall(
         r"```toml.*?\n(.*?)```", text("docs/how-to/write-a-study.md"), flags=re.DOTALL
@@ -83,7 +83,7 @@ def test_the_pruning_rule_of_the_tutorial_is_snip(tmp_path: Path) -> None:
     import torch
 
     from harness import Batch
-    from harness.registry import Registry
+    from harness.study.registry import Registry
     from methods.snip import snip
     from tests.networks import images, make
 
@@ -102,9 +102,9 @@ def test_the_pruning_rule_of_the_tutorial_is_snip(tmp_path: Path) -> None:
 
 
 def test_the_reference_names_every_method_model_data_set_and_study() -> None:
-    from harness.catalogue import DATA, MODELS
     from harness.cli.choose import built_in_studies
-    from harness.registry import Registry
+    from harness.settings.catalogue import DATA, MODELS
+    from harness.study.registry import Registry
 
     names = [*Registry.discover().names(), *DATA, *MODELS, *built_in_studies()]
     listed = text("docs/reference/what-there-is.md")

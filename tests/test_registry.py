@@ -8,7 +8,7 @@ import pytest
 
 from harness import Method
 from harness.errors import UsageError
-from harness.registry import Registry
+from harness.study.registry import Registry
 
 PLUGIN = '''
 from harness import Method, Ratio, Train

@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from harness.cli.choose import built_in_studies, choose_study
-from harness.expand import expand
-from harness.report_settings import ReportSettings
-from harness.selector import Selector
-from harness.study import Study
-from harness.validation import tell
+from harness.settings.arm_selector import Selector
+from harness.settings.messages import tell
+from harness.settings.report import ReportSettings
+from harness.study.expand import expand
+from harness.study.study import Study
 
 PLAIN: dict[str, Any] = {
     "name": "plain",

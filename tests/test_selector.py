@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.expand import expand
-from harness.registry import Registry
-from harness.selector import Selector
-from harness.spec import RunSpec, short_labels_of
-from harness.study import Study
+from harness.settings.arm_selector import Selector
+from harness.settings.run_spec import RunSpec, short_labels_of
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 
 STUDY = {
     "name": "plain",

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from harness.cli.choose import built_in_studies, choose_study
-from harness.expand import expand
-from harness.phases import Budget
-from harness.plan import planned_epochs
-from harness.registry import Registry
+from harness.method.dry_run import planned_epochs
+from harness.method.phases import Budget
 from harness.results.journal import Journal
 from harness.results.table import Tables
-from harness.spec import RunSpec
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
 from tests.conftest import REPOSITORY
 from tests.results.test_resume import attempt, start
 from tests.workloads import files
@@ -62,7 +62,7 @@ def tiny(name: str, root: Path) -> list[RunSpec]:
 def test_it_is_named_as_its_file_and_says_what_it_is_for(name: str) -> None:
     study, _ = chosen(name)
     assert study.name == name
-    text = (REPOSITORY / "harness" / "studies" / f"{name}.toml").read_text("utf-8")
+    text = (REPOSITORY / "harness" / "study" / "studies" / f"{name}.toml").read_text("utf-8")
     assert text.startswith("# ")
     assert tomllib.loads(text)["methods"]
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.engines.reliance import Reliance
 from harness.errors import UsageError
-from harness.expand import expand
-from harness.registry import Registry
-from harness.spec import RunSpec, folder_name, short_labels, short_labels_of
-from harness.study import Study
-from harness.validation import tell
+from harness.scheduler.ordering import Reliance
+from harness.settings.messages import tell
+from harness.settings.run_spec import RunSpec, folder_name, short_labels, short_labels_of
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 
 PLAIN: dict[str, Any] = {
     "name": "plain",

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.channel_mask import ChannelMask
-from harness.method import Method
-from harness.phases import Budget, Inspect, Mask, Phase, Record, Shrink, Size, Train, Trained
+from harness.method.base import Method
+from harness.method.phases import Budget, Inspect, Mask, Phase, Record, Shrink, Size, Train, Trained
+from harness.pruning.channel_mask import ChannelMask
 from harness.results.journal import OVERHEAD, TEST
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
@@ -140,7 +140,7 @@ class _Player:
             return self._size
         if isinstance(phase, Inspect):
             return self._mask(phase.question.prune_ratio)
-        return phase.invented()
+        return phase.dummy_answer()
 
     def _mask(self, prune_ratio: float) -> ChannelMask:
         """The channels that matter most by now, in a ranking that settles."""

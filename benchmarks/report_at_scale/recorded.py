@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.energy.meter import MeterSetup, Observer
-from harness.energy.meters import nvml
-from harness.energy.recorder.conditions import Conditions
-from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.conditions import Conditions, Neighbours
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup, Observer
 from tests.energy.scenarios import IDLE_W, START_NS, machine
 from tests.energy.virtual import READ_NS, SECOND, Lines, VirtualSignals
 from tests.fakes.stand_in import StandIn

@@ -16,11 +16,11 @@ import pyarrow as pa
 from benchmarks.report_at_scale.played import Event, played
 from benchmarks.report_at_scale.recorded import BEGINS_NS, recorded
 from harness.energy.trace_file import PACKED, writer
-from harness.expand import expand
-from harness.registry import Registry
 from harness.results.folder import RunFolder, StudyFolder
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from tests.energy.virtual import SECOND
 from tests.fakes.stand_in import build
 

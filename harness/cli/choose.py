@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness import toml
 from harness.errors import UsageError, nearest
-from harness.registry import Registry
-from harness.study import Study
-from harness.validation import tell
+from harness.settings import messages
+from harness.settings.messages import tell
+from harness.study.registry import Registry
+from harness.study.study import Study
 
 DEFAULT = "quick"
 
@@ -75,7 +75,7 @@ def _range(text: str) -> dict[str, int]:
 
 def built_in_studies() -> list[str]:
     """Names of the studies that come with the harness."""
-    found = files("harness").joinpath("studies").iterdir()
+    found = files("harness.study").joinpath("studies").iterdir()
     return sorted(each.name.removesuffix(".toml") for each in found if each.name.endswith(".toml"))
 
 
@@ -88,13 +88,13 @@ def _split(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 def _read(source: str) -> tuple[dict[str, Any], str, Path]:
     """Settings, what to call their origin in messages, and where relative paths begin."""
     if source in built_in_studies():
-        text = files("harness").joinpath("studies", f"{source}.toml").read_text("utf-8")
-        return toml.parse(text), f"study {source}", Path.cwd()
+        text = files("harness.study").joinpath("studies", f"{source}.toml").read_text("utf-8")
+        return messages.parse(text), f"study {source}", Path.cwd()
     path = Path(source)
     try:
         with path.open("rb") as file:
-            content = file.read(toml.MOST_BYTES + 1)
-        return toml.parse(content.decode()), source, path.resolve().parent
+            content = file.read(messages.MAX_BYTES + 1)
+        return messages.parse(content.decode()), source, path.resolve().parent
     except OSError as error:
         raise UsageError(f"study {source}: {error.strerror}") from None
     except ValueError as error:
@@ -124,7 +124,7 @@ def _apply(change: str, settings: dict[str, Any]) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return toml.parse(f"value = {text}")["value"]
+        return messages.parse(f"value = {text}")["value"]
     except ValueError:
         return text
 

@@ -10,12 +10,12 @@ import click
 
 from harness.errors import ExitCode, UsageError
 from harness.results.folder import StudyFolder
-from harness.threshold import Threshold
+from reports.statistics.threshold import Threshold
 
 if TYPE_CHECKING:
-    from reports.analysis.comparison import Comparison
-    from reports.analysis.gates import Checked
-    from reports.analysis.result_set import ResultSet
+    from reports.statistics.comparison import Comparison
+    from reports.statistics.result_set import ResultSet
+    from reports.statistics.threshold_check import Checked
 
 
 def compare_results(
@@ -27,7 +27,7 @@ def compare_results(
         first: Results of one study: A.
         second: Results of one study, held against A: B.
         thresholds: What B may change by at most, such as "energy:+5%".
-        as_json: Print the object that `reports.tables.comparison_json` documents.
+        as_json: Print the object that `reports.tables.comparison` documents.
         as_markdown: Print Markdown, for a comment on a change.
 
     Returns:
@@ -42,17 +42,17 @@ def compare_results(
     paths = Path(first), Path(second)
     for path in paths:
         StudyFolder(path).read_study()  # both, before either takes its time
-    from reports.analysis.comparison import compare
-    from reports.analysis.gates import check
+    from reports.statistics.comparison import compare
+    from reports.statistics.threshold_check import check
 
     found = compare(_read("A", paths[0]), _read("B", paths[1]))
     checked = [each for threshold in asked for each in check(found, threshold)]
     if as_json:
-        from reports.tables.comparison_json import as_object
+        from reports.tables.comparison import as_object
 
         click.echo(json.dumps(as_object(found, checked), indent=2, allow_nan=False))
     elif as_markdown:
-        from reports.tables.comparison_markdown import as_comment
+        from reports.tables.comparison import as_comment
 
         click.echo(as_comment(found, checked))
     else:
@@ -62,9 +62,9 @@ def compare_results(
 
 
 def _read(side: str, path: Path) -> ResultSet:
+    from harness.results.safe_csv import one_line
     from harness.results.table import Tables
-    from reports.analysis.result_set import ResultSet
-    from reports.wording.inert import one_line
+    from reports.statistics.result_set import ResultSet
 
     tables = Tables(path)
     runs = tables.runs
@@ -89,10 +89,8 @@ def _read(side: str, path: Path) -> ResultSet:
 def _show(comparison: Comparison, checked: list[Checked]) -> None:
     from rich.console import Console
 
-    from reports.tables.comparison import comparison_table
-    from reports.tables.comparison_terminal import comparison_terminal
-    from reports.wording.comparison import told_gate
-    from reports.wording.comparison_notes import remarks, sides
+    from reports.tables.comparison import comparison_table, comparison_terminal
+    from reports.text.comparison import remarks, sides, told_gate
 
     console = Console(highlight=False, markup=False, emoji=False)
     for line in sides(comparison):

@@ -1,41 +1,40 @@
-"""`doctor`: what can be measured here, how well, and what to do about the rest."""
+"""`doctor`: what can be measured here, how well, and what to do about the rest.
+
+What `doctor` looks at beside sensors: torch and torchvision, data, other work on the machine.
+
+How `doctor` and `selftest` tell one thing that they looked at.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import psutil
 
-from harness.catalogue import METERS
-from harness.cli.check_line import check_line
-from harness.cli.surroundings import (
-    data,
-    data_lines,
-    other_work,
-    other_work_lines,
-    software,
-    software_lines,
-)
-from harness.energy.examination.examine import Examined, examine
-from harness.energy.examination.load import switched_load
-from harness.energy.meter import Found, MeterSetup, Sensor
-from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.meters.finders import finder
-from harness.energy.meters.visible import visible_gpus
-from harness.energy.recorder.conditions import Conditions
-from harness.energy.recorder.neighbours import Neighbours
-from harness.energy.recorder.patience import found as look_for
+from harness.energy.examination import Examined, examine, switched_load
+from harness.energy.health import BUSY
+from harness.energy.recorder.conditions import Conditions, Neighbours, named
 from harness.energy.recorder.size import trace_bytes
+from harness.energy.recorder.timeouts import found as look_for
+from harness.energy.sensors.base import Found, MeterSetup, Sensor
+from harness.energy.sensors.discover import finder, visible_gpus
+from harness.energy.sensors.estimate import watts_per_thread
 from harness.errors import ExitCode
-from harness.settings import EnergySettings
+from harness.settings.catalogue import DATA, METERS, MODELS
+from harness.settings.settings import EnergySettings, WorkloadChoice
+from harness.workloads.files import ROOT, missing
 
 WHAT_TO_DO = {
     "Shared Library Not Found": "no NVIDIA driver here; in a container, start it with --gpus all",
@@ -45,7 +44,7 @@ WHAT_TO_DO = {
     "no counters": "Intel and AMD show them under /sys/class/powercap; virtual machines hide them",
 }
 """From what sensors say when they are missing to what helps."""
-LEAST_FREE_BYTES = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 DAY_S = 86_400.0
 LATE_S = 0.002
 """Waking up later than this blurs the moments of readings."""
@@ -130,8 +129,8 @@ def _disk(folder: Path, sensors: list[Sensor]) -> dict[str, Any]:
 def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
     for sensor in sensors:
         yield _sensor_line(sensor)
-    for missing in report["missing"]:
-        yield check_line(ok=False, text=missing["what"], todo=missing["do"])
+    for lack in report["missing"]:
+        yield check_line(ok=False, text=lack["what"], todo=lack["do"])
     for device in report["devices"]:
         yield from _device_lines(device)
     for note in report["notes"]:
@@ -142,7 +141,7 @@ def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
         text=f"clock: wakes up {clock['late_s'] * 1e3:.1f} ms late at worst (95 %)",
         todo=None if clock["late_s"] < LATE_S else "leave a core free for the recorder",
     )
-    free = disk["free_bytes"] > LEAST_FREE_BYTES and disk["writable"]
+    free = disk["free_bytes"] > MIN_FREE_BYTES and disk["writable"]
     room = f"{disk['free_bytes'] / 1e9:.0f} GB free in {disk['folder']}"
     day = f"a trace grows by {disk['trace_bytes_a_day'] / 1e6:.0f} MB a day at most"
     yield check_line(ok=free, text=f"disk: {room}; {day}")
@@ -196,3 +195,137 @@ def _device_lines(device: dict[str, Any]) -> Iterator[str]:
 
 def _part(part: str) -> str:
     return "" if part == "device" else f" of its {part}"
+
+
+_PROBE = """
+import json, sys
+found = {}
+try:
+    import torch
+    found.update(torch=torch.__version__, cuda=torch.version.cuda)
+    import torchvision
+    found.update(torchvision=torchvision.__version__)
+    box = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    torchvision.ops.nms(box, torch.ones(1), 0.5)
+    found["gpus"] = []
+    try:
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    except Exception as error:
+        found["no_gpu"] = f"{error}".splitlines()[0]
+except Exception as error:
+    found["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+print(json.dumps(found))
+"""
+"""An operator of torchvision's is what fails where it was built for another torch."""
+_PROBE_S = 120.0
+_LOOK_S = 1.0
+_BUSY_PROCESS = 0.1
+"""Of a core; below it a process disturbs nothing that is measured."""
+
+
+def software() -> dict[str, Any]:
+    """Versions of torch and torchvision, the GPUs that torch sees, and `error` if they do not work.
+
+    In a process of its own, so that nothing of theirs stays here.
+    """
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_S,
+            check=False,
+        )
+        return dict(json.loads(ended.stdout.splitlines()[-1]))
+    except subprocess.TimeoutExpired:
+        return {"error": f"importing torch takes longer than {_PROBE_S:.0f} s"}
+    except (IndexError, ValueError):
+        return {"error": f"importing torch ends Python (exit code {ended.returncode})"}
+
+
+def data(root: str | None) -> dict[str, Any]:
+    """By data set, why it is not there, or None; and where was looked."""
+    found = {}
+    for name in DATA:
+        try:
+            found[name] = missing(WorkloadChoice(data=name, model=next(iter(MODELS)), root=root))
+        except OSError as error:
+            found[name] = f"{error.filename}: {error.strerror}"
+    return {"root": root or ROOT, "missing": found}
+
+
+def other_work() -> dict[str, Any]:
+    """How busy others keep the CPUs, a share of all, and by PID which processes do."""
+    before, begun = _cpu_times(), time.monotonic()
+    time.sleep(_LOOK_S)
+    passed_s = time.monotonic() - begun
+    shares = {
+        process: (used_s - before[process]) / passed_s
+        for process, used_s in _cpu_times().items()
+        if process in before
+    }
+    busy = sorted(process for process, share in shares.items() if share > _BUSY_PROCESS)
+    share = sum(shares.values()) / (psutil.cpu_count() or 1)
+    return {"share": round(share, 3), "processes": named(busy)}
+
+
+def _cpu_times() -> dict[int, float]:
+    found = {}
+    for process in psutil.process_iter():
+        if process.pid != os.getpid():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                found[process.pid] = times.user + times.system
+    return found
+
+
+def software_lines(found: dict[str, Any], boards: int) -> Iterator[str]:
+    """What `software` found, beside so many GPUs that the driver lists."""
+    versions = f"torch {found.get('torch')}, torchvision {found.get('torchvision')}"
+    if "torch" not in found:
+        todo = "pip install torch torchvision; reading results needs neither"
+        yield check_line(ok=False, text=f"torch: {found['error']}", todo=todo)
+    elif "error" in found:
+        todo = (
+            "they do not fit together; install a pair, such as pip install 'torch===2.13.0' "
+            "torchvision==0.28.0"
+        )
+        yield check_line(ok=False, text=f"{versions}: {found['error']}", todo=todo)
+    elif boards and not found["gpus"]:
+        built = f"built for CUDA {found['cuda']}" if found["cuda"] else "built without CUDA"
+        reason = f": {found['no_gpu']}" if "no_gpu" in found else ""
+        todo = (
+            "update the driver, or install the torch that fits it (https://pytorch.org); a "
+            "CUDA_VISIBLE_DEVICES that is empty hides GPUs, too"
+        )
+        yield check_line(ok=False, text=f"{versions}: sees no GPU ({built}){reason}", todo=todo)
+    else:
+        seen = ", ".join(found["gpus"]) or "the CPU"
+        yield check_line(ok=True, text=f"{versions}: they fit together; trains on {seen}")
+
+
+def data_lines(found: dict[str, Any]) -> Iterator[str]:
+    """What `data` found."""
+    there = ", ".join(name for name, why in found["missing"].items() if why is None)
+    absent = ", ".join(name for name, why in found["missing"].items() if why is not None)
+    todo = "--root DIR looks elsewhere; workload.download = true fetches MNIST and CIFAR"
+    text = f"data: {there}"
+    if absent:
+        text += f"; not in {found['root']}: {absent}"
+    yield check_line(ok=True, text=text, todo=todo if absent else None)
+
+
+def other_work_lines(found: dict[str, Any]) -> Iterator[str]:
+    """What `other_work` found."""
+    quiet = found["share"] <= BUSY
+    who = ", ".join(f"{name or 'process'} ({pid})" for pid, name in found["processes"].items())
+    text = f"other work keeps {found['share']:.0%} of the CPUs busy" + (f": {who}" if who else "")
+    yield check_line(
+        ok=quiet, text=text, todo=None if quiet else "end it: what CPUs draw counts the machine"
+    )
+
+
+def check_line(*, ok: bool, text: str, todo: str | None = None) -> str:
+    """A line with its mark and, beneath, what to do."""
+    mark = "ok  " if ok else "--  "
+    return f"{mark}{text}" + (f"\n    → {todo}" if todo else "")

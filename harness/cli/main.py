@@ -1,10 +1,16 @@
-"""The command line: which command, and how each ending is told to the shell."""
+"""The command line: which command, and how each ending is told to the shell.
+
+`export`: a study's results for other programs.
+
+`merge`: the results of several machines in one folder.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +19,9 @@ from harness import __version__
 from harness.cli.author_commands import AUTHOR_COMMANDS
 from harness.cli.study_commands import plan, run, show, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
-from harness.own_packages import prefer_own_packages
+from harness.integrations.exporters.registry import find
+from harness.results.folder import StudyFolder
+from harness.utils.own_packages import prefer_own_packages
 
 
 class _RunByDefault(click.Group):
@@ -103,7 +111,7 @@ def figure(**options: Any) -> None:
       python -m harness figure accuracy_energy results/quick --width 3.5in --no-title
       python -m harness figure paired_differences results/quick --font Arial --format svg
     """  # noqa: D301
-    from harness.cli.figure import make_figure
+    from harness.cli.report import make_figure
 
     make_figure(**options)
 
@@ -150,8 +158,6 @@ def merge(folders: tuple[str, ...], out: str) -> None:
     Example:
       python -m harness merge machine-a/quick machine-b/quick --out results/quick
     """  # noqa: D301
-    from harness.cli.merge import merge_results
-
     merge_results(folders, out)
 
 
@@ -175,8 +181,6 @@ def export(folder: str, to: str, out: str | None) -> None:
       python -m harness export results/quick --to csv
       python -m harness export results/quick --to mlflow
     """  # noqa: D301
-    from harness.cli.export import export_results
-
     sys.exit(export_results(folder, to, out))
 
 
@@ -280,3 +284,45 @@ def main() -> None:
 def _end(message: str, code: ExitCode) -> None:
     click.echo(message, err=True)
     sys.exit(code)
+
+
+def export_results(folder: str, to: str, out: str | None) -> ExitCode:
+    """Write the results in a folder to another program's files or service; say where they went.
+
+    Args:
+        folder: Results of one study.
+        to: The exporter's name.
+        out: Where to write; a place of the exporter's own if not given.
+
+    Raises:
+        UsageError: The exporter is unknown or not installed, there are no results, or they cannot
+            be written there.
+    """
+    # Before the results are read, which may take a while: a misspelling costs no time.
+    export = find(to).load()
+    from harness.results.table import Tables
+
+    tables = Tables(Path(folder))
+    try:
+        where = export(tables, Path(folder), out)
+    except OSError as error:
+        raise UsageError(f"cannot write: {error}") from None
+    click.echo(f"{to}: {where}")
+    return ExitCode.DONE
+
+
+def merge_results(folders: tuple[str, ...], out: str) -> None:
+    """Join results folders of one study into a new one; say what to do with it.
+
+    Args:
+        folders: At least two.
+        out: The new folder.
+
+    Raises:
+        UsageError: They cannot be joined, or not there.
+    """
+    from harness.results.merge import merge
+
+    number = merge([StudyFolder(Path(folder)) for folder in folders], Path(out))
+    click.echo(f"{number} runs from {len(folders)} folders are now in {out}")
+    click.echo(f"to make tables and report: python -m harness report {out}")

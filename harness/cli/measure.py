@@ -16,15 +16,15 @@ import click
 
 from harness.energy.carbon.factor import CarbonFactor, carbon_factor
 from harness.energy.measurement import Measured, Measurement, joules_json
-from harness.energy.meter import MeterSetup
-from harness.energy.meters.estimate import watts_per_thread
-from harness.energy.meters.visible import visible_gpus
+from harness.energy.sensors.base import MeterSetup
+from harness.energy.sensors.discover import visible_gpus
+from harness.energy.sensors.estimate import watts_per_thread
 from harness.errors import UsageError
-from harness.settings import Carbon, EnergySettings
+from harness.settings.settings import Carbon, EnergySettings
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """What a shell says of a command that cannot be run, or is not there."""
-_PATIENCE = 3
+_TIMEOUT = 3
 
 
 def measure_command(
@@ -92,7 +92,7 @@ def _run(command: tuple[str, ...], output: Any) -> int:
     # Who asks us to end means the command; what it drew by then is told.
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     # The terminal sends Ctrl-C to the command as well: let it end as it wants to, the first times.
-    for patience in range(_PATIENCE):
+    for patience in range(_TIMEOUT):
         try:
             # Without taking its exit code: an interruption in between would lose it.
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import ExitCode, UsageError
-from harness.registry import Registry
+from harness.study.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.finding import Finding
+    from harness.runner.method_check import Finding
 
 _METHOD = '''\
 """{title}: say here what it is, and whose idea."""
@@ -132,7 +132,7 @@ def try_methods(path: str, *, as_json: bool) -> ExitCode:
     names = registry.add_file(path)
     if not names:
         raise UsageError(f"{path}: defines no method (a subclass of harness.Method with phases)")
-    from harness.conformance import check_method
+    from harness.runner.method_check import check_method
 
     found: dict[str, list[Finding]] = {}
     for name in names:

@@ -9,30 +9,30 @@ from typing import Any
 
 import click
 
-from harness.catalogue import DATA
 from harness.cli.choose import choose_study
 from harness.cli.until_decided import rounds_of
-from harness.engines.rounds import Called
 from harness.errors import RunError, UsageError
-from harness.expand import expand
-from harness.phases import Budget
-from harness.plan import planned_epochs
-from harness.registry import Registry
+from harness.method.dry_run import planned_epochs
+from harness.method.phases import Budget
+from harness.results.energy_source import adjective
 from harness.results.folder import StudyFolder
 from harness.results.forecast import (
-    Expected,
     Forecast,
     Pilot,
+    Prediction,
     finished,
     forecast,
     in_step,
     piloted,
     together,
 )
-from harness.results.standing import adjective
-from harness.spec import RunSpec, short_labels_of, workloads_of
-from harness.study import Study
-from harness.workloads.presence import check_data
+from harness.scheduler.rounds import Called
+from harness.settings.catalogue import DATA
+from harness.settings.run_spec import RunSpec, short_labels_of, workloads_of
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
+from harness.workloads.files import check_data
 
 
 def tell_plan(
@@ -70,8 +70,7 @@ def tell_plan(
     """
     study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
     specs = expand(study, registry)
-    from harness.engines.order import in_random_order
-    from harness.engines.reliance import Reliance
+    from harness.scheduler.ordering import Reliance, in_random_order
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
@@ -135,11 +134,11 @@ def _with_pilots(
     for workload in workloads_of(specs):
         check_data(workload)
         if not DATA.is_own(workload.data):
-            from harness.workloads.checked import check_foreign
+            from harness.workloads.images import check_foreign
 
             check_foreign(workload)
-    from harness.engines.slots import places
-    from harness.pilot import pilot
+    from harness.runner.pilot import pilot
+    from harness.scheduler.resources import places
 
     engine = study.engine
     slots = at_once if engine.kind == "local" and at_once else 1
@@ -190,7 +189,7 @@ def _totals(study: Study, arms: list[Forecast], price: float | None) -> dict[str
     }
 
 
-def _sum(arms: list[Forecast], of: Callable[[Forecast], Expected | None]) -> Expected:
+def _sum(arms: list[Forecast], of: Callable[[Forecast], Prediction | None]) -> Prediction:
     by_runs = [found for arm in arms if not arm.is_piloted and (found := of(arm))]
     by_pilot = [found for arm in arms if arm.is_piloted and (found := of(arm))]
     return together([*by_runs, in_step(by_pilot)] if by_pilot else by_runs)
@@ -204,7 +203,7 @@ def _makespan_s(
     places: int | None,
 ) -> float | None:
     """How long until all is done; None if that is not known."""
-    from harness.engines.makespan import makespan_s
+    from harness.scheduler.ordering import makespan_s
 
     each = {arm.arm: arm.time_s.value / arm.left for arm in arms if arm.time_s and arm.left}
     if places is None or any(arm.left and arm.arm not in each for arm in arms):
@@ -217,12 +216,12 @@ def _makespan_s(
     return makespan_s([each[spec.arm] for spec in left], places, before)
 
 
-def _times(expected: Expected, factor: float) -> Expected:
+def _times(expected: Prediction, factor: float) -> Prediction:
     width = expected.half_width
-    return Expected(expected.value * factor, None if width is None else width * factor)
+    return Prediction(expected.value * factor, None if width is None else width * factor)
 
 
-def _pair(expected: Expected) -> dict[str, float | None]:
+def _pair(expected: Prediction) -> dict[str, float | None]:
     return {"value": expected.value, "half_width": expected.half_width}
 
 

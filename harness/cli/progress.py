@@ -1,24 +1,32 @@
-"""What a person sees while a study runs: read off journals and traces, like everything else."""
+"""What a person sees while a study runs: read off journals and traces, like everything else.
+
+The progress bar of a terminal.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Protocol
 
 import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from harness.cli.metrics import Now
 from harness.energy.live import LiveEnergy
-from harness.engines.turn import Outcome
-from harness.log import LogReader
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
-from harness.spec import RunSpec, short_labels_of
-from reports.wording.units import duration, energy
+from harness.scheduler.scheduler import RunOutcome
+from harness.settings.run_spec import RunSpec, short_labels_of
+from harness.utils.jsonl import LogReader
+from reports.text.units import duration, energy
 
 
 class _Display(Protocol):
@@ -75,7 +83,7 @@ class Progress:
         with self._lock:
             self._look(spec, folder)
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, outcome: RunOutcome) -> None:
         """Say how a run ended."""
         with self._lock:
             self._finish(outcome)
@@ -98,7 +106,7 @@ class Progress:
         self._doing[spec.title] = f"{self._titles[spec.title]}: {current.doing()}"
         self._display.now(" | ".join(self._doing.values()), self._share())
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: RunOutcome) -> None:
         spec = outcome.spec
         title = self._titles[spec.title]
         if not outcome.worked:
@@ -212,7 +220,7 @@ class _Follower:
         return f"{spent} · {self._energy.power_w:.1f} W"
 
 
-def _ending(outcome: Outcome) -> str:
+def _ending(outcome: RunOutcome) -> str:
     if outcome.status == "failed":
         return f"failed: {Journal(outcome.folder).reason}"
     return outcome.status
@@ -240,7 +248,61 @@ def open_progress(specs: list[RunSpec], lengths: list[Length]) -> Iterator[Progr
     if not console.is_terminal:
         yield Progress(specs, lengths, _Plain())
         return
-    from harness.cli.live_bar import LiveBar
 
     with LiveBar(console) as bar:
         yield Progress(specs, lengths, bar)
+
+
+STEPS = 10_000
+
+
+class _TwoLines(RichProgress):
+    """The bar with its times, and below it what is being done, so that neither cuts the other."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The lines, from the top."""
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
+class LiveBar:
+    """One bar for the study, with what the current run is doing; finished runs scroll above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = _TwoLines(
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("elapsed,"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=STEPS)
+
+    def __enter__(self) -> LiveBar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def epoch(self, text: str, share: float) -> None:
+        """An epoch has ended."""
+        self._bar.update(self._task, description=text, completed=share * STEPS)
+
+    def now(self, text: str, share: float) -> None:
+        """What is going on."""
+        if text:
+            self._bar.update(self._task, description=text, completed=share * STEPS)
+
+    def line(self, text: str) -> None:
+        """A run has ended."""
+        self._bar.console.print(text, markup=False, highlight=False)

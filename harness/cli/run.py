@@ -1,24 +1,38 @@
-"""`run`: a study from its choice to its report."""
+"""`run`: a study from its choice to its report.
+
+Whether new runs would join old ones that were made of something else.
+
+How runs that are not done are told to a person and to the shell.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.catalogue import ENGINES
 from harness.cli.choose import choose_study
-from harness.cli.endings import told
-from harness.engines.engine import Assignment
 from harness.errors import ExitCode, UsageError
-from harness.expand import expand
+from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import StudyFolder
-from harness.spec import workloads_of
+from harness.results.status import status_of
+from harness.runner.code_fingerprint import code_of
+from harness.scheduler.engine import Assignment
+from harness.settings.catalogue import DATA, ENGINES
+from harness.settings.run_spec import workloads_of
+from harness.settings.settings import WHEREABOUTS
+from harness.study.expand import expand
+from harness.workloads.data_fingerprint import identity_of
 
 if TYPE_CHECKING:
-    from harness.engines.engine import Engine
     from harness.results.table import Tables
+    from harness.scheduler.engine import Engine
+    from harness.scheduler.scheduler import RunOutcome
+    from harness.settings.run_spec import RunSpec
+    from harness.settings.settings import WorkloadChoice
+    from harness.study.registry import Registry
 
 
 def run_study(
@@ -61,15 +75,13 @@ def run_study(
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.report import make_report
-    from harness.cli.unchanged import check_unchanged
     from harness.cli.until_decided import described, rounds_of
     from harness.energy.carbon.series import check_site
-    from harness.engines.order import in_random_order
-    from harness.engines.reliance import Reliance
     from harness.results.carbon import ask_live, keep_series
-    from harness.results.glance import status_of
+    from harness.results.status import status_of
     from harness.results.table import Tables
-    from harness.workloads.presence import check_data
+    from harness.scheduler.ordering import Reliance, in_random_order
+    from harness.workloads.files import check_data
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
@@ -133,9 +145,85 @@ def _engine(asked: Assignment) -> Engine:
 
 def _measured(tables: Tables, code: ExitCode) -> ExitCode:
     """Exit code 5 where energy was not measured, unless something worse is to be told."""
-    from harness.results.required import unmeasured
+    from harness.results.energy_source import unmeasured
 
     reasons = unmeasured(tables)
     for reason in reasons:
         click.echo(f"not measured: {reason}", err=True)
     return ExitCode.NOT_MEASURABLE if reasons and code == ExitCode.DONE else code
+
+
+_SPOILT = frozenset({"failed", "planned", "damaged"})
+"""Runs whose work enters no mean, and is not resumed: those may have been made of anything."""
+_NOT_WHICH = frozenset({*WHEREABOUTS, "input"})
+"""Keys of the workload that variants and machines of a study may differ in on the same data."""
+
+
+def check_unchanged(folder: StudyFolder, missing: list[RunSpec], registry: Registry) -> None:
+    """Find out whether runs that are missing are of the code and data of those that are there.
+
+    Data of other packages are loaded, and looked at, in any case.
+
+    Raises:
+        UsageError: They are not, or the data are not as they must be; the message names what
+            changed, and what to do.
+    """
+    methods = {spec.method: registry.get(spec.method).__module__ for spec in missing}
+    workloads = {_name(spec.workload): spec.workload for spec in missing}
+    data = {
+        name: _foreign_identity(workload)
+        for name, workload in workloads.items()
+        if not DATA.is_own(workload.data)
+    }
+    code: dict[tuple[str | None, str], dict[str, list[str]]] = {}
+    for run in folder.runs():
+        if status_of(run) in _SPOILT or (known := fingerprint_of(run)) is None:
+            continue
+        spec = run.read_spec()
+        name = _name(spec.workload)
+        if name not in workloads:
+            continue
+        workload = workloads[name]
+        method = spec.method if spec.method in methods else None
+        if (method, name) not in code:
+            code[method, name] = code_of(methods[method] if method else None, workload)
+        if known.data_hash and name not in data:
+            data[name] = identity_of(workload)
+        now = Fingerprint(code[method, name], data.get(name, {}))
+        if method is None:  # another method: what both share is the workload
+            known = Fingerprint({each: known.code.get(each, ()) for each in now.code}, known.data)
+        if said := difference(known, now, spec.method):
+            raise UsageError(
+                f"{run.path} was made {said}; new runs cannot be compared with it: undo the "
+                "change, or give this study another folder with --out"
+            )
+
+
+def _name(workload: WorkloadChoice) -> str:
+    """What decides which samples and which model a run has."""
+    return workload.model_dump_json(exclude=set(_NOT_WHICH))
+
+
+def _foreign_identity(workload: WorkloadChoice) -> dict[str, Any]:
+    from harness.workloads.images import check_foreign
+
+    return check_foreign(workload)
+
+
+def told(unfinished: Sequence[RunOutcome]) -> ExitCode:
+    """Say which runs are not done, and what to do about them."""
+    for outcome in unfinished:
+        why = f": {outcome.note}" if outcome.note else ""
+        where = f" (see {outcome.folder.log})" if outcome.worked else ""
+        click.echo(f"{outcome.status}: {outcome.spec.title}{why}{where}", err=True)
+    statuses = {outcome.status for outcome in unfinished}
+    reached = [outcome for outcome in unfinished if outcome.reached]
+    if "failed" in statuses:
+        click.echo("to try failed runs again, add --retry-failed", err=True)
+    if reached:
+        click.echo("to go on, run the same command with a higher limit", err=True)
+    elif statuses - {"failed"}:
+        click.echo("to go on, run the same command again", err=True)
+    if "failed" not in statuses and reached:
+        return ExitCode.LIMIT
+    return ExitCode.RUNS_FAILED if unfinished else ExitCode.DONE

@@ -1,4 +1,7 @@
-"""`status`: how the runs of a study stand, on this machine and in the queue."""
+"""`status`: how the runs of a study stand, on this machine and in the queue.
+
+`show`: one run, told from its records.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,28 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.until_decided import rounds_of, told_of_rule
-from harness.engines.queue import Job, jobs_of
-from harness.engines.reliance import Reliance
-from harness.engines.rounds import Called
 from harness.errors import UsageError
-from harness.expand import expand
-from harness.registry import Registry
-from harness.results.folder import StudyFolder
-from harness.results.glance import status_of
-from harness.results.roll import Standing, roll
+from harness.results.folder import RunFolder, StudyFolder
+from harness.results.status import Standing, roll, status_of
+from harness.scheduler.ordering import Reliance
+from harness.scheduler.rounds import Called
+from harness.scheduler.squeue import Job, jobs_of
+from harness.study.expand import expand
+from harness.study.registry import Registry
+
+if TYPE_CHECKING:
+    from harness.results.rows import RunRows
+
 
 _BEGUN = frozenset({"running", "completing", "suspended", "stopped", "configuring"})
 """Slurm's words for jobs that are past waiting."""
 _ORDER = ("done", "running", "queued", "interrupted", "failed", "damaged", "planned", "not needed")
-MOST_LINES = 50
+MAX_LINES = 50
 """So many runs of a kind are listed; --json lists all."""
 
 
@@ -85,12 +91,12 @@ def _jobs(place: StudyFolder, done: frozenset[str]) -> dict[str, Job]:
 
 def _list(standings: Iterable[Standing]) -> None:
     listed = list(standings)
-    for each in listed[:MOST_LINES]:
+    for each in listed[:MAX_LINES]:
         epochs = None if each.epochs is None else f"{each.epochs:g} epochs trained"
         more = "; ".join(filter(None, (epochs, each.worker, each.reason)))
         click.echo(f"  {each.state:11} {each.spec.title}{f': {more}' if more else ''}")
-    if len(listed) > MOST_LINES:
-        click.echo(f"  ... and {len(listed) - MOST_LINES} more (see --json)")
+    if len(listed) > MAX_LINES:
+        click.echo(f"  ... and {len(listed) - MAX_LINES} more (see --json)")
 
 
 def _as_table(each: Standing) -> dict[str, Any]:
@@ -102,3 +108,78 @@ def _as_table(each: Standing) -> dict[str, Any]:
         "epochs_trained": each.epochs,
         "reason": each.reason,
     }
+
+
+def show_run(path: str, *, as_json: bool) -> None:
+    """Say what one run did and drew.
+
+    Raises:
+        UsageError: There is no run.
+    """
+    run = RunFolder(Path(path))
+    if not run.spec.exists():
+        raise UsageError(f"{run.path}: no run here (no {run.spec.name}); `status` lists runs")
+    spec = run.read_spec()
+    from harness.results.carbon import StudyCarbon
+    from harness.results.rows import read_run
+
+    study = StudyFolder(run.path.resolve().parents[2])
+    rows = read_run(run, spec, spec.arm, StudyCarbon(study))
+    if as_json:
+        said = {
+            "spec": spec.model_dump(mode="json"),
+            "run": rows.run,
+            "attempts": rows.attempts,
+            "phases": rows.phases,
+            "curves": rows.curves,
+            "tickets": rows.tickets,
+        }
+        click.echo(json.dumps(said, indent=2, default=str))
+        return
+    for line in _told(rows):
+        click.echo(line)
+    _tables(rows)
+    click.echo(f"records  {run.path}")
+
+
+def _told(rows: RunRows) -> list[str]:
+    from harness.results.energy_source import standing
+    from reports.text.units import duration, energy
+
+    run = rows.run
+    reason = f": {run['reason']}" if run.get("reason") else ""
+    lines = [f"{run['arm']}, seed {run['seed']}: {run['status']}{reason}"]
+    if run.get("test_accuracy") is not None:
+        lines.append(f"accuracy {run['test_accuracy']:.2%} on {run['test_samples']} test samples")
+    if run.get("energy_j") is not None:
+        kind = standing(run["energy_source"])
+        told = f"energy   {energy(run['energy_j'])} ± {energy(run['uncertainty_j'])} ({kind})"
+        lines.append(f"{told} in {duration(run['duration_s'])}")
+    if run.get("parameters"):
+        left = run["parameters"] / run["dense_parameters"]
+        lines.append(f"network  {run['parameters']:,} parameters, {left:.1%} of the dense one's")
+    return lines
+
+
+def _tables(rows: RunRows) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from reports.text.units import duration, energy
+
+    console = Console(highlight=False)
+    for title, listed, key in (
+        ("phase", rows.phases, "phase"),
+        ("attempt", rows.attempts, "attempt"),
+    ):
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        table.add_column(title)
+        for header in ("time", "energy", "") if title == "attempt" else ("time", "energy"):
+            table.add_column(header, justify="right")
+        for each in listed:
+            cells: list[Any] = [str(each[key]), duration(each["duration_s"])]
+            cells.append(energy(each["energy_j"]))
+            table.add_row(*cells, *([str(each["status"])] if title == "attempt" else []))
+        if listed:
+            console.print(table)

@@ -1,24 +1,56 @@
-"""The commands that deal with a study's runs: carry them out, and say how they stand."""
+"""The commands that deal with a study's runs: carry them out, and say how they stand.
+
+Amounts of energy and time on the command line: a number with a unit.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from harness.cli.amount import ENERGY, TIME, Amount
 from harness.errors import UsageError
-from harness.node import ONLY, Node
+from harness.training.distributed.node import ONLY, Node
+
+ENERGY = {"J": 1.0, "kJ": 1e3, "MJ": 1e6, "GJ": 1e9, "Wh": 3.6e3, "kWh": 3.6e6, "MWh": 3.6e9}
+"""Joules in a unit."""
+TIME = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+"""Seconds in a unit."""
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]
+    """A number above 0 with one of the units; without a unit it is of the first."""
+
+    name = "amount"
+
+    def __init__(self, units: Mapping[str, float]) -> None:
+        self._units = units
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The amount in the first unit, joules or seconds."""
+        found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?) ?([A-Za-z]*)", value.strip())
+        size = self._units.get(found[2] or next(iter(self._units))) if found else None
+        try:
+            amount = float(found[1]) * size if found and size else math.nan
+        except ValueError:
+            amount = math.nan
+        if not 0 < amount < math.inf:
+            units = ", ".join(self._units)
+            self.fail(f"{value!r} is not a number with a unit ({units})", param, ctx)
+        return amount
 
 
 def _complete_words(_context: object, _parameter: object, begun: str) -> list[CompletionItem]:
     """Studies and methods that begin so; else files."""
     from harness.cli.choose import built_in_studies
-    from harness.registry import Registry
+    from harness.study.registry import Registry
 
     names = [*built_in_studies(), *Registry.discover().names()]
     found = [CompletionItem(name) for name in names if name.startswith(begun)]
@@ -249,7 +281,7 @@ def plan(**options: Any) -> None:
       python -m harness plan my-study.toml --at-once 512 --price 0.30
     """  # noqa: D301
     from harness.cli.plan import tell_plan
-    from harness.threads import sleeping_threads
+    from harness.scheduler.scheduler import sleeping_threads
 
     with sleeping_threads():  # for a pilot, as in a run: before anything loads torch
         tell_plan(**options, commands=_commands())
@@ -267,6 +299,6 @@ def show(run: str, *, as_json: bool) -> None:
     Example:
       python -m harness show results/quick/runs/early_bird/seed-0
     """  # noqa: D301
-    from harness.cli.show import show_run
+    from harness.cli.status import show_run
 
     show_run(run, as_json=as_json)

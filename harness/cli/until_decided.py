@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.engines.rounds import Rounds
+from harness.scheduler.rounds import Rounds
 
 if TYPE_CHECKING:
-    from harness.engines.rounds import Called, Tests
-    from harness.spec import RunSpec
-    from harness.study import Study, UntilDecided
+    from harness.scheduler.rounds import Called, Tests
+    from harness.settings.run_spec import RunSpec
+    from harness.study.study import Study, UntilDecided
 
 
 def rounds_of(
@@ -20,7 +20,7 @@ def rounds_of(
 
     def open_arms(tests: Tests, baseline: str, rule: UntilDecided) -> frozenset[str]:
         # It imports scipy, which a study that lists its seeds need not wait for.
-        from reports.analysis.verdicts import open_arms
+        from reports.statistics.verdicts import open_arms
 
         return open_arms(tests, baseline, study.report.margin_points / 100, rule)
 

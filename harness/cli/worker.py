@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.endings import told
+from harness.cli.run import told
 from harness.errors import ExitCode, UsageError
-from harness.expand import expand
-from harness.node import Node
-from harness.registry import Registry
 from harness.results.folder import StudyFolder, read_spec
-from harness.spec import RunSpec
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.training.distributed.node import Node
 
 
 def work_on_run(
@@ -33,13 +33,13 @@ def work_on_run(
         StorageError: Results cannot be written any more.
     """
     from harness.cli.progress import Length, open_progress
-    from harness.engines.limits import Account
-    from harness.engines.local import LocalEngine
-    from harness.engines.slots import places
-    from harness.engines.turn import Turns
-    from harness.phases import Budget
-    from harness.plan import most_epochs
+    from harness.method.dry_run import max_epochs
+    from harness.method.phases import Budget
     from harness.results.journal import Journal
+    from harness.scheduler.limits import Budgets
+    from harness.scheduler.local import RunQueue
+    from harness.scheduler.resources import places
+    from harness.scheduler.scheduler import RunScheduler
 
     spec, folder = read_spec(Path(run_spec)), _study_of(Path(run_spec))
     folder.check_run(spec)
@@ -53,20 +53,20 @@ def work_on_run(
     registry = Registry.discover(spec.plugins)
     relied_on = _relied_on(spec, folder, registry)
     of_study = study.limits.energy_j or study.limits.time_s
-    account = Account(study.limits, folder.runs() if of_study else [folder.run(spec)])
-    turns = Turns(folder, account, lambda _: relied_on, retry_failed=retry_failed)
+    account = Budgets(study.limits, folder.runs() if of_study else [folder.run(spec)])
+    turns = RunScheduler(folder, account, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
         turns.check([spec], study.engine.gpus_per_run)
     engine = study.engine
     [place] = places(1, engine.gpus_per_node, threads=engine.threads, exclusive=spare_gpus)
     place = replace(place, own_host=not shared_node, node=node)
     method = registry.get(spec.method)(**spec.hyperparameters)
-    of_name = most_epochs(method, Budget(spec.training.epochs))
+    of_name = max_epochs(method, Budget(spec.training.epochs))
     with open_progress([spec], [Length(spec.training.epochs, of_name)]) as progress:
         if node.rank:
             outcome = turns.take_beside(spec, place, progress.look)
         else:
-            [outcome] = LocalEngine(turns, [place], progress.look).run([spec])
+            [outcome] = RunQueue(turns, [place], progress.look).run([spec])
         progress.finish(outcome)
     return told([outcome] if outcome.status != "done" else [])
 
@@ -81,7 +81,7 @@ def _study_of(path: Path) -> StudyFolder:
 
 
 def _relied_on(spec: RunSpec, folder: StudyFolder, registry: Registry) -> list[RunSpec]:
-    from harness.engines.reliance import Reliance
+    from harness.scheduler.ordering import Reliance
 
     if not registry.get(spec.method)(**spec.hyperparameters).relies_on():
         return []

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from harness.energy.curves.curve import Joules
-from harness.energy.meter import Sensor
+from harness.energy.integration.curve import Joules
+from harness.energy.sensors.base import Sensor
 from harness.energy.trace import Trace
 
 

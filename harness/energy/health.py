@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from harness.energy.cpu_time import OtherWork
-from harness.energy.curves.counter import leapt, stood_still
-from harness.energy.curves.curve import Joules
-from harness.energy.curves.power import plausible
-from harness.energy.trace import Readings, Trace
-from harness.energy.windows import (
+from harness.energy.integration.counter import leapt, stood_still
+from harness.energy.integration.curve import Joules
+from harness.energy.integration.sampled_power import plausible
+from harness.energy.integration.windows import (
     EnergyCurve,
     best_readings,
     curves,
@@ -22,6 +21,7 @@ from harness.energy.windows import (
     threads_in_use,
     total,
 )
+from harness.energy.trace import Readings, Trace
 
 DISAGREEMENT = 0.1
 """Counter and power that differ by more are worth a word: twice a sensor's gain error."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from harness.energy.meter import FRESH_S, Sensor
-from harness.energy.windows import chosen
-from harness.log import LogReader
+from harness.energy.integration.windows import chosen
+from harness.energy.sensors.base import FRESH_S, Sensor
+from harness.utils.jsonl import LogReader
 
 RECENT_NS = 1_000_000_000
 """Over how long the power now is averaged."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.atomic import sync_folder
-from harness.log import LogReader
+from harness.utils.atomic_write import sync_folder
+from harness.utils.jsonl import LogReader
 
 PACKED = ".parquet"
 ROWS = 200_000

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.channel_mask import ChannelMask
+from harness.pruning.channel_mask import ChannelMask
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.batch import Batch
+    from harness.pruning.batch import Batch
 
 SMOOTHING = 1e-8
 
@@ -84,7 +84,7 @@ class group_lasso_weight:  # noqa: N801 - reads as the function it stands for
         """The question as JSON, for the journal."""
         return {"group_lasso_weight": asdict(self)}
 
-    def invented(self) -> float:
+    def dummy_answer(self) -> float:
         """A weight of no network, for planning."""
         return 1e-4
 
@@ -118,7 +118,7 @@ class dead_channels:  # noqa: N801 - reads as the function it stands for
         """The question as JSON, for the journal."""
         return {"dead_channels": asdict(self)}
 
-    def invented(self) -> ChannelMask:
+    def dummy_answer(self) -> ChannelMask:
         """A mask of no network, for planning."""
         return ChannelMask({})
 

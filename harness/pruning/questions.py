@@ -1,16 +1,21 @@
-"""Questions that a method may ask of a network through `Inspect`."""
+"""Questions that a method may ask of a network through `Inspect`.
+
+The control of a channel ticket: as many channels a group, at random places.
+
+A thinner network: the same share of channels in every group.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.channel_mask import ChannelMask
+from harness.pruning.channel_mask import ChannelMask
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from harness.batch import Batch
+    from harness.pruning.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,67 @@ class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
         """The question as JSON, for the journal."""
         return {"bn_channel_mask": asdict(self)}
 
-    def invented(self) -> ChannelMask:
+    def dummy_answer(self) -> ChannelMask:
+        """A mask of no network, for planning."""
+        return ChannelMask({})
+
+
+@dataclass(frozen=True)
+class shuffled_channels:  # noqa: N801 - reads as the function it stands for
+    """A channel mask with its kept channels at random places; each group keeps its width.
+
+    Attributes:
+        mask: The mask to shuffle.
+    """
+
+    mask: ChannelMask
+
+    def __call__(self, _network: nn.Module, _batch: Batch) -> ChannelMask:
+        """Draw from torch's generator of the CPU."""
+        import torch
+
+        return ChannelMask(
+            {
+                name: "".join(bits[place] for place in torch.randperm(len(bits)).tolist())
+                for name, bits in self.mask.layers.items()
+            }
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The question as JSON, for the journal."""
+        return {"shuffled_channels": dict(self.mask.layers)}
+
+    def dummy_answer(self) -> ChannelMask:
+        """The mask itself, for planning."""
+        return self.mask
+
+
+@dataclass(frozen=True)
+class uniform_channels:  # noqa: N801 - reads as the function it stands for
+    """A channel mask that keeps the same share of every group, one channel at least.
+
+    Attributes:
+        share: Share of the channels to keep, rounded to whole ones; the first of each group stay.
+    """
+
+    share: float
+
+    def __call__(self, network: nn.Module, batch: Batch) -> ChannelMask:
+        """Answer for `network`; one sample suffices."""
+        from harness.pruning.channels import channel_groups
+
+        return ChannelMask(
+            {
+                group.name: "1" * kept + "0" * (group.size - kept)
+                for group in channel_groups(network, batch.images)
+                for kept in [max(round(self.share * group.size), 1)]
+            }
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The question as JSON, for the journal."""
+        return {"uniform_channels": asdict(self)}
+
+    def dummy_answer(self) -> ChannelMask:
         """A mask of no network, for planning."""
         return ChannelMask({})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.batch import Batch
+    from harness.pruning.batch import Batch
 
 Scores = dict[str, "Tensor"]
 """A score for every weight, by the parameter's name; higher stays."""

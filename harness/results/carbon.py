@@ -9,18 +9,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.atomic import write_atomically
-from harness.energy.carbon.factor import CarbonFactor, Co2e, carbon_factor, further_sites
-from harness.energy.carbon.hours import by_hour
-from harness.energy.carbon.live import ask
-from harness.energy.carbon.places import reference_places
-from harness.energy.carbon.series import CarbonSeries, Drawn, nanoseconds, read_series
+from harness.energy.carbon.factor import (
+    CarbonFactor,
+    Co2e,
+    carbon_factor,
+    further_sites,
+    reference_places,
+)
+from harness.energy.carbon.series import CarbonSeries, Drawn, ask, by_hour, nanoseconds, read_series
 from harness.errors import UsageError
-from harness.log import LogWriter, read_log
 from harness.results.folder import StudyFolder
 from harness.results.journal import Attempt
-from harness.results.ledger import Ledger
-from harness.settings import Carbon
+from harness.results.run_energy import Ledger
+from harness.settings.settings import Carbon
+from harness.utils.atomic_write import write_atomically
+from harness.utils.jsonl import LogWriter, read_log
 
 
 def keep_series(folder: StudyFolder, site: Carbon) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.results.events import is_event
 from harness.results.folder import RunFolder
+from harness.results.journal import is_event
 
 EVENT = "fingerprint"
 _MARK = b'"fingerprint"'

@@ -1,4 +1,7 @@
-"""Where everything lies: one folder a study, one a run."""
+"""Where everything lies: one folder a study, one a run.
+
+JSON files as this or an older version wrote them.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.atomic import write_atomically
 from harness.energy.trace_file import pack
 from harness.errors import UsageError
-from harness.hold import Hold, Holder, hold, holder_of
-from harness.report_settings import ReportSettings
-from harness.results.saved import read_saved
-from harness.settings import AS_RECORDED, WHEREABOUTS, Carbon
-from harness.spec import SCHEMA, RunSpec, folder_name
-from harness.study import Study, UntilDecided
-from harness.validation import tell
+from harness.settings.messages import tell
+from harness.settings.report import ReportSettings
+from harness.settings.run_spec import SCHEMA, RunSpec, folder_name
+from harness.settings.settings import AS_RECORDED, WHEREABOUTS, Carbon
+from harness.study.study import Study, UntilDecided
+from harness.utils.atomic_write import write_atomically
+from harness.utils.file_lock import Hold, Holder, hold, holder_of
 
 LOCK = ".lock"
 """Name of the lock of a run, and of what all runs share; it is no record."""
@@ -315,3 +317,24 @@ def read_spec(path: Path) -> RunSpec:
         return RunSpec.model_validate(saved, context=AS_RECORDED)
     except ValidationError as error:
         raise UsageError(f"{path}: damaged: {tell(error, RunSpec)}") from None
+
+
+def read_saved(path: Path) -> dict[str, Any]:
+    """What a file of a results folder says.
+
+    Raises:
+        UsageError: It is damaged, or was written by a newer version.
+    """
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: damaged: {error}") from None
+    if not isinstance(saved, dict):
+        raise UsageError(f"{path}: damaged: not a JSON object")
+    version = saved.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA:
+        raise UsageError(
+            f"{path}: written in format {version}, this version reads up to {SCHEMA}; "
+            "upgrade energy-harness"
+        )
+    return saved

@@ -7,19 +7,19 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from harness.results.energy_source import kinds_of
 from harness.results.folder import RunFolder, StudyFolder
-from harness.results.glance import status_of
-from harness.results.ledger import Ledger
-from harness.results.standing import kinds_of
-from harness.spec import RunSpec
+from harness.results.run_energy import Ledger
+from harness.results.status import status_of
+from harness.settings.run_spec import RunSpec
 
-MOST_EXAMPLES = 4
+MAX_EXAMPLES = 4
 """So many finished runs of an arm are read; more would hardly tell more."""
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Expected:
+class Prediction:
     """A sum over runs that are left.
 
     Attributes:
@@ -54,10 +54,10 @@ class Forecast:
     runs: int
     left: int
     examples: int = 0
-    time_s: Expected | None = None
-    energy_j: Expected | None = None
+    time_s: Prediction | None = None
+    energy_j: Prediction | None = None
     kinds: frozenset[str] = frozenset()
-    disk_bytes: Expected | None = None
+    disk_bytes: Prediction | None = None
     is_piloted: bool = False
     cut_short: str | None = None
 
@@ -134,27 +134,27 @@ def piloted(arm: Forecast, pilot: Pilot, epochs: int) -> Forecast:
         time_s=time_s,
         energy_j=_extrapolated(pilot, pilot.epoch_j, pilot.once_j, epochs, arm.left),
         kinds=pilot.kinds,
-        disk_bytes=Expected(size, None),
+        disk_bytes=Prediction(size, None),
         is_piloted=True,
         cut_short=pilot.cut_short,
     )
 
 
-def together(expected: Iterable[Expected]) -> Expected:
+def together(expected: Iterable[Prediction]) -> Prediction:
     """The sum of independent sums."""
     parts = list(expected)
     widths = [part.half_width for part in parts]
     known = [width for width in widths if width is not None]
     half_width = math.hypot(*known) if len(known) == len(widths) else None
-    return Expected(math.fsum(part.value for part in parts), half_width)
+    return Prediction(math.fsum(part.value for part in parts), half_width)
 
 
-def in_step(expected: Iterable[Expected]) -> Expected:
+def in_step(expected: Iterable[Prediction]) -> Prediction:
     """The sum of sums that are judged by the same, and wrong together."""
     parts = list(expected)
     widths = [part.half_width for part in parts if part.half_width is not None]
     half_width = math.fsum(widths) if len(widths) == len(parts) else None
-    return Expected(math.fsum(part.value for part in parts), half_width)
+    return Prediction(math.fsum(part.value for part in parts), half_width)
 
 
 def _of_arm(
@@ -165,7 +165,7 @@ def _of_arm(
     costs: list[_Cost] = []
     for spec in examples:
         run = folder.run(spec)
-        if len(costs) < MOST_EXAMPLES and run.read_spec().key == spec.key:
+        if len(costs) < MAX_EXAMPLES and run.read_spec().key == spec.key:
             costs.append(_cost(run))
     if not costs:
         return Forecast(arm, len(specs), left)
@@ -190,14 +190,14 @@ def _cost(run: RunFolder) -> _Cost:
 
 def _extrapolated(
     pilot: Pilot, epoch: Sequence[float], once: float, epochs: int, runs: int
-) -> Expected:
+) -> Prediction:
     """So many runs of so many epochs each; the same error of the mean is in all of them."""
     mean = statistics.fmean(epoch)
     value = (once + epochs * mean) * runs
     if pilot.drift is None or len(epoch) < 2:
-        return Expected(value, None)
+        return Prediction(value, None)
     error = _student(len(epoch)) * statistics.stdev(epoch) / math.sqrt(len(epoch))
-    return Expected(value, (error + pilot.drift * mean) * epochs * runs)
+    return Prediction(value, (error + pilot.drift * mean) * epochs * runs)
 
 
 def _student(examples: int) -> float:
@@ -206,12 +206,12 @@ def _student(examples: int) -> float:
     return float(stdtrit(examples - 1, (1 + CONFIDENCE) / 2))
 
 
-def _expected(examples: Sequence[float], count: int) -> Expected:
+def _expected(examples: Sequence[float], count: int) -> Prediction:
     """The sum over `count` further runs."""
     mean, number = statistics.fmean(examples), len(examples)
     if count == 0:
-        return Expected(0.0, 0.0)
+        return Prediction(0.0, 0.0)
     if number < 2:
-        return Expected(mean * count, None)
+        return Prediction(mean * count, None)
     spread = statistics.stdev(examples) * math.sqrt(count + count**2 / number)
-    return Expected(mean * count, _student(number) * spread)
+    return Prediction(mean * count, _student(number) * spread)

@@ -17,16 +17,16 @@ from pathlib import Path
 from harness.results.carbon import StudyCarbon
 from harness.results.folder import RunFolder
 from harness.results.rows import RunRows, read_run
-from harness.spec import RunSpec
+from harness.settings.run_spec import RunSpec
 
 Job = tuple[RunFolder, RunSpec, str]
 """Where a run lies, what was asked for, and its arm's label: what `read_run` takes."""
 
-MOST_PROCESSES = 4
+MAX_PROCESSES = 4
 """Each holds about 120 MiB; with the tables and figures of the report that stays within 1 GiB."""
 WORTH_BYTES = 16 * 2**20
 """Smaller traces, about twenty packed hours, are read sooner than other processes have begun."""
-AHEAD = 2
+QUEUED_PER_PROCESS = 2
 """Runs that a process is given at a time, so that it need not wait for this one."""
 
 
@@ -41,7 +41,7 @@ def gather(jobs: Sequence[Job], carbon: StudyCarbon) -> list[RunRows]:
         Exception: Whatever `read_run` raises, for the first run of those that raise it.
         RuntimeError: A process that reads runs died.
     """
-    count = min(_usable_cpus(), MOST_PROCESSES, len(jobs))
+    count = min(_usable_cpus(), MAX_PROCESSES, len(jobs))
     if count < 2 or not sys.executable or not _is_worth_it(jobs):
         return [read_run(*job, carbon) for job in jobs]
     with _readers(count) as readers:
@@ -116,7 +116,7 @@ def _gathered(
     try:
         for reader in readers:
             reader.send(carbon)
-            for _ in range(AHEAD):
+            for _ in range(QUEUED_PER_PROCESS):
                 give(reader)
         while busy := [reader for reader in readers if given[reader]]:
             ready = wait(busy)

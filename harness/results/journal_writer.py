@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 
 _BORDERS = frozenset({"attempt", "border", "end"})
 

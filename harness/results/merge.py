@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.atomic import sync_folder, write_atomically
 from harness.errors import UsageError
 from harness.results.folder import LOCK, RunFolder, StudyFolder
-from harness.settings import WHEREABOUTS
-from harness.study import UntilDecided
-from harness.validation import tell
+from harness.settings.messages import tell
+from harness.settings.settings import WHEREABOUTS
+from harness.study.study import UntilDecided
+from harness.utils.atomic_write import sync_folder, write_atomically
 
 _OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy"})
 """Keys of a study that say which of its runs a folder holds, or that every run says for itself."""

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 from harness.energy.busy import Busy
 from harness.energy.carbon.factor import Co2e
 from harness.energy.health import Health
-from harness.energy.meter import Sensor
+from harness.energy.sensors.base import Sensor
 from harness.results.carbon import StudyCarbon
 from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, OVERHEAD, TEST, Attempt, Journal
-from harness.results.ledger import Entry, Ledger
-from harness.results.tickets import ticket_rows
-from harness.spec import SCHEMA, RunSpec
+from harness.results.masks import ticket_rows
+from harness.results.run_energy import Entry, Ledger
+from harness.settings.run_spec import SCHEMA, RunSpec
 
 Row = dict[str, Any]
 
 IDENTITY = ("arm", "method", "seed")
 CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
 PHASE = ("phase", "energy_j", "duration_s", "gpu_busy", "threads_in_use")
-BUSY_ENOUGH = 0.8
+MIN_GPU_BUSY = 0.8
 """A GPU that is busy for less of its training waits for the host: it is that which is measured."""
 BUSY_FOR_S = 5.0
 """Shorter trainings than this are over within a few sample periods of NVML's utilisation."""
@@ -240,7 +240,7 @@ def _trainings(journal: Journal) -> set[str]:
 
 def _waits(training: Busy) -> set[str]:
     """Whether the GPU waited for much of the training."""
-    if training.watched_s < BUSY_FOR_S or training.share >= BUSY_ENOUGH:
+    if training.watched_s < BUSY_FOR_S or training.share >= MIN_GPU_BUSY:
         return set()
     return {f"the GPU was busy for {training.share:.0%} of the training and else waited for work"}
 

@@ -7,10 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.atomic import write_atomically
-from harness.results.folder import RunFolder, StudyFolder
-from harness.results.saved import read_saved
-from harness.spec import SCHEMA, RunSpec
+from harness.results.folder import RunFolder, StudyFolder, read_saved
+from harness.settings.run_spec import SCHEMA, RunSpec
+from harness.utils.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.atomic import write_atomically
 from harness.errors import UsageError
-from harness.report_settings import ReportSettings
 from harness.results.carbon import StudyCarbon
 from harness.results.final_test import FinalTest
 from harness.results.fingerprint import Fingerprint, fingerprint_of, same_code
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.gather import gather
-from harness.results.inert import inert_csv
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET, Row
-from harness.selector import Selector
-from harness.spec import RunSpec, short_labels_of
+from harness.results.safe_csv import inert_csv
+from harness.settings.arm_selector import Selector
+from harness.settings.report import ReportSettings
+from harness.settings.run_spec import RunSpec, short_labels_of
+from harness.utils.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from harness.quantities import Precision
-from harness.settings import Training
+from harness.settings.settings import Training
+from harness.settings.types import Precision
 from harness.training.compiling import first_steps
 from harness.training.device import searches_algorithms
 from harness.training.precision import autocast

@@ -12,7 +12,7 @@ from torch._dynamo import config
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from harness.errors import RunError
-from harness.quantities import CompileMode
+from harness.settings.types import CompileMode
 
 backend: str | Callable[..., Any] = "inductor"
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.batch import Batch
-from harness.phases import Train
-from harness.settings import Training
+from harness.method.phases import Train
+from harness.pruning.batch import Batch
+from harness.settings.settings import Training
 from harness.training.state import TrainingState
 from harness.training.step import Step, batches_counted_at_the_end
 from harness.workloads.source import sizes_of_batches

@@ -1,7 +1,11 @@
-"""The one training loop that every method shares, and the one evaluation."""
+"""The one training loop that every method shares, and the one evaluation.
+
+Learning-rate schedules: pure functions of the place on the schedule.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -9,14 +13,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from harness.phases import Train
-from harness.settings import Training
+from harness.method.phases import Train
+from harness.settings.settings import Training
 from harness.training.graphs import GraphedStep, graphed
 from harness.training.precision import autocast
 from harness.training.rewiring import Rewiring
-from harness.training.schedule import rate_share
-from harness.training.seeds import stream
-from harness.training.state import TrainingState
+from harness.training.state import TrainingState, stream
 from harness.training.step import Step, batches_counted_at_the_end
 from harness.workloads.source import Source
 
@@ -72,7 +74,7 @@ def train_epoch(
         first = last
     state.schedule_epoch = begun + 1.0
     state.epochs_trained += 1
-    return state.world.summed(step.total.clone()) / state.world.size / (steps - done)
+    return state.world.all_reduce(step.total.clone()) / state.world.size / (steps - done)
 
 
 @torch.no_grad()
@@ -92,4 +94,37 @@ def correct(state: TrainingState, split: Source, training: Training) -> Tensor:
 
 def accuracy(state: TrainingState, split: Source, training: Training) -> float:
     """Share of `split` classified rightly, 0 to 1, by all processes together."""
-    return int(state.world.summed(correct(state, split, training).sum())) / len(split)
+    return int(state.world.all_reduce(correct(state, split, training).sum())) / len(split)
+
+
+_ONE_CYCLE_START = 1 / 25
+_ONE_CYCLE_END = _ONE_CYCLE_START / 1e4
+
+
+def rate_share(training: Training, epoch: float, horizon: float) -> float:
+    """The learning rate as a share of the recipe's, after `epoch` of `horizon` epochs.
+
+    `epoch` is fractional: the rate changes with every step. Warm-up is linear from zero; "step"
+    multiplies by `decay` at each milestone (a share of the horizon); "cosine" falls to zero
+    (Loshchilov & Hutter, 2017); "one_cycle" rises from a 25th to the full rate at `peak` and falls
+    to nearly nothing, both along a cosine (Smith & Topin, 2018, with PyTorch's numbers);
+    "constant" stays.
+    """
+    if epoch < training.warmup_epochs:
+        return epoch / training.warmup_epochs
+    progress = min(epoch / horizon, 1.0)
+    match training.schedule:
+        case "cosine":
+            return _between(1.0, 0.0, progress)
+        case "step":
+            return training.decay ** sum(progress >= share for share in training.milestones)
+        case "one_cycle" if progress < training.peak:
+            return _between(_ONE_CYCLE_START, 1.0, progress / training.peak)
+        case "one_cycle":
+            return _between(1.0, _ONE_CYCLE_END, (progress - training.peak) / (1 - training.peak))
+        case "constant":
+            return 1.0
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from harness.quantities import Precision
-from harness.settings import Training
+from harness.settings.settings import Training
+from harness.settings.types import Precision
 from harness.training.precision import autocast, in_precision
 from harness.training.state import TrainingState
 from harness.training.step import mean_loss

@@ -1,17 +1,28 @@
-"""Arithmetic of training: what a device offers, and the forward pass in it."""
+"""Arithmetic of training: what a device offers, and the forward pass in it.
+
+Training in 8-bit block floating point, simulated (SWALP, Yang et al., ICML 2019).
+
+Weights, activations, errors, gradients and momentum are rounded to 8 bits with one exponent a
+block, stochastically, as in low-precision SGD of the source; the arithmetic itself stays fp32. A
+block is one filter of a weight and one sample of an activation. Left out of the source: the average
+of the weights over the last epochs.
+
+Another way to compute with the same weights.
+"""
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.errors import RunError
-from harness.quantities import Precision
-from harness.training.block_floating_point import simulate_8_bit
-from harness.training.twin import twin
+from harness.settings.types import Precision
 
 _FP8_CAPABILITY = (8, 9)
 _FP8_MULTIPLE = 16
@@ -85,3 +96,74 @@ def _in_fp8(network: nn.Module) -> nn.Module:
         )
     converted: nn.Module = convert_to_float8_training(network, module_filter_fn=fits)
     return converted
+
+
+BITS = 8
+
+
+def quantise(values: Tensor) -> Tensor:
+    """Round to 8 bits with one exponent a slice of the first dimension; unbiased.
+
+    Args:
+        values: Any shape. Of fewer than two dimensions, the whole is one block.
+
+    Returns:
+        Multiples of 2**(exponent - 6), where 2**exponent is the power of two at or below the
+        largest magnitude of the block, at most 127 of them.
+    """
+    blocks = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
+    largest = blocks.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
+    step = torch.exp2(torch.floor(torch.log2(largest)) - (BITS - 2))
+    rounded = torch.floor(blocks / step + torch.rand_like(blocks))
+    bound = 2.0 ** (BITS - 1)
+    return (rounded.clamp(-bound, bound - 1) * step).reshape(values.shape)
+
+
+class _Quantised(torch.autograd.Function):
+    """Rounds activations forward and errors backward."""
+
+    @staticmethod
+    def forward(_ctx: Any, values: Tensor) -> Tensor:
+        return quantise(values)
+
+    @staticmethod
+    def backward(_ctx: Any, error: Tensor) -> Tensor:
+        return quantise(error)
+
+
+def simulate_8_bit(network: nn.Module) -> nn.Module:
+    """Round what every convolution and linear layer puts out, and the errors that come back."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(_quantise_output)
+    return network
+
+
+def _quantise_output(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    quantised: Tensor = _Quantised.apply(output)  # type: ignore[no-untyped-call]
+    return quantised
+
+
+@torch.no_grad()
+def quantise_gradients(parameters: Iterable[Tensor]) -> None:
+    """Round the gradients of all parameters, before the optimizer's step."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.copy_(quantise(parameter.grad))
+
+
+@torch.no_grad()
+def quantise_state(optimizer: torch.optim.Optimizer) -> None:
+    """Round weights and momentum, after the optimizer's step."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.copy_(quantise(parameter))
+            momentum = optimizer.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                momentum.copy_(quantise(momentum))
+
+
+def twin(network: nn.Module) -> nn.Module:
+    """Other modules with the very same parameters and buffers."""
+    shared = [*network.parameters(), *network.buffers()]
+    return copy.deepcopy(network, {id(tensor): tensor for tensor in shared})

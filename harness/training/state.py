@@ -1,7 +1,14 @@
-"""What training changes: the network, its optimizer, its masks, and the place on the schedule."""
+"""What training changes: the network, its optimizer, its masks, and the place on the schedule.
+
+Random streams that need no saved state: each is a pure function of what it is for.
+
+A resumed run therefore draws what the uninterrupted one would have drawn, and two methods with the
+same seed see the same weights at the start and the same data in the same epoch.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,18 +16,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.channel_mask import ChannelMask
 from harness.errors import RunError
+from harness.pruning.channel_mask import ChannelMask
+from harness.pruning.channels import shrink
 from harness.pruning.removal import carried, take
-from harness.pruning.shrink import shrink
-from harness.quantities import Precision
-from harness.settings import Training
+from harness.settings.settings import Training
+from harness.settings.types import Precision
 from harness.training import tensor_files as files
 from harness.training.compiling import compiled, forget_compiled
+from harness.training.distributed.world import ALONE, World
 from harness.training.precision import in_precision
-from harness.training.seeds import stream
-from harness.training.world import ALONE, World
 from harness.workloads.workload import Workload
+
+
+def stream(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for one purpose of one run, such as `stream(0, "epoch", 3)`."""
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
 
 Structure = tuple[tuple[int, ...], ...]
 """The shapes of a network's parameters, in order."""
@@ -86,7 +99,7 @@ class TrainingState:
     def forward(self, precision: Precision) -> nn.Module:
         """The network as it trains in `precision`, on the same parameters; compiled if asked to."""
         if precision not in self._forward:
-            module = self.world.spread(in_precision(self.network, precision))
+            module = self.world.wrap(in_precision(self.network, precision))
             if self._training.compile:
                 module = compiled(module, self._training.compile)
             self._forward[precision] = module
@@ -140,7 +153,9 @@ class TrainingState:
     def agree_on_masks(self) -> None:
         """Hold the weight masks of the first process, and its zeros."""
         if self.world.size > 1:
-            said = self.world.decided(lambda: {name: m.cpu() for name, m in self.masks.items()})
+            said = self.world.broadcast_object(
+                lambda: {name: m.cpu() for name, m in self.masks.items()}
+            )
             self.masks = {name: mask.to(self.workload.device) for name, mask in said.items()}
         self.apply_masks()
 
@@ -172,11 +187,11 @@ class TrainingState:
         if self.world.is_first:
             at = {} if place is None else {"schedule_epoch": place}
             files.save(self._snapshot_file(name), self._weights() | at)
-        self.world.meet()  # before another one reads it
+        self.world.barrier()  # before another one reads it
 
     def has_snapshot(self, name: str) -> bool:
         """Whether there is a snapshot of this name."""
-        return self.world.decided(self._snapshot_file(name).exists)
+        return self.world.broadcast_object(self._snapshot_file(name).exists)
 
     def rewind(self, name: str) -> None:
         """Return to a snapshot, in today's structure and under today's masks.

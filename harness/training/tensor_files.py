@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from harness.atomic import write_atomically
+from harness.utils.atomic_write import write_atomically
 
 
 def save(path: Path, content: dict[str, Any]) -> None:

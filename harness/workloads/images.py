@@ -1,14 +1,21 @@
-"""A data set as loaded, before it is split for validation: in memory, or as files."""
+"""A data set as loaded, before it is split for validation: in memory, or as files.
+
+Whether a data set is as the harness needs it: looked at once, before anything is trained.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from harness.errors import RunError
+from harness.errors import RunError, UsageError
+from harness.settings.catalogue import DATA
+from harness.settings.settings import WorkloadChoice
+from harness.workloads.data_fingerprint import identity_of
 
 SPLIT_SEED = 20_200_426
 """One split for all runs, whatever their seed: results differ by training, not by the split."""
@@ -94,3 +101,126 @@ def stratified(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
 def as_float(images: Tensor) -> Tensor:
     """Pixels from 0 to 1, float32."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+_PIXELS = "pixels are float32 from 0 to 1, or uint8"
+
+
+def checked(loaded: Any, choice: WorkloadChoice) -> Images | ImageFiles:
+    """The same data set.
+
+    Raises:
+        RunError: It is not as `Images` or `ImageFiles` says; the message names the place.
+    """
+    problem = (
+        _of_images(loaded)
+        if isinstance(loaded, Images)
+        else _of_files(loaded)
+        if isinstance(loaded, ImageFiles)
+        else f"gave {type(loaded).__name__}, not harness.Images or harness.ImageFiles"
+    )
+    if problem:
+        raise RunError(f"workload.data '{choice.data}': {problem}")
+    found: Images | ImageFiles = loaded
+    return found
+
+
+def check_foreign(choice: WorkloadChoice) -> dict[str, Any]:
+    """Load the data of another package and look at them, before any run.
+
+    Returns:
+        Their identity.
+
+    Raises:
+        UsageError: They do not load, or are not as they must be.
+    """
+    try:
+        return identity_of(choice, checked(DATA.load(choice.data)(choice), choice))
+    except UsageError:
+        raise
+    except RunError as error:
+        raise UsageError(str(error)) from None
+    except Exception as error:  # noqa: BLE001 - whatever another package raises is a message, not a traceback
+        raise UsageError(
+            f"workload.data '{choice.data}': does not load: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _of_images(images: Images) -> str:
+    """What is wrong with images in memory; empty if nothing is."""
+    parts = {
+        "train": (images.train_images, images.train_labels),
+        "test": (images.test_images, images.test_labels),
+    }
+    for part, (pixels, labels) in parts.items():
+        problem = _of_pixels(pixels) or _of_labels(labels, len(pixels), images.classes)
+        if problem:
+            name, what = problem
+            return f"{part}_{name}: {what}"
+    train, test = images.train_images, images.test_images
+    if train.dtype != test.dtype:
+        return f"test_images: are {_named(test)}, but train_images are {_named(train)}"
+    if train.shape[1:] != test.shape[1:]:
+        return (
+            f"test_images: have channels, height and width {tuple(test.shape[1:])}, but "
+            f"train_images have {tuple(train.shape[1:])}"
+        )
+    return ""
+
+
+def _of_pixels(pixels: Any) -> tuple[str, str] | None:
+    if not isinstance(pixels, Tensor):
+        return "images", f"must be a tensor, not {type(pixels).__name__}"
+    if pixels.ndim != 4 or not pixels.numel():
+        return "images", (
+            "must have the shape (samples, channels, height, width) and hold some, not "
+            f"{tuple(pixels.shape)}"
+        )
+    if pixels.dtype == torch.uint8:
+        return None
+    if pixels.dtype != torch.float32:
+        return "images", f"are {_named(pixels)}; {_PIXELS}"
+    low, high = (float(end) for end in torch.aminmax(pixels))
+    if low != low or high == float("inf") or low == float("-inf"):
+        return "images", "have pixels that are not finite numbers"
+    if low < 0 or high > 1:
+        hint = "; divide by 255, or convert to uint8" if low >= 0 and 1 < high <= 255 else ""
+        return "images", f"have pixels from {low:g} to {high:g}; {_PIXELS}{hint}"
+    return None
+
+
+def _of_labels(labels: Any, samples: int, classes: Any) -> tuple[str, str] | None:
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.dtype != torch.int64:
+        what = (
+            f"{_named(labels)} of shape {tuple(labels.shape)}"
+            if isinstance(labels, Tensor)
+            else type(labels).__name__
+        )
+        return "labels", f"must be an int64 tensor of shape (samples,), not {what}"
+    if len(labels) != samples:
+        return "labels", f"there are {len(labels)} for {samples} images"
+    if type(classes) is not int or classes < 2:
+        return "labels", f"classes must be a whole number from 2, not {classes!r}"
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        return "labels", f"are {low} to {high}; {classes} classes have labels 0 to {classes - 1}"
+    return None
+
+
+def _of_files(files: ImageFiles) -> str:
+    """What is wrong with paths and labels; the pictures are looked at when they are read."""
+    parts = {
+        "train": (files.train_files, files.train_labels),
+        "test": (files.test_files, files.test_labels),
+    }
+    for part, (paths, labels) in parts.items():
+        if not paths or not all(isinstance(path, str) for path in paths):
+            return f"{part}_files: must be paths as texts, and some"
+        problem = _of_labels(labels, len(paths), files.classes)
+        if problem:
+            return f"{part}_labels: {problem[1]}"
+    return ""
+
+
+def _named(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,25 +1,26 @@
-"""One workload: a data set and a model on a device, with its first weights."""
+"""One workload: a data set and a model on a device, with its first weights.
+
+First weights: a function of a seed alone, whatever the device and its memory formats.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.catalogue import DATA, TORCHVISION, resolve_model
 from harness.errors import RunError
-from harness.settings import Training, WorkloadChoice
-from harness.workloads.checked import checked
-from harness.workloads.identity import identity_of
-from harness.workloads.images import Images
-from harness.workloads.opening import open_sources
-from harness.workloads.part import WHOLE, Part
-from harness.workloads.place import Place
-from harness.workloads.source import Source
-from harness.workloads.weights import draw, fixed_parameters, seeded
+from harness.pruning.groups import scaled_batch_norms
+from harness.settings.catalogue import DATA, TORCHVISION, resolve_model
+from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.data_fingerprint import identity_of
+from harness.workloads.images import Images, checked
+from harness.workloads.open import LoadingContext, open_sources
+from harness.workloads.source import WHOLE, Part, Source
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def open_workload(
     identity = identity_of(choice, None if DATA.is_own(choice.data) else loaded)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
-    place = Place(choice, training, device, part)
+    place = LoadingContext(choice, training, device, part)
     opened = open_sources(loaded, place)
     return Workload(
         device=device,
@@ -117,3 +118,54 @@ def _in_colour(images: Images) -> Images:
         return images
     train, test = (part.expand(-1, 3, -1, -1) for part in (images.train_images, images.test_images))
     return replace(images, train_images=train, test_images=test)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within, torch's generator of the CPU begins at `seed`; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPU, too
+        yield
+
+
+def draw(network: nn.Module, choice: WorkloadChoice, seed: int) -> None:
+    """Draw the weights of every module that can, on the CPU; others keep their builder's.
+
+    Args:
+        network: Moved to the CPU, and to contiguous weights: numbers are drawn in the order of
+            memory, so that another format would get others.
+        choice: For `init` and `gamma_init`.
+        seed: What the weights follow from.
+    """
+    with seeded(seed):
+        _draw(network, choice)
+
+
+def _draw(network: nn.Module, choice: WorkloadChoice) -> None:
+    network.to("cpu")
+    for weight in network.parameters():
+        weight.data = weight.data.contiguous()
+    for module in network.modules():
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    if choice.init == "he":
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                # With torch's fan-out, which does not divide by groups: so do the papers' code and
+                # torchvision's networks.
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    for layer in scaled_batch_norms(network).values():
+        nn.init.constant_(layer.weight, choice.gamma_init)
+
+
+def fixed_parameters(network: nn.Module) -> list[str]:
+    """Names of the parameters that only the network's builder can draw."""
+    return [
+        f"{path}.{name}".lstrip(".")
+        for path, module in network.named_modules()
+        if not callable(getattr(module, "reset_parameters", None))
+        for name, _ in module.named_parameters(recurse=False)
+    ]

@@ -1,26 +1,49 @@
-"""How accuracy grows as energy is spent: validation accuracy against joules so far."""
+"""How accuracy grows as energy is spent: validation accuracy against joules so far.
+
+The drawing of accuracy as energy is spent: in one plane, or a panel for each family.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from reports.analysis.curves import Curves, mean_curve, run_curves
-from reports.analysis.families import families
-from reports.analysis.standing import standing_of
-from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
-from reports.drawing import style
-from reports.drawing.climb import Climb
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.reached import listed, reached
-from reports.wording.units import energy, fixed, percent
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, naming, style
+from reports.plotting.accuracy_energy_axes import mark_magnitudes, spans_magnitudes
+from reports.plotting.svg_ids import Marks
+from reports.statistics.arm_groups import families
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.targets import (
+    SHARES,
+    Curves,
+    TargetReached,
+    energy_to_targets,
+    mean_curve,
+    reference_accuracy,
+    run_curves,
+    thinned,
+)
+from reports.text import captions
+from reports.text.phrases import listed, reached
+from reports.text.units import energy, energy_unit, fixed, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
+
     from reports.data import StudyResults
+    from reports.statistics.arm_groups import ArmGroup
+    from reports.statistics.targets import Array
+
 
 NAME = "accuracy_curves"
 SEEDS, RUNS = 12, 120
@@ -97,7 +120,7 @@ def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return frame.astype({"seed": "Int64", "n": "Int64"})
 
 
-def _tip(arm: str, mean: pd.DataFrame, found: list[Reached]) -> str:
+def _tip(arm: str, mean: pd.DataFrame, found: list[TargetReached]) -> str:
     end = mean.iloc[-1]
     text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_accuracy']) * 100, 1)} % "
     text += f"after {energy(float(end['energy_j']))}"
@@ -139,7 +162,7 @@ def _brief(results: StudyResults) -> str:
     return f"{text} {captions.short_basis(results)}"
 
 
-def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Reached]) -> str:
+def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[TargetReached]) -> str:
     """What each arm comes to; of many, only the baseline and the first at a target."""
     adjective = standing_of(results.finished).adjective
     text = f"Curves of validation accuracy against {adjective} energy so far."
@@ -156,3 +179,261 @@ def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Reac
             text += f" ({percent(_TOLD)} % of {results.baseline_arm} at {reached(at[arm])})"
         text += "."
     return text
+
+
+VERTICES = 4000
+"""Of all means with their bands, and again of all single runs: an SVG writes each one out."""
+TOGETHER = 6
+"""More arms than this are drawn in panels, one a family, with the baseline in each."""
+_COLUMNS = 3
+_ROOM = 0.15
+"""For names, beside the last end of a line, as a share of the axis."""
+_STEP = 6.0
+"""Pixels from one box on a line to the next."""
+_TARGET: dict[str, Any] = {"color": style.MUTED, "lw": 0.7, "ls": (0, (5, 3)), "alpha": 0.8}
+
+
+class Climb:
+    """Draws, within the figures' settings.
+
+    Args:
+        results: The study.
+        single: The runs to draw one by one.
+        means: Each arm's mean curve, as `analysis.curves.mean_curve` gives it; at least one.
+        reference: The accuracy (0 to 1) whose `SHARES` are marked; NaN if there is none.
+        floor: Where the accuracy axis begins, as a share.
+        tips: What is told of each arm's mean.
+
+    Attributes:
+        figure: The drawing.
+        panels: The axes, and the arms in each.
+        log: Whether the energy axis is logarithmic.
+        marks: Which of its parts belong to which arm.
+    """
+
+    def __init__(
+        self,
+        results: StudyResults,
+        single: Curves,
+        means: Mapping[str, pd.DataFrame],
+        *,
+        reference: float,
+        floor: float,
+        tips: Mapping[str, str],
+    ) -> None:
+        ends_j = [float(mean["energy_j"].iloc[-1]) for mean in means.values()]
+        self._unit = energy_unit(ends_j)
+        self.log = spans_magnitudes(ends_j)
+        self.marks = Marks(results.arms)
+        self._single, self._means, self._tips = single, means, tips
+        self._baseline = results.baseline_arm
+        self._levels = {} if math.isnan(reference) else {s: s * reference for s in SHARES}
+        self._standing = standing_of(results.finished)
+        self._styles = style.arm_styles(results.arms, results.baseline_arm)
+        self._families = families(means)
+        self._size = 1.0 if self.log else self._unit.size
+        self._drawn: dict[Axes, list[Array]] = {}
+        others = [family for family in self._families if family.arms[0] != self._baseline]
+        crowded = len(means) > TOGETHER and len(others) > 1
+        self.panels = self._apart(others) if crowded else self._together()
+        self._points = VERTICES // (3 * len(means) + len(self.panels))
+        style.watermark(self.figure, self._standing)
+        for axes, arms in self.panels.items():
+            self._draw(axes, arms)
+        self._set_limits(floor)
+        labels.freeze(self.figure)
+        if crowded:
+            self._name_panels()
+        else:
+            self._name()
+
+    def _together(self) -> dict[Axes, list[str]]:
+        self.figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
+        axes = self.figure.subplots()
+        style.set_title(axes, "Accuracy as energy is spent")
+        axes.set_xlabel(self._energy_name)
+        axes.set_ylabel("Validation accuracy (%)")
+        return {axes: list(self._means)}
+
+    def _apart(self, others: Sequence[ArmGroup]) -> dict[Axes, list[str]]:
+        """A panel for each family but the baseline's, with the baseline in it."""
+        base = [arm for arm in self._means if arm == self._baseline]
+        columns = style.fitting_columns(min(_COLUMNS, len(others)))
+        rows = math.ceil(len(others) / columns)
+        titles = [labels.wrapped(family.title, 28) for family in others]
+        lines = [title.count("\n") for title in titles]
+        titles_in = sum(0.13 * max(lines[n : n + columns]) for n in range(0, len(lines), columns))
+        size = (style.width_in(), 0.9 + 1.5 * rows + titles_in)
+        self.figure = Figure(figsize=size, layout="constrained")
+        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        style.set_title(self.figure, "Accuracy as energy is spent")
+        self.figure.supylabel("Validation accuracy (%)", fontsize=9, color=style.INK)
+        panels = {}
+        for axes, family, name in zip(grid, others, titles, strict=False):
+            ink = self._styles[family.arms[0]].ink
+            title = axes.set_title(name, fontsize=8, color=ink, linespacing=1.1, pad=4)
+            if not family.levels:
+                self.marks.add(title, family.arms[0])
+            panels[axes] = [*base, *family.arms]
+        for axes in grid[len(others) :]:
+            axes.remove()
+        for axes in grid[len(others) - columns : len(others)]:
+            axes.tick_params(labelbottom=True)
+        grid[columns * (rows - 1)].set_xlabel(self._energy_name, loc="left")
+        return panels
+
+    @property
+    def _energy_name(self) -> str:
+        scale = "log scale" if self.log else self._unit.symbol
+        return f"{self._standing.axis} spent so far ({scale})"
+
+    def _draw(self, axes: Axes, arms: Sequence[str]) -> None:
+        axes.set_xscale("log" if self.log else "linear")
+        for level in self._levels.values():
+            axes.axhline(level * 100, **_TARGET)
+        self._drawn[axes] = []
+        for arm in arms:
+            # In panels the baseline's runs and band would hide the family's, time and again.
+            whole = len(self.panels) == 1 or arm != self._baseline
+            if whole:
+                self._draw_runs(axes, arm)
+            self._draw_mean(axes, arm, banded=whole)
+
+    def _draw_runs(self, axes: Axes, arm: str) -> None:
+        count = VERTICES // max(sum(map(len, self._single.values())), 1)
+        for seed, run in self._single.get(arm, {}).items():
+            kept = thinned(run.accuracy, count)
+            x, y = run.energy_j[kept] / self._size, run.accuracy[kept] * 100
+            (drawn,) = axes.plot(x, y, color=self._styles[arm].faint, lw=0.4, zorder=1.5)
+            told = f"{fixed(float(y[-1]), 1)} % at {energy(float(run.energy_j[-1]))}"
+            self.marks.add(drawn, arm, f"{arm}, seed {seed}: {told}")
+            self._drawn[axes].append(np.column_stack([x, y]))
+
+    def _draw_mean(self, axes: Axes, arm: str, *, banded: bool) -> None:
+        """The mean's line and its band, bold in its final shape, with the arm's mark at its end."""
+        look, mean = self._styles[arm], self._means[arm]
+        kept = thinned(mean["val_accuracy"].to_numpy(), self._points)
+        shaped = int((~mean["final_shape"]).sum())
+        kept = np.union1d(kept, min(shaped, len(mean) - 1))
+        shown = mean.iloc[kept]
+        x = shown["energy_j"].to_numpy() / self._size
+        y, low, high = (
+            shown[column].to_numpy() * 100
+            for column in ("val_accuracy", "val_accuracy_low", "val_accuracy_high")
+        )
+        turn = int(np.searchsorted(kept, shaped))
+        for part, width, alpha in (
+            (slice(0, turn + 1), 0.8, 0.07),
+            (slice(turn, None), 1.8, 0.14),
+        ):
+            if len(x[part]) > 1:
+                (line,) = axes.plot(x[part], y[part], color=look.shaded, ls=look.line, lw=width)
+                self.marks.add(line, arm)
+            if banded and len(x[part]) > 1:
+                band = axes.fill_between(
+                    x[part], low[part], high[part], color=look.shaded, alpha=alpha, lw=0
+                )
+                self.marks.add(band, arm)
+        face = look.shaded if self._standing.measured else "white"
+        (end,) = axes.plot(x[-1], y[-1], look.marker, mfc=face, mec=look.shaded, mew=1.4)
+        end.set(zorder=3, clip_on=False, markersize=6 if len(self.panels) == 1 else 4.5)
+        self.marks.add(end, arm, self._tips[arm])
+        self._drawn[axes].append(np.column_stack([x, y]))
+
+    def _set_limits(self, floor: float) -> None:
+        """The same for all panels, which share their axes."""
+        axes = next(iter(self.panels))
+        bottom = floor * 100
+        top = max(points[:, 1].max() for drawn in self._drawn.values() for points in drawn)
+        axes.set_ylim(bottom, min(100.0, top + 0.09 * (top - bottom)))
+        spent = np.concatenate([points[:, 0] for drawn in self._drawn.values() for points in drawn])
+        last = float(spent.max())
+        if self.log:
+            axes.set_xlim(right=last * (last / float(spent[spent > 0].min())) ** _ROOM)
+            mark_magnitudes(axes)
+        else:
+            axes.set_xlim(0, last * (1 + _ROOM) or 1)
+
+    def _name(self) -> None:
+        """Names at the ends of the lines where there is room, in a legend where there is not."""
+        axes = next(iter(self.panels))
+        obstacles = self._obstacles(axes)
+        ends = self._ends()
+        written = naming.name_families(axes, self._families, ends, self._styles, obstacles)
+        for text, arm in written or ():
+            self.marks.add(text, arm)
+        if written is None:
+            self._name_in_legend()
+            return
+        renderer = labels.renderer_of(axes)
+        taken = obstacles + [text.get_window_extent(renderer) for text, _ in written]
+        ink = to_rgb(style.MUTED)
+        for share, level in self._levels.items():
+            sides = [(x, level * 100) for x in axes.get_xlim()[::-1]]
+            naming.write(axes, f"{percent(share)} % of {self._baseline}", sides, ink, taken)
+
+    def _name_in_legend(self) -> None:
+        self._add_legend(
+            {
+                arm: f"{family.name}, {family.short(arm)}" if family.levels else arm
+                for family in self._families
+                for arm in family.arms
+            }
+        )
+
+    def _name_panels(self) -> None:
+        """A legend for what all panels share, and the levels at the ends of the lines."""
+        base = [arm for arm in self._means if arm == self._baseline]
+        self._add_legend({arm: f"{arm}, in every panel" for arm in base})
+        for axes, arms in self.panels.items():
+            own = [arm for arm in arms if arm != self._baseline]
+            taken = self._obstacles(axes)
+            written = naming.name_levels(axes, families(own), self._ends(), self._styles, taken)
+            for text, arm in written:
+                # One of several ends that lie together could be any of them.
+                if len(written) < len(own):
+                    text.remove()
+                else:
+                    self.marks.add(text, arm)
+
+    def _add_legend(self, names: Mapping[str, str]) -> None:
+        """A legend of some arms by what they are called there, and of the targets."""
+        handles, texts = [self._handle(arm) for arm in names], list(names.values())
+        if self._levels:
+            handles.append(Line2D([], [], **_TARGET))
+            texts.append(f"{listed(map(percent, SHARES))} % of {self._baseline}")
+        if not handles:
+            return
+        labels.legend_below(self.figure, handles, texts)
+        legend = self.figure.legends[-1]
+        drawn = zip(legend.legend_handles, legend.get_texts(), strict=True)
+        for arm, (handle, text) in zip(names, drawn, strict=False):
+            self.marks.add(text, arm)
+            if handle is not None:
+                self.marks.add(handle, arm)
+
+    def _handle(self, arm: str) -> Line2D:
+        look = self._styles[arm]
+        handle = Line2D([], [], color=look.shaded, ls=look.line, marker=look.marker, ms=5)
+        if not self._standing.measured:
+            handle.set_markerfacecolor("white")
+        return handle
+
+    def _ends(self) -> dict[str, tuple[float, float]]:
+        """Where each arm's mean ends, in the units of the axes."""
+        last = {arm: mean.iloc[-1] for arm, mean in self._means.items()}
+        return {
+            arm: (float(end["energy_j"]) / self._size, float(end["val_accuracy"]) * 100)
+            for arm, end in last.items()
+        }
+
+    def _obstacles(self, axes: Axes) -> list[Bbox]:
+        """Every line as a row of small boxes in display coordinates."""
+        along = []
+        for points in self._drawn[axes]:
+            corners = axes.transData.transform(points)
+            lengths = np.hypot(*np.diff(corners, axis=0).T)
+            far = np.concatenate([[0.0], np.cumsum(lengths)])
+            stops = np.arange(0.0, far[-1] + _STEP, _STEP)
+            along.append(np.column_stack([np.interp(stops, far, each) for each in corners.T]))
+        return naming.around(np.concatenate(along), 3)

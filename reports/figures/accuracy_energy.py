@@ -1,25 +1,38 @@
-"""Where each recipe ends: test accuracy against the energy of all of it."""
+"""Where each recipe ends: test accuracy against the energy of all of it.
+
+The drawing of accuracy against energy: runs, means, families, the front and the margin.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import Bbox
 
-from reports.analysis.families import families, family_of
-from reports.analysis.pareto import pareto_front
-from reports.analysis.standing import standing_of
-from reports.analysis.statistics import energy_interval, share_interval
-from reports.drawing import style
-from reports.drawing.plane import Dot, Plane, Point
-from reports.drawing.scatter import CROWD, Scatter, margin_text
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.units import energy, fixed
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, naming, style
+from reports.plotting.accuracy_energy_axes import Dot, Place, Plane, Point, is_sure, steps
+from reports.plotting.svg_ids import Marks
+from reports.statistics.arm_groups import families, family_of
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.statistics.frontier import pareto_front
+from reports.statistics.statistics import energy_interval, share_interval
+from reports.text import captions
+from reports.text.units import energy, energy_unit, fixed, points
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reports.data import StudyResults
+
 
 NAME = "accuracy_energy"
 
@@ -131,3 +144,228 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
     frame = pd.DataFrame([*runs.to_dict("records"), *means], columns=columns.split())
     counts = dict.fromkeys(("seed", "energy_j_n", "test_accuracy_n"), "Int64")
     return frame.astype({**counts, "on_front": "boolean"})
+
+
+FRONT = "Pareto front"
+TIPS = 200
+"""Up to so many runs, each tells of itself."""
+CROWD = 12
+"""From so many arms on, the figure is taller."""
+_GUIDE: dict[str, Any] = {"color": style.MUTED, "lw": 0.8, "ls": (0, (1, 3)), "zorder": 1}
+_BAND: dict[str, Any] = {"color": style.BASELINE_COLOUR, "alpha": 0.12, "lw": 0, "zorder": 0.5}
+_FRONT: dict[str, Any] = {"color": style.INK, "lw": 1.1, "zorder": 1.5}
+_OPEN: dict[str, Any] = {"color": "#8c8c8c", "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1.5}
+"""Where intervals leave open who is on the front."""
+
+
+class Scatter:
+    """Draws, within the figures' settings.
+
+    Args:
+        results: The study.
+        dots: Its finished runs, in joules and shares.
+        points: The means of its arms, in joules and shares.
+        front: The arms on the Pareto front, by ascending energy.
+
+    Attributes:
+        figure: The drawing.
+        plane: What is in it, in the units of its axes.
+        marks: Which of its parts belong to which arm.
+    """
+
+    def __init__(
+        self,
+        results: StudyResults,
+        dots: Sequence[Dot],
+        points: Sequence[Point],
+        front: Sequence[str],
+    ) -> None:
+        unit = energy_unit([*(d.energy for d in dots), *(p.energy.mean for p in points)])
+        self.marks = Marks(results.arms)
+        self.plane = Plane.of(dots, points, unit.size)
+        self._results = results
+        self._standing = standing_of(results.finished)
+        self._styles = style.arm_styles(results.arms, results.baseline_arm)
+        self._places = {point.arm: point.place for point in self.plane.points}
+        self._families = families(self._places)
+        height = 4.1 if len(points) < CROWD else 4.7
+        self.figure = Figure(figsize=(style.width_in(), height), layout="constrained")
+        self._axes = self.figure.subplots()
+        style.set_title(self._axes, "Accuracy reached and energy spent")
+        scale = "log scale" if self.plane.log else unit.symbol
+        self._axes.set_xlabel(f"{self._standing.axis} of the whole recipe ({scale})")
+        self._axes.set_ylabel("Test accuracy (%)")
+        self._axes.set_xscale("log" if self.plane.log else "linear")
+        style.watermark(self.figure, self._standing)
+        self._draw_dots(dots)
+        self._draw_families()
+        for shown, point in zip(self.plane.points, points, strict=True):
+            self._draw_mean(shown, point.tip)
+        self._draw_band()
+        self.plane.set_limits(self._axes)
+        self._front = self._draw_front(front)
+        labels.freeze(self.figure)
+        self._name()
+
+    def _draw_dots(self, dots: Sequence[Dot]) -> None:
+        alone = len(dots) <= TIPS
+        for arm in self._places:
+            look = self._styles[arm]
+            pairs = [p for p in zip(self.plane.dots, dots, strict=True) if p[0].arm == arm]
+            for group in [[pair] for pair in pairs] if alone else [pairs]:
+                (drawn,) = self._axes.plot(
+                    [shown.energy for shown, _ in group],
+                    [shown.accuracy for shown, _ in group],
+                    look.marker,
+                    color=look.faint,
+                    ms=3.2,
+                    mew=0,
+                )
+                self.marks.add(drawn, arm, group[0][1].tip if alone else "")
+
+    def _draw_families(self) -> None:
+        for family in self._families:
+            for start, end in pairwise(family.arms):
+                x, y = zip(self._places[start], self._places[end], strict=True)
+                (drawn,) = self._axes.plot(x, y, color=self._styles[end].colour, lw=0.9)
+                self.marks.add(drawn, end)
+
+    def _draw_mean(self, point: Point, tip: str) -> None:
+        look = self._styles[point.arm]
+        for ends in self.plane.bars(point):
+            (drawn,) = self._axes.plot(*zip(*ends, strict=True), color=look.colour, lw=1.2)
+            self.marks.add(drawn, point.arm)
+        mark = _handle(look, self._standing)
+        mark.set_data([point.energy.mean], [point.accuracy.mean])
+        mark.set(markersize=8, zorder=3)
+        self._axes.add_line(mark)
+        self.marks.add(mark, point.arm, tip)
+
+    @property
+    def _baseline(self) -> Place | None:
+        return self._places.get(self._results.baseline_arm or "")
+
+    def _draw_band(self) -> None:
+        """The baseline's mean as two guides, and the accepted loss below it."""
+        if self._baseline is not None:
+            x, y = self._baseline
+            self._axes.axhline(y, **_GUIDE)
+            self._axes.axvline(x, **_GUIDE)
+            self._axes.axhspan(y - self._results.margin_points, y, **_BAND)
+
+    def _draw_front(self, front: Sequence[str]) -> list[Place]:
+        """The stepped line, if there is more than one arm; its corners."""
+        if len(self._places) < 2:
+            return []
+        right = self._axes.get_xlim()[1]
+        corners = steps([self._places[arm] for arm in front], right)
+        named = {point.arm: point for point in self.plane.points}
+        for number, arm in enumerate(front):
+            # The tread of an arm, and the riser that leads up to it.
+            own = corners[max(2 * number - 1, 0) : 2 * number + 2]
+            sure = is_sure(named[arm], self.plane.points)
+            self._axes.plot(*zip(*own, strict=True), **(_FRONT if sure else _OPEN))
+        return corners
+
+    def _name(self) -> None:
+        """Names beside the points where there is room, in a legend where there is not."""
+        known = self._families, self._places, self._styles
+        # A name on a guide line is still better than a legend.
+        for obstacles in (self._obstacles() + self._lines(), self._obstacles()):
+            written = naming.name_families(self._axes, *known, obstacles)
+            if written is not None:
+                break
+        else:
+            self._add_legend()
+            obstacles = self._obstacles() + self._lines()
+            written = naming.name_levels(self._axes, *known, obstacles)
+        for text, arm in written:
+            self.marks.add(text, arm)
+        if not self.figure.legends:
+            self._explain()
+
+    def _add_legend(self) -> None:
+        entries = [(_handle(self._styles[f.arms[0]], self._standing), f) for f in self._families]
+        handles: list[Line2D | Patch] = [handle for handle, _ in entries]
+        names = [family.title for _, family in entries]
+        if self._front:
+            handles.append(Line2D([], [], **_FRONT))
+            names.append(f"{FRONT} (dashed: undecided)")
+        if self._baseline is not None:
+            handles.append(Patch(**_BAND))
+            names.append(margin_text(self._results))
+        labels.legend_below(self.figure, handles, names)
+        legend = self.figure.legends[-1]
+        texts = legend.get_texts()
+        for family, handle, text in zip(self._families, legend.legend_handles, texts, strict=False):
+            # An entry that stands for several arms stays when one of them is hidden.
+            if handle is not None and not family.levels:
+                self.marks.add(handle, family.arms[0])
+                self.marks.add(text, family.arms[0])
+
+    def _explain(self) -> None:
+        """What the band and the front are, written at them where there is room."""
+        renderer = labels.renderer_of(self._axes)
+        taken = self._obstacles() + self._lines()
+        taken += [text.get_window_extent(renderer) for text in self._axes.texts]
+        ink = to_rgb(style.MUTED)
+        if self._baseline is not None:
+            low = self._baseline[1] - self._results.margin_points
+            left, right = self._axes.get_xlim()
+            below = [(left, low), (right, low), *self._along((left, low), (right, low), 9)]
+            for width in (60, 18):
+                text = labels.wrapped(margin_text(self._results), width)
+                if naming.write(self._axes, text, below, ink, taken):
+                    break
+        treads = list(pairwise(self._front))[::2]
+        middles = [self._along(start, end, 1)[0] for start, end in reversed(treads)]
+        naming.write(self._axes, FRONT, middles, ink, taken)
+
+    def _obstacles(self) -> list[Bbox]:
+        """What a name must not cover, as boxes in display coordinates."""
+        dots = [(dot.energy, dot.accuracy) for dot in self.plane.dots]
+        boxes = naming.around(self._axes.transData.transform(dots), 3) if dots else []
+        for point in self.plane.points:
+            boxes.append(self._box(point.place, point.place, 6))
+            boxes += [self._box(*ends, 1) for ends in self.plane.bars(point)]
+        return boxes
+
+    def _lines(self) -> list[Bbox]:
+        """What a name had better not cover: guides and steps, and lines between families."""
+        (left, right), (bottom, top) = self._axes.get_xlim(), self._axes.get_ylim()
+        boxes = [self._box(start, end, 1) for start, end in pairwise(self._front)]
+        for family in self._families:
+            for ends in pairwise(self._places[arm] for arm in family.arms):
+                along = self._along(*ends, 24)
+                boxes += naming.around(self._axes.transData.transform(along), 3)
+        if self._baseline is not None:
+            x, y = self._baseline
+            boxes += [self._box((left, y), (right, y), 1), self._box((x, bottom), (x, top), 1)]
+        return boxes
+
+    def _along(self, start: Place, end: Place, count: int) -> list[Place]:
+        """So many places between two, evenly on paper."""
+        transform = self._axes.transData
+        first, last = transform.transform([start, end])
+        between = np.linspace(first, last, count + 2)[1:-1]
+        return [(float(x), float(y)) for x, y in transform.inverted().transform(between)]
+
+    def _box(self, low: Place, high: Place, pad: float) -> Bbox:
+        """The display box between two points in data coordinates, `pad` pixels wider."""
+        corners = self._axes.transData.transform([low, high])
+        return Bbox.from_extents(*corners[0], *corners[1]).padded(pad)
+
+
+def margin_text(results: StudyResults) -> str:
+    """What the shaded band is."""
+    return f"within {points(results.margin_points)} of {results.baseline_arm}"
+
+
+def _handle(look: style.ArmStyle, standing: EnergyKinds) -> Line2D:
+    """An arm's mark, without a place yet: hollow unless a sensor measured every energy."""
+    face, edge, width = look.colour, "white", 0.8
+    if not standing.measured:
+        face, edge, width = "white", look.colour, 1.7
+    mark = Line2D([], [], linestyle="", marker=look.marker, markersize=6.5)
+    mark.set(markerfacecolor=face, markeredgecolor=edge, markeredgewidth=width)
+    return mark

@@ -11,13 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from reports.analysis.break_even import BreakEven, Payback, break_even
-from reports.analysis.standing import Standing, standing_of
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.payback import limits, repetitions, told
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.svg_ids import Marks
+from reports.statistics.break_even import BreakEven, Payback, break_even
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.text import captions
+from reports.text.phrases import payback_limits, payback_text, repetitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ _LETTER_PX = 5.6
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MARGIN_PX = 8.0
 """Between a number and the edge of its panel; the same text is wider at other resolutions."""
-_LEAST_SPAN = 30.0
+_MIN_SPAN = 30.0
 """An axis reaches at least so many times as far as it begins."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 """Behind words, so that no line runs through them."""
@@ -101,7 +101,7 @@ def draw(results: StudyResults) -> Figured | None:
     alt = "Numbers of repetitions to break even. " + " ".join(
         f"{each.arm}: "
         + ", ".join(
-            f"{panel.name}s {told(answer)}" for panel in asked if (answer := panel.of(each))
+            f"{panel.name}s {payback_text(answer)}" for panel in asked if (answer := panel.of(each))
         )
         + "."
         for each in found
@@ -144,7 +144,7 @@ def _draw(
     results: StudyResults,
     found: Sequence[BreakEven],
     asked: Sequence[_Panel],
-    standing: Standing,
+    standing: EnergyKinds,
     marks: Marks,
 ) -> Figure:
     names = [labels.wrapped(each.arm, 26) for each in found]
@@ -169,7 +169,7 @@ def _draw(
     for axes, panel in zip(grid, asked, strict=True):
         for row, each in enumerate(found):
             if (answer := panel.of(each)) is not None:
-                tip = f"{each.arm}, {panel.name}s to break even: {told(answer)}"
+                tip = f"{each.arm}, {panel.name}s to break even: {payback_text(answer)}"
                 _draw_answer(axes, row, answer, looks[each.arm], standing, (marks, each.arm, tip))
     return figure
 
@@ -185,7 +185,7 @@ def _set_axis(axes: Axes, answers: Sequence[Payback], *, with_one: bool) -> None
     highs = [min(a.high, a.times * _FARTHEST) for a in answers if a.times > 0 and a.high < math.inf]
     ends = [*numbers, *lows, *highs, *([1.0] if with_one else [])]
     low, high = min(ends), max(ends)
-    room = max((high / low) ** 0.07, 1.6, math.sqrt(_LEAST_SPAN * low / high))
+    room = max((high / low) ** 0.07, 1.6, math.sqrt(_MIN_SPAN * low / high))
     low, high = low / room, high * room
     axes.set_xscale("log")
     axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")
@@ -212,7 +212,7 @@ def _draw_answer(
     row: int,
     answer: Payback,
     look: style.ArmStyle,
-    standing: Standing,
+    standing: EnergyKinds,
     owner: tuple[Marks, str, str],
 ) -> None:
     """A mark with its interval and its number, or the verdict in words."""
@@ -254,7 +254,7 @@ def _draw_answer(
     )
     marks.add(dot, arm, tip)
     said = repetitions(answer.times)
-    said += f" ({limits(answer)})" if shown else " (undecided)"
+    said += f" ({payback_limits(answer)})" if shown else " (undecided)"
     text = axes.annotate(
         said,
         (answer.times, row),

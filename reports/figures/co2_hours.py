@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.ticker import EngFormatter
 
-from reports.analysis.standing import standing_of
-from reports.analysis.statistics import energy_interval
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.panels import chosen, panels
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.units import fixed, mass_unit
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.axes import chosen, panels
+from reports.plotting.svg_ids import Marks
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.statistics import energy_interval
+from reports.text import captions
+from reports.text.units import fixed, mass_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from reports.analysis.standing import Standing
     from reports.data import StudyResults
+    from reports.statistics.energy_kind import EnergyKinds
 
 NAME = "co2_hours"
 
@@ -153,7 +153,7 @@ def _draw(results: StudyResults, days: dict[str, _Day], marks: Marks) -> Figure:
 
 
 def _draw_day(
-    axes: Axes, day: _Day, look: style.ArmStyle, standing: Standing, marks: Marks
+    axes: Axes, day: _Day, look: style.ArmStyle, standing: EnergyKinds, marks: Marks
 ) -> None:
     """The mean with its band over the whole day, and a mark at the best hour."""
     # An hour without a factor breaks the line.

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.analysis.decomposition import Decomposition, Reached, decompose
-from reports.analysis.standing import Standing, standing_of
-from reports.drawing import labels, style
-from reports.drawing.log_ticks import set_log_ticks
-from reports.drawing.marks import Marks
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.decomposition import NOT_RUN, named, order
-from reports.wording.ratio import times, times_interval
-from reports.wording.units import Unit, energy, energy_unit, fixed
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.axes import set_log_ticks
+from reports.plotting.svg_ids import Marks
+from reports.statistics.decomposition import Decomposition, StageResult, decompose
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.text import captions
+from reports.text.phrases import NOT_RUN, named, order, times, times_interval
+from reports.text.units import Unit, energy, energy_unit, fixed
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
     from matplotlib.text import Annotation
 
-    from reports.analysis.statistics import Interval
     from reports.data import StudyResults
+    from reports.statistics.statistics import Interval
 
 Colour = str | tuple[float, float, float]
 
@@ -46,7 +45,7 @@ _LINE_IN, _LEAST_IN, _GAP_IN = 0.125, 0.44, 0.2
 _STEP, _ENERGY, _ACCURACY = 12, 108, 176
 """Where columns beside the axes begin (steps) or end, in points from the axes' edge."""
 _BAR_IN, _LINE_PT = 0.24, 9.5
-_LEAST_SHOWN = 0.01
+_MIN_SHOWN = 0.01
 """What is less than this in the column's unit is given in one of its own."""
 
 
@@ -86,7 +85,7 @@ def _seeds(found: Decomposition) -> str:
     return f"n = {found.total.n} seeds a stage; intervals are 95 % Student-t over seeds."
 
 
-def _alt(found: Decomposition, standing: Standing) -> str:
+def _alt(found: Decomposition, standing: EnergyKinds) -> str:
     first, *_, last = found.measured
     steps = [
         f"{named(level)}: {times(level.reached.step)}."
@@ -121,7 +120,7 @@ class _Canvas:
 
     axes: Axes
     unit: Unit
-    standing: Standing
+    standing: EnergyKinds
     marks: Marks
 
     def beside(self, row_in: float, points: float, text: str, align: str) -> Annotation:
@@ -175,7 +174,7 @@ def _draw(results: StudyResults, found: Decomposition, marks: Marks) -> Figure:
     canvas = _Canvas(axes, unit, standing, marks)
     _limits(canvas, found)
     _head(canvas)
-    before: tuple[float, Reached] | None = None
+    before: tuple[float, StageResult] | None = None
     for row_in, level, name in zip(rows_in, found.levels, names, strict=False):
         reached = level.reached
         _write_name(canvas, row_in, name, reached.arm if reached else "")
@@ -193,7 +192,7 @@ def _draw(results: StudyResults, found: Decomposition, marks: Marks) -> Figure:
     return figure
 
 
-def _name(factor: str, reached: Reached | None) -> tuple[str, str]:
+def _name(factor: str, reached: StageResult | None) -> tuple[str, str]:
     arm = labels.wrapped(reached.arm, _LETTERS + 2) if reached else ""
     return labels.wrapped(factor, _LETTERS), arm
 
@@ -261,9 +260,9 @@ def _write_name(canvas: _Canvas, row_in: float, name: tuple[str, str], arm: str)
 def _draw_stage(
     canvas: _Canvas,
     row_in: float,
-    reached: Reached,
+    reached: StageResult,
     look: style.ArmStyle,
-    before: tuple[float, Reached] | None,
+    before: tuple[float, StageResult] | None,
 ) -> None:
     """A stage's mark, the bar that leads to it, and its figures beside."""
     axes, size = canvas.axes, canvas.unit.size
@@ -281,7 +280,7 @@ def _draw_stage(
     edge = [row_in - _BAR_IN / 2, row_in + _BAR_IN / 2]
     parts += axes.plot([x] * 2, edge, color=look.ink, lw=2, solid_capstyle="butt", zorder=4)
     joules = reached.energy_j.mean
-    digits = canvas.unit.show(joules) if x >= _LEAST_SHOWN else energy(joules)
+    digits = canvas.unit.show(joules) if x >= _MIN_SHOWN else energy(joules)
     parts.append(canvas.beside(row_in, _ENERGY, digits, "right"))
     accuracy = reached.accuracy.scaled(100)
     told = fixed(accuracy.mean, 2)

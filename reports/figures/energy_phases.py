@@ -8,22 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval, energy_interval
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.phase_colours import (
-    PRUNING,
-    Colour,
-    gathered,
-    legend,
-    number,
-    phase_colours,
-)
-from reports.drawing.plane import FARTHEST
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.units import Unit, energy, energy_unit, percent
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.accuracy_energy_axes import FARTHEST
+from reports.plotting.phase_colours import PRUNING, Colour, gathered, legend, number, phase_colours
+from reports.plotting.svg_ids import Marks
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.statistics.statistics import Interval, energy_interval
+from reports.text import captions
+from reports.text.units import Unit, energy, energy_unit, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +31,7 @@ _BELOW = 0.39
 """How far below the middle of its bar an interval lies, in rows: it strikes no name out."""
 _NARROW = 0.005
 """Nobody can point at a segment that is narrower than this share of the axis."""
-_LEAST_PX = 12.0
+_MIN_PX = 12.0
 """Narrower segments have room for no text."""
 
 
@@ -112,7 +105,7 @@ def _largest(frame: pd.DataFrame, arm: str) -> str:
 
 
 def _draw(
-    standing: Standing, frame: pd.DataFrame, totals: dict[str, Interval], marks: Marks
+    standing: EnergyKinds, frame: pd.DataFrame, totals: dict[str, Interval], marks: Marks
 ) -> Figure:
     colours = phase_colours(str(phase) for phase in frame["phase"])
     unit = energy_unit(total.mean for total in totals.values())
@@ -169,7 +162,7 @@ def _draw_bars(
     frame: pd.DataFrame,
     colours: dict[str, Colour],
     unit: Unit,
-    standing: Standing,
+    standing: EnergyKinds,
     marks: Marks,
 ) -> list[tuple[str, str, Rectangle]]:
     """The segments, end to end; each with its arm and label."""
@@ -210,7 +203,7 @@ def _name_segments(
         room = bar.get_window_extent(renderer).width
         tail = number(label)
         for text in (label, *([] if tail is None else [str(tail)])):
-            if room < _LEAST_PX or widths.get(text, 0.0) + 8 > room:
+            if room < _MIN_PX or widths.get(text, 0.0) + 8 > room:
                 continue
             written = axes.text(
                 bar.get_x() + bar.get_width() / 2,

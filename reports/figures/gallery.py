@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
     module.NAME: module.draw

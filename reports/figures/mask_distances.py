@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.panels import chosen, panels
-from reports.figures.figured import Figured
-from reports.wording.tickets import Ticket, ticket_of
-from reports.wording.units import fixed
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.axes import chosen, panels
+from reports.plotting.svg_ids import Marks
+from reports.text.captions import Ticket, ticket_of
+from reports.text.units import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from harness.results.close_up import CloseUp
+    from harness.results.run_detail import CloseUp
     from reports.data import StudyResults
 
 NAME = "mask_distances"

@@ -9,17 +9,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.analysis.families import families
-from reports.analysis.frontier import Frontier, frontiers
-from reports.analysis.standing import Standing, standing_of
-from reports.drawing import labels, naming, style
-from reports.drawing.marks import Marks
-from reports.drawing.ratio_axis import set_ratio_axis
-from reports.figures.figured import Figured
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, naming, style
+from reports.plotting.axes import set_ratio_axis
+from reports.plotting.svg_ids import Marks
+from reports.statistics.arm_groups import families
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.statistics.frontier import Frontier, frontiers
 from reports.tables.matched import matched_frame
-from reports.wording import captions
-from reports.wording.crossings import crossing_text
-from reports.wording.units import fixed, signed
+from reports.text import captions
+from reports.text.phrases import crossing_text
+from reports.text.units import fixed, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +99,7 @@ def _within(frontier: Frontier, reach: tuple[float, float, float, float]) -> boo
 
 
 def _draw(
-    results: StudyResults, found: Sequence[Frontier], standing: Standing, marks: Marks
+    results: StudyResults, found: Sequence[Frontier], standing: EnergyKinds, marks: Marks
 ) -> Figure:
     baseline = str(results.baseline_arm)
     figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
@@ -135,7 +135,7 @@ def _draw_line(
     axes: Axes,
     frontier: Frontier,
     looks: Mapping[str, style.ArmStyle],
-    standing: Standing,
+    standing: EnergyKinds,
     marks: Marks,
 ) -> None:
     """The front as a line, and every level as its arm's mark."""

@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reports.analysis.accuracy import accuracy_difference
-from reports.analysis.energy_ratio import energy_ratio
-from reports.analysis.standing import Standing, standing_of
-from reports.analysis.statistics import Interval
-from reports.analysis.summary import summarise
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.ratio_axis import as_multiple, set_ratio_axis
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.units import points, signed
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.axes import as_multiple, set_ratio_axis
+from reports.plotting.svg_ids import Marks
+from reports.statistics.accuracy import accuracy_difference
+from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.statistics.energy_ratio import energy_ratio
+from reports.statistics.statistics import Interval
+from reports.statistics.summary import summarise
+from reports.text import captions
+from reports.text.units import points, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,7 +212,7 @@ def _share(difference: float | None) -> float | None:
 
 
 def _draw(
-    paired: Sequence[_Paired], results: StudyResults, standing: Standing, marks: Marks
+    paired: Sequence[_Paired], results: StudyResults, standing: EnergyKinds, marks: Marks
 ) -> Figure:
     names = [labels.wrapped(each.arm, 26) for each in paired]
     rows = [max(1.0, 0.33 * (name.count("\n") + 1)) for name in names]
@@ -326,7 +326,7 @@ def _draw_mean(
     compared: _Compared,
     height: float,
     look: style.ArmStyle,
-    standing: Standing,
+    standing: EnergyKinds,
     marks: Marks,
 ) -> None:
     """A mean with its interval, cut with an arrow where the axis ends before it."""
@@ -346,7 +346,7 @@ def _draw_mean(
     marks.add(mark, arm, f"{arm}: {compared.said}, n = {mean.n}")
 
 
-def _add_legend(figure: Figure, margin_points: float, standing: Standing) -> None:
+def _add_legend(figure: Figure, margin_points: float, standing: EnergyKinds) -> None:
     grey, face = style.MUTED, style.MUTED if standing.measured else "white"
     handles: list[Line2D | Patch] = [
         Line2D([], [], color="#909090", marker="o", ms=3.2, mew=0, ls=""),

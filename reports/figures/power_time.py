@@ -1,30 +1,36 @@
-"""Power over time: one run an arm, with its phases, gaps, temperature and throttling."""
+"""Power over time: one run an arm, with its phases, gaps, temperature and throttling.
+
+Things that last: bands over a stretch of time, and values that hold from one moment on.
+
+Power as a reader wants it: in a unit that fits.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from harness.results.close_up import BINS, GAP
-from reports.analysis import power as thinning
-from reports.analysis.run_power import MOST_DEVICES, RunPower, run_powers
-from reports.analysis.standing import standing_of
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.phase_colours import gathered, legend, phase_colours
-from reports.drawing.timeline import spans, steps, under
-from reports.figures.figured import Figured
-from reports.wording import captions
-from reports.wording.power import power, power_unit
-from reports.wording.uncertainty import within
-from reports.wording.units import duration, energy, fixed, time_unit
+from harness.results.run_detail import BINS, GAP
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.phase_colours import gathered, legend, phase_colours
+from reports.plotting.svg_ids import Marks
+from reports.statistics import power as thinning
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.power import MAX_DEVICES, RunPower, run_powers
+from reports.text import captions
+from reports.text.captions import within
+from reports.text.units import MISSING, Unit, duration, energy, fixed, time_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,12 +40,13 @@ if TYPE_CHECKING:
 
     from reports.data import StudyResults
 
+
 NAME = "power_time"
-MOST_ARMS = 12
+MAX_ARMS = 12
 _LINES: tuple[LineStyleType, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _FINE, _COARSE, _PHASES = 350, 200, 280
 """Pieces of the time axis: for power, for the power of many arms, and for phases."""
-_ROW_IN = {1: 2.0, 4: 1.0, 8: 0.7, MOST_ARMS: 0.42}
+_ROW_IN = {1: 2.0, 4: 1.0, 8: 0.7, MAX_ARMS: 0.42}
 """Height of a row, up to so many of them."""
 _STRIP_IN, _TITLE_IN, _BETWEEN_IN = 0.22, 0.17, 0.03
 _LETTERS = 64
@@ -85,7 +92,7 @@ def draw(results: StudyResults) -> Figured | None:
 def _chosen(every: Sequence[RunPower], baseline: str | None) -> list[RunPower]:
     """All runs, or if they are too many the baseline's and those of least energy."""
     frugal = sorted(every, key=lambda run: (run.arm != baseline, run.energy_j))
-    kept = {run.arm for run in frugal[:MOST_ARMS]}
+    kept = {run.arm for run in frugal[:MAX_ARMS]}
     return [run for run in every if run.arm in kept]
 
 
@@ -341,7 +348,7 @@ class _Plot:
         text += "Pale bands behind are phases; phases too short to draw are merged. "
         summed = [name for lines in self._lines.values() for name in lines if "sum of" in name]
         if summed:
-            text += f"Of more than {MOST_DEVICES} devices the sum is shown, "
+            text += f"Of more than {MAX_DEVICES} devices the sum is shown, "
             text += "with a band over the means of its bins. "
         if self._has_gap:
             text += "Red: not observed, energy carried on at the power around. "
@@ -352,3 +359,72 @@ class _Plot:
         elif not self._standing.measured:
             text += "Hatched: an estimate, not a power sensor; a model's energy over time. "
         return text.strip()
+
+
+Array = npt.NDArray[np.float64]
+
+
+def spans(axes: Axes, start: Array, end: Array, **look: Any) -> PathPatch:
+    """Bands from each start to each end as high as the axes, as one shape; touching ones merge."""
+    apart = _apart(start, end)
+    start, end = start[np.insert(apart, 0, True)], end[np.append(apart, True)]
+    bottom, top = np.zeros(len(start)), np.ones(len(start))
+    corners = np.stack(
+        [
+            np.stack([start, bottom], axis=1),
+            np.stack([start, top], axis=1),
+            np.stack([end, top], axis=1),
+            np.stack([end, bottom], axis=1),
+            np.stack([start, bottom], axis=1),
+        ],
+        axis=1,
+    ).reshape(-1, 2)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(start)
+    shape = PathPatch(Path(corners, codes), transform=axes.get_xaxis_transform(), **look)
+    axes.add_patch(shape)
+    return shape
+
+
+def steps(start: Array, end: Array, *values: Array) -> tuple[Array, ...]:
+    """The points of lines that are level from each start to each end, and broken at holes.
+
+    Returns:
+        Moments, then for each of `values` what it is at these; NaN breaks the line.
+    """
+    x, *lines = (np.repeat(each, 2) for each in (start, *values))
+    x[1::2] = end
+    holes = 2 * (np.flatnonzero(_apart(start, end)) + 1)
+    return tuple(np.insert(each, holes, np.nan) for each in (x, *lines))
+
+
+def under(axes: Axes, x: Array, y: Array, **look: Any) -> PathPatch:
+    """The area between a line, which NaN breaks, and zero, as one shape."""
+    corners, codes = [], []
+    for part in np.split(np.arange(len(x)), np.flatnonzero(np.isnan(x))):
+        points = [(x[n], y[n]) for n in part if not np.isnan(x[n])]
+        corners += [(points[0][0], 0.0), *points, (points[-1][0], 0.0), (points[0][0], 0.0)]
+        codes += [Path.MOVETO, *[Path.LINETO] * (len(points) + 1), Path.CLOSEPOLY]
+    shape = PathPatch(Path(corners, codes), **look)
+    axes.add_patch(shape)
+    return shape
+
+
+def _apart(start: Array, end: Array) -> npt.NDArray[np.bool_]:
+    """Whether there is a hole after each stretch but the last."""
+    apart: npt.NDArray[np.bool_] = start[1:] > end[:-1] + 1e-9 * (end[-1] - start[0])
+    return apart
+
+
+_UNITS = (Unit("MW", 1e6), Unit("kW", 1e3), Unit("W", 1.0), Unit("mW", 1e-3))
+
+
+def power_unit(watts: float) -> Unit:
+    """The unit for powers up to this one: kW and MW from ten of them on."""
+    fits = (unit for unit in _UNITS if watts >= unit.size * (10 if unit.size > 1 else 1))
+    return next(fits, _UNITS[-1])
+
+
+def power(watts: float) -> str:
+    """One power with its own unit."""
+    unit = power_unit(watts)
+    return f"{unit.show(watts)} {unit.symbol}" if math.isfinite(watts) else MISSING

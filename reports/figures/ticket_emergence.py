@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.drawing import labels, style
-from reports.drawing.marks import Marks
-from reports.drawing.panels import chosen, panels
-from reports.figures.figured import Figured
-from reports.wording.tickets import Ticket, epsilon_of, ticket_of
-from reports.wording.units import fixed
+from reports.figures.figure_result import Figured
+from reports.plotting import labels, style
+from reports.plotting.axes import chosen, panels
+from reports.plotting.svg_ids import Marks
+from reports.text.captions import Ticket, epsilon_of, ticket_of
+from reports.text.units import fixed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.analysis.break_even import break_even
-from reports.analysis.standing import standing_of
-from reports.analysis.statistics import Interval
+from reports.statistics.break_even import break_even
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.statistics import Interval
 from reports.tables.table import ARM, ENERGY_KIND, Table, View
-from reports.wording.payback import repetitions
-from reports.wording.units import MISSING, Unit, energy_unit
+from reports.text.phrases import repetitions
+from reports.text.units import MISSING, Unit, energy_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reports.analysis.break_even import BreakEven, Payback
     from reports.data import StudyResults
+    from reports.statistics.break_even import BreakEven, Payback
     from reports.tables.table import Record
 
 NAME = "break_even"

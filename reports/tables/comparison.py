@@ -1,20 +1,37 @@
-"""Two result sets compared: one row an arm that both have."""
+"""Two result sets compared: one row an arm that both have.
+
+A comparison as one JSON object, for programs.
+
+A comparison as a comment on a change.
+
+A comparison for a terminal, readable from 80 columns.
+"""
 
 from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
 
 from harness.results.column import Column, Schema
+from harness.results.safe_csv import in_markdown, one_line, quiet
+from reports.tables.formats import as_markdown
 from reports.tables.table import ARM, Table, View
-from reports.wording.comparison import intervals
-from reports.wording.inert import one_line
-from reports.wording.units import POINTS, Unit, fixed, signed, significant
+from reports.text.comparison import intervals, notes, remarks, sides, told_gate, warnings
+from reports.text.units import POINTS, Unit, fixed, signed, significant
 
 if TYPE_CHECKING:
-    from reports.analysis.comparison import ArmComparison, Comparison
-    from reports.tables.table import Record
+    from collections.abc import Iterable
+
+    from reports.statistics.comparison import ArmComparison, Change, Comparison
+    from reports.statistics.result_set import ResultSet
+    from reports.statistics.threshold_check import Checked
+    from reports.tables.table import Cell, Record
+
 
 _LARGE = 9999
 _TIMES = Unit("×", 1.0)
@@ -109,3 +126,155 @@ def _legend(comparison: Comparison) -> str:
     ):
         parts.append("Runs that did not finish are left out.")
     return " ".join(parts)
+
+
+VERSION = 1
+"""Of the object's form; it goes up when a key changes its meaning or goes."""
+
+_MEANS = {"accuracy": "%", "energy": "J", "time": "s", "co2e": "kg"}
+
+
+def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, Any]:
+    """The object. What is unknown or not comparable is null; names are as they were found.
+
+    - `version`: 1.
+    - `a`, `b`: `folder` and `study` of each.
+    - `arms`: one object an arm in both: `arm` (its label), `arm_a`, `arm_b` (in each), `started_a`,
+      `started_b`, `finished_a`, `finished_b` (runs), `energy_standing` ("measured", "estimated",
+      "simulated", "partly ..."), `differences` (hyper-parameters and ways of execution that
+      differ), `parameters_ratio`, `macs_ratio` (B / A), and `accuracy`, `energy`, `time`, `co2e`.
+    - Each of these four: `reasons` (why it is not comparable; empty if it is), `change` with
+      `low` and `high` (95 %) in `change_unit` ("points": B − A; "ratio": B / A), `interval`
+      ("paired", "Welch"), `n_a`, `n_b` (runs that entered), `mean_a`, `mean_b` (arithmetic, over
+      these) in `mean_unit` ("%", "J", "s", "kg"), `sensor_gain` (what sensors of two machines may
+      add to a ratio, as a share; 0 on one machine).
+    - `only_a`, `only_b`: labels of arms in one only.
+    - `warnings`, `notes`: sentences.
+    - `thresholds`: one object an arm that a threshold is about: `threshold` (as given), `arm`,
+      `metric`, `limit` and `change` in `unit` ("%", "points"), `outcome` ("kept", "exceeded",
+      "unchecked"), `confirmation` ("shown", "within noise", "not shown"), `reasons` (why it is
+      unchecked), `sentence`.
+    - `passed`: whether every threshold is kept.
+    """
+    gates = [_gate(each) for each in checked]
+    return {
+        "version": VERSION,
+        "a": _side(comparison.first),
+        "b": _side(comparison.second),
+        "arms": [_arm(arm) for arm in comparison.arms],
+        "only_a": list(comparison.only_first),
+        "only_b": list(comparison.only_second),
+        "warnings": warnings(comparison),
+        "notes": notes(comparison),
+        "thresholds": gates,
+        "passed": all(gate["outcome"] == "kept" for gate in gates),
+    }
+
+
+def _side(side: ResultSet) -> dict[str, Any]:
+    return {"folder": side.folder, "study": side.study}
+
+
+def _arm(arm: ArmComparison) -> dict[str, Any]:
+    return {
+        "arm": arm.label,
+        "arm_a": arm.names.first,
+        "arm_b": arm.names.second,
+        "started_a": len(arm.first.runs),
+        "started_b": len(arm.second.runs),
+        "finished_a": len(arm.first.finished),
+        "finished_b": len(arm.second.finished),
+        "energy_standing": arm.standing,
+        "differences": list(arm.differences),
+        "parameters_ratio": _known(arm.parameters),
+        "macs_ratio": _known(arm.macs),
+        **{metric: _change_json(change) for metric, change in arm.changes.items()},
+    }
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    found, percent = change.found, 100 if change.metric == "accuracy" else 1
+    return {
+        "reasons": list(change.reasons),
+        "change": _known(found.mean) if found else None,
+        "low": _known(found.low) if found else None,
+        "high": _known(found.high) if found else None,
+        "change_unit": "points" if change.metric == "accuracy" else "ratio",
+        "interval": change.way if found and found.bounded else None,
+        "n_a": change.n_a,
+        "n_b": change.n_b,
+        "mean_a": _known(change.mean_a * percent),
+        "mean_b": _known(change.mean_b * percent),
+        "mean_unit": _MEANS[change.metric],
+        "sensor_gain": _known(change.doubt.gain) if found else None,
+        "borders_gaps_aliasing": _known(change.doubt.blur) if found else None,
+    }
+
+
+def _gate(checked: Checked) -> dict[str, Any]:
+    relative = checked.change.relative if checked.change else None
+    return {
+        "threshold": checked.threshold.text,
+        "arm": checked.arm or None,
+        "metric": checked.threshold.metric,
+        "limit": checked.threshold.limit,
+        "change": _known(relative.mean) if relative else None,
+        "unit": checked.threshold.unit,
+        "outcome": checked.outcome,
+        "confirmation": checked.confirmation,
+        "reasons": list(checked.reasons),
+        "sentence": told_gate(checked),
+    }
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def as_comment(comparison: Comparison, checked: Iterable[Checked]) -> str:
+    """How each threshold fared, then the table, then what to know about it."""
+    gates = [f"**{each.outcome}**: {in_markdown(told_gate(each))}" for each in checked]
+    parts = [
+        _listed(map(in_markdown, sides(comparison))),
+        _listed(gates),
+        as_markdown(comparison_table(comparison)).strip() if comparison.arms else "",
+        _listed(map(in_markdown, remarks(comparison))),
+    ]
+    return quiet("\n\n".join(filter(None, parts)))
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+_SHORT = {
+    "Accuracy, points": "accuracy\npoints",
+    "Time, ×": "time\n×",
+    "CO2e, ×": "CO2e\n×",
+    "Parameters, ×": "params\n×",
+    "MACs, ×": "MACs\n×",
+    "Runs in A": "n\nA",
+    "Runs in B": "n\nB",
+}
+_WITHOUT_INTERVAL = frozenset({"CO2e, ×"})
+"""CO2e is energy times a factor: its interval is that of the energy, and room is scarce."""
+
+
+def comparison_terminal(table: Table) -> RichTable:
+    """The table that `comparison_table` made, each interval below its mean."""
+    rich = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    rich.add_column("method", overflow="fold", min_width=10)
+    for name in table.header[1:]:
+        short = _SHORT.get(name) or name.lower().replace(" (", "\n(").replace(", ×", " ×")
+        rich.add_column(short, justify="right", overflow="fold")
+    for row in table.rows:
+        named = zip(table.header, row, strict=True)
+        rich.add_row(*(_shown(cell, name in _WITHOUT_INTERVAL) for name, cell in named))
+    rich.caption = Text(table.legend)
+    rich.caption_justify = "left"
+    return rich
+
+
+def _shown(cell: Cell, without_interval: bool) -> Text:
+    count = cell.text.replace(" of ", "/")
+    return Text(count if without_interval or not cell.note else f"{cell.text}\n{cell.note}")

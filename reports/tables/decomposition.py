@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.analysis.decomposition import decompose
-from reports.analysis.standing import standing_of
+from reports.statistics.decomposition import decompose
+from reports.statistics.energy_kind import standing_of
 from reports.tables.table import ENERGY_KIND, Table, View, decimals
-from reports.wording.decomposition import NOT_RUN, named, order
-from reports.wording.ratio import times, times_interval
-from reports.wording.units import MISSING, PERCENT, energy_unit
+from reports.text.phrases import NOT_RUN, named, order, times, times_interval
+from reports.text.units import MISSING, PERCENT, energy_unit
 
 if TYPE_CHECKING:
-    from reports.analysis.decomposition import Decomposition, Level
     from reports.data import StudyResults
+    from reports.statistics.decomposition import Decomposition, MeasuredStage
     from reports.tables.table import Record
 
 SCHEMA = Schema(
@@ -72,7 +71,7 @@ def decomposition(results: StudyResults) -> Table | None:
     )
 
 
-def _record(level: Level, found: Decomposition, kind: str) -> Record:
+def _record(level: MeasuredStage, found: Decomposition, kind: str) -> Record:
     reached = level.reached
     return {
         "factor": named(level),

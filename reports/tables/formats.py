@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.results.inert import inert_csv
-from reports.wording.inert import in_markdown, one_line
+from harness.results.safe_csv import in_markdown, inert_csv, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path

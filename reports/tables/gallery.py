@@ -8,7 +8,6 @@ from reports.tables import (
     break_even,
     claims,
     decomposition,
-    environment,
     every_run,
     headline,
     matched,
@@ -37,7 +36,7 @@ FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
 DETAILS: Sequence[Callable[[StudyResults], Table | None]] = (
     every_run.every_run,
     every_run.every_attempt,
-    environment.environment,
+    every_run.environment,
 )
 """What it rests on."""
 
@@ -51,7 +50,7 @@ SCHEMAS: Sequence[Schema] = (
     places.SCHEMA,
     every_run.RUNS,
     every_run.ATTEMPTS,
-    environment.SCHEMA,
+    every_run.SCHEMA,
     warnings.SCHEMA,
 )
 """Of every table that a report writes, what its columns hold."""

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.analysis.statistics import Interval
+from reports.statistics.statistics import Interval
 from reports.tables.table import ARM, ENERGY_KIND, Table, View, decimals
-from reports.wording.units import (
+from reports.text.sentence import basis, legend
+from reports.text.units import (
     MISSING,
     PERCENT,
     POINTS,
@@ -21,10 +22,9 @@ from reports.wording.units import (
     time_unit,
     whole,
 )
-from reports.wording.verdict import basis, legend
 
 if TYPE_CHECKING:
-    from reports.analysis.summary import ArmSummary, Summary
+    from reports.statistics.summary import ArmSummary, Summary
     from reports.tables.table import Record
 
 _REFERENCE = "reference"

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.results.column import Column, Schema
-from reports.analysis.frontier import frontiers
-from reports.analysis.standing import standing_of
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.frontier import frontiers
 from reports.tables.table import ENERGY_KIND, Table, View, decimals
-from reports.wording.crossings import energy_there, points_there
-from reports.wording.units import POINTS, signed
+from reports.text.phrases import energy_there, points_there
+from reports.text.units import POINTS, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.analysis.frontier import Frontier
     from reports.data import StudyResults
+    from reports.statistics.frontier import Frontier
     from reports.tables.table import Record
 
 NAME = "matched_accuracy"

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.energy.carbon.factor import JOULES_PER_KWH
-from harness.results.standing import adjective
-from reports.analysis.families import families
-from reports.wording.units import (
+from harness.results.energy_source import adjective
+from reports.statistics.arm_groups import families
+from reports.text.units import (
     Unit,
     duration,
     energy,
@@ -23,7 +23,7 @@ from reports.wording.units import (
 )
 
 if TYPE_CHECKING:
-    from harness.results.forecast import Expected, Forecast
+    from harness.results.forecast import Forecast, Prediction
 
 UNKNOWN = "?"
 _SMALL_KWH = 0.1
@@ -102,7 +102,7 @@ def _sum(pair: dict[str, float | None], show: Callable[[float], str]) -> str:
     return f"{show(value)} ± {UNKNOWN if half_width is None else show(half_width)}"
 
 
-def _shown(expected: Expected | None, unit: Unit) -> str:
+def _shown(expected: Prediction | None, unit: Unit) -> str:
     if expected is None:
         return UNKNOWN
     width = UNKNOWN if expected.half_width is None else unit.show(expected.half_width)

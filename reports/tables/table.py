@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.results.column import Column
-from reports.analysis.statistics import Interval
-from reports.wording.units import MISSING, PLAIN, Unit, fixed, significant
+from reports.statistics.statistics import Interval
+from reports.text.units import MISSING, PLAIN, Unit, fixed, significant
 
 if TYPE_CHECKING:
     from harness.results.column import Schema

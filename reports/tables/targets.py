@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
-from reports.analysis.standing import standing_of
-from reports.analysis.statistics import Interval
-from reports.analysis.targets import SHARES, Reached, energy_to_targets, reference_accuracy
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.statistics import Interval
+from reports.statistics.targets import SHARES, TargetReached, energy_to_targets, reference_accuracy
 from reports.tables.table import ARM, ENERGY_KIND, Table, View
-from reports.wording.reached import NOT_REACHED, listed, some_of
-from reports.wording.units import MISSING, Unit, energy_unit, fixed, percent, relative
+from reports.text.phrases import NOT_REACHED, listed, some_of
+from reports.text.units import MISSING, Unit, energy_unit, fixed, percent, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +85,7 @@ def targets(results: StudyResults) -> Table | None:
     )
 
 
-def _record(targets: Sequence[Reached], kind: str) -> Record:
+def _record(targets: Sequence[TargetReached], kind: str) -> Record:
     """The row of one arm, from its targets."""
     record: dict[str, object] = {"arm": targets[0].arm}
     for target in targets:

@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from reports.wording.units import (
+from reports.text.sentence import confidence
+from reports.text.units import (
     MISSING,
     energy_unit,
     fixed,
@@ -21,15 +22,14 @@ from reports.wording.units import (
     signed,
     time_unit,
 )
-from reports.wording.verdict import confidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from reports.analysis.statistics import Interval
-    from reports.analysis.summary import ArmSummary, Summary
+    from reports.statistics.statistics import Interval
+    from reports.statistics.summary import ArmSummary, Summary
 
 NAME_WIDTH = 12
 """Letters of a method's name that stay on one line however narrow the terminal is."""

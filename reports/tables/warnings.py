@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
 from reports.tables.table import Table, View
-from reports.wording.warnings import warnings
+from reports.text.warnings import warnings
 
 if TYPE_CHECKING:
     from reports.data import StudyResults

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.author_commands import TABLES, commented
 from harness.cli.choose import built_in_studies
-from harness.cli.study_file import TABLES, commented
-from harness.expand import expand
-from harness.registry import Registry
-from harness.study import Study
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from tests.conftest import REPOSITORY, Harness
-from tests.engines.started import called
+from tests.scheduler.started import called
 
 
 def test_a_new_study_is_one_and_has_every_key(harness: Harness, tmp_path: Path) -> None:

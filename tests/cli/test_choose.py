@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli.choose import choose_study
 from harness.errors import UsageError
-from harness.study import Study
+from harness.study.study import Study
 from tests.test_registry import PLUGIN
 
 STUDY = """

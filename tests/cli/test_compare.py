@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import UsageError
-from harness.threshold import Threshold
+from reports.statistics.threshold import Threshold
 from tests.cli.test_light import HEAVY, PROBE
 from tests.conftest import REPOSITORY, Harness
 

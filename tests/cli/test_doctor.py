@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.cli.surroundings import other_work, other_work_lines, software_lines
+from harness.cli.doctor import other_work, other_work_lines, software_lines
 from tests.conftest import Harness
 from tests.fakes.stand_in import StandIn
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.main import cli
 from tests.conftest import REPOSITORY, Harness
-from tests.engines.started import called
+from tests.scheduler.started import called
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "codecarbon")
 PROBE = """
@@ -136,8 +136,8 @@ def test_a_report_imports_nothing_that_it_can_do_without(tmp_path: Path) -> None
 import sys
 from pathlib import Path
 from harness.results.table import Tables
-from reports.analysis.summary import summarise
-from reports.reading import study_results
+from reports.statistics.summary import summarise
+from reports.data import study_results
 results = study_results(Tables(Path(sys.argv[1])))
 assert len(summarise(results).challengers) == 3
 print(sorted(set(sys.modules) & {"torch", "codecarbon", "requests", "scipy.optimize"}))

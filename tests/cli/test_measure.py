@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY, Harness
-from tests.engines.started import recorders_of
 from tests.fakes.stand_in import LIBRARY, StandIn
+from tests.scheduler.started import recorders_of
 
 POWER_W = 200.0
 DEVICE_KEYS = {

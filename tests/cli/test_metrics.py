@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.engines.started import called, started
+from tests.scheduler.started import called, started
 
 
 def _free_port() -> int:

@@ -12,12 +12,12 @@ import pytest
 from scipy.stats import t
 
 import harness as public
-from harness.phases import Budget
-from harness.plan import planned_epochs
-from harness.registry import Registry
+from harness.method.dry_run import planned_epochs
+from harness.method.phases import Budget
 from harness.results.forecast import Forecast, Pilot, in_step, piloted
+from harness.study.registry import Registry
 from tests.conftest import Harness
-from tests.engines.started import called
+from tests.scheduler.started import called
 
 ARMS = ("dense", "early_bird")
 

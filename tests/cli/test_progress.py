@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.cli.live_bar import LiveBar
-from harness.cli.progress import Length, Progress
-from harness.engines.turn import Outcome
-from harness.expand import expand
-from harness.log import LogWriter
-from harness.phases import Budget
-from harness.plan import most_epochs, planned_epochs
-from harness.registry import Registry
+from harness.cli.progress import Length, LiveBar, Progress
+from harness.method.dry_run import max_epochs, planned_epochs
+from harness.method.phases import Budget
 from harness.results.folder import RunFolder
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.scheduler.scheduler import RunOutcome
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
+from harness.utils.jsonl import LogWriter
 
 LONG = "[12/30] lottery_ticket rounds=2 fraction=0.5, seed 11: evaluation · level 2 epoch 10/16"
 
@@ -72,11 +71,11 @@ def test_runs_that_are_not_called_for_do_not_count(tmp_path: Path) -> None:
     progress = Progress(specs, [Length(10)] * len(specs), display)  # type: ignore[arg-type]
     progress.expect(specs[:4])
     for spec in specs[:4]:
-        progress.finish(Outcome(spec, RunFolder(tmp_path), "done"))
+        progress.finish(RunOutcome(spec, RunFolder(tmp_path), "done"))
     assert shown[-2][0] == f"[4/4] {specs[3].method}, seed 1: done already"
     assert shown[-1][1] == 1
     progress.expect([*specs[:5]])
-    progress.finish(Outcome(specs[4], RunFolder(tmp_path), "done"))
+    progress.finish(RunOutcome(specs[4], RunFolder(tmp_path), "done"))
     assert shown[-2] == (f"[5/5] {specs[4].method}, seed 2: done already", 1)
 
 
@@ -84,7 +83,7 @@ def followed(tmp_path: Path, events: list[dict[str, Any]]) -> list[str]:
     """The lines that a journal of early_bird with these events gives, without their figures."""
     seen, folder = Seen(), RunFolder(tmp_path)
     method = Registry.discover().get("early_bird")()
-    length = Length(planned_epochs(method, Budget(16)), most_epochs(method, Budget(16)))
+    length = Length(planned_epochs(method, Budget(16)), max_epochs(method, Budget(16)))
     progress = Progress([spec()], [length], seen)
     log = LogWriter(folder.journal)
     for event in events:

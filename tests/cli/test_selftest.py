@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import selftest
+from harness.cli import selftest
 from tests.conftest import Harness
 
 WITHOUT_DRAWING = """

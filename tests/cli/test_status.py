@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.results.folder import RunFolder
-from harness.results.glance import status_of
 from harness.results.journal import Journal
-from tests.engines.started import called, runs_of, started, wait_until
+from harness.results.status import status_of
+from tests.scheduler.started import called, runs_of, started, wait_until
 
 WORDS = ("dense", "early_bird", "--no-report", "--set", "training.epochs=200")
 

@@ -14,21 +14,20 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.catalogue import Catalogue
-from harness.results.events import is_event
 from harness.results.fingerprint import changed_code, fingerprint_of
 from harness.results.folder import RunFolder, StudyFolder
-from harness.results.journal import Journal
+from harness.results.journal import Journal, is_event
 from harness.results.table import Tables
-from harness.settings import WorkloadChoice
-from harness.source import code_of
-from harness.workloads import identity
+from harness.runner.code_fingerprint import code_of
+from harness.settings.catalogue import Catalogue
+from harness.settings.settings import WorkloadChoice
+from harness.workloads import data_fingerprint
 from harness.workloads.data import digits
-from harness.workloads.identity import identity_of
+from harness.workloads.data_fingerprint import identity_of
 from harness.workloads.images import Images
-from reports.reading import study_results
-from reports.wording.warnings import warnings
-from tests.engines.started import called
+from reports.data import study_results
+from reports.text.warnings import warnings
+from tests.scheduler.started import called
 
 PINNED = "b688e87be9c58993"
 PLUGIN = '''
@@ -328,8 +327,8 @@ def test_where_files_are_and_when_they_changed_does_not_count(
     assert (found("one")["train"], found("one")["test"]) == (8, 8)
     (tmp_path / "two" / "train" / "a" / "0.png").rename(tmp_path / "two" / "train" / "b" / "9.png")
     assert found("one")["digest"] != found("two")["digest"], "another label"
-    monkeypatch.setattr(identity, "MAX_SIZES", 5)
-    monkeypatch.setattr(identity, "SAMPLE", 3)
+    monkeypatch.setattr(data_fingerprint, "MAX_SIZES", 5)
+    monkeypatch.setattr(data_fingerprint, "SAMPLE", 3)
     assert "sizes of 3" in found("one")["by"], "what was looked at is recorded"
 
 
@@ -359,7 +358,7 @@ def test_what_a_digest_of_tensors_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert len(others) == 6
     assert digest() not in others
-    monkeypatch.setattr(identity, "SAMPLE", 4)
+    monkeypatch.setattr(data_fingerprint, "SAMPLE", 4)
     assert digest() == digest(train_images=with_one(base.train_images, 7)), "not looked at"
     assert digest() != digest(train_images=with_one(base.train_images, 6))
     assert digest() != digest(train_labels=with_one(base.train_labels, 7))
@@ -367,10 +366,10 @@ def test_what_a_digest_of_tensors_sees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_digest_of_files_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first and the last block of a long file, those between, and its size."""
-    monkeypatch.setattr(identity, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(data_fingerprint, "BLOCK_BYTES", 4)
     place = tmp_path / "cifar-10-batches-py"
     place.mkdir()
-    expected = identity.EXPECTED["cifar10"]
+    expected = data_fingerprint.EXPECTED["cifar10"]
     for name in (*expected.train, *expected.test):
         (place / name).write_bytes(bytes(100))
     choice = WorkloadChoice(data="cifar10", model="vgg_small", root=str(tmp_path))

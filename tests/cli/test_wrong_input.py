@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Harness
-from tests.engines.started import called
+from tests.scheduler.started import called
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 STUDY = """

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.study import Study
+from harness.study.study import Study
 from tests.conftest import REPOSITORY
 from tests.workloads.files import cifar, pictures
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import rapl
 from harness.energy.recorder.process import RecorderProcess
-from harness.settings import EnergySettings
+from harness.energy.sensors import rapl
+from harness.energy.sensors.base import MeterSetup
+from harness.settings.settings import EnergySettings
 from tests.fakes.stand_in import LIBRARY, StandIn
 
 BEGINS_NS = 50_000_000_000

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.energy.recorder.signals import PipeSignals
+from harness.energy.recorder.clock import PipeSignals
 
 
 class Ends:

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pynvml
 
-from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
-from harness.energy.meters.nvml import GAIN_UNCERTAINTY
+from harness.energy.integration.curve import Joules
+from harness.energy.integration.windows import curves
+from harness.energy.sensors.nvml import GAIN_UNCERTAINTY
 from harness.energy.trace import Trace
-from harness.energy.windows import curves
 from tests.energy.virtual import SECOND, gpu_meters, record
 from tests.fakes.fake_gpu import FakeGpu, square
 from tests.fakes.stand_in import StandIn

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.windows import curves
+from harness.energy.integration.windows import curves
 from tests.energy.scenarios import IDLE_W, MODELS, START_NS, between, machine
 from tests.energy.virtual import SECOND, VirtualSignals, gpu_meters, record
 from tests.fakes.stand_in import StandIn, square
@@ -206,7 +206,7 @@ def test_a_counter_without_a_rhythm_is_read_at_borders_and_flagged(
 ) -> None:
     """As if it had never been found: each border shows three updates, and what is not known."""
     monkeypatch.setattr("harness.energy.recorder.device_reader._period_s", lambda *_: None)
-    monkeypatch.setattr("harness.energy.recorder.pace.SearchPace.rhythm", None)
+    monkeypatch.setattr("harness.energy.recorder.read_schedule.SearchPace.rhythm", None)
     errors, stated, flags = phases_of_boards(library, tmp_path, 1, 3, VirtualSignals)
     assert np.abs(errors).max() <= 0.03
     assert np.mean(np.abs(errors) <= stated) >= 0.95

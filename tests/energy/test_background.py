@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.meters import host_state
-from harness.energy.meters.host_state import HostObserver
+from harness.energy.sensors import process_tree
+from harness.energy.sensors.process_tree import HostObserver
 from harness.energy.trace import Trace, read_trace
 from tests.energy.traces import SECOND, readings, sensor
 
@@ -98,7 +98,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """CPU time of this process, as the test says."""
     used = SimpleNamespace(seconds=0.0)
     monkeypatch.setattr(
-        host_state, "time", SimpleNamespace(process_time=lambda: float(used.seconds))
+        process_tree, "time", SimpleNamespace(process_time=lambda: float(used.seconds))
     )
     return used
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.borders import energies_at
-from harness.energy.curves.knots import Knots
-from harness.energy.windows import EnergyCurve
+from harness.energy.integration.window_edges import Knots, energies_at
+from harness.energy.integration.windows import EnergyCurve
 from tests.energy.traces import SECOND, counted, sensor
 from tests.fakes.known_power import KnownPower
 

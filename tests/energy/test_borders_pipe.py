@@ -8,8 +8,8 @@ from multiprocessing import Pipe
 
 import numpy as np
 
-from harness.energy.curves.rhythm import sharp_updates
-from harness.energy.recorder.borders_pipe import announcer
+from harness.energy.integration.update_period import sharp_updates
+from harness.energy.recorder.clock import announcer
 from harness.energy.trace import read_trace
 from tests.energy.ends import Ends
 from tests.fakes.rapl import FakeRapl

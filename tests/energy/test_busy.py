@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from harness.energy.busy import PERIOD_NS, BusyCurve
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
-from harness.energy.recorder.busy_stream import BusyStream
+from harness.energy.recorder.device_reader import BusyStream
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import Trace, trace_of
-from harness.log import LogWriter
 from harness.results.folder import StudyFolder
 from harness.results.table import Tables
+from harness.utils.jsonl import LogWriter
 from tests.energy.conftest import BEGINS_NS, Pretend
 from tests.energy.traces import readings, sensor
 from tests.energy.virtual import SECOND, Lines, VirtualSignals

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.energy.carbon.factor import CarbonFactor, carbon_factor
-from harness.energy.carbon.grid import grid_factor
+from harness.energy.carbon.factor import CarbonFactor, carbon_factor, grid_factor
 from harness.energy.carbon.quiet import import_codecarbon
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
 
 POUND_KG = 0.45359237
 DIRECT_KG = {"coal": 0.995725971, "petroleum": 0.8166885263, "naturalGas": 0.7438415916}

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.energy.carbon.factor import CarbonFactor
-from harness.energy.carbon.hours import by_hour
-from harness.energy.carbon.places import COUNTRIES, reference_places
-from harness.energy.carbon.series import CarbonSeries, Drawn, nanoseconds, read_series
+from harness.energy.carbon.factor import COUNTRIES, CarbonFactor, reference_places
+from harness.energy.carbon.series import CarbonSeries, Drawn, by_hour, nanoseconds, read_series
 
 HOUR_S = 3600.0
 HOUR_NS = 3_600_000_000_000

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from codecarbon.core import electricitymaps_api
 
-from harness.energy.carbon import live as carbon_live
-from harness.log import read_log
+from harness.energy.carbon import series as carbon_live
 from harness.results.carbon import ask_live
 from harness.results.folder import StudyFolder
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
+from harness.utils.jsonl import read_log
 from tests.conftest import Harness
 
 SECRET = "a-key-to-keep"  # noqa: S105 - it opens nothing

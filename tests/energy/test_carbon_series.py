@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.energy.carbon.factor import CarbonFactor
 from harness.energy.carbon.series import CarbonSeries, Drawn, check_site, nanoseconds, read_series
 from harness.errors import UsageError
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
 
 HOUR_NS = 3_600_000_000_000
 KWH_J = 3.6e6

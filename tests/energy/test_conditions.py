@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
-from harness.energy.recorder.conditions import MAX_COOL_DOWN_S, Conditions, check_isolation
-from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.conditions import (
+    MAX_COOL_DOWN_S,
+    Conditions,
+    Neighbours,
+    check_isolation,
+)
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.errors import MeasurementError
-from harness.settings import EnergySettings
+from harness.settings.settings import EnergySettings
 from tests.energy.virtual import SECOND, VirtualSignals
 from tests.fakes.stand_in import StandIn
 

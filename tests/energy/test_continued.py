@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from harness.energy.health import Health
+from harness.energy.integration.windows import curves, total
 from harness.energy.recorder import process as recorder_process
-from harness.energy.recorder.continued import RESTARTED, in_their_places, sensors_in
+from harness.energy.recorder.__main__ import RESTARTED, in_their_places, sensors_in
 from harness.energy.trace import read_trace
-from harness.energy.windows import curves, total
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 from tests.energy.test_patience import Asked
 from tests.energy.traces import lines_of, sensor
 

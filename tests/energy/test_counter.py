@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.counter import stood_still, stretches
+from harness.energy.integration.counter import stood_still, stretches
 from tests.energy.traces import counted, readings, sensor
 from tests.fakes.known_power import KnownPower
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from harness.energy.curves.curve import Joules
+from harness.energy.integration.curve import Joules
 from tests.energy.scenarios import (
     LOCKED,
     MODELS,

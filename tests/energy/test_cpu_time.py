@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.energy.cpu_time import ratio_doubt
-from harness.energy.meters.estimate import MODEL_UNCERTAINTY
+from harness.energy.sensors.estimate import MODEL_UNCERTAINTY
 
 PER_THREAD_W = {
     ("EPYC 8024P", 90 / 16): {1: 16.3, 3: 12.5, 6: 7.2, 8: 5.8, 16: 2.9},

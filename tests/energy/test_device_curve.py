@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.energy.curves.curve import Joules
 from harness.energy.health import Health
-from harness.energy.windows import curves
+from harness.energy.integration.curve import Joules
+from harness.energy.integration.windows import curves
 from tests.energy.scenarios import MODELS, START_NS, between, machine
 from tests.energy.virtual import SECOND, gpu_meters, record
 from tests.fakes.fake_gpu import FakeGpu

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from harness.energy.meter import Meter, MeterSetup, SensorError
-from harness.energy.meters import estimate, family
-from harness.energy.meters.estimate import MEMORY_W_PER_GB
+from harness.energy.sensors import estimate, process_tree
+from harness.energy.sensors.base import Meter, MeterSetup, SensorError
+from harness.energy.sensors.estimate import MEMORY_W_PER_GB
 
 WATTS = 5.0
 TICK_J = WATTS / os.sysconf("SC_CLK_TCK")
@@ -106,9 +106,9 @@ def test_energy_is_cpu_time_times_watts(run) -> None:
     assert after_j - before_j == pytest.approx(seconds * WATTS, abs=2 * TICK_J)
 
 
-@pytest.mark.parametrize("look_ns", [0, family.LOOK_PERIOD_NS])
+@pytest.mark.parametrize("look_ns", [0, process_tree.LOOK_PERIOD_NS])
 def test_a_child_that_ends_keeps_its_share_and_is_counted_once(run, monkeypatch, look_ns) -> None:
-    monkeypatch.setattr(family, "LOOK_PERIOD_NS", look_ns)
+    monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", look_ns)
     run.tell("child 0.5")
     meter = cpu_of(run.process.pid)
     alive = meter.read()
@@ -128,9 +128,9 @@ def test_a_child_that_lives_shorter_than_a_look_is_counted(run) -> None:
     assert meter.read() - before > 0.27 * WATTS
 
 
-@pytest.mark.parametrize("look_ns", [0, family.LOOK_PERIOD_NS])
+@pytest.mark.parametrize("look_ns", [0, process_tree.LOOK_PERIOD_NS])
 def test_a_child_that_nobody_waits_for_keeps_what_was_seen(run, monkeypatch, look_ns) -> None:
-    monkeypatch.setattr(family, "LOOK_PERIOD_NS", look_ns)
+    monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", look_ns)
     run.tell("ignore")
     run.tell("child 0.5")
     meter = cpu_of(run.process.pid)
@@ -158,7 +158,7 @@ class Told:
 
 def test_a_child_that_ends_between_two_questions_is_counted_once(monkeypatch) -> None:
     """Its parent was asked before it was waited for, and it itself after."""
-    found = family.Family(os.getpid())
+    found = process_tree.ProcessTree(os.getpid())
     parent, child = Told(1.0, 1.0, 101.0, 101.0), Told(100.0, None, None, None)
     monkeypatch.setattr(found, "_process", parent)
     monkeypatch.setattr(found, "_members", [parent, child])
@@ -188,7 +188,7 @@ def test_memory_is_what_the_processes_hold_times_watts(run) -> None:
 
 
 def test_memory_of_children_counts(run, monkeypatch) -> None:
-    monkeypatch.setattr(family, "LOOK_PERIOD_NS", 0)
+    monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", 0)
     memory = meters_of(run.process.pid)[1]
     before_w = memory.read()
     run.tell("child 0.01")

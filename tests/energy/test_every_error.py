@@ -14,12 +14,11 @@ import pytest
 
 from harness.energy.health import Health
 from harness.energy.measurement import measured
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import gpu_state, nvml
-from harness.energy.recorder.conditions import Conditions
-from harness.energy.recorder.neighbours import Neighbours
+from harness.energy.recorder.conditions import Conditions, Neighbours
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import trace_of
 from tests.conftest import Cases
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
@@ -29,7 +28,7 @@ CODES = sorted({v for name, v in vars(pynvml).items() if re.match(r"NVML_ERROR_[
 CALLS = sorted(
     {
         call
-        for module in (nvml, gpu_state)
+        for module in (nvml, nvml)
         for call in re.findall(r"pynvml\.(nvml[A-Z]\w+)", Path(module.__file__).read_text())
         if callable(getattr(pynvml, call, None))
     }

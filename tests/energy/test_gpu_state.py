@@ -8,11 +8,11 @@ from importlib.metadata import version
 import pynvml
 import pytest
 
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
 from harness.energy.recorder.device_reader import STATE_PERIOD_NS
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from tests.energy.conftest import BEGINS_NS
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
 from tests.fakes.stand_in import StandIn

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.energy import windows
 from harness.energy.health import Health
+from harness.energy.integration import windows
+from harness.energy.integration.windows import curves
 from harness.energy.trace import Readings, Trace
-from harness.energy.windows import curves
 from tests.energy.traces import SECOND, counted, readings, sensor
 from tests.fakes.known_power import KnownPower
 

@@ -6,11 +6,11 @@ import pynvml
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
-from harness.energy.recorder.idle import MAX_WAIT_NS
+from harness.energy.recorder.device_reader import MAX_WAIT_NS
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import NOT_IDLE, Trace, trace_of
 from tests.energy.conftest import BEGINS_NS, Pretend
 from tests.energy.virtual import SECOND, Lines, VirtualSignals

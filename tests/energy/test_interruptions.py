@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from harness.energy.health import Health
+from harness.energy.integration.windows import curves, total
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
-from harness.energy.windows import curves, total
 from tests.energy.virtual import SECOND, Lines, VirtualSignals, gpu_meters
 from tests.fakes.stand_in import StandIn
 

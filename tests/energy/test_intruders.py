@@ -21,18 +21,18 @@ import pynvml
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.intruders import Intruders
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
-from harness.energy.recorder.neighbours import Neighbours, named
+from harness.energy.recorder.conditions import Neighbours, named
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import read_trace, trace_of
 from harness.results.table import load
+from harness.scheduler.limits import Intruders
 from tests.energy.traces import encode
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
-from tests.engines.started import called, recorders_of, trainer_of, wait_until
 from tests.fakes.stand_in import StandIn
+from tests.scheduler.started import called, recorders_of, trainer_of, wait_until
 
 GPU = "GPU-0"
 NOBODY = 2**22 + 12345
@@ -172,7 +172,7 @@ def test_a_run_is_ended_by_who_comes_and_not_by_who_was_there_before(trace: Path
 
 def test_a_run_that_wants_its_gpus_alone_fails_when_another_comes(stand_in, tmp_path: Path) -> None:
     # Runs of later tests come from the same server, which must not know of the stand-in.
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.worker"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.runner.worker"])
     forkserver.ensure_running()
     machine = stand_in()
     (tmp_path / "endless.py").write_text(ENDLESS)

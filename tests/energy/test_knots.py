@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.knots import counter_knots
+from harness.energy.integration.window_edges import counter_knots
 from tests.energy.traces import counted, readings, sensor
 from tests.fakes.known_power import KnownPower
 

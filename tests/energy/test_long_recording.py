@@ -9,15 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.energy.meter import MeterSetup
-from harness.energy.meters import nvml
+from harness.energy.integration.windows import curves, total
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.size import BUSY_BYTES, PACKED, trace_bytes, weak_counters
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import read_trace, trace_of
 from harness.energy.trace_file import pack
-from harness.energy.windows import curves, total
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 from tests.conftest import Cases
 from tests.energy.virtual import SECOND, Lines, VirtualSignals, gpu_meters
 from tests.fakes.fake_gpu import square

@@ -7,10 +7,10 @@ import os
 import pytest
 
 from harness.energy.measurement import measured
-from harness.energy.meter import Found, MeterSetup
-from harness.energy.meters import nvml, rapl
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml, rapl
+from harness.energy.sensors.base import Found, MeterSetup
 from harness.energy.trace import trace_of
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
 from tests.fakes.rapl import FakeRapl

@@ -7,9 +7,9 @@ import os
 import pynvml
 import pytest
 
-from harness.energy.meter import Found, Meter, MeterSetup, SensorError
-from harness.energy.meters import nvml
-from harness.energy.windows import curves
+from harness.energy.integration.windows import curves
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import Found, Meter, MeterSetup, SensorError
 from tests.energy.conftest import BEGINS_NS
 from tests.energy.virtual import SECOND, gpu_meters, record
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.energy.meter import MeterSetup, Sensor
-from harness.energy.recorder.owners import owned
+from harness.energy.integration.windows import curves
+from harness.energy.recorder.__main__ import owned
 from harness.energy.recorder.process import RecorderProcess
+from harness.energy.sensors.base import MeterSetup, Sensor
 from harness.energy.trace import Trace, read_trace
-from harness.energy.windows import curves
-from harness.settings import EnergySettings
+from harness.settings.settings import EnergySettings
 from tests.energy.conftest import Pretend
 from tests.energy.traces import SECOND, readings, sensor
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.energy.recorder.pace import RHYTHM_PERIOD_NS, CounterPace, EvenPace
+from harness.energy.recorder.read_schedule import RHYTHM_PERIOD_NS, CounterPace, EvenPace
 
 MS = 1_000_000
 UPDATE = 100 * MS

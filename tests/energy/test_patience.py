@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.energy.meter import Found, Meter, MeterSetup, Sensor, SensorError
-from harness.energy.recorder.patience import NO_ANSWER, Desk, found, patient
 from harness.energy.recorder.recording import Recording
+from harness.energy.recorder.timeouts import NO_ANSWER, DriverThread, found, patient
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors.base import Found, Meter, MeterSetup, Sensor, SensorError
 from harness.energy.trace import read_trace, trace_of
 from tests.energy.traces import sensor
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
@@ -29,7 +29,7 @@ class Asked:
 
 
 def test_an_answer_and_an_error_pass_through() -> None:
-    desk = Desk("test")
+    desk = DriverThread("test")
     assert desk.ask(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         desk.ask(lambda: 1 / 0)
@@ -37,7 +37,7 @@ def test_an_answer_and_an_error_pass_through() -> None:
 
 
 def test_while_a_question_hangs_others_fail_at_once_and_then_it_goes_on() -> None:
-    desk, goes_on = Desk("test"), threading.Event()
+    desk, goes_on = DriverThread("test"), threading.Event()
     with pytest.raises(SensorError, match=NO_ANSWER):
         desk.ask(goes_on.wait, timeout_s=0.01)
     asked: list[int] = []
@@ -69,7 +69,7 @@ def test_one_device_that_hangs_leaves_the_others_alone(monkeypatch: pytest.Monke
     hanging = Watching("GPU-0", lambda: {"answered": never.wait()})
     first, second = patient([hanging, Watching("GPU-1", lambda: {"temperature_c": 40})])
     with monkeypatch.context() as impatient:
-        impatient.setattr(Desk.ask, "__defaults__", (0.01,))
+        impatient.setattr(DriverThread.ask, "__defaults__", (0.01,))
         assert first.state() == {}
     assert second.state() == {"temperature_c": 40}
     never.set()

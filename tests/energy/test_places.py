@@ -7,7 +7,7 @@ import pytest
 from harness.energy.carbon.factor import carbon_factor, further_sites
 from harness.energy.carbon.series import check_site
 from harness.errors import UsageError
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
 
 
 @pytest.mark.parametrize(

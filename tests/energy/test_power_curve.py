@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.curve import (
+from harness.energy.integration.curve import (
     GATHERED,
     hidden_power_w,
     in_step_share,
     unknown_power_w,
 )
-from harness.energy.curves.power import SampledPower
-from harness.energy.windows import EnergyCurve
+from harness.energy.integration.sampled_power import SampledPower
+from harness.energy.integration.windows import EnergyCurve
 from tests.energy.traces import SECOND, readings, sensor
 
 SEEING = sensor("power", "sampled", update_s=0.1, window_s=0.1, ceiling_w=400.0)

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from harness.energy.meter import Found, MeterSetup, SensorError
-from harness.energy.meters import rapl
+from harness.energy.integration.windows import curves
+from harness.energy.sensors import rapl
+from harness.energy.sensors.base import Found, MeterSetup, SensorError
 from harness.energy.trace import read_trace
-from harness.energy.windows import curves
 from tests.fakes.rapl import RANGE_UJ, FakeRapl, server
 
 SECOND = 1_000_000_000

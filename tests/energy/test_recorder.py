@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from harness.energy.measurement import Measurement
-from harness.energy.meter import MeterSetup
 from harness.energy.recorder import process
 from harness.energy.recorder.process import RecorderProcess
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import read_trace
 from harness.errors import MeasurementError
-from harness.settings import EnergySettings
+from harness.settings.settings import EnergySettings
 from tests.energy.traces import lines_of
 
 SLACK_NS = 300_000_000
@@ -31,7 +31,7 @@ SLACK_NS = 300_000_000
 STARTER = """
 import sys, time
 from pathlib import Path
-from harness.energy.meter import MeterSetup
+from harness.energy.sensors.base import MeterSetup
 from harness.energy.recorder.process import RecorderProcess
 from harness.errors import MeasurementError
 from harness.settings import EnergySettings

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness.energy.curves.rhythm import sharp_updates
+from harness.energy.integration.update_period import sharp_updates
+from harness.energy.integration.windows import curves
 from harness.energy.recorder.device_reader import FALSIFIED_PERIOD_NS, READ_ON_NS
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import Trace, trace_of
-from harness.energy.windows import curves
 from tests.energy.conftest import BEGINS_NS
 from tests.energy.traces import header
 from tests.energy.virtual import SECOND, Lines, VirtualSignals, gpu_meters, record
@@ -204,7 +204,7 @@ def test_a_stall_at_an_update_of_a_slow_counter_leaves_its_rhythm_open(virtual) 
 
 def test_a_counter_of_unknown_rhythm_is_read_on_until_it_has_moved(virtual, monkeypatch) -> None:
     monkeypatch.setattr("harness.energy.recorder.device_reader._period_s", lambda *_: None)
-    monkeypatch.setattr("harness.energy.recorder.pace.SearchPace.rhythm", None)
+    monkeypatch.setattr("harness.energy.recorder.read_schedule.SearchPace.rhythm", None)
     machine = virtual(counter_update_ms=1000)
     end = STARTS + 10_300 * MS
     machine.gpus[0].draw(0.0, at_ns=end)

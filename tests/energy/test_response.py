@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.examination.response import averaging_window_s
+from harness.energy.examination import averaging_window_s
 from tests.energy.virtual import SECOND, gpu_meters
 
 LENGTHS_S = (0.313, 0.237, 0.467, 0.173, 0.289, 0.411)

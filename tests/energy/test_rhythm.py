@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.curves.rhythm import SHARP_NS, sharp_updates, update_period_s
+from harness.energy.integration.update_period import SHARP_NS, sharp_updates, update_period_s
 
 MS = 1_000_000
 

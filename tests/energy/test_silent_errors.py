@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.energy.measurement import Measured, measured
-from harness.energy.meter import MeterSetup
-from harness.energy.meters.rapl import ELSEWHERE, find
+from harness.energy.sensors.base import MeterSetup
+from harness.energy.sensors.rapl import ELSEWHERE, find
 from harness.energy.trace import Trace
 from tests.energy.scenarios import START_NS, machine
 from tests.energy.virtual import SECOND, gpu_meters, record

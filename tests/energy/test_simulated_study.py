@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.results.folder import RunFolder
-from harness.results.ledger import Ledger
+from harness.results.run_energy import Ledger
 from harness.results.table import load
 from tests.conftest import Harness
 from tests.energy.conftest import Pretend

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from harness.energy.recorder import device_reader, recording
+from harness.energy.recorder.clock import Clocks, Steps
 from harness.energy.recorder.recording import Recording
-from harness.energy.recorder.signals import Clocks, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.trace import trace_of
 from tests.energy.ends import Ends

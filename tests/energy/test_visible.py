@@ -16,7 +16,7 @@ import pynvml
 import pytest
 
 import harness
-from harness.energy.meters.visible import VARIABLE, visible_gpus
+from harness.energy.sensors.discover import VARIABLE, visible_gpus
 from harness.errors import UsageError
 from tests.conftest import Harness
 from tests.fakes.rapl import FakeRapl

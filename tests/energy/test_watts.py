@@ -8,8 +8,8 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
-from harness.energy.meters import estimate
-from harness.energy.meters.estimate import watts_per_thread
+from harness.energy.sensors import estimate
+from harness.energy.sensors.estimate import watts_per_thread
 
 
 def machine(monkeypatch, tmp_path, name: str, siblings: int, flags: str = "fpu sse") -> None:

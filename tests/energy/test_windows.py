@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.energy.curves.curve import Joules
-from harness.energy.meter import Sensor
+from harness.energy.integration.curve import Joules
+from harness.energy.integration.windows import EnergyCurve, chosen, curves, total
+from harness.energy.sensors.base import Sensor
 from harness.energy.trace import Readings, Trace, read_trace
-from harness.energy.windows import EnergyCurve, chosen, curves, total
 from tests.conftest import REPOSITORY
 from tests.energy.traces import SECOND, counted, readings, sensor
 from tests.fakes.known_power import KnownPower

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.meter import MeterSetup, SensorError
-from harness.energy.meters import zeus_devices
-from harness.energy.meters.finders import finder
+from harness.energy.sensors import zeus_devices
+from harness.energy.sensors.base import MeterSetup, SensorError
+from harness.energy.sensors.discover import finder
 from harness.energy.trace import Trace
 from tests.energy.traces import readings
 from tests.fakes.stand_in import StandIn

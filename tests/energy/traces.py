@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.energy.meter import Quantity, Sensor, Source
+from harness.energy.sensors.base import Quantity, Sensor, Source
 from harness.energy.trace import Readings
 from tests.fakes.known_power import KnownPower
 

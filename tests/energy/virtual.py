@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.energy.meter import Meter, MeterSetup
-from harness.energy.meters import nvml
+from harness.energy.recorder.clock import Clocks, Steps
 from harness.energy.recorder.recording import Recording
-from harness.energy.recorder.signals import Clocks, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors import nvml
+from harness.energy.sensors.base import Meter, MeterSetup
 from harness.energy.trace import Trace, trace_of
 from tests.fakes.stand_in import StandIn
 

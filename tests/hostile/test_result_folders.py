@@ -30,9 +30,9 @@ from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.results.merge import merge
 from harness.results.table import Tables
-from reports.analysis.summary import summarise
-from reports.reading import study_results
-from reports.wording.sentence import sentence
+from reports.data import study_results
+from reports.statistics.summary import summarise
+from reports.text.sentence import sentence
 from tests.conftest import Cases
 from tests.hostile.mutation import TEXTS, mutate, torn, value
 from tests.results.test_resume import SPECS, attempt, start

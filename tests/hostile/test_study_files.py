@@ -15,10 +15,10 @@ import pytest
 
 from harness.cli.choose import built_in_studies, choose_study
 from harness.errors import UsageError
-from harness.expand import expand
-from harness.phases import Budget
-from harness.plan import planned_epochs
+from harness.method.dry_run import planned_epochs
+from harness.method.phases import Budget
 from harness.results.folder import StudyFolder
+from harness.study.expand import expand
 from tests.conftest import Cases
 from tests.hostile.mutation import mutate, toml, torn
 
@@ -37,7 +37,8 @@ def _watched() -> Iterator[None]:
 def files_from(chance: random.Random) -> Iterator[bytes]:
     """One wrong study file after the other, and some that are right."""
     texts = [
-        files("harness").joinpath("studies", f"{n}.toml").read_text() for n in built_in_studies()
+        files("harness.study").joinpath("studies", f"{n}.toml").read_text()
+        for n in built_in_studies()
     ]
     while True:
         text = chance.choice(texts)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Budget, Method, Train
-from harness.phases import Phase
+from harness.method.phases import Phase
 
 
 def played(
@@ -23,7 +23,7 @@ def played(
             return phases
         phases.append(phase)
         answered = answer(phase)
-        given = phase.invented() if answered is None else answered
+        given = phase.dummy_answer() if answered is None else answered
 
 
 def kinds(phases: list[Phase]) -> list[str]:

@@ -25,14 +25,14 @@ from harness import (
     UsageError,
     bn_channel_mask,
 )
-from harness.drive import drive
-from harness.execute import Bench
-from harness.plan import foreseen_phases
-from harness.registry import Registry
+from harness.method.dry_run import foreseen_phases
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext
+from harness.runner.run_method import run_method
+from harness.settings.settings import Training, WorkloadChoice
+from harness.study.registry import Registry
 from harness.training.checkpoint import Checkpoint
 from harness.training.state import TrainingState
 from harness.workloads.resident import Resident
@@ -107,8 +107,10 @@ def run(method: Method, workload: Workload, path: Path, stop_at: int | None = No
     try:
         journal.event("attempt", number=number, restored=start.number if start else 0)
         ticket = bn_channel_mask(0.5, 8, 8)(state.network, workload.train.sample(1, 0))
-        bench = Bench(workload, RECIPE, 0, state, journal, lambda _: Finished(1.0, 1, ticket))
-        drive(method, bench, folder, start)
+        bench = PhaseContext(
+            workload, RECIPE, 0, state, journal, lambda _: Finished(1.0, 1, ticket)
+        )
+        run_method(method, bench, folder, start)
     except _Stop:
         pass
     return Journal(folder)

@@ -24,7 +24,7 @@ from harness import (
     shuffled_channels,
     uniform_channels,
 )
-from harness.phases import Phase
+from harness.method.phases import Phase
 from methods.dense import Dense
 from methods.dense_short import DenseShort
 from methods.early_bird import EarlyBird
@@ -117,7 +117,7 @@ def test_uniform_channels_keep_the_share_of_every_group(share: float, widths: li
     batch = Batch(torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64))
     mask = uniform_channels(share)(network, batch)
     assert list(mask.widths().values()) == widths
-    assert uniform_channels(share).invented() == ChannelMask({})
+    assert uniform_channels(share).dummy_answer() == ChannelMask({})
 
 
 def test_small_dense_of_a_method_without_a_ticket_says_so() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import Budget, Mask, Rewind, Shrink, Snapshot, SnapshotAt, Train, magnitude
-from harness.phases import Phase
-from harness.plan import planned_epochs, planned_phases
+from harness.method.dry_run import planned_epochs, planned_phases
+from harness.method.phases import Phase
 from methods.dense import Dense
 from methods.lottery_ticket import LotteryTicket
 from methods.progressive import Progressive

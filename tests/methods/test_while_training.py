@@ -16,7 +16,7 @@ from harness import (
     erdos_renyi,
     group_lasso_weight,
 )
-from harness.phases import Phase
+from harness.method.phases import Phase
 from methods.prune_train import PruneTrain
 from methods.rigl import Rigl
 from tests.methods.played import epochs_of, kinds, played, trainings

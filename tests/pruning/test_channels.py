@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import ChannelMask, bn_channel_mask
-from harness.batch import Batch
-from harness.batch_norm import scaled_batch_norms
+from harness.pruning.batch import Batch
 from harness.pruning.channels import channel_scores, global_mask, threshold_mask
+from harness.pruning.groups import scaled_batch_norms
 from tests.networks import FAMILIES, images, make
 
 scores = st.lists(

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from harness.pruning import channels
-from harness.pruning.channels import channel_groups
-from harness.pruning.shrink import shrink
+from harness.pruning.channels import channel_groups, shrink
 from tests.networks import conv_bn, head, images, make, mask_of
 
 

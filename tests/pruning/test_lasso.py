@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import Batch, ChannelMask, dead_channels, group_lasso_weight
+from harness.pruning.channels import shrink
 from harness.pruning.lasso import group_lasso, lasso_weights
-from harness.pruning.shrink import shrink
 from tests.networks import CLASSES, images, make
 
 

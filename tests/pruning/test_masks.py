@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from harness.pruning.masks import alive_weights, shuffle_masks
+from harness.training.rewiring import alive_weights, shuffle_masks
 
 
 def mask(*shape: int, alive: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.pruning.rewire import Rewirer
+from harness.training.rewiring import Rewirer
 
 
 def rewired(

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from harness import ChannelMask
-from harness.batch_norm import scaled_batch_norms
-from harness.pruning import shrink as shrinking
-from harness.pruning.channels import channel_groups
+from harness.pruning import channels as shrinking
+from harness.pruning.channels import channel_groups, shrink
 from harness.pruning.cost import size_of
+from harness.pruning.groups import scaled_batch_norms
 from harness.pruning.removal import carried, take
-from harness.pruning.shrink import shrink
 from tests.networks import FAMILIES, images, make, mask_of
 
 cases = pytest.mark.parametrize("family", FAMILIES)

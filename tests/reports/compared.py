@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.settings import EnergySettings, Training, WorkloadChoice
-from harness.spec import RunSpec, short_labels_of
-from harness.threshold import Threshold
-from reports.analysis.comparison import Comparison, compare
-from reports.analysis.gates import Checked, check
-from reports.analysis.result_set import ResultSet
+from harness.settings.run_spec import RunSpec, short_labels_of
+from harness.settings.settings import EnergySettings, Training, WorkloadChoice
+from reports.statistics.comparison import Comparison, compare
+from reports.statistics.result_set import ResultSet
+from reports.statistics.threshold import Threshold
+from reports.statistics.threshold_check import Checked, check
 
 BEFORE = [100.0, 110.0, 95.0]
 AFTER = [108.0, 118.0, 103.0]

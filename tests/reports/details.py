@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from harness.results.close_up import POWER, STATES, WINDOWS, CloseUp
+from harness.results.run_detail import POWER, STATES, WINDOWS, CloseUp
 from reports.data import ATTEMPT_COLUMNS, HOUR_COLUMNS, PLACE_COLUMNS, TICKET_COLUMNS, StudyResults
 
 PLACES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from reports.drawing import style
-from reports.drawing.labels import renderer_of
+from reports.plotting import style
+from reports.plotting.labels import renderer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 SLACK_PX = 0.5
 SMALLEST_PT = 7.0

@@ -15,27 +15,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.expand import expand
-from harness.registry import Registry
-from harness.spec import short_labels_of
-from harness.study import Study
-from reports.analysis.families import families, family_of
-from reports.analysis.pareto import pareto_front
-from reports.drawing import style
-from reports.drawing.labels import renderer_of
-from reports.drawing.plane import steps
-from reports.drawing.scatter import FRONT, TIPS
+from harness.settings.run_spec import short_labels_of
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from reports.figures import accuracy_energy
-from reports.wording.uncertainty import measurement_uncertainty
+from reports.figures.accuracy_energy import FRONT, TIPS
+from reports.plotting import style
+from reports.plotting.accuracy_energy_axes import steps
+from reports.plotting.labels import renderer_of
+from reports.statistics.arm_groups import families, family_of
+from reports.statistics.frontier import pareto_front
+from reports.text.captions import measurement_uncertainty
 from tests.reports.synthetic import PLANS, make
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
-STUDIES = Path(__file__).parents[2] / "harness" / "studies"
+STUDIES = Path(__file__).parents[2] / "harness" / "study" / "studies"
 SWEEP = ["dense", *(f"early_bird prune_ratio=0.{p}" for p in (3, 5, 7)), "lottery_ticket"]
 LONG = ["dense", *(f"m{i}_{'x' * 57}" for i in range(4))]
 ODD = ["dense", "$x_1^{", "a<b>&c", "_hidden"]

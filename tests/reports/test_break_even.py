@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.analysis.break_even import Payback, break_even
-from reports.analysis.fieller import ratio_limits
-from reports.analysis.statistics import t_interval
 from reports.figures import break_even as figure_of
+from reports.statistics.break_even import Payback, break_even, ratio_limits
+from reports.statistics.statistics import t_interval
 from reports.tables import formats
 from reports.tables.break_even import break_even_table
-from reports.wording.payback import repetitions, told
+from reports.text.phrases import payback_text, repetitions
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
@@ -354,11 +353,11 @@ def test_numbers_of_repetitions_in_words(times: float, text: str) -> None:
 
 
 def test_answers_in_words() -> None:
-    assert told(trainings()) == "1.89 (1.54 … 2.45)"
+    assert payback_text(trainings()) == "1.89 (1.54 … 2.45)"
     heavy = trainings(macs=1000.0, energy_j=[165.0, 170.0, 180.0])
-    assert told(heavy) == "never, as large as dense"
-    assert told(trainings(seeds=1)) == "undecided (about 2.00), one seed"
-    assert told(None) == "–"
+    assert payback_text(heavy) == "never, as large as dense"
+    assert payback_text(trainings(seeds=1)) == "undecided (about 2.00), one seed"
+    assert payback_text(None) == "–"
 
 
 def test_the_table_says_it_all() -> None:

@@ -10,19 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.analysis.claims import judge, judged_accuracy, judged_energy
-from reports.analysis.statistics import Interval, paired_ratio
 from reports.data import AskedClaim
-from reports.tables.claims import claims
+from reports.statistics.statistics import Interval, paired_ratio
+from reports.tables.claims import claims, judge, judged_accuracy, judged_energy
 from reports.tables.formats import as_csv, as_latex, as_markdown
-from reports.wording.ratio import times, times_interval
+from reports.text.phrases import times, times_interval
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reports.analysis.claims import JudgedClaim
     from reports.data import StudyResults
+    from reports.tables.claims import JudgedClaim
 
 ENERGY = {"dense": [100.0, 102.0, 98.0], "early_bird": [50.0, 52.0, 48.0]}
 ACCURACY = {"dense": [0.930, 0.932, 0.931], "early_bird": [0.933, 0.934, 0.935]}

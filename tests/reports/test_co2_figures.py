@@ -11,8 +11,7 @@ import pytest
 
 from reports.data import HOUR_COLUMNS, PLACE_COLUMNS
 from reports.figures import co2_hours
-from reports.tables.places import places
-from reports.wording.places import bases, is_direct_only, place_name
+from reports.tables.places import bases, is_direct_only, place_name, places
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import PLANS, make

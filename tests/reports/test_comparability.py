@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from reports.analysis.comparison import compare
-from reports.tables.comparison import comparison_table
-from reports.tables.comparison_json import as_object
-from reports.wording.comparison import barriers
-from reports.wording.comparison_notes import notes
+from reports.statistics.comparison import compare
+from reports.tables.comparison import as_object, comparison_table
+from reports.text.comparison import barriers, notes
 from tests.reports.compared import (
     AFTER,
     BEFORE,

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.analysis.comparison import compare
-from reports.analysis.matching import match
-from reports.analysis.welch import welch_difference, welch_ratio
-from reports.tables.comparison_json import as_object
-from reports.wording.comparison import intervals
-from reports.wording.comparison_notes import notes, remarks
+from reports.statistics.comparison import compare, match, welch_difference, welch_ratio
+from reports.tables.comparison import as_object
+from reports.text.comparison import intervals, notes, remarks
 from tests.reports.compared import (
     AFTER,
     BEFORE,

@@ -9,14 +9,10 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from reports.analysis.comparison import Comparison, compare
-from reports.analysis.gates import Checked
-from reports.tables.comparison import comparison_table
-from reports.tables.comparison_json import as_object
-from reports.tables.comparison_markdown import as_comment
-from reports.tables.comparison_terminal import comparison_terminal
-from reports.wording.comparison import told_gate
-from reports.wording.comparison_notes import notes, remarks, warnings
+from reports.statistics.comparison import Comparison, compare
+from reports.statistics.threshold_check import Checked
+from reports.tables.comparison import as_comment, as_object, comparison_table, comparison_terminal
+from reports.text.comparison import notes, remarks, told_gate, warnings
 from tests.reports.compared import (
     AFTER,
     BEFORE,

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
-from reports.analysis.decomposition import decompose
-from reports.analysis.statistics import paired_ratio
 from reports.data import Stage
-from reports.drawing import style
-from reports.drawing.labels import renderer_of
 from reports.figures import decomposition as figure
+from reports.plotting import style
+from reports.plotting.labels import renderer_of
+from reports.statistics.decomposition import decompose
+from reports.statistics.statistics import paired_ratio
 from reports.tables.decomposition import decomposition as table
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 STAGES = (
     Stage("", "lottery_ticket"),

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from reports.data import StudyResults
-from reports.drawing.phase_colours import legend, phase_colours
 from reports.figures import energy_phases
 from reports.figures.energy_phases import _frame
+from reports.plotting.phase_colours import legend, phase_colours
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from harness.results.rows import ATTEMPT, IDENTITY
-from reports.analysis.claims import judge
-from reports.analysis.comparison import compare
-from reports.analysis.decomposition import decompose
-from reports.analysis.energy_ratio import SensorDoubt, doubt_in, energy_ratio, widened
-from reports.analysis.frontier import frontiers
-from reports.analysis.statistics import Interval
-from reports.analysis.summary import summarise
 from reports.data import AskedClaim, Stage
+from reports.statistics.comparison import compare
+from reports.statistics.decomposition import decompose
+from reports.statistics.energy_ratio import SensorDoubt, doubt_in, energy_ratio, widened
+from reports.statistics.frontier import frontiers
+from reports.statistics.statistics import Interval
+from reports.statistics.summary import summarise
+from reports.tables.claims import judge
 from tests.reports.compared import result_set
 from tests.reports.synthetic import make
 

@@ -12,15 +12,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.analysis.curves import run_curves
-from reports.analysis.targets import Reached, energy_to_targets, joules_to, reference_accuracy
 from reports.data import CURVE_COLUMNS, StudyResults
-from reports.drawing import style
-from reports.drawing.climb import VERTICES
-from reports.drawing.labels import renderer_of
 from reports.figures import accuracy_curves
+from reports.figures.accuracy_curves import VERTICES
+from reports.plotting import style
+from reports.plotting.labels import renderer_of
+from reports.statistics.targets import (
+    TargetReached,
+    energy_to_targets,
+    joules_to,
+    reference_accuracy,
+    run_curves,
+)
 from reports.tables.targets import targets
-from reports.wording.reached import listed, reached
+from reports.text.phrases import listed, reached
 from tests.reports.synthetic import PLANS, make
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 TWELVE = ["dense", *(f"m{i} {'long_name ' * 4}sparsity=0.{i} eps=0.{i}" for i in range(11))]
 SWEPT = ("early_bird", "progressive", "lottery_ticket")
@@ -72,7 +77,7 @@ def by_hand(
     return replace(base, runs=runs, curves=pd.DataFrame(rows, columns=CURVE_COLUMNS))
 
 
-def found(results: StudyResults) -> dict[tuple[str, float], Reached]:
+def found(results: StudyResults) -> dict[tuple[str, float], TargetReached]:
     return {(each.arm, each.share): each for each in energy_to_targets(results)}
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reports.tables.environment import environment
-from reports.tables.every_run import every_attempt, every_run
+from reports.tables.every_run import environment, every_attempt, every_run
 from tests.reports.details import detailed
 from tests.reports.synthetic import make
 

@@ -16,12 +16,12 @@ import pandas as pd
 import pytest
 
 from harness.results.column import Column
-from reports.analysis.statistics import Interval
-from reports.analysis.summary import summarise
 from reports.data import AskedClaim, Stage, StudyResults
-from reports.drawing import style
-from reports.figures.figured import Figured
-from reports.page.section import section
+from reports.figures.figure_result import Figured
+from reports.html.page import section
+from reports.plotting import style
+from reports.statistics.statistics import Interval
+from reports.statistics.summary import summarise
 from reports.tables.gallery import DETAILS, FINDINGS, SCHEMAS
 from reports.tables.headline import headline
 from reports.tables.table import Table
@@ -129,7 +129,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         style.write_csv(figured.frame, out / folder / "figures" / f"{name}.csv")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("reports.page.section.plate", save)
+        patched.setattr("reports.html.page.plate", save)
         section(study(3e5), path, "", "study-1")
     return path
 

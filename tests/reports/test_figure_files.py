@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from harness.cli import report
-from reports.analysis import summary
-from reports.analysis.summary import summarise
-from reports.drawing import labels, style
+from reports.plotting import labels, style
+from reports.statistics import summary
+from reports.statistics.summary import summarise
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:

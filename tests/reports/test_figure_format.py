@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.colors import to_rgb
 
-from harness.cli import figure as command
+from harness.cli import report as command
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.results.forecast import Forecast
-from reports.analysis.statistics import Interval
-from reports.drawing import style
-from reports.drawing.phase_colours import phase_colours
-from reports.drawing.plane import Point, is_sure
 from reports.figures.gallery import FIGURES
+from reports.plotting import style
+from reports.plotting.accuracy_energy_axes import Point, is_sure
+from reports.plotting.phase_colours import phase_colours
+from reports.statistics.statistics import Interval
 from reports.tables.plan import plan_table
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
@@ -78,11 +78,11 @@ def test_a_sweep_has_a_short_caption_too() -> None:
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the command reads as a small study."""
-    import reports.reading
+    import reports.data
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "Tables", lambda path: SimpleNamespace(path=path))
-    monkeypatch.setattr(reports.reading, "study_results", lambda _: make(["dense", "early_bird"]))
+    monkeypatch.setattr(reports.data, "study_results", lambda _: make(["dense", "early_bird"]))
     return tmp_path
 
 
@@ -132,7 +132,7 @@ def test_lines_and_marks_stand_out_from_the_paper() -> None:
         + [f"own phase {letter}" for letter in "abcdefgh"]
     ).values()
     for colour in (*drawn, *phases):
-        assert style.contrast(colour) >= style.LEAST_CONTRAST - 1e-9, colour
+        assert style.contrast(colour) >= style.MIN_CONTRAST - 1e-9, colour
 
 
 def test_contrast_is_that_of_wcag() -> None:
@@ -153,7 +153,7 @@ def test_lines_of_a_figure_stand_out(name: str) -> None:
             if line.get_linestyle() == "None":
                 seen = [line.get_markerfacecolor(), line.get_markeredgecolor()]
             if style.SEPARATOR not in seen:
-                assert max(map(style.contrast, seen)) >= style.LEAST_CONTRAST - 1e-9
+                assert max(map(style.contrast, seen)) >= style.MIN_CONTRAST - 1e-9
 
 
 def test_levels_of_a_sweep_stand_in_their_order() -> None:

@@ -6,11 +6,9 @@ import math
 
 import pytest
 
-from reports.analysis.comparison import compare
-from reports.tables.comparison import comparison_table
-from reports.tables.comparison_json import as_object
-from reports.wording.comparison import told_gate
-from reports.wording.comparison_notes import notes, warnings
+from reports.statistics.comparison import compare
+from reports.tables.comparison import as_object, comparison_table
+from reports.text.comparison import notes, told_gate, warnings
 from tests.reports.compared import (
     AFTER,
     BEFORE,

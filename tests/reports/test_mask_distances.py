@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.drawing import style
 from reports.figures import mask_distances, ticket_emergence
-from reports.wording.tickets import Ticket, epsilon_of, ticket_of
+from reports.plotting import style
+from reports.text.captions import Ticket, epsilon_of, ticket_of
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import reports
-from reports.analysis.frontier import Crossing, Frontier, crossing, frontiers
 from reports.figures import matched_accuracy as figure_of
+from reports.statistics.frontier import Crossing, Frontier, crossing, frontiers
 from reports.tables.matched import matched, matched_frame
-from reports.wording.crossings import crossing_text
+from reports.text.phrases import crossing_text
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.analysis.curves import RunCurve, mean_curve, thinned
+from reports.statistics.targets import RunCurve, mean_curve, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from reports.wording.measurement import facts
+from reports.text.measurement import facts
 from tests.reports.synthetic import make
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.drawing import style
-from reports.drawing.ratio_axis import ratio_ticks
 from reports.figures import paired_differences
+from reports.plotting import style
+from reports.plotting.axes import ratio_ticks
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 LONG = [
     "dense",

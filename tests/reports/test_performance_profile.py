@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.analysis.performance_profile import profile, workload_names
-from reports.drawing import style
 from reports.figures import performance_profile as figure
+from reports.figures.performance_profile import profile, workload_names
+from reports.plotting import style
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 KEPT, LOST = [0.9001, 0.9002, 0.9003], [0.80, 0.8001, 0.8002]
 DENSE = [0.90, 0.9002, 0.9004]

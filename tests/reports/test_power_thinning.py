@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.results.close_up import STATES
-from reports.analysis.power import bands, conditions, thinned, total
-from reports.analysis.run_power import short_name
-from reports.drawing.phase_colours import gathered
-from reports.wording.power import power
+from harness.results.run_detail import STATES
+from reports.figures.power_time import power
+from reports.plotting.phase_colours import gathered
+from reports.statistics.power import bands, conditions, short_name, thinned, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,13 +11,13 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from harness.results.close_up import GAP, CloseUp
-from reports.analysis.power import thinned
-from reports.drawing import style
-from reports.drawing.settled import settle
+from harness.results.run_detail import GAP, CloseUp
 from reports.figures import power_time
-from reports.figures.power_time import MOST_ARMS
-from reports.wording.captions import basis
+from reports.figures.power_time import MAX_ARMS
+from reports.plotting import style
+from reports.plotting.labels import settle
+from reports.statistics.power import thinned
+from reports.text.captions import basis
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import make
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
     from reports.data import StudyResults
-    from reports.figures.figured import Figured
+    from reports.figures.figure_result import Figured
 
 LONG = [
     "dense",
@@ -233,12 +233,12 @@ def test_of_many_arms_the_baseline_and_the_most_frugal_are_shown() -> None:
     results = detailed(make({**labels, "dense": "dense"}), states=False)
     figured = drawn(results)
     shown = [axes.get_title(loc="left") for axes in rows(figured)]
-    assert len(shown) == MOST_ARMS
+    assert len(shown) == MAX_ARMS
     assert shown[0] == "dense"
     by_energy = sorted(
         (results.by_seed(arm, "energy_j")[results.median_seed(arm)], arm) for arm in results.arms
     )
-    frugal = [arm for _, arm in by_energy if arm != "dense"][: MOST_ARMS - 1]
+    frugal = [arm for _, arm in by_energy if arm != "dense"][: MAX_ARMS - 1]
     assert shown[1:] == [arm for arm in results.arms if arm in frugal]
     assert "Of 16 arms 12 are shown" in figured.caption
 

@@ -23,8 +23,8 @@ import pytest
 from scipy import optimize, special, stats
 
 from harness.results.table import Tables
-from reports.analysis.summary import summarise
-from reports.reading import study_results
+from reports.data import study_results
+from reports.statistics.summary import summarise
 from reports.tables import gallery
 from reports.tables.formats import as_csv
 from reports.tables.headline import headline

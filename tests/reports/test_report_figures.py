@@ -16,11 +16,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from reports.data import Stage
-from reports.drawing import style
-from reports.drawing.labels import Anchor, freeze, place
-from reports.drawing.phase_colours import number, phase_colours, stem
 from reports.figures import energy_phases
 from reports.figures.gallery import FIGURES
+from reports.plotting import style
+from reports.plotting.labels import Anchor, freeze, place
+from reports.plotting.phase_colours import number, phase_colours, stem
 from tests.reports.details import detailed
 from tests.reports.readable_figure import assert_readable
 from tests.reports.synthetic import PLANS, make

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.analysis.summary import summarise
 from reports.figures.gallery import FIGURES
-from reports.wording.units import signed
-from reports.wording.verdict import confidence
+from reports.statistics.summary import summarise
+from reports.text.sentence import confidence
+from reports.text.units import signed
 from tests.reports.details import detailed
 from tests.reports.synthetic import PLANS, make
 
@@ -209,7 +209,7 @@ def test_import_is_cheap_and_the_page_needs_no_torch() -> None:
     code = (
         "import sys, reports; heavy = {'pandas', 'matplotlib', 'scipy', 'jinja2'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
-        "import reports.page.page, reports.reading, reports.tables.terminal;"
+        "import reports.html.page, reports.data, reports.tables.terminal;"
         "assert 'torch' not in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
     )
     root = Path(reports.__file__).parents[1]

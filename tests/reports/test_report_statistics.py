@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.analysis.standing import standing_of
-from reports.analysis.statistics import (
+from reports.statistics.comparison import welch_difference, welch_ratio
+from reports.statistics.energy_kind import standing_of
+from reports.statistics.statistics import (
     Interval,
     energy_interval,
     non_inferiority,
@@ -20,7 +21,6 @@ from reports.analysis.statistics import (
     share_interval,
     t_interval,
 )
-from reports.analysis.welch import welch_difference, welch_ratio
 
 SHARES, OTHERS = [0.7, 0.72, 0.76], [0.6, 0.65, 0.61]
 

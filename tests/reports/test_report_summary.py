@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from reports.analysis.statistics import Interval, non_inferiority
-from reports.analysis.summary import ArmSummary, Summary, summarise
-from reports.analysis.verdicts import Decision
 from reports.data import StudyResults
+from reports.statistics.statistics import Interval, non_inferiority
+from reports.statistics.summary import ArmSummary, Summary, summarise
+from reports.statistics.verdicts import Decision
 from reports.tables.terminal import terminal_table
-from reports.wording.sentence import sentence
-from reports.wording.units import fixed, signed
+from reports.text.sentence import sentence
+from reports.text.units import fixed, signed
 from tests.reports.synthetic import PLANS, make
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.results.column import Column, Schema
-from reports.analysis.statistics import Interval
+from reports.statistics.statistics import Interval
 from reports.tables.formats import as_csv, as_latex, as_markdown
 from reports.tables.table import Table, View
-from reports.wording.units import Unit
+from reports.text.units import Unit
 
 WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 SCHEMA = Schema(

@@ -10,10 +10,9 @@ import pytest
 from scipy import stats
 
 from harness.results.final_test import FinalTest, facts_of_test
-from harness.study import UntilDecided
-from reports.analysis.accuracy import accuracy_difference
-from reports.analysis.looks import false_rate, level_a_look
-from reports.analysis.verdicts import decide
+from harness.study.study import UntilDecided
+from reports.statistics.accuracy import accuracy_difference
+from reports.statistics.verdicts import decide, false_rate, level_a_look
 
 IMAGES = 10_000
 RULE = UntilDecided(min=3, max=10)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports.analysis.energy_ratio import energy_ratio
+from reports.statistics.energy_ratio import energy_ratio
 from reports.tables.warnings import warning_table
-from reports.wording.warnings import warnings
+from reports.text.warnings import warnings
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.results.folder import RunFolder
-from harness.results.ledger import Ledger
+from harness.results.run_energy import Ledger
 from tests.energy.traces import SECOND, sensor
 
 POWER_W = {"run": 100.0, "spare": 30.0, "host": 250.0}

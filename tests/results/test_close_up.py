@@ -14,20 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.channel_mask import ChannelMask
-from harness.energy.meter import Sensor
-from harness.results.close_up import (
-    BINS,
-    GAP,
-    POWER,
-    STATES,
-    WINDOWS,
-    CloseUp,
-    close_up,
-)
+from harness.energy.sensors.base import Sensor
+from harness.pruning.channel_mask import ChannelMask
 from harness.results.folder import RunFolder
-from harness.results.ledger import Ledger
-from harness.results.tickets import mask_distances
+from harness.results.masks import mask_distances
+from harness.results.run_detail import BINS, GAP, POWER, STATES, WINDOWS, CloseUp, close_up
+from harness.results.run_energy import Ledger
 from tests.energy.traces import encode, header, sensor
 
 SECOND = 1_000_000_000

@@ -37,9 +37,9 @@ def test_without_a_trace_the_energy_is_unknown_and_not_nought(
 
 def test_a_report_of_unknown_energy_says_so(run: RunFolder, tmp_path: Path) -> None:
     import reports
-    from reports.analysis.summary import summarise
-    from reports.reading import study_results
-    from reports.wording.sentence import sentence
+    from reports.data import study_results
+    from reports.statistics.summary import summarise
+    from reports.text.sentence import sentence
 
     run.trace(1).unlink()
     results = study_results(Tables(tmp_path))

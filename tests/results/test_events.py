@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.log import LogWriter
-from harness.results.events import is_event
 from harness.results.folder import RunFolder
-from harness.results.journal import Journal
+from harness.results.journal import Journal, is_event
+from harness.utils.jsonl import LogWriter
 from tests.results.test_resume import SPECS, attempt, start
 
 ATTEMPT = {"event": "attempt", "time_ns": 5, "number": 1, "restored": 0}

@@ -18,9 +18,9 @@ from harness.results import gather as module
 from harness.results.carbon import StudyCarbon
 from harness.results.folder import StudyFolder
 from harness.results.gather import Job, gather
-from harness.results.ledger import Ledger
 from harness.results.rows import read_run
-from harness.spec import short_labels_of
+from harness.results.run_energy import Ledger
+from harness.settings.run_spec import short_labels_of
 from tests.conftest import REPOSITORY
 
 STUDY = REPOSITORY / "benchmarks" / "quick-cpu"

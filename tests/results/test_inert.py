@@ -7,7 +7,7 @@ import io
 import pandas as pd
 import pytest
 
-from harness.results.inert import inert_csv
+from harness.results.safe_csv import inert_csv
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1+x", "-x", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C'!A0"])

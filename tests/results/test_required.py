@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from harness.energy.meters import rapl
-from harness.energy.meters.finders import check_measurable
+from harness.energy.sensors import rapl
+from harness.energy.sensors.discover import check_measurable
 from harness.errors import MeasurementError
-from harness.results.required import unmeasured
-from harness.settings import EnergySettings
+from harness.results.energy_source import unmeasured
+from harness.settings.settings import EnergySettings
 from tests.conftest import Harness
 from tests.fakes.rapl import FakeRapl
 

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import torch
 
-from harness import attempt as training
-from harness.energy.meter import Sensor
-from harness.expand import expand
-from harness.log import LogWriter, read_log
-from harness.registry import Registry
+from harness.energy.sensors.base import Sensor
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
-from harness.results.ledger import Ledger
+from harness.results.run_energy import Ledger
 from harness.results.table import Tables
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.runner import attempt as training
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
+from harness.utils.jsonl import LogWriter, read_log
 from tests.conftest import Cases
 
 POWER_W = 40.0

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from harness import attempt as training
-from harness.channel_mask import ChannelMask
 from harness.errors import RunError
-from harness.expand import expand
-from harness.registry import Registry
+from harness.pruning.channel_mask import ChannelMask
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
-from harness.results.ledger import Ledger
-from harness.results.recall import recall
-from harness.spec import RunSpec
-from harness.study import Study
+from harness.results.run_energy import Ledger
+from harness.runner import attempt as training
+from harness.runner.attempt import recall
+from harness.settings.run_spec import RunSpec
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from tests.results.test_resume import (
     STUDY,
     _Interrupted,

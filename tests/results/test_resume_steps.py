@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import attempt as training
-from harness.expand import expand
-from harness.registry import Registry
 from harness.results.journal import Journal
-from harness.study import Study
+from harness.runner import attempt as training
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from tests.results.test_resume import (
     STUDY,
     _Interrupted,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.results.folder import RunFolder
-    from harness.spec import RunSpec
+    from harness.settings.run_spec import RunSpec
 
 
 def spec(rewind_steps: int, **changes: Any) -> RunSpec:

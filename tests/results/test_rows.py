@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import attempt as training
-from harness.energy.curves.curve import Joules
+from harness.energy.integration.curve import Joules
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal, Window
-from harness.results.ledger import Entry
 from harness.results.rows import _threads_in_use
+from harness.results.run_energy import Entry
 from harness.results.table import Tables, typed
+from harness.runner import attempt as training
 from tests.results.test_resume import POWER_W, SPECS, _Interrupted, attempt, start
 
 BIRD = next(spec for spec in SPECS if spec.method == "early_bird")

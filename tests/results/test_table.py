@@ -14,7 +14,7 @@ from harness.results.carbon import keep_series
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.table import Tables
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
 from tests.conftest import REPOSITORY
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 
@@ -145,7 +145,7 @@ def test_unknown_energy_or_time_makes_unknown_co2e(run: RunFolder, tmp_path: Pat
 @pytest.mark.usefixtures("run")
 def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
     from reports.data import StudyResults
-    from reports.wording import measurement
+    from reports.text import measurement
 
     row(tmp_path, kg_per_kwh=0.3, also=["FRA"])
     tables = Tables(tmp_path)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.channel_mask import ChannelMask
-from harness.energy.meter import Sensor
-from harness.log import LogWriter
-from harness.method import Method
-from harness.phases import Budget, Inspect, Record
+from harness.energy.sensors.base import Sensor
+from harness.method.base import Method
+from harness.method.phases import Budget, Inspect, Record
+from harness.pruning.channel_mask import ChannelMask
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
-from harness.results.ledger import Ledger
-from harness.results.tickets import looks, mask_distances, ticket_rows
+from harness.results.masks import looks, mask_distances, ticket_rows
+from harness.results.run_energy import Ledger
+from harness.utils.jsonl import LogWriter
 from methods.early_bird import EarlyBird
 
 SECOND = 1_000_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.settings import Training, WorkloadChoice
+from harness.settings.settings import Training, WorkloadChoice
 from harness.training.state import TrainingState
 from harness.workloads.workload import Workload, open_workload
 

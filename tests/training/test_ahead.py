@@ -13,8 +13,8 @@ from torch import nn
 
 from harness import Train, bn_channel_mask
 from harness.errors import RunError
-from harness.execute import Bench, evaluate, execute, make_first_steps
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext, evaluate, execute, make_first_steps
+from harness.settings.settings import Training, WorkloadChoice
 from harness.training import ahead, compiling
 from harness.training.loop import train_epoch
 from harness.training.state import TrainingState
@@ -65,11 +65,11 @@ def windows_of(state: TrainingState, recipe: Training, *, epochs: int = 1) -> li
 
 
 def windows_while(
-    state: TrainingState, recipe: Training, work: Callable[[Bench], Any]
+    state: TrainingState, recipe: Training, work: Callable[[PhaseContext], Any]
 ) -> list[str]:
     windows: list[str] = []
     journal: Any = SimpleNamespace(border=windows.append, event=lambda *_, **__: None)
-    work(Bench(state.workload, recipe, 0, state, journal, recall=lambda _method: None))  # type: ignore[arg-type, return-value]
+    work(PhaseContext(state.workload, recipe, 0, state, journal, recall=lambda _method: None))  # type: ignore[arg-type, return-value]
     return windows
 
 

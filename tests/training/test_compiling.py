@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from harness import Train
-from harness.execute import Bench, execute
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext, execute
+from harness.settings.settings import Training, WorkloadChoice
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 
@@ -34,7 +34,7 @@ def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]
     """The energy windows that a phase of so many epochs opens."""
     windows: list[str] = []
     journal = SimpleNamespace(border=windows.append, event=lambda *_, **__: None)
-    bench = Bench(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
+    bench = PhaseContext(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
     execute(Train("train", epochs=epochs), bench, 0, lambda _epoch: None)
     return windows
 

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from harness import Train
-from harness.drive import drive
-from harness.execute import Bench
-from harness.method import Method
-from harness.pruning.rewire import Rewirer
-from harness.registry import Registry
+from harness.method.base import Method
 from harness.results.folder import RunFolder
 from harness.results.journal_writer import JournalWriter
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext
+from harness.runner.run_method import run_method
+from harness.settings.settings import Training, WorkloadChoice
+from harness.study.registry import Registry
 from harness.training.checkpoint import Checkpoint
 from harness.training.loop import correct, train_epoch
+from harness.training.rewiring import Rewirer
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 from tests.fakes.cuda import StandInCuda, on_stand_in_cuda
@@ -84,8 +84,8 @@ def attempt(method: Method, recipe: Training, device: torch.device, path: Path) 
         state.load_state_dict(start.state)
     journal = (JournalWriter if start else _Stopping)(folder.journal, lambda: None)
     journal.event("attempt", number=2 if start else 1, restored=1 if start else 0)
-    bench = Bench(workload, recipe, 0, state, journal, recall=lambda _method: None)  # type: ignore[arg-type, return-value]
-    drive(method, bench, folder, start)
+    bench = PhaseContext(workload, recipe, 0, state, journal, recall=lambda _method: None)  # type: ignore[arg-type, return-value]
+    run_method(method, bench, folder, start)
     return state
 
 
@@ -116,7 +116,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInCuda]:
                 with stand_in.watched(watching=False):
                     super().__init__(masks)
 
-        monkeypatch.setattr("harness.execute.train_epoch", watched(train_epoch))
+        monkeypatch.setattr("harness.runner.phase_executor.train_epoch", watched(train_epoch))
         monkeypatch.setattr("harness.training.loop.correct", watched(correct))
         monkeypatch.setattr("harness.training.rewiring.Rewirer", CountsOnce)
         yield stand_in

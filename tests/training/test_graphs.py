@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from harness import Mask, Rewire, Train, magnitude
-from harness.admission import why_not
 from harness.errors import RunError
-from harness.execute import Bench, execute
-from harness.expand import expand
-from harness.registry import Registry
 from harness.results.journal_writer import SilentJournal
-from harness.settings import Training
-from harness.study import Study
+from harness.runner.device_check import why_not
+from harness.runner.phase_executor import PhaseContext, execute
+from harness.settings.settings import Training
+from harness.study.expand import expand
+from harness.study.registry import Registry
+from harness.study.study import Study
 from harness.training import graphs, loop
 from harness.training.graphs import GraphedStep, graphed, refusal
 from harness.training.loop import train_epoch
@@ -47,7 +47,9 @@ def trained(
     """Two epochs of a phase, from the same start."""
     state = TrainingState(workload, recipe, 0, lambda name: path / name)
     if masked:
-        bench = Bench(workload, recipe, 0, state, SilentJournal(lambda: None, lambda: None), None)  # type: ignore[arg-type]
+        bench = PhaseContext(
+            workload, recipe, 0, state, SilentJournal(lambda: None, lambda: None), None
+        )  # type: ignore[arg-type]
         execute(Mask(magnitude, 0.5, samples=1), bench, 0, lambda _: None)
     for _ in range(2):
         train_epoch(state, phase, recipe, seed=0)
@@ -160,7 +162,9 @@ def test_a_phase_that_nobody_foresaw_is_refused_when_it_comes(
     workload: Workload, tmp_path: Path
 ) -> None:
     state = TrainingState(workload, GRAPHS, 0, lambda name: tmp_path / name)
-    bench = Bench(workload, GRAPHS, 0, state, SilentJournal(lambda: None, lambda: None), None)  # type: ignore[arg-type]
+    bench = PhaseContext(
+        workload, GRAPHS, 0, state, SilentJournal(lambda: None, lambda: None), None
+    )  # type: ignore[arg-type]
     with pytest.raises(RunError, match=r"^training\.graphs needs an NVIDIA GPU"):
         execute(Train("train", epochs=1), bench, 0, lambda _: None)
     assert state.epochs_trained == 0

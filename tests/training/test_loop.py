@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from harness import Train
-from harness.batch_norm import gamma, scaled_batch_norms
+from harness.pruning.groups import gamma, scaled_batch_norms
 from harness.training.loop import accuracy, train_epoch
-from harness.training.seeds import stream
-from harness.training.state import TrainingState
+from harness.training.state import TrainingState, stream
 from tests.training.conftest import RECIPE, MakeState
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness import Train
 from harness.errors import RunError
-from harness.execute import Bench, execute
+from harness.runner.phase_executor import PhaseContext, execute
 from harness.training.memory import is_out_of_memory
 from harness.training.state import TrainingState
 from tests.training.conftest import RECIPE, MakeState
@@ -28,9 +28,9 @@ def limited(state: TrainingState, most: int) -> None:
     state.network.forward = forward
 
 
-def bench_of(state: TrainingState) -> Bench:
+def bench_of(state: TrainingState) -> PhaseContext:
     journal = SimpleNamespace(border=lambda _window: None, event=lambda *_, **__: None)
-    return Bench(state.workload, RECIPE, 0, state, journal, recall=lambda _method: None)
+    return PhaseContext(state.workload, RECIPE, 0, state, journal, recall=lambda _method: None)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from harness import Train
-from harness.batch_norm import scaled_batch_norms
+from harness.pruning.groups import scaled_batch_norms
 from harness.pruning.lasso import group_lasso
-from harness.training.penalties import penalties
+from harness.training.step import penalties
 from tests.networks import CLASSES, images, make
 
 

@@ -11,10 +11,9 @@ from torch import nn
 
 from harness import Train
 from harness.errors import RunError
-from harness.settings import Training
-from harness.training.block_floating_point import quantise
+from harness.settings.settings import Training
 from harness.training.loop import accuracy, train_epoch
-from harness.training.precision import autocast, in_precision, refusal
+from harness.training.precision import autocast, in_precision, quantise, refusal
 from tests.networks import images, make
 from tests.training.conftest import MakeState
 

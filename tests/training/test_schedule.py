@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from harness.settings import Training
-from harness.training.schedule import rate_share
+from harness.settings.settings import Training
+from harness.training.loop import rate_share
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from harness import Budget, ChannelMask, bn_channel_mask, magnitude
-from harness.execute import Bench, execute
-from harness.phases import Finished
+from harness.method.phases import Finished
 from harness.pruning.weights import prune_weights
-from harness.registry import Registry
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext, execute
+from harness.settings.settings import Training, WorkloadChoice
+from harness.study.registry import Registry
 from harness.training.state import TrainingState
 from harness.workloads.resident import Resident
 from harness.workloads.workload import Workload, open_workload
@@ -166,7 +166,7 @@ def test_strides_stay_alike_through_a_method(
         }
         return Finished(1.0, 2, ChannelMask(halved))
 
-    bench = Bench(workload, RECIPE, 0, state, journal, recall)  # type: ignore[arg-type]
+    bench = PhaseContext(workload, RECIPE, 0, state, journal, recall)  # type: ignore[arg-type]
     method = Registry.discover().get(name.split()[0])(**METHODS[name])
     phases = method.phases(Budget(RECIPE.epochs))
     answer = None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.workloads.part import Part
+from harness.workloads.source import Part
 from tests.conftest import REPOSITORY
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import torch
 
-from harness.execute import Bench, execute
-from harness.node import ONLY
-from harness.phases import Inspect, Mask, Rewind, Shrink, Snapshot, Train
+from harness.method.phases import Inspect, Mask, Rewind, Shrink, Snapshot, Train
 from harness.pruning.questions import bn_channel_mask
 from harness.pruning.weights import magnitude
-from harness.ranks import launch
 from harness.results.journal_writer import SilentJournal
-from harness.settings import Training, WorkloadChoice
+from harness.runner.phase_executor import PhaseContext, execute
+from harness.settings.settings import Training, WorkloadChoice
+from harness.training.distributed.launch import launch
+from harness.training.distributed.node import ONLY
+from harness.training.distributed.world import ALONE, Ranks
 from harness.training.state import TrainingState
-from harness.training.world import ALONE, Ranks
 from harness.workloads.workload import open_workload
 
 # With one step an epoch rounding has no time to grow: what differs more was computed wrongly.
@@ -35,8 +35,8 @@ def work(folder: str, processes: int) -> None:
     world = ALONE if processes == 1 else Ranks(device)
     workload = open_workload(CHOICE, RECIPE, device, world.part)
     state = TrainingState(workload, RECIPE, SEED, lambda name: Path(folder) / name, world)
-    journal = SilentJournal(lambda: None, world.meet)
-    bench = Bench(workload, RECIPE, SEED, state, journal, recall=lambda _: None)
+    journal = SilentJournal(lambda: None, world.barrier)
+    bench = PhaseContext(workload, RECIPE, SEED, state, journal, recall=lambda _: None)
 
     def do(phase):
         return execute(phase, bench, 0, lambda _: None)
@@ -60,7 +60,7 @@ def work(folder: str, processes: int) -> None:
         "masks": state.masks,
     }
     torch.save(held, Path(folder) / f"{world.part.rank}.pt")
-    world.leave()
+    world.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from harness.workloads.augment import cutout, random_crop, random_flip, windows
+from harness.workloads.resident import cutout, random_crop, random_flip, windows
 
 IMAGES = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5) + 1
 

@@ -9,13 +9,10 @@ import pytest
 import torch
 
 from harness.errors import RunError, UsageError
-from harness.settings import Training, WorkloadChoice
-from harness.workloads.checked import check_foreign, checked
-from harness.workloads.identity import identity_of
-from harness.workloads.images import ImageFiles, Images
-from harness.workloads.open_loader import loaders_from_memory
-from harness.workloads.open_resident import resident_sources
-from harness.workloads.place import Place
+from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.data_fingerprint import identity_of
+from harness.workloads.images import ImageFiles, Images, check_foreign, checked
+from harness.workloads.open import LoadingContext, loaders_from_memory, resident_sources
 
 CHOICE = WorkloadChoice(data="digits", model="vgg_small", workers=0)
 
@@ -108,7 +105,7 @@ def test_what_is_wrong_is_named(fault: str) -> None:
 def test_both_pipelines_give_the_same_pixels(channels: int, floats: bool) -> None:
     found = as_floats(images(channels)) if floats else images(channels)
     assert checked(found, CHOICE) is found
-    place = Place(CHOICE, Training(), torch.device("cpu"))
+    place = LoadingContext(CHOICE, Training(), torch.device("cpu"))
     rest, held_out = torch.arange(24), torch.arange(24, 32)
     opened = [
         make(found, rest, held_out, place) for make in (resident_sources, loaders_from_memory)
@@ -122,7 +119,7 @@ def test_both_pipelines_give_the_same_pixels(channels: int, floats: bool) -> Non
 
 
 def test_other_channels_are_no_pictures() -> None:
-    place = Place(CHOICE, Training(), torch.device("cpu"))
+    place = LoadingContext(CHOICE, Training(), torch.device("cpu"))
     with pytest.raises(RunError, match="resident"):
         loaders_from_memory(images(2), torch.arange(24), torch.arange(24, 32), place)
 
@@ -136,7 +133,7 @@ def test_data_of_another_package_are_looked_at_before_a_run(
             raise KeyError("no such column")
         return FAULTS[wrong][0]
 
-    monkeypatch.setattr("harness.catalogue.Catalogue.load", lambda *_: load)
+    monkeypatch.setattr("harness.settings.catalogue.Catalogue.load", lambda *_: load)
     with pytest.raises(UsageError) as caught:
         check_foreign(CHOICE)
     said = {
@@ -148,7 +145,9 @@ def test_data_of_another_package_are_looked_at_before_a_run(
 
 
 def test_sound_data_of_another_package_have_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.catalogue.Catalogue.load", lambda *_: lambda _choice: images())
+    monkeypatch.setattr(
+        "harness.settings.catalogue.Catalogue.load", lambda *_: lambda _choice: images()
+    )
     found = check_foreign(CHOICE)
     assert found == identity_of(CHOICE, images())
     assert (found["train"], found["test"]) == (32, 16)

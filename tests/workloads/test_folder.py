@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from harness.errors import RunError
-from harness.settings import Training, WorkloadChoice
+from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.workload import Workload, open_workload
 from tests.workloads import files
 

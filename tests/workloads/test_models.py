@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.catalogue import MODELS, resolve_model
 from harness.errors import UsageError
 from harness.pruning.cost import size_of
+from harness.settings.catalogue import MODELS, resolve_model
 from harness.workloads.models.torchvision_nets import builder
 
 # He et al.'s option A, counted without the projections of option B that ours have.

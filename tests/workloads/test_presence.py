@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.settings import WorkloadChoice
-from harness.workloads.presence import check_data
+from harness.settings.settings import WorkloadChoice
+from harness.workloads.files import check_data
 from tests.workloads import files
 
 
@@ -91,6 +91,6 @@ def test_without_a_root_the_folder_is_data(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, harness.workloads.presence; print({'torch', 'sklearn'} & set(sys.modules))"
+    code = "import sys, harness.workloads.files; print({'torch', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batch import Batch
 from harness.errors import RunError
-from harness.settings import Training, WorkloadChoice
-from harness.workloads.part import WHOLE, Part
+from harness.pruning.batch import Batch
+from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.source import WHOLE, Part
 from harness.workloads.workload import Workload, open_workload
 from tests.workloads import files
 
@@ -174,9 +174,9 @@ def test_two_epochs_at_once_are_refused_not_mixed() -> None:
 
 
 def test_large_sets_are_not_resident(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.workloads.opening.RESIDENT_BYTES", 1797 * 64 * 4)
+    monkeypatch.setattr("harness.workloads.open.RESIDENT_BYTES", 1797 * 64 * 4)
     assert type(opened("auto").train).__name__ == "Resident"
-    monkeypatch.setattr("harness.workloads.opening.RESIDENT_BYTES", 1797 * 64 * 4 - 1)
+    monkeypatch.setattr("harness.workloads.open.RESIDENT_BYTES", 1797 * 64 * 4 - 1)
     assert type(opened("auto").train).__name__ == "Loader"
 
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from harness.batch_norm import scaled_batch_norms
 from harness.errors import RunError
-from harness.settings import Training, WorkloadChoice
-from harness.workloads.weights import draw, seeded
-from harness.workloads.workload import Workload, open_workload
+from harness.pruning.groups import scaled_batch_norms
+from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.workload import Workload, draw, open_workload, seeded
 
 
 def opened(**changes: object) -> Workload:

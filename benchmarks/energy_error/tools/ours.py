@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.energy_error.waves import Load
 from harness.energy.measurement import Measurement
-from harness.energy.meter import MeterSetup
-from harness.settings import EnergySettings
+from harness.energy.sensors.base import MeterSetup
+from harness.settings.settings import EnergySettings
 
 
 def measure(load: Load) -> dict[str, Any]:

@@ -1,22 +1,33 @@
-"""CO2e where the factor changes over time, and the file that says how it changes."""
+"""CO2e where the factor changes over time, and the file that says how it changes.
+
+How the carbon of a run depends on the hour at which it begins.
+
+The grid's carbon intensity of this moment, asked of a service once; a failure costs nothing.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
+import os
+import queue
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from operator import sub
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from harness.energy.carbon.factor import CarbonFactor, Co2e, further_sites
-from harness.energy.carbon.grid import check_place
+import numpy as np
+
+from harness.energy.carbon.factor import CarbonFactor, Co2e, check_place, further_sites
+from harness.energy.carbon.quiet import import_codecarbon
 from harness.errors import UsageError, nearest
-from harness.settings import Carbon
+from harness.settings.settings import Carbon
 
 SCALES = {"kg_per_kwh": 1.0, "g_per_kwh": 1e-3}
 """Columns that may hold the factor, and what makes kilograms of them."""
@@ -198,3 +209,103 @@ def _row(row: dict[str, str | None], column: str, place: str) -> tuple[datetime,
     if not 0 <= kg_per_kwh <= MAX_KG_PER_KWH:
         raise UsageError(f"{place}: {column} {number} is not between 0 and 10 kg/kWh")
     return time, kg_per_kwh
+
+
+HOUR_NS = 3_600_000_000_000
+
+
+def by_hour(series: CarbonSeries, duration_s: float) -> list[dict[str, Any]]:
+    """For each hour of the day (UTC), the mean factor over runs that begin then.
+
+    A run begins at every full hour from which it ends within the series. Its factor is the mean
+    over its time, as if it drew the same power throughout.
+
+    Args:
+        series: The factors over time.
+        duration_s: How long a run takes.
+
+    Returns:
+        A row an hour: `hour`, `kg_per_kwh` (mean over days), `kg_per_kwh_low`, `kg_per_kwh_high`
+        (lowest and highest day). Hours at which no run fits into the series are left out.
+    """
+    if not (math.isfinite(duration_s) and duration_s > 0):
+        return []
+    duration_ns = round(duration_s * 1e9)
+    first_ns = series.starts_ns[0]
+    # A factor that holds for ever says nothing of the days to come.
+    end_ns = int(series.end_ns) if math.isfinite(series.end_ns) else series.starts_ns[-1]
+    first_hour = -(-first_ns // HOUR_NS)
+    last_hour = (end_ns - duration_ns) // HOUR_NS
+    if last_hour < first_hour:
+        return []
+    hours = np.arange(first_hour, last_hour + 1)
+    # Seconds since the first factor: nanoseconds since 1970 are too large for a float.
+    knots_s = (np.array([*series.starts_ns, end_ns]) - first_ns) * 1e-9
+    factors = np.array([factor.kg_per_kwh for factor in series.factors])
+    so_far = np.concatenate([[0.0], np.cumsum(factors * np.diff(knots_s))])
+    begin_s = (hours * HOUR_NS - first_ns) * 1e-9
+    ends = np.interp(begin_s + duration_ns * 1e-9, knots_s, so_far)
+    means = (ends - np.interp(begin_s, knots_s, so_far)) / (duration_ns * 1e-9)
+    rows = []
+    for hour in range(24):
+        days = means[hours % 24 == hour]
+        if len(days):
+            rows.append(
+                {
+                    "hour": hour,
+                    "kg_per_kwh": float(days.mean()),
+                    "kg_per_kwh_low": float(days.min()),
+                    "kg_per_kwh_high": float(days.max()),
+                }
+            )
+    return rows
+
+
+KEY = "CODECARBON_ELECTRICITYMAPS_API_TOKEN"
+"""Environment variable with the key, the one that CodeCarbon reads."""
+TIMEOUT_S = 10.0
+"""Time for an answer. CodeCarbon's client does not limit how long a name may take to resolve."""
+
+
+def ask(country: str) -> dict[str, Any]:
+    """What Electricity Maps says of a country's grid now, through CodeCarbon's client; never fails.
+
+    Returns:
+        The record to keep: `time` (UTC, to the second, before asking), `provider`, `country`, and
+        either `kg_per_kwh` or `error`. The key is in none of them.
+    """
+    # To the second, as the first event of a run: one that begins at once must not come before it.
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record: dict[str, Any] = {"time": now, "provider": "electricitymaps", "country": country}
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        return record | {"error": f"no key in the environment variable {KEY}"}
+    if not (key.isascii() and key.isprintable()):
+        return record | {"error": f"the key in {KEY} holds a character that no key has"}
+    answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(_asked(country, key)), daemon=True).start()
+    try:
+        return record | answers.get(timeout=TIMEOUT_S)
+    except queue.Empty:
+        return record | {"error": f"no answer within {TIMEOUT_S:g} s"}
+
+
+def _asked(country: str, key: str) -> dict[str, Any]:
+    try:
+        import pycountry
+
+        import_codecarbon()
+        from codecarbon.core.electricitymaps_api import get_carbon_intensity
+        from codecarbon.external.geography import GeoMetadata
+
+        found = pycountry.countries.get(alpha_3=country)
+        if found is None:
+            return {"error": f"no two-letter code for {country}"}
+        place = GeoMetadata(country_iso_code=country, country_2letter_iso_code=found.alpha_2)
+        g_per_kwh = get_carbon_intensity(place, key)
+        if isinstance(g_per_kwh, int | float) and 0 <= g_per_kwh <= MAX_KG_PER_KWH * 1000:
+            return {"kg_per_kwh": g_per_kwh / 1000}
+        said = f"an answer that is no carbon intensity: {g_per_kwh!r}"
+    except Exception as error:  # noqa: BLE001 - whatever comes over a network, the runs go on
+        said = f"{type(error).__name__}: {error}"
+    return {"error": " ".join(said.replace(key, "***").split())[:200]}

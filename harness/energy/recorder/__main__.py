@@ -4,6 +4,13 @@ Started as `python -m harness.energy.recorder CONFIG`, with CONFIG as JSON. It p
 once it knows the sensors and its first readings are on file, and ends, after its last readings,
 when a byte comes on its standard input, when that closes, or when the process that started it is
 gone: so it never outlives it, even if a fork of that process holds the pipe open.
+
+Whose energy a sensor reads, where a run does not have the whole machine to itself.
+
+A recorder that takes the place of one that died, and goes on with the same trace.
+
+It numbers its sensors as the first one did, so that readers of the trace need not tell the two
+apart. The time in between is a gap: every sensor gets a failed reading there.
 """
 
 from __future__ import annotations
@@ -14,23 +21,22 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from harness.energy.meter import MeterSetup, Observer, SensorError
-from harness.energy.meters.finders import finder
-from harness.energy.meters.host_state import HostObserver
-from harness.energy.recorder.conditions import Conditions
-from harness.energy.recorder.continued import RESTARTED, in_their_places, sensors_in
-from harness.energy.recorder.neighbours import Neighbours
-from harness.energy.recorder.owners import owned
-from harness.energy.recorder.patience import found, patient
+from harness.energy.recorder.clock import PipeSignals
+from harness.energy.recorder.conditions import Conditions, Neighbours
 from harness.energy.recorder.recording import Recording
-from harness.energy.recorder.signals import PipeSignals
+from harness.energy.recorder.timeouts import found, patient
 from harness.energy.recorder.trace_writer import TraceWriter
-from harness.log import LogWriter
+from harness.energy.sensors.base import Meter, MeterSetup, Observer, Sensor, SensorError
+from harness.energy.sensors.discover import finder
+from harness.energy.sensors.process_tree import HostObserver
+from harness.utils.jsonl import LogReader, LogWriter
 
 SWITCH_S = 0.0005
 """A thread that works, such as on a list of processes, lets one that reads go first after this."""
@@ -96,6 +102,52 @@ def _host(process_id: int) -> list[Observer]:
         return [HostObserver(process_id)]
     except (psutil.Error, SensorError, OSError):
         return []
+
+
+def owned(meter: Meter, setup: MeterSetup) -> Meter:
+    """The meter, its sensor marked as the run's own or not.
+
+    A model of the run's own processes is the run's wherever it runs.
+    """
+    sensor = meter.sensor
+    if sensor.device in setup.spare_gpus:
+        meter.sensor = replace(sensor, owner="spare")
+    elif sensor.kind in ("cpu", "dram") and sensor.source != "estimated" and not setup.own_host:
+        meter.sensor = replace(sensor, owner="host")
+    return meter
+
+
+RESTARTED = "the recorder was restarted"
+
+
+@dataclass
+class _Lost:
+    """Stands for a sensor that was there and is not any more."""
+
+    sensor: Sensor
+
+    def read(self) -> float:
+        """Never a reading."""
+        raise SensorError("gone since the recorder was restarted")
+
+
+def sensors_in(trace: Path) -> list[Sensor]:
+    """The sensors of the last recorder that began the trace; none if none did."""
+    found: list[Sensor] = []
+    for line in LogReader(trace).new():
+        if isinstance(line, dict) and "sensors" in line:
+            found = [Sensor.from_json(each) for each in line["sensors"]]
+    return found
+
+
+def in_their_places(meters: Sequence[Meter], sensors: Sequence[Sensor]) -> list[Meter]:
+    """The meters of the same sensors in the same order; what else was found is left out."""
+    by_identity: dict[tuple[str, ...], Meter] = {_identity(meter.sensor): meter for meter in meters}
+    return [by_identity.get(_identity(sensor)) or _Lost(sensor) for sensor in sensors]
+
+
+def _identity(sensor: Sensor) -> tuple[str, ...]:
+    return sensor.device, sensor.quantity, sensor.part, sensor.note
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
-"""The conditions around a run: who else uses its GPUs, and how warm they are when it starts."""
+"""The conditions around a run: who else uses its GPUs, and how warm they are when it starts.
+
+Who else uses the GPUs of a run, by the driver's lists of processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from harness.energy.health import listed
-from harness.energy.meter import Observer
-from harness.energy.recorder.neighbours import Neighbours, named
+from harness.energy.sensors.base import Observer
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from harness.energy.recorder.signals import Signals
-    from harness.settings import EnergySettings
+    from harness.energy.recorder.clock import Signals
+    from harness.settings.settings import EnergySettings
+
 
 MAX_COOL_DOWN_S = 600.0
 """A card that does not cool down in this time will not."""
@@ -80,3 +86,63 @@ def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, An
                 f"energy.isolation: cannot determine whether other processes use {device}: the "
                 "driver lists no process of this run (as in a container)"
             )
+
+
+class Neighbours:
+    """Tells a run's own processes from others.
+
+    Args:
+        process_id: The run's process; it and its descendants are not foreign.
+    """
+
+    def __init__(self, process_id: int) -> None:
+        self._process_id = process_id
+        self._telling = False
+
+    def foreign(self, states: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int] | None]:
+        """By device, the PIDs of others on it.
+
+        None where that is unknown: the driver lists no processes (in a container), or lists some
+        but not the run's own, under numbers that mean nothing here.
+
+        Args:
+            states: By device, what its observer says.
+        """
+        own = self._family()
+        # A driver that lists the run's own process on one device tells the truth of them all.
+        self._telling |= any(own & set(each.get("processes", [])) for each in states.values())
+        return {
+            device: _foreign(state.get("processes"), own, telling=self._telling)
+            for device, state in states.items()
+        }
+
+    def _family(self) -> set[int]:
+        own = {self._process_id}
+        with contextlib.suppress(psutil.Error):
+            run = psutil.Process(self._process_id)
+            own |= {process.pid for process in run.children(recursive=True)}
+        return own
+
+
+def named(processes: Iterable[int]) -> dict[str, str]:
+    """From PIDs to names, as far as the system tells them."""
+    found = {}
+    for process in processes:
+        found[str(process)] = ""
+        with contextlib.suppress(psutil.Error):
+            name = psutil.Process(process).name()
+            # Anybody gives a process any name, and it ends up in tables and on pages.
+            found[str(process)] = "".join(c if c.isprintable() else "?" for c in name)
+    return found
+
+
+def _foreign(processes: list[int] | None, own: set[int], *, telling: bool) -> list[int] | None:
+    if processes is None or not (processes or telling):
+        return None
+    foreign = sorted(set(processes) - own)
+    return foreign if telling or _exist(foreign) else None
+
+
+def _exist(processes: list[int]) -> bool:
+    """Whether the numbers are of this machine's processes, as far as can be seen from here."""
+    return all(psutil.pid_exists(process) for process in processes)

@@ -2,6 +2,10 @@
 
 It knows no thread and no clock of its own: its work are `Steps`, which say when they want to go on,
 so that on a real machine every device has a thread, and tests run days of many devices in seconds.
+
+Writes how busy GPUs are into the trace, beside the readings of their sensors.
+
+Whether GPUs have gone to idle clocks: until then their power is not what the card draws idle.
 """
 
 from __future__ import annotations
@@ -9,15 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from harness.energy.curves.rhythm import sharp_updates, update_period_s
-from harness.energy.meter import FRESH_S, Meter, Observer, Sensor, SensorError
-from harness.energy.recorder.busy_stream import BusyStream
-from harness.energy.recorder.idle import LOOK_NS, MAX_WAIT_NS, at_idle_clocks
-from harness.energy.recorder.pace import (
+from harness.energy.busy import PERIOD_NS
+from harness.energy.integration.update_period import sharp_updates, update_period_s
+from harness.energy.recorder.clock import Signals, Steps
+from harness.energy.recorder.read_schedule import (
     CLOSE_NS,
     RHYTHM_PERIOD_NS,
     SLOW_NS,
@@ -26,9 +29,9 @@ from harness.energy.recorder.pace import (
     Pace,
     SearchPace,
 )
-from harness.energy.recorder.patience import NO_ANSWER, TIMEOUT_S
-from harness.energy.recorder.signals import Signals, Steps
+from harness.energy.recorder.timeouts import NO_ANSWER, TIMEOUT_S
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors.base import FRESH_S, Meter, Observer, Sensor, SensorError
 
 T = TypeVar("T")
 
@@ -390,3 +393,78 @@ def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) 
     if alone and sensor.source != "estimated":
         return min(period_ns, POWER_ALONE_PERIOD_NS)
     return period_ns
+
+
+@runtime_checkable
+class BusyObserver(Protocol):
+    """An observer that reports how busy its device is."""
+
+    @property
+    def device(self) -> str:
+        """As of `Observer`."""
+        ...
+
+    def busy_percent(self) -> float | None:
+        """The share of its last sample period; None if it cannot be read."""
+        ...
+
+
+class BusyStream:
+    """Looks at a steady pace, and writes a line when a figure has changed or cannot be read.
+
+    Args:
+        observers: Those that can tell are asked.
+        trace: Where lines go.
+
+    Attributes:
+        next_ns: When to look next; None if there is nothing to look at.
+    """
+
+    def __init__(self, observers: Sequence[Observer], trace: TraceWriter) -> None:
+        self._observers = [each for each in observers if isinstance(each, BusyObserver)]
+        self._trace = trace
+        self._known: dict[str, float | None] = {}
+        self.next_ns: int | None = 0 if self._observers else None
+
+    def look(self, now_ns: int) -> None:
+        """Look, if it is time to."""
+        if self.next_ns is None or now_ns < self.next_ns:
+            return
+        self.next_ns = now_ns + PERIOD_NS
+        for observer in self._observers:
+            try:
+                percent = observer.busy_percent()
+            except Exception:  # noqa: BLE001 - whatever a driver does: it could not be read
+                percent = None
+            self._note(observer.device, percent, now_ns)
+
+    def lose(self, now_ns: int) -> None:
+        """The driver does not answer: from now on nothing is known."""
+        for device in list(self._known):
+            self._note(device, None, now_ns)
+
+    def _note(self, device: str, percent: float | None, now_ns: int) -> None:
+        if percent != self._known.get(device):
+            self._trace.tell({"busy_percent": percent, "device": device, "time_ns": now_ns})
+            self._known[device] = percent
+
+
+MAX_WAIT_NS = 10_000_000_000
+"""A card that is not idle by then stays so while a context is open, or works for others."""
+LOOK_NS = 250_000_000
+
+
+@runtime_checkable
+class IdleObserver(Protocol):
+    """An observer of a device that knows when the device has nothing to do."""
+
+    def is_idle(self) -> bool | None:
+        """Whether it has slowed down for lack of work; None if that is unknown."""
+        ...
+
+
+def at_idle_clocks(observers: Sequence[Observer]) -> bool | None:
+    """Whether all devices that can tell have slowed down for lack of work; None if none can."""
+    told = [each.is_idle() for each in observers if isinstance(each, IdleObserver)]
+    known = [each for each in told if each is not None]
+    return all(known) if known else None

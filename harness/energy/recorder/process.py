@@ -1,4 +1,10 @@
-"""The recorder, seen from whoever starts it."""
+"""The recorder, seen from whoever starts it.
+
+What a fork must leave alone: a child has copies of its parent's pipes, but none of its threads.
+
+A copy of the pipe to a recorder keeps the recorder waiting for as long as the child lives, and a
+thread that held a lock while another one forked leaves it locked in the child.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +19,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from weakref import WeakSet
 
-from harness.energy.recorder.forks import prepare_for_forks
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from harness.energy.meter import MeterSetup
-    from harness.settings import EnergySettings
+    from harness.energy.sensors.base import MeterSetup
+    from harness.settings.settings import EnergySettings
+
 
 TIMEOUT_S = 20.0
 """Time the recorder gets for its last readings before it is killed."""
@@ -248,3 +255,40 @@ def _import_path() -> str:
     # The recorder must find the same package, from whatever folder it is started.
     home = str(Path(__file__).resolve().parents[3])
     return os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+class Forkable(Protocol):
+    """Prepares for a fork of this process."""
+
+    def before_fork(self) -> None:
+        """End threads; called in the thread that forks."""
+        ...
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Start threads again, or in the child close what is the parent's."""
+        ...
+
+
+_known: WeakSet[Forkable] = WeakSet()
+
+
+def prepare_for_forks(each: Forkable) -> None:
+    """Call the hooks of `each` around every fork, as long as it exists."""
+    _known.add(each)
+
+
+def _before() -> None:
+    for each in list(_known):
+        each.before_fork()
+
+
+def _after(*, in_child: bool) -> None:
+    for each in list(_known):
+        each.after_fork(in_child=in_child)
+
+
+os.register_at_fork(
+    before=_before,
+    after_in_parent=lambda: _after(in_child=False),
+    after_in_child=lambda: _after(in_child=True),
+)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.energy.meter import Meter, Observer
+from harness.energy.recorder.clock import Signals, Steps
+from harness.energy.recorder.conditions import Neighbours, named
 from harness.energy.recorder.device_reader import STATE_PERIOD_NS, DeviceReader
-from harness.energy.recorder.neighbours import Neighbours, named
-from harness.energy.recorder.signals import Signals, Steps
 from harness.energy.recorder.trace_writer import TraceWriter
+from harness.energy.sensors.base import Meter, Observer
 
 SUSPENDED_NS = 100_000_000
 """A machine that was away for less was only slow."""

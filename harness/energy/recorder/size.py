@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from harness.energy.meter import SLOW_S, Sensor
 from harness.energy.recorder.device_reader import reading_period_ns
+from harness.energy.sensors.base import SLOW_S, Sensor
 from harness.energy.trace import Trace
 
 LINE_BYTES = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from harness.log import LogWriter
+from harness.utils.jsonl import LogWriter
 
 SILENT_NS = 1_000_000_000
 """A reading that repeats the last is written after this time at the latest: proof of life."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from sklearn.datasets import load_digits
 
-from harness.settings import WorkloadChoice
+from harness.settings.settings import WorkloadChoice
 from harness.workloads.images import Images
 
 

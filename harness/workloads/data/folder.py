@@ -12,9 +12,9 @@ import torch
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from harness.errors import RunError
-from harness.settings import WorkloadChoice
+from harness.settings.settings import WorkloadChoice
+from harness.workloads.files import missing, root_of, test_folder
 from harness.workloads.images import ImageFiles
-from harness.workloads.presence import missing, root_of, test_folder
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 

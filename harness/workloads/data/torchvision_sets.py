@@ -2,11 +2,20 @@
 
 Files are read here and not by torchvision, which unpickles CIFAR's without restriction, takes
 damaged ones for missing, and does not say which file it means.
+
+The IDX format of MNIST: a magic number, the sizes, then bytes.
+
+Unpickling of arrays, lists and dictionaries, and nothing else: a pickle can run any code.
 """
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import hashlib
+import io
+import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +25,9 @@ from torch import Tensor
 from torchvision import datasets
 
 from harness.errors import RunError
-from harness.settings import WorkloadChoice
-from harness.workloads.data.idx import read_idx
-from harness.workloads.data.plain_pickle import loads
+from harness.settings.settings import WorkloadChoice
+from harness.workloads.files import EXPECTED, ExpectedFiles, missing, root_of
 from harness.workloads.images import Images
-from harness.workloads.presence import EXPECTED, Expected, missing, root_of
 
 _FETCHERS: dict[str, Any] = {
     "mnist": datasets.MNIST,
@@ -102,7 +109,7 @@ def _cifar_file(path: Path, classes: int, key: str, checksum: str) -> tuple[Tens
     return images, labels
 
 
-def _fetched(choice: WorkloadChoice) -> tuple[Expected, Path]:
+def _fetched(choice: WorkloadChoice) -> tuple[ExpectedFiles, Path]:
     """What the files are called and where they lie, fetched first if asked for and not there."""
     expected, root = EXPECTED[choice.data], root_of(choice)
     if choice.download and expected.absent(root):
@@ -119,7 +126,7 @@ def _fetched(choice: WorkloadChoice) -> tuple[Expected, Path]:
     return expected, root
 
 
-def _found(expected: Expected, root: Path, name: str) -> Path:
+def _found(expected: ExpectedFiles, root: Path, name: str) -> Path:
     path = expected.find(root, name)
     if path is None:
         raise RunError(f"{root / expected.folder / name}: it was there and is gone")
@@ -149,3 +156,59 @@ def _whole(
                 f"{len(images)}; delete the folder and fetch it again"
             )
     return Images(*train, *test, classes)
+
+
+_BYTES = 0x08
+
+
+def read_idx(path: Path, dimensions: int) -> Tensor:
+    """The array of an IDX file of bytes, compressed or not, uint8.
+
+    Raises:
+        RunError: The file is damaged, or holds something else.
+    """
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RunError(f"{path}: cannot be read ({error}); delete it and fetch it again") from None
+    start = 4 + 4 * dimensions
+    sizes = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
+    if data[:4] != bytes((0, 0, _BYTES, dimensions)) or len(data) != start + np.prod(sizes):
+        raise RunError(
+            f"{path}: not a whole IDX file of bytes in {dimensions} dimensions; delete it and "
+            "fetch it again"
+        )
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(sizes).copy())
+
+
+# The functions that numpy names in its pickles; how they are called has changed over time.
+_RECONSTRUCT = np.ndarray((0,)).__reduce__()[0]
+_FROM_BUFFER = np.ones(1).__reduce_ex__(5)[0]
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("_codecs", "encode"): codecs.encode,
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _KNOWN[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+
+def loads(data: bytes) -> Any:
+    """The value that was pickled.
+
+    Raises:
+        Exception: Whatever damaged bytes lead to; `pickle.UnpicklingError` for other types.
+    """
+    return _PlainUnpickler(io.BytesIO(data), encoding="latin1").load()

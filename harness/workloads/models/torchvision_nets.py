@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 from torchvision import models
 
-from harness.catalogue import TORCHVISION
 from harness.errors import UsageError, nearest
+from harness.settings.catalogue import TORCHVISION
 
 _COLOURS = 3
 # The heads that these train beside the main one would need a loss of their own.

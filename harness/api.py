@@ -1,0 +1,342 @@
+"""The energy of a piece of your own program: `with harness.measure() as energy: ...`.
+
+A study from Python: `harness.run("quick")`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from harness.energy.measurement import Measured, MeasuredBlock, WindowEnergy
+from harness.errors import ExitCode, MeasurementError, UsageError
+from harness.settings.settings import EnergySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_entered: ContextVar[tuple[MeasuredBlock, ...]] = ContextVar("entered", default=())
+"""The blocks around what runs now, outermost first: of this thread, or of this asyncio task."""
+F = TypeVar("F", bound=Callable[..., Any])
+Entered = Callable[[], AbstractContextManager[None]]
+
+
+class measure:  # noqa: N801 - it reads as the function it stands for
+    """Measure what a block, or every call of a function, draws: a context manager and decorator.
+
+    A recorder of its own watches the GPUs that `CUDA_VISIBLE_DEVICES` leaves to this process, and
+    its processors, as the command `measure` does. At the borders of windows, work that torch has
+    launched on a GPU is waited for.
+
+        with harness.measure() as energy:
+            with energy.window("training"):
+                train()
+            with energy.window("evaluation"):
+                evaluate()
+        print(energy.found.joules.energy_j, energy.found.joules.uncertainty_j)
+        print(energy.windows["training"].joules.energy_j)
+
+    As a decorator it measures each call by itself, also of calls at the same time in several
+    threads or tasks: of a coroutine function until the coroutine has ended, of a generator function
+    from its first item until it has ended or is closed, with what is done between two items. Each
+    measurement counts the whole process, but no recorder. A call within a call that this object
+    measures already belongs to the outer one. A process forked within a block is part of what the
+    block draws; measuring stays with the process that began it.
+
+    Starting takes a second or more, ending a fraction of one; an event loop waits meanwhile.
+
+    Attributes:
+        found: Energy, uncertainty, devices and flags of the last block that ended; None before.
+        windows: What was drawn in the windows within it, by name.
+
+    Args:
+        period_s: Time between two readings of power.
+        idle_s: Seconds of idle power to measure first (hardware sensors only).
+        trace: Keep the raw readings in this file; None keeps none. Of calls at the same time, it
+            holds those of the one that began first.
+    """
+
+    def __init__(
+        self, *, period_s: float = 0.05, idle_s: float = 0.0, trace: Path | None = None
+    ) -> None:
+        self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
+        # Calls may begin at once in several threads: what they share is taken and given in single
+        # steps, which no other thread can divide.
+        self._traces = [] if trace is None else [trace]
+        self._blocks: list[MeasuredBlock] = []
+        self._with: MeasuredBlock | None = None
+        self._with_in: dict[int, object] = {}
+        self._last: tuple[Measured | None, dict[str, WindowEnergy]] = (None, {})
+
+    @property
+    def found(self) -> Measured | None:
+        """Of the last block that ended."""
+        return self._last[0]
+
+    @property
+    def windows(self) -> dict[str, WindowEnergy]:
+        """Of the last block that ended."""
+        return self._last[1]
+
+    def __enter__(self) -> measure:
+        """Start the recorder; the window opens when it reads.
+
+        Raises:
+            RuntimeError: It is open already: a block within itself has no energy of its own.
+            MeasurementError: The recorder does not start.
+        """
+        mine = object()  # in a process forked within the block it may be begun anew
+        if self._around() or self._with_in.setdefault(os.getpid(), mine) is not mine:
+            raise RuntimeError("this measurement is open already; make another with measure()")
+        try:
+            self._with = self._begun()
+        except BaseException:
+            del self._with_in[os.getpid()]
+            raise
+        _entered.set((*(each for each in _entered.get() if each.is_open), self._with))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the window, and those within that are open, and work out what was found."""
+        try:
+            if self._with:
+                self._end(self._with)
+        finally:
+            self._with_in.pop(os.getpid(), None)
+
+    def __call__(self, function: F) -> F:
+        """The function, each call of which is measured by itself."""
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with self._call() as entered, entered():
+                return await function(*args, **kwargs)
+
+        def iterated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with self._call() as entered:
+                return (yield from _each(function(*args, **kwargs), entered))
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with self._call() as entered, entered():
+                return function(*args, **kwargs)
+
+        measured: Callable[..., Any] = called
+        if inspect.iscoroutinefunction(function):
+            measured = awaited
+        elif inspect.isasyncgenfunction(function):
+            measured = self._iterated_async(function)
+        elif inspect.isgeneratorfunction(function):
+            measured = iterated
+        return cast(F, functools.wraps(function)(measured))
+
+    @contextmanager
+    def window(self, name: str) -> Iterator[None]:
+        """A window within the block; several of one name are added up."""
+        self.begin(name)
+        try:
+            yield
+        finally:
+            self.end(name)
+
+    def begin(self, name: str) -> None:
+        """Open a window.
+
+        Raises:
+            RuntimeError: One of that name is open, or nothing is measured now.
+        """
+        block = self._block()
+        if block is None or not block.begin(name):
+            raise RuntimeError(f"window '{name}': is open already, or nothing is measured now")
+
+    def end(self, name: str, called: str | None = None) -> None:
+        """Close a window.
+
+        Args:
+            name: As it was opened.
+            called: What is found under; None for its name.
+
+        Raises:
+            RuntimeError: None of that name is open.
+        """
+        block = self._block()
+        if block is None or not block.end(name, called):
+            raise RuntimeError(f"window '{name}': is not open")
+
+    def so_far_j(self) -> float:
+        """About how much was drawn since the recorder reads: for a display, not for a table."""
+        block = self._block()
+        return block.so_far_j() if block else 0.0
+
+    def _iterated_async(
+        self, function: Callable[..., AsyncGenerator[Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, Any]]:
+        async def measured(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            with self._call() as entered:
+                items = function(*args, **kwargs)
+                answer: Any = None
+                thrown: BaseException | None = None
+                while True:
+                    try:
+                        with entered():
+                            step = items.asend(answer) if thrown is None else items.athrow(thrown)
+                            item = await step
+                    except StopAsyncIteration:
+                        return
+                    answer = thrown = None
+                    try:
+                        answer = yield item
+                    except GeneratorExit:
+                        with entered():
+                            await items.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - it is the generator's to answer
+                        thrown = error
+
+        return measured
+
+    @contextmanager
+    def _call(self) -> Iterator[Entered]:
+        """One call: yields what is to be entered whenever code of the function runs."""
+        if self._around():
+            yield nullcontext
+            return
+        block = self._begun()
+
+        @contextmanager
+        def entered() -> Iterator[None]:
+            token = _entered.set((*_entered.get(), block))
+            try:
+                yield
+            finally:
+                _entered.reset(token)
+
+        try:
+            yield entered
+        finally:
+            self._end(block)
+
+    def _begun(self) -> MeasuredBlock:
+        # The file is taken while another block writes to it, if only in a process forked from.
+        trace = None
+        with suppress(IndexError):
+            trace = self._traces.pop()
+        try:
+            block = MeasuredBlock(self._settings, trace)
+        except BaseException:
+            self._traces += [trace] if trace else []
+            raise
+        self._blocks.append(block)
+        return block
+
+    def _end(self, block: MeasuredBlock) -> None:
+        if not block.is_open:
+            return
+        try:
+            self._last = block.close() or self._last
+        finally:
+            self._blocks.remove(block)
+            self._traces += [block.trace] if block.trace else []
+
+    def _around(self) -> MeasuredBlock | None:
+        """The innermost block of this object around what runs now."""
+        around = [b for b in _entered.get() if b in self._blocks and b.is_open]
+        return around[-1] if around else None
+
+    def _block(self) -> MeasuredBlock | None:
+        """The block that a window belongs to: around what runs now, or the only one."""
+        around = self._around()
+        left = [block for block in self._blocks if not block.is_closed]
+        own = [block for block in left if block.is_open]
+        if around is None and len(own) > 1:
+            raise RuntimeError("several calls are measured now, and this thread is in none of them")
+        return around or next(iter(own or left), None)
+
+
+def _each(items: Generator[Any, Any, Any], entered: Entered) -> Generator[Any, Any, Any]:
+    """All of a generator, with `entered` around each of its steps; it returns as it does."""
+    answer: Any = None
+    thrown: BaseException | None = None
+    while True:
+        try:
+            with entered():
+                item = items.send(answer) if thrown is None else items.throw(thrown)
+        except StopIteration as stop:
+            return stop.value
+        answer = thrown = None
+        try:
+            answer = yield item
+        except GeneratorExit:
+            with entered():
+                items.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the generator's to answer
+            thrown = error
+
+
+def run(
+    study: str | Path = "quick",
+    *methods: str,
+    seeds: Iterable[int] = (),
+    out: str | Path | None = None,
+    plugins: Iterable[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Run what is missing of a study, and return the table of its runs.
+
+    It is the command `run` in a process of its own, which prints as that does.
+
+    Args:
+        study: A study file, or the name of one that comes with the harness.
+        methods: Only these, or these as well.
+        seeds: Replace the study's.
+        out: The results folder; None is `results/<study>`.
+        plugins: Python files with more methods.
+        settings: Changes such as {"training.epochs": 20}.
+
+    Returns:
+        The table of `harness.load`: a row a run; `status` says which are not done.
+
+    Raises:
+        UsageError: The input is wrong; nothing was run.
+        MeasurementError: The energy cannot be measured as asked for.
+        RuntimeError: The harness failed.
+        KeyboardInterrupt: It was interrupted; what is done stays.
+    """
+    from harness.cli.choose import choose_study
+    from harness.results.table import load
+
+    words = [str(study), *methods]
+    changes = [f"{key}={_toml(value)}" for key, value in (settings or {}).items()]
+    named = [str(plugin) for plugin in plugins]
+    given = tuple(seeds)
+    chosen, _ = choose_study(tuple(words), given, tuple(named), tuple(changes), ())
+    folder = Path(out) if out else Path("results") / chosen.name
+    command = [sys.executable, "-m", "harness", "run", *words, "--out", str(folder)]
+    command += [word for seed in given for word in ("--seed", str(seed))]
+    command += [word for plugin in named for word in ("--plugin", plugin)]
+    command += [word for change in changes for word in ("--set", change)]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    sys.stderr.write(ended.stderr)
+    match ended.returncode:
+        case ExitCode.DONE | ExitCode.RUNS_FAILED | ExitCode.LIMIT:
+            return load(folder)
+        case ExitCode.USAGE:
+            raise UsageError(ended.stderr.strip().removeprefix("error: "))
+        case ExitCode.NOT_MEASURABLE:
+            raise MeasurementError(ended.stderr.strip().removeprefix("error: "))
+        case ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+    raise RuntimeError(f"the harness ended with exit code {ended.returncode}")
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value)

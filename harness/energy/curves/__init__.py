@@ -1,1 +1,0 @@
-"""From readings to the cumulative energy of a device, with what is not known of it."""

@@ -1,1 +1,0 @@
-"""Getting to know this machine's sensors, for `doctor`."""

@@ -1,0 +1,1 @@
+"""From what sensors reported to the energy of a window."""

@@ -1,0 +1,226 @@
+"""What an energy counter can vouch for: stretches of its readings, and the borders within them.
+
+A counter that falls was set back (driver reload, GPU reset); one that stands still is frozen, since
+no card draws nothing; one that leaps shows nonsense. In between it is trusted, however long it was
+not read: what it counted meanwhile is in its next reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.energy.integration.curve import Curve
+from harness.energy.integration.update_period import at_most_s
+from harness.energy.integration.window_edges import (
+    UNSTEADY,
+    Floats,
+    Knots,
+    counter_knots,
+    energies_at,
+    pooled,
+)
+from harness.energy.sensors.base import FRESH_S, SLOW_S, Sensor
+from harness.energy.trace import Readings
+
+FROZEN_UPDATES = 3
+"""A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
+recorder reads on for longer than that at the end."""
+UNSEEN_S = 5.0
+"""The same for one that moved once or never: how slow it is, is unknown."""
+MAX_LIMIT_RATIO = 3.0
+"""More than so many times the board's limit is no power that it draws."""
+MAX_POWER_W = 5000.0
+"""The same where no limit is known."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A time over which a counter is trusted.
+
+    Attributes:
+        time_s: Knots and borders, shape (nodes,), rising.
+        energy_j: The counter at each, shape (nodes,).
+        border_var: Its variance at each, J², shape (nodes,).
+    """
+
+    time_s: Floats
+    energy_j: Floats
+    border_var: Floats
+
+
+def stretches(
+    readings: Readings, borders_s: Floats, shape: Callable[[], Curve] | None = None
+) -> list[Stretch]:
+    """The stretches of a counter's readings, with the energy at every border in them.
+
+    Args:
+        readings: Of a counter.
+        borders_s: Where the load may change, rising.
+        shape: Gives what the device's power sensor says, if it has one: the updates of a counter
+            that is slow, or may be, are split by it as well.
+    """
+    found = []
+    update_s = _update_s(readings)
+    power = shape() if shape and update_s > SLOW_S else None
+    for first, end in _trusted(readings):
+        knots = counter_knots(readings.part(first, end), update_s)
+        if first:
+            # What a counter shows first after a break is of no update: it began at some moment.
+            knots = knots.after_first()
+        if len(knots.time_s) > 1:
+            found.append(_stretch(knots, borders_s, readings.sensor.resolution_j, power))
+    return found
+
+
+def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve | None) -> Stretch:
+    inside = (borders_s >= knots.time_s[0]) & (borders_s <= knots.last_s)
+    moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
+    energy_j, variance = energies_at(moments_s, knots)
+    if power is not None and len(power.time_s):
+        split_j, split_var = _split_by_power(moments_s, knots, power)
+        between_j, _ = pooled(energy_j, variance, split_j, split_var)
+        # What both disagree by is uncertain: a load that is not as steady as the counter's updates
+        # around take it to be, or that changes faster than the power sensor can see.
+        known = np.isfinite(split_var)
+        variance += np.where(known, (split_j - energy_j) ** 2 / 2 + split_var, 0.0)
+        energy_j = between_j
+    time_s = np.concatenate([knots.time_s, moments_s])
+    order = np.argsort(time_s, kind="stable")
+    return Stretch(
+        time_s=time_s[order],
+        # A border right at an update may be given less than the update showed: energy never falls.
+        energy_j=np.maximum.accumulate(np.concatenate([knots.energy_j, energy_j])[order]),
+        border_var=np.concatenate([_knot_var(knots, resolution_j), variance])[order],
+    )
+
+
+def _split_by_power(moments_s: Floats, knots: Knots, power: Curve) -> tuple[Floats, Floats]:
+    """The updates that moments fall in, split by what the power sensor says of them.
+
+    Returns:
+        The energy up to each moment, J, and its variance, J²: infinite outside of updates, and
+        where power was not read.
+    """
+    after = np.clip(np.searchsorted(knots.time_s, moments_s), 1, len(knots.time_s) - 1)
+    start_s, end_s = knots.time_s[after - 1], knots.time_s[after]
+
+    def at_each(what: Floats) -> list[Floats]:
+        return [np.interp(at_s, power.time_s, what) for at_s in (start_s, moments_s, end_s)]
+
+    inside = (moments_s > start_s) & (moments_s < end_s) & (start_s >= power.time_s[0])
+    start_j, moment_j, end_j = at_each(power.energy_j)
+    inside &= (end_s <= power.time_s[-1]) & (end_j > start_j)
+    share = (moment_j - start_j) / np.where(inside, end_j - start_j, 1.0)
+    update_j = knots.energy_j[after] - knots.energy_j[after - 1]
+    # What varies between samples is known to the sensor no better than this, before and after.
+    start_j2, moment_j2, end_j2 = at_each(power.random_var)
+    variance = (1 - share) ** 2 * (moment_j2 - start_j2) + share**2 * (end_j2 - moment_j2)
+    variance = np.maximum(variance, 0.0) + (UNSTEADY * update_j) ** 2
+    off_s2 = ((1 - share) * knots.half_s[after - 1]) ** 2 + (share * knots.half_s[after]) ** 2
+    variance += (update_j / np.where(inside, end_s - start_s, 1.0)) ** 2 * off_s2 / 3
+    energy_j: Floats = knots.energy_j[after - 1] + np.where(inside, share, 0.0) * update_j
+    return energy_j, np.where(inside, variance, np.inf)
+
+
+def _knot_var(knots: Knots, resolution_j: float) -> Floats:
+    """Variance of the energy at a knot, from not knowing its moment."""
+    # The slope beside an unsure moment is as unsure: the steepest of its neighbours' counts.
+    slopes_w = np.gradient(knots.energy_j, knots.time_s)
+    padded_w = np.pad(slopes_w, 1, mode="edge")
+    power_w = np.maximum(np.maximum(padded_w[:-2], padded_w[2:]), slopes_w)
+    variance: Floats = (power_w * knots.half_s) ** 2 / 3 + resolution_j**2 / 12
+    return variance
+
+
+def _trusted(readings: Readings) -> list[tuple[int, int]]:
+    """From and to which reading the counter is trusted, in order."""
+    if not len(readings.time_ns):
+        return []
+    time_s, steps_j = readings.time_s, np.diff(readings.value)
+    cut = (steps_j < 0) | _absurd(readings, np.diff(time_s), steps_j)
+    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(time_s)]
+    parts = [(first, end) for first, end in pairwise(edges) if end > first]
+    if readings.sensor.update_s < FRESH_S:
+        return parts
+    frozen_s = _frozen_s(readings)
+    return [each for part in parts for each in _thawed(time_s, readings.value, frozen_s, *part)]
+
+
+def _absurd(readings: Readings, apart_s: Floats, steps_j: Floats) -> NDArray[np.bool_]:
+    most_w = max_power_w(readings.sensor)
+    # A step may show what was drawn since the update before it.
+    absurd: NDArray[np.bool_] = steps_j > most_w * (apart_s + 2 * readings.sensor.update_s)
+    return absurd & (readings.sensor.update_s > 0)  # CPU time, of an estimate, comes in ticks
+
+
+def max_power_w(sensor: Sensor) -> float:
+    """More than this is no power that a device draws."""
+    return MAX_LIMIT_RATIO * sensor.ceiling_w if sensor.ceiling_w else MAX_POWER_W
+
+
+def leapt(readings: Readings) -> bool:
+    """Whether a counter ever showed more than its device can have drawn."""
+    return bool(_absurd(readings, np.diff(readings.time_s), np.diff(readings.value)).any())
+
+
+def _thawed(
+    time_s: Floats, value: Floats, frozen_s: float, first: int, end: int
+) -> list[tuple[int, int]]:
+    """Parts of a stretch without the time in which the counter stood still.
+
+    That began at some moment before the first reading to show it, so that this one is left out.
+    """
+    starts, lasts = (each + first for each in _runs(value[first:end]))
+    frozen = time_s[lasts] - time_s[starts] > frozen_s
+    found, begin = [], first
+    for start, last in zip(starts[frozen].tolist(), lasts[frozen].tolist(), strict=True):
+        found.append((begin, start))
+        begin = last
+    found.append((begin, end))
+    return [(a, b) for a, b in found if b - a > 1]
+
+
+def stood_still(readings: Readings) -> bool:
+    """Whether a slow counter was ever frozen."""
+    starts, lasts = _runs(readings.value)
+    held_s = readings.time_s[lasts] - readings.time_s[starts]
+    slow = readings.sensor.update_s >= FRESH_S
+    return slow and bool((held_s > _frozen_s(readings)).any())
+
+
+def _frozen_s(readings: Readings) -> float:
+    """A counter that shows nothing new for longer stands still, however slow it is."""
+    known_s = readings.sensor.update_s
+    apart_s = at_most_s(readings.time_ns, readings.value)
+    if np.isinf(apart_s):
+        return max(FROZEN_UPDATES * known_s, UNSEEN_S)
+    return FROZEN_UPDATES * max(min(_update_s(readings), apart_s), known_s)
+
+
+def _runs(value: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last of each row of equal readings."""
+    changed = np.flatnonzero(np.diff(value) != 0)
+    return np.concatenate([[0], changed + 1]), np.concatenate([changed, [len(value) - 1]])
+
+
+def _update_s(readings: Readings) -> float:
+    """Time between two updates, over all stretches: one alone may show too few.
+
+    Where they do not show it, it is what is known beforehand, unless the counter often showed the
+    same for longer.
+    """
+    known_s = readings.sensor.update_s
+    if known_s < FRESH_S or len(readings.value) < 2:
+        return known_s
+    if readings.update_period_s:
+        return readings.update_period_s
+    starts, lasts = _runs(readings.value)
+    held_s = (readings.time_s[lasts] - readings.time_s[starts])[:-1]
+    apart_s = at_most_s(readings.time_ns, readings.value)
+    is_slower = len(held_s) > 0 and float(np.median(held_s)) > known_s and np.isfinite(apart_s)
+    return max(apart_s, known_s) if is_slower else known_s

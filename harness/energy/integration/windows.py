@@ -1,0 +1,400 @@
+"""From a trace and windows to joules, with their uncertainty. Pure functions.
+
+One curve for a device: its counter where that can be trusted, its power where it cannot.
+
+Where neither gave a reading the energy is carried on at the power around, counted as not observed,
+and as uncertain as the device's range of power allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from harness.energy.cpu_time import OtherWork, estimate_doubt_j
+from harness.energy.integration.counter import FROZEN_UPDATES, Stretch, stretches
+from harness.energy.integration.curve import (
+    GATHERED,
+    Curve,
+    Floats,
+    Joules,
+    joined,
+    nothing,
+    unknown_power_w,
+)
+from harness.energy.integration.sampled_power import SampledPower
+from harness.energy.sensors.base import Owner, Sensor
+from harness.energy.trace import Readings, Trace
+
+
+class EnergyCurve:
+    """The cumulative energy of one device over time, from its best sensor.
+
+    Args:
+        best: Readings of the sensor that the figure is named after.
+        filler: Readings of its power, for time in which a counter cannot be trusted.
+        borders_ns: Moments at which the load may change: windows begin and end there.
+        period_s: Time between readings that was asked for.
+        absent_ns: From when to when the recorder did not run. What a counter counted meanwhile is
+            in the energy, but it was not observed: that time is not covered.
+        others: What else the machine did meanwhile, which casts doubt on an estimate.
+    """
+
+    def __init__(
+        self,
+        best: Readings,
+        filler: Readings | None = None,
+        borders_ns: Iterable[int] = (),
+        period_s: float = 0.0,
+        absent_ns: Sequence[tuple[int, int]] = (),
+        others: OtherWork | None = None,
+    ) -> None:
+        self._absent_ns = absent_ns
+        self._others = others if best.sensor.thread_power_w else None
+        self.sensor: Sensor = best.sensor
+        borders_s = np.unique(np.array(sorted(borders_ns), dtype=np.float64)) * 1e-9
+        is_counter = best.sensor.quantity == "energy"
+        self._curve = device_curve(
+            best if is_counter else None,
+            filler if is_counter else best,
+            borders_s,
+            period_s,
+        )
+
+    def at(self, time_ns: int) -> float:
+        """Joules from the first reading to `time_ns`, flat outside the readings."""
+        return self._curve.at(time_ns * 1e-9, self._curve.energy_j)
+
+    def between(self, start_ns: int, end_ns: int) -> Joules:
+        """The energy of one window. It is sharpest where its ends were named as borders."""
+        return self.windows([start_ns], [end_ns])[0]
+
+    def windows(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> list[Joules]:
+        """The energy of many windows, from each start to each end."""
+        starts_s, ends_s = (np.array(ns, dtype=np.float64) * 1e-9 for ns in (starts_ns, ends_ns))
+        sensor = self.sensor
+        found = self._curve.between(
+            starts_s, ends_s, sensor.relative_uncertainty, sensor.resolution_j
+        )
+        if not self._absent_ns and self._others is None:
+            return found
+        return [
+            replace(
+                joules,
+                coverage=min(joules.coverage, self._looked_at(*window)),
+                gap_j=joules.gap_j + self._doubt_j(joules, *window),
+            )
+            for joules, *window in zip(found, starts_ns, ends_ns, strict=True)
+        ]
+
+    def _doubt_j(self, joules: Joules, start_ns: int, end_ns: int) -> float:
+        if self._others is None:
+            return 0.0
+        return estimate_doubt_j(self.sensor, joules, self._others.between(start_ns, end_ns))
+
+    def _looked_at(self, start_ns: int, end_ns: int) -> float:
+        """Share of a window in which the recorder ran."""
+        away_ns = sum(
+            max(min(end_ns, to_ns) - max(start_ns, from_ns), 0)
+            for from_ns, to_ns in self._absent_ns
+        )
+        return 1 - away_ns / max(end_ns - start_ns, 1)
+
+
+def curves(
+    trace: Trace, borders_ns: Collection[int] = (), owner: Owner = "run"
+) -> list[EnergyCurve]:
+    """The curves that make up a run's energy: a device each (see `best_readings`).
+
+    Args:
+        trace: What was recorded.
+        borders_ns: Where windows begin and end.
+        owner: Whose devices; what is not the run's own is never added to it.
+    """
+    others = OtherWork(trace)
+    return [
+        EnergyCurve(
+            readings,
+            power_of(trace, readings.sensor.device),
+            borders_ns,
+            trace.period_s,
+            trace.absent_ns,
+            others,
+        )
+        for readings in best_readings(trace, owner)
+    ]
+
+
+def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
+    """The readings of the sensors that a run's energy is taken from: a device each (see `chosen`).
+
+    A device that was found but never read is there, too: its energy is missing from the total, and
+    its curve has no coverage.
+    """
+    own = [n for n, each in enumerate(trace.readings) if each.sensor.owner == owner]
+    usable = [n for n in own if len(trace.readings[n].value) >= 2]
+    sensors = [trace.readings[n].sensor for n in usable]
+    falsified = {usable.index(n) for n in trace.falsified if n in usable}
+    best = [trace.readings[usable[i]] for i in chosen(sensors, falsified)]
+    silent: dict[str, Readings] = {}
+    if any(readings.sensor.source != "estimated" for readings in best):
+        heard = {sensor.device for sensor in sensors}
+        silent = {
+            readings.sensor.device: readings
+            for readings in map(trace.readings.__getitem__, own)
+            if readings.sensor.source != "estimated" and readings.sensor.device not in heard
+        }
+    return [*best, *silent.values()]
+
+
+def power_of(trace: Trace, device: str) -> Readings | None:
+    """The power readings that say most about a device: those averaged over the shortest time."""
+    found = [
+        readings
+        for readings in trace.readings
+        if readings.sensor.device == device
+        and readings.sensor.quantity == "power"
+        and readings.sensor.part == "device"
+        and len(readings.value) >= 2
+    ]
+    return min(found, key=lambda readings: readings.sensor.window_s, default=None)
+
+
+def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[int]:
+    """Which sensors make up the energy: one a device, and measured ones only if there is any.
+
+    A device's energy counter is taken before its power readings, unless reading it falsifies it;
+    power averaged over a short time before power averaged over a long one. Estimates stand in only
+    where no sensor measures anything, so that the two are never mixed. A module's energy holds its
+    CPU's and memory's, which are not added to it.
+    """
+
+    def rank(number: int) -> tuple[bool, bool, float]:
+        sensor = sensors[number]
+        return number in falsified, sensor.quantity == "power", sensor.window_s
+
+    best: dict[str, int] = {}
+    for number, sensor in enumerate(sensors):
+        if sensor.part != "device":
+            continue
+        if sensor.device not in best or rank(number) < rank(best[sensor.device]):
+            best[sensor.device] = number
+    measured = [number for number in best.values() if sensors[number].source != "estimated"]
+    if any(sensors[number].kind == "module" for number in measured):
+        measured = [number for number in measured if sensors[number].kind not in ("cpu", "dram")]
+    return measured or list(best.values())
+
+
+def total(parts: Iterable[Joules]) -> Joules:
+    """The sum over devices or windows.
+
+    Gains, gaps and aliasing are taken as fully dependent (they add), borders as independent (their
+    squares add), and coverage is the worst of all.
+    """
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    return Joules(
+        energy_j=math.fsum(part.energy_j for part in found),
+        gain_j=math.fsum(part.gain_j for part in found),
+        border_j=math.sqrt(math.fsum(part.border_j**2 for part in found)),
+        gap_j=math.fsum(part.gap_j for part in found),
+        aliasing_j=math.fsum(part.aliasing_j for part in found),
+        coverage=min((part.coverage for part in found), default=0.0),
+    )
+
+
+def threads_in_use(
+    trace: Trace, starts_ns: Sequence[int], ends_ns: Sequence[int]
+) -> list[float] | None:
+    """CPU time over wall time of each window; None where it was not recorded."""
+    found = [
+        EnergyCurve(each, None, {*starts_ns, *ends_ns}, trace.period_s)
+        for each in trace.readings
+        if each.sensor.thread_power_w and len(each.value) > 1
+    ]
+    if not found:
+        return None
+    used = np.zeros(len(starts_ns))
+    for curve in found:
+        drawn_j = [joules.energy_j for joules in curve.windows(starts_ns, ends_ns)]
+        used += np.array(drawn_j) / (curve.sensor.thread_power_w or math.inf)
+    lengths_s = (np.array(ends_ns) - np.array(starts_ns)) * 1e-9
+    return [float(each) for each in used / np.maximum(lengths_s, 1e-9)]
+
+
+_RANGE = 2.0
+"""A device whose limit is unknown may draw so many times what it was seen to draw."""
+_TELLING_S = 0.01
+"""Shorter steps of a curve say little about power."""
+_SAME = 1e-6
+"""Powers of a curve that differ less, as a share, do so by rounding alone."""
+
+
+def device_curve(
+    counter: Readings | None, power: Readings | None, borders_s: Floats, period_s: float
+) -> Curve:
+    """The cumulative energy of a device, from the first border to the last if it was read at all.
+
+    Args:
+        counter: Readings of its energy counter, if it has one that can be trusted at all.
+        power: Readings of its power, if it has any.
+        borders_s: Where the load may change, rising.
+        period_s: Time between readings that was asked for.
+    """
+    curve = _observed(counter, power, borders_s, period_s)
+    if len(curve.time_s) < 2 or not len(borders_s):
+        return curve
+    ceilings_w = [each.sensor.ceiling_w for each in (counter, power) if each]
+    missing = _Missing([curve], None, None, ceilings_w[0])
+    before = missing.time(borders_s[0], _start(curve))
+    return joined([*before, curve, *missing.time(_end(curve), borders_s[-1])])
+
+
+def _observed(
+    counter: Readings | None, power: Readings | None, borders_s: Floats, period_s: float
+) -> Curve:
+    """The same, from its first reading to its last."""
+    sampled = SampledPower(power, borders_s, period_s) if power else None
+    shape = sampled.curve if sampled else None
+    trusted = [_counted(part) for part in stretches(counter, borders_s, shape)] if counter else []
+    if counter is None or not trusted:
+        return sampled.curve() if sampled else nothing()
+    missing = _Missing(trusted, sampled, counter, counter.sensor.ceiling_w)
+    parts = [trusted[0]]
+    for before, after in pairwise(trusted):
+        parts += [*missing.time(_end(before), _start(after)), after]
+    if sampled and sampled.spans:
+        start_s, end_s = sampled.spans
+        parts = [*missing.time(start_s, _start(trusted[0])), *parts]
+        parts += missing.time(_end(trusted[-1]), end_s)
+    return joined(parts)
+
+
+class _Missing:
+    """Stands in for a counter in time that it cannot vouch for.
+
+    Args:
+        trusted: What is known of the device.
+        filler: Its power, if there is any.
+        counter: Its counter, if there is any.
+        ceiling_w: The most that it may draw, if that is known.
+    """
+
+    def __init__(
+        self,
+        trusted: list[Curve],
+        filler: SampledPower | None,
+        counter: Readings | None,
+        ceiling_w: float | None,
+    ) -> None:
+        self._trusted = trusted
+        self._filler = filler
+        self._counter = counter
+        self._known_ceiling_w = ceiling_w
+
+    def time(self, start_s: float, end_s: float) -> list[Curve]:
+        """Curves that tile this time."""
+        if end_s <= start_s:
+            return []
+        spans = self._filler.spans if self._filler else None
+        if self._filler is None or spans is None or end_s <= spans[0] or start_s >= spans[1]:
+            return [self._gap(start_s, end_s)]
+        from_s, to_s = max(start_s, spans[0]), min(end_s, spans[1])
+        filler = self._filler.curve(to_s)
+        if self._all_stands_still(filler, from_s, to_s):
+            return [self._gap(start_s, end_s)]
+        return [
+            *([self._gap(start_s, from_s)] if from_s > start_s else []),
+            _cut(filler, from_s, to_s),
+            *([self._gap(to_s, end_s)] if end_s > to_s else []),
+        ]
+
+    def _all_stands_still(self, filler: Curve, start_s: float, end_s: float) -> bool:
+        """Whether power says nothing new either while the counter is read in vain.
+
+        A board whose sensors are frozen as one shows a power that it drew once.
+        """
+        if self._counter is None:
+            return False
+        later_s = (start_s + end_s) / 2  # the freeze may have begun after the counter broke
+        first, end = np.searchsorted(self._counter.time_s, [later_s, end_s])
+        update_s = self._counter.sensor.update_s
+        if end <= first or end_s - later_s < (FROZEN_UPDATES - 1) * update_s:
+            return False
+        powers_w = _powers_w(_cut(filler, later_s, end_s))
+        return bool(np.ptp(powers_w) <= _SAME * powers_w.max()) if len(powers_w) else False
+
+    @cached_property
+    def _range_w(self) -> tuple[float, float, float]:
+        """The least, the mean and the most that the device may draw, by all that is known of it."""
+        trusted = self._trusted
+        known = [*trusted, self._filler.curve()] if self._filler else trusted
+        powers = np.concatenate([_powers_w(curve) for curve in known])
+        lengths_s = sum(_end(part) - _start(part) for part in trusted)
+        energy_j = sum(part.energy_j[-1] - part.energy_j[0] for part in trusted)
+        mean_w = energy_j / lengths_s if lengths_s else 0.0
+        seen_w = float(powers.max(initial=mean_w))
+        ceiling_w = max(self._known_ceiling_w or _RANGE * seen_w, seen_w)
+        return float(powers.min(initial=mean_w)), mean_w, ceiling_w
+
+    def _gap(self, start_s: float, end_s: float) -> Curve:
+        length_s = end_s - start_s
+        floor_w, mean_w, ceiling_w = self._range_w
+        unknown_w = unknown_power_w(mean_w, floor_w, ceiling_w)
+        zeros = np.zeros(2)
+        return Curve(
+            time_s=np.array([start_s, end_s]),
+            energy_j=np.array([0.0, mean_w * length_s]),
+            border_var=zeros,
+            random_var=zeros,
+            gap_j=np.array([0.0, unknown_w * length_s]),
+            aliasing_j=zeros,
+            looks=zeros,
+            seen_s=zeros,
+        )
+
+
+def _counted(part: Stretch) -> Curve:
+    zeros = np.zeros(len(part.time_s))
+    # Where another curve takes over, what is not known of the ends stays within the window.
+    random_var = np.full(len(part.time_s), part.border_var[0])
+    random_var[0] = 0
+    random_var[-1] += part.border_var[-1]
+    return Curve(
+        time_s=part.time_s,
+        energy_j=part.energy_j,
+        border_var=part.border_var,
+        random_var=random_var,
+        gap_j=zeros,
+        aliasing_j=zeros,
+        looks=zeros,
+        seen_s=part.time_s,
+    )
+
+
+def _cut(curve: Curve, start_s: float, end_s: float) -> Curve:
+    inner = (curve.time_s > start_s) & (curve.time_s < end_s)
+    time_s = np.concatenate([[start_s], curve.time_s[inner], [end_s]])
+    values = {name: np.interp(time_s, curve.time_s, getattr(curve, name)) for name in GATHERED}
+    return Curve(time_s=time_s, border_var=np.zeros(len(time_s)), **values)
+
+
+def _powers_w(curve: Curve) -> Floats:
+    apart_s, steps_j = np.diff(curve.time_s), np.diff(curve.energy_j)
+    telling = apart_s > _TELLING_S
+    powers_w: Floats = steps_j[telling] / apart_s[telling]
+    return powers_w
+
+
+def _start(curve: Curve) -> float:
+    return float(curve.time_s[0])
+
+
+def _end(curve: Curve) -> float:
+    return float(curve.time_s[-1])

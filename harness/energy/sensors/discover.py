@@ -1,0 +1,161 @@
+"""From kinds of sensor, as a study names them, to what there is of them on this machine.
+
+Which GPUs a process started from here would use: CUDA_VISIBLE_DEVICES, by UUID.
+
+CUDA's order of devices is not NVML's, and the variable may hold indices, UUIDs of boards or of MIG
+slices, or beginnings of them. So CUDA's own driver is asked first; only where there is none is the
+text taken by its rules (CUDA C++ Programming Guide, "CUDA Environment Variables").
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pynvml
+
+from harness.energy.sensors.base import Finder, Found, MeterSetup
+from harness.errors import MeasurementError, UsageError
+from harness.settings.catalogue import METERS
+
+if TYPE_CHECKING:
+    from harness.settings.settings import EnergySettings
+
+
+def finder(kind: str) -> Finder:
+    """What finds sensors of a kind; it imports no more than that kind needs."""
+
+    def find(setup: MeterSetup) -> Found:
+        found: Found = METERS.load(kind)(setup)
+        return found
+
+    return find
+
+
+def check_measurable(settings: EnergySettings) -> None:
+    """Find out whether any sensor of this machine measures, before anything is run.
+
+    Raises:
+        MeasurementError: None does; the message says why each is missing.
+    """
+    setup = MeterSetup(os.getpid(), None, 0.0, "")
+    found = [finder(kind)(setup) for kind in settings.meters]
+    sources = {meter.sensor.source for each in found for meter in each.meters}
+    if not sources & {"counter", "sampled"}:
+        reasons = [note for each in found for note in each.notes]
+        if sources:
+            reasons.append(f"there is only what is {' or '.join(sorted(sources))}")
+        raise MeasurementError("; ".join(["no sensor measures energy here", *reasons]))
+
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+_ASK_CUDA = """
+import ctypes
+cuda = ctypes.CDLL("libcuda.so.1")
+count, device, uuid = ctypes.c_int(), ctypes.c_int(), (ctypes.c_ubyte * 16)()
+assert cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0
+for index in range(count.value):
+    assert cuda.cuDeviceGet(ctypes.byref(device), index) == 0
+    assert cuda.cuDeviceGetUuid_v2(ctypes.byref(uuid), device) == 0
+    text = bytes(uuid).hex()
+    print("-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]]))
+"""
+_ASK_S = 20.0
+
+
+class Visible(NamedTuple):
+    """The GPUs that a process would see.
+
+    Attributes:
+        gpus: Their UUIDs; None if it would see all.
+        note: What could not be told, if anything.
+    """
+
+    gpus: tuple[str, ...] | None
+    note: str | None = None
+
+
+def visible_gpus() -> Visible:
+    """The GPUs that CUDA would show to a process with this process's environment.
+
+    Raises:
+        UsageError: The variable holds digits that are no number to CUDA.
+    """
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        return Visible(None)
+    for entry in map(str.strip, text.split(",")):
+        if entry.isdigit() and not entry.isascii():
+            raise UsageError(f"{VARIABLE}={text}: '{entry}' is neither an index nor a UUID")
+    told = _told_by_cuda()
+    if told is not None:
+        return Visible(tuple(map(_known_to_nvml, told)))
+    try:
+        pynvml.nvmlInit()
+        boards = [_board(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return Visible(())
+    return _by_the_text(text, boards)
+
+
+def _by_the_text(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
+    """What the text means on a machine with these boards (UUID and name, in the order of PCI)."""
+    uuids = [uuid for uuid, _ in boards]
+    in_order = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    alike = len({name for _, name in boards}) <= 1
+    found: list[str] = []
+    for entry in map(str.strip, text.split(",")):
+        if entry.isdigit() and not (in_order or alike):
+            return Visible(
+                None,
+                f"{VARIABLE}={text}: cannot determine which boards these are without CUDA's "
+                "driver, since they differ; all are read (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
+            )
+        gpu = _meant(entry, uuids)
+        if gpu is None:
+            break  # CUDA shows those before the first wrong entry, and no others
+        found.append(gpu)
+    return Visible(tuple(found))
+
+
+def _meant(entry: str, uuids: Sequence[str]) -> str | None:
+    if entry.isdigit():
+        return uuids[int(entry)] if int(entry) < len(uuids) else None
+    if entry.startswith("MIG-"):
+        return entry
+    matches = [uuid for uuid in uuids if entry.startswith("GPU-") and uuid.startswith(entry)]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _told_by_cuda() -> list[str] | None:
+    # In a process of its own: CUDA, once there, stays, and takes memory on every board.
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK_CUDA],
+            capture_output=True,
+            text=True,
+            timeout=_ASK_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return asked.stdout.split() if asked.returncode == 0 else None
+
+
+def _known_to_nvml(uuid: str) -> str:
+    """The UUID with the prefix of what it names: a board or a MIG slice."""
+    try:
+        pynvml.nvmlInit()
+        pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
+    except pynvml.NVMLError:
+        return f"GPU-{uuid}"
+    return f"MIG-{uuid}"
+
+
+def _board(index: int) -> tuple[str, str]:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    uuid, name = pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetName(handle)
+    return str(uuid), str(name)

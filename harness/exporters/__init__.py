@@ -1,1 +1,0 @@
-"""Results for other programs: one file an exporter, each through that program's own library."""

@@ -1,0 +1,1 @@
+"""Other programs: trainers to measure, trackers to export to."""

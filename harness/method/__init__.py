@@ -1,0 +1,1 @@
+"""What a method can ask the harness for."""

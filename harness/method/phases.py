@@ -1,0 +1,362 @@
+"""Phases: the operations a method can request.
+
+A method is a generator: it yields phases and receives their answers. Each phase is carried out by
+the harness as one energy window. Every answer crosses the journal as JSON before the method sees
+it, so a method that is resumed receives exactly what it received the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from typing import Any, ClassVar
+
+from harness.errors import UsageError
+from harness.pruning.channel_mask import ChannelMask
+from harness.settings.types import Precision
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every method of a study may spend: the length of one full training, in epochs."""
+
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The answer to `Train`.
+
+    Attributes:
+        validated: Accuracy on the validation split at the phase's end, 0 to 1; None unless the
+            phase asked for it by `evaluate`.
+    """
+
+    validated: float | None = None
+
+    @property
+    def val_accuracy(self) -> float:
+        """Accuracy on the validation split at the phase's end, 0 to 1.
+
+        Raises:
+            UsageError: The phase did not ask for it.
+        """
+        if self.validated is None:
+            raise UsageError("val_accuracy is there only after Train(..., evaluate=True)")
+        return self.validated
+
+
+@dataclass(frozen=True)
+class Size:
+    """The answer to `Shrink` and `Mask`: what is left of the network.
+
+    Attributes:
+        parameters: Parameters in memory.
+        macs: Multiply-accumulate operations of one forward pass of one sample.
+        density: Share of the weights in memory that a mask leaves alive (1.0 without a mask).
+        uncounted: Operators that `macs` leaves out because no formula for them is known.
+    """
+
+    parameters: int
+    macs: int
+    density: float
+    uncounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The answer to `Recall`: what another method's run with the same seed cost, and drew.
+
+    Attributes:
+        energy_j: Energy of the whole run, every attempt included.
+        epochs_trained: How many epochs it trained in all.
+        ticket: Which channels of the dense network it kept; None if it removed none.
+    """
+
+    energy_j: float
+    epochs_trained: int
+    ticket: ChannelMask | None
+
+
+@dataclass(frozen=True)
+class Rewire:
+    """Dynamic sparse training within `Train` (RigL, Evci et al., ICML 2020).
+
+    Every `every_steps` steps, in place of the optimizer's step, each masked tensor drops the share
+    `fraction` of its living weights that are smallest, and grows as many dead ones where the dense
+    gradient is largest; grown weights begin at zero. The share falls to zero along a cosine.
+
+    Attributes:
+        every_steps: Steps between two rewirings (Delta T in the paper).
+        fraction: Share of the living weights to move at first (alpha).
+        until_epoch: Place on the schedule from which the mask stands still (T_end).
+    """
+
+    every_steps: int
+    fraction: float
+    until_epoch: float
+
+
+@dataclass(frozen=True)
+class SnapshotAt:
+    """A snapshot within `Train`, for `Rewind` to a step (Frankle et al., ICML 2020).
+
+    Attributes:
+        name: What `Rewind` calls it.
+        step: After how many steps of the phase it is taken; 0 before the first. Where the phase
+            begins within an epoch, after a `Rewind` to a step, that epoch's earlier steps count.
+    """
+
+    name: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of a method, and one energy window, named by `window`."""
+
+    keeps_state: ClassVar[bool] = False
+    """Whether the network is the same afterwards, so that there is nothing new to save."""
+
+    @property
+    def window(self) -> str:
+        """The label under which this phase's energy is reported."""
+        return type(self).__name__.lower()
+
+    def describe(self) -> dict[str, Any]:
+        """The phase as JSON, for the journal; equal phases give equal descriptions."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {"kind": type(self).__name__, **values}
+
+    def is_described_by(self, description: Mapping[str, Any]) -> bool:
+        """Whether a journal describes this phase; what an older version did not know is unset."""
+        unset = {f.name: _plain(f.default) for f in fields(self) if f.default is not MISSING}
+        return {**unset, **description} == {**unset, **self.describe()}
+
+    def encode(self, answer: Any) -> Any:
+        """The answer as JSON."""
+        return answer
+
+    def decode(self, encoded: Any) -> Any:
+        """The answer back from JSON."""
+        return encoded
+
+    def dummy_answer(self) -> Any:
+        """A plausible answer, for planning a method without a network."""
+        return None
+
+
+@dataclass(frozen=True)
+class Train(Phase):
+    """Train the network; answered by `Trained`.
+
+    Attributes:
+        name: The energy window, such as "search" or "retrain".
+        epochs: How many epochs (0 trains nothing).
+        start_epoch: Where on the learning-rate schedule to begin; None goes on where training
+            stands. Setting it back is learning-rate rewinding (Renda et al., 2020).
+        horizon: Over how many epochs the schedule is stretched; None for the budget's.
+        rate: A constant learning rate, as a share of the recipe's, in place of the schedule.
+        l1_gamma: Weight s of the L1 penalty on BatchNorm scales, added as the subgradient
+            s * sign(gamma) (Liu et al., 2017).
+        group_lasso: Weight of the group-lasso penalty on channels (Lym et al., 2019): the sum of
+            the Euclidean norms of each input and output channel of convolutions and each input of
+            linear layers.
+        precision: Arithmetic of this phase; None for the recipe's.
+        rewire: Moves the weight masks while training; None leaves them as they are.
+        evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
+            method may read `Trained.val_accuracy`. The method pays for it.
+        snapshot: A snapshot to take on the way; training continues as if there were none.
+
+    Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is
+    left of that one, and counts as one.
+    """
+
+    name: str
+    epochs: int
+    start_epoch: int | None = None
+    horizon: int | None = None
+    rate: float | None = None
+    l1_gamma: float = 0.0
+    group_lasso: float = 0.0
+    precision: Precision | None = None
+    rewire: Rewire | None = None
+    evaluate: bool = False
+    snapshot: SnapshotAt | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"Train({self.name!r}): epochs is {self.epochs}, below 0")
+
+    @property
+    def window(self) -> str:
+        return self.name
+
+    def encode(self, answer: Trained) -> Any:
+        return {"val_accuracy": answer.validated}
+
+    def decode(self, encoded: Any) -> Trained:
+        return Trained(encoded["val_accuracy"])
+
+    def dummy_answer(self) -> Trained:
+        return Trained(0.5 if self.evaluate else None)
+
+
+@dataclass(frozen=True)
+class Inspect(Phase):
+    """Ask a question of the network without changing it.
+
+    Attributes:
+        question: A pure function of the network (a `torch.nn.Module`) and a `Batch` of training
+            samples that answers with a `ChannelMask` or with plain JSON. If it draws random
+            numbers from torch, they follow from the run's seed.
+        samples: How many samples it sees, drawn at random; 1 suffices to trace the network.
+    """
+
+    keeps_state: ClassVar[bool] = True
+    question: Callable[[Any, Any], Any]
+    samples: int = 1
+
+    def encode(self, answer: Any) -> Any:
+        if isinstance(answer, ChannelMask):
+            return {"channel_mask": dict(answer.layers)}
+        return {"value": answer}
+
+    def decode(self, encoded: Any) -> Any:
+        if "channel_mask" in encoded:
+            return ChannelMask(encoded["channel_mask"])
+        return encoded["value"]
+
+    def dummy_answer(self) -> Any:
+        return getattr(self.question, "invented", lambda: None)()
+
+
+@dataclass(frozen=True)
+class _Resizing(Phase):
+    def encode(self, answer: Size) -> Any:
+        return {f.name: getattr(answer, f.name) for f in fields(answer)}
+
+    def decode(self, encoded: Any) -> Size:
+        return Size(**encoded | {"uncounted": tuple(encoded.get("uncounted", ()))})
+
+    def dummy_answer(self) -> Size:
+        return Size(parameters=1, macs=1, density=1.0)
+
+
+@dataclass(frozen=True)
+class Shrink(_Resizing):
+    """Remove the channels that a mask drops, in memory; weights and momentum of the rest stay."""
+
+    mask: ChannelMask
+
+
+@dataclass(frozen=True)
+class Mask(_Resizing):
+    """Hold the lowest-scored weights at zero from now on, chosen globally. Nothing gets smaller.
+
+    Attributes:
+        score: A function `score(network, batch) -> {parameter name: tensor}`; higher stays. Its
+            network is a copy, with masked weights at zero, that it may change as it likes. If it
+            draws random numbers from torch, they follow from the run's seed.
+        fraction: Share of the weights still alive to drop, strictly between 0 and 1.
+        iterations: Reach that share in so many steps of equal ratio, scoring anew before each.
+        samples: How many training samples the score sees, drawn at random for each step; None for
+            a batch of the recipe's size.
+    """
+
+    score: Callable[[Any, Any], Any]
+    fraction: float
+    iterations: int = 1
+    samples: int | None = None
+
+    @property
+    def window(self) -> str:
+        return "prune"
+
+
+@dataclass(frozen=True)
+class Shuffle(_Resizing):
+    """Move the weight masks to random places within each tensor; every tensor keeps its density.
+
+    A control (Frankle et al., ICLR 2021): what is left of a ticket if only its densities matter?
+    Weights that come alive are zero until a `Rewind` or `Reinitialise`.
+    """
+
+    @property
+    def window(self) -> str:
+        return "prune"
+
+
+@dataclass(frozen=True)
+class Snapshot(Phase):
+    """Keep the weights, momentum and place on the schedule under a name, for `Rewind`."""
+
+    keeps_state: ClassVar[bool] = True
+    name: str
+
+
+@dataclass(frozen=True)
+class Rewind(Phase):
+    """Return to a snapshot, in today's structure: masks stay, removed channels stay removed.
+
+    Answered by the place on the schedule, in epochs; a fraction where it was taken within one.
+    """
+
+    name: str
+
+    def dummy_answer(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Reinitialise(Phase):
+    """Draw the weights of today's structure anew, and go back to the start of the schedule."""
+
+
+@dataclass(frozen=True)
+class Recall(Phase):
+    """Ask what the finished run of another method with the same seed left; see `Finished`.
+
+    Attributes:
+        method: The other method, with the settings that set it apart where it is swept, such as
+            "early_bird prune_ratio=0.5"; name it in `Method.relies_on`, so that it runs first.
+    """
+
+    keeps_state: ClassVar[bool] = True
+    method: str
+
+    @property
+    def window(self) -> str:
+        return "overhead"
+
+    def encode(self, answer: Finished) -> Any:
+        return {**vars(answer), "ticket": answer.ticket and dict(answer.ticket.layers)}
+
+    def decode(self, encoded: Any) -> Finished:
+        ticket = encoded["ticket"]
+        return Finished(**{**encoded, "ticket": None if ticket is None else ChannelMask(ticket)})
+
+    def dummy_answer(self) -> Finished:
+        return Finished(energy_j=1.0, epochs_trained=1, ticket=ChannelMask({}))
+
+
+@dataclass(frozen=True)
+class Record(Phase):
+    """Write facts into the run's record (a column each in the table of runs)."""
+
+    keeps_state: ClassVar[bool] = True
+    facts: dict[str, bool | int | float | str | None]
+
+    @property
+    def window(self) -> str:
+        return "overhead"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ChannelMask):
+        return dict(value.layers)
+    if is_dataclass(value) and not callable(value):
+        return asdict(value)
+    if callable(value):
+        return value.describe() if hasattr(value, "describe") else value.__qualname__
+    return value

@@ -1,0 +1,92 @@
+"""Whether a run can be carried out on this device at all: found out before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from harness.errors import UsageError
+from harness.method.dry_run import foreseen_phases
+from harness.method.phases import Budget, Train
+from harness.settings.catalogue import resolve_model
+from harness.settings.run_spec import RunSpec
+from harness.study.registry import Registry
+from harness.training.graphs import refusal as uncapturable
+from harness.training.precision import refusal
+
+
+def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | None:
+    """Why `device` cannot carry out `spec`, with the setting to change; None if it can.
+
+    Args:
+        spec: The run.
+        device: One of those that it is to run on.
+        processes: How many train it together, each on such a device.
+    """
+    try:
+        build = resolve_model(spec.workload.model)
+    except UsageError as error:
+        return f"workload.model: {error}"
+    layer = _unrepeatable(build) if spec.training.deterministic and device.type == "cuda" else None
+    if layer:
+        return (
+            f"training.deterministic: PyTorch cannot repeat the gradients of {layer}, a layer of "
+            f"{spec.workload.model}; choose another model, or training.deterministic = false"
+        )
+    said = refusal(spec.training.precision, device, processes)
+    if said:
+        return f"training.precision: {said}"
+    method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
+    try:
+        phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
+    except UsageError as error:
+        return str(error)
+    trainings = [phase for phase in phases if isinstance(phase, Train)]
+    if said := uncapturable(spec.training, trainings, device, processes):
+        return said
+    asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
+    refused = (refusal(precision, device, processes) for precision in sorted(asked))
+    return next((f"methods.{spec.method}: {said}" for said in refused if said), None)
+
+
+_UNREPEATABLE = (
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool2d,
+    nn.AvgPool3d,
+    nn.FractionalMaxPool2d,
+    nn.FractionalMaxPool3d,
+    nn.MaxUnpool1d,
+    nn.MaxUnpool2d,
+    nn.MaxUnpool3d,
+    nn.ReflectionPad1d,
+    nn.ReflectionPad2d,
+    nn.ReflectionPad3d,
+)
+"""Layers whose gradient on a GPU torch's deterministic mode refuses; see
+`torch.use_deterministic_algorithms`."""
+
+
+def _unrepeatable(build: Callable[[int, int], nn.Module]) -> str | None:
+    """The first layer of a network that deterministic training on a GPU would stop at, if known."""
+    try:
+        with torch.device("meta"):
+            network = build(3, 10)
+    except Exception:  # noqa: BLE001 - such as one that reads its first weights: the run will tell
+        return None
+    return next((str(layer) for layer in network.modules() if _is_unrepeatable(layer)), None)
+
+
+def _is_unrepeatable(layer: nn.Module) -> bool:
+    if not isinstance(layer, _UNREPEATABLE):
+        return False
+    # An average over all pixels is a plain mean, which repeats.
+    averages = isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d)
+    return not (averages and _is_one(layer.output_size))
+
+
+def _is_one(size: object) -> bool:
+    sizes = size if isinstance(size, tuple) else (size,)
+    return all(each == 1 for each in sizes)

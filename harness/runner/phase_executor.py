@@ -1,0 +1,319 @@
+"""Carrying out a phase: one function a word."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any, TypeVar
+
+import torch
+
+from harness.errors import RunError
+from harness.method.phases import (
+    Finished,
+    Inspect,
+    Mask,
+    Phase,
+    Recall,
+    Record,
+    Reinitialise,
+    Rewind,
+    Shrink,
+    Shuffle,
+    Size,
+    Snapshot,
+    Train,
+    Trained,
+)
+from harness.pruning.cost import size_of
+from harness.pruning.weights import prune_weights
+from harness.results.journal_writer import JournalWriter, SilentJournal
+from harness.settings.settings import Training
+from harness.training.ahead import step_ahead, window_of
+from harness.training.compiling import never_silent
+from harness.training.graphs import capture_ahead, refusal
+from harness.training.loop import accuracy, train_epoch
+from harness.training.memory import fitting_batch_size, is_out_of_memory
+from harness.training.rewiring import alive_weights, shuffle_masks
+from harness.training.state import TrainingState, stream
+from harness.workloads.workload import Workload
+
+T = TypeVar("T")
+
+
+@dataclass
+class PhaseContext:
+    """What a phase is carried out on.
+
+    Attributes:
+        workload: Data and model.
+        training: The recipe.
+        seed: The run's seed.
+        state: What training changes.
+        journal: Where borders and events go.
+        recall: What the finished run of a method of this name, with the same seed, left.
+        val_accuracy: Of the network as it is, on the validation split, 0 to 1; None while nothing
+            has looked.
+    """
+
+    workload: Workload
+    training: Training
+    seed: int
+    state: TrainingState
+    journal: JournalWriter | SilentJournal
+    recall: Callable[[str], Finished]
+    val_accuracy: float | None = None
+
+
+SaveEpoch = Callable[[int], None]
+
+
+def execute(phase: Phase, bench: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Any:
+    """Carry out one phase and return its answer.
+
+    Args:
+        phase: What to do.
+        bench: What to do it on.
+        first_epoch: How many of the phase's epochs are done already.
+        save_epoch: Called with the number of epochs done when a checkpoint is due before the
+            phase's end.
+
+    Raises:
+        RunError: The phase cannot be carried out.
+    """
+    if isinstance(phase, Train):
+        return _train(phase, bench, first_epoch, save_epoch)
+    if not phase.keeps_state:
+        bench.val_accuracy = None
+    bench.journal.border(phase.window)
+    return _do(phase, bench)
+
+
+def evaluate(bench: PhaseContext) -> None:
+    """Look at the network as it is with the validation split, in a window of its own."""
+    make_first_steps(bench, None)  # a method may end by changing the structure
+    bench.journal.border("evaluation")
+    bench.val_accuracy = accuracy(bench.state, bench.workload.validation, bench.training)
+
+
+def _train(phase: Train, bench: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
+    state, recipe = bench.state, bench.training
+    refused = refusal(recipe, [phase], bench.workload.device, state.world.size)
+    if refused:  # a phase that could not be foreseen before the run
+        raise RunError(refused)
+    if first_epoch == 0 and phase.start_epoch is not None:
+        state.schedule_epoch = float(phase.start_epoch)
+    snapshots = _Snapshots(phase, bench, first_epoch)
+    if first_epoch < phase.epochs:
+        _guarded(phase, bench, lambda: make_first_steps(bench, phase))
+    for epoch in range(first_epoch + 1, phase.epochs + 1):
+        bench.journal.border(phase.window)
+        loss = _train_epoch(phase, bench, snapshots.within(epoch))
+        bench.val_accuracy = None
+        is_last = epoch == phase.epochs
+        if not math.isfinite(loss):
+            raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
+        if state.epochs_trained % recipe.evaluate_epochs == 0 or (is_last and phase.evaluate):
+            evaluate(bench)
+        bench.journal.event(
+            "epoch",
+            window=phase.window,
+            epoch=epoch,
+            of=phase.epochs,
+            epochs_trained=state.epochs_trained,
+            loss=loss,
+            val_accuracy=bench.val_accuracy,
+        )
+        if not is_last and checkpoint_is_due(bench):
+            save_epoch(epoch)
+    if phase.evaluate and bench.val_accuracy is None:  # of a phase that trained nothing
+        evaluate(bench)
+    return Trained(bench.val_accuracy if phase.evaluate else None)
+
+
+def checkpoint_is_due(bench: PhaseContext) -> bool:
+    """Whether the epoch that was just trained is one to save after."""
+    return bench.state.epochs_trained % bench.training.checkpoint_epochs == 0
+
+
+def make_first_steps(bench: PhaseContext, phase: Train | None) -> None:
+    """Make the first steps of a new structure in windows of their own.
+
+    Args:
+        bench: With the structure.
+        phase: What it is to train; None if it is to be evaluated only.
+    """
+    state, recipe = bench.state, bench.training
+    precision = (phase.precision or recipe.precision) if phase else None
+    window = window_of(state, precision, recipe)
+    if window:
+        bench.journal.border(window)
+        step_ahead(state, precision, recipe)
+    if phase and recipe.graphs:
+        bench.journal.border("capture")
+        capture_ahead(state, phase, recipe)
+
+
+class _Snapshots:
+    """The snapshot of a phase of training, taken where it falls due.
+
+    Steps count from the beginning of the epoch in which the phase begins, so that a phase resumed
+    after any of its epochs counts as it did before.
+
+    Raises:
+        RunError: It does not fall into the phase.
+    """
+
+    def __init__(self, phase: Train, bench: PhaseContext, first_epoch: int) -> None:
+        self._phase, self._bench = phase, bench
+        asked = phase.snapshot
+        if asked is None:
+            return
+        self._steps = steps = len(bench.workload.train.epoch(bench.training.batch_size, 0))
+        behind = 0 if first_epoch else round(bench.state.schedule_epoch * steps) % steps
+        if not phase.epochs or not behind <= asked.step <= phase.epochs * steps:
+            already = f", {behind} of them behind it" if behind else ""
+            raise RunError(
+                f"'{phase.name}' has {phase.epochs} epochs of {steps} steps{already}, so no "
+                f"snapshot can be taken after {asked.step}"
+            )
+
+    def within(self, epoch: int) -> tuple[int, Callable[[float], None]] | None:
+        """After which step of an epoch (from 1) to take it, and how; None if it is not in it."""
+        asked = self._phase.snapshot
+        if asked is None:
+            return None
+        step = asked.step - (epoch - 1) * self._steps
+        first = 0 if epoch == 1 else 1  # what falls on the end of an epoch belongs to it
+        return (step, self._take) if first <= step <= self._steps else None
+
+    def _take(self, place: float) -> None:
+        journal, asked = self._bench.journal, self._phase.snapshot
+        if asked is not None:
+            journal.border("snapshot")
+            self._bench.state.take_snapshot(asked.name, place)
+            journal.border(self._phase.window)
+
+
+def _train_epoch(
+    phase: Train, bench: PhaseContext, snapshot: tuple[int, Callable[[float], None]] | None
+) -> float:
+    """The mean loss of one epoch; the device has been waited for."""
+    return _guarded(
+        phase,
+        bench,
+        lambda: float(train_epoch(bench.state, phase, bench.training, bench.seed, snapshot)),
+    )
+
+
+def _guarded(phase: Train, bench: PhaseContext, work: Callable[[], T]) -> T:
+    """Do some work of a training phase; what a person can do about its errors becomes plain."""
+    try:
+        with never_silent():
+            return work()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside the handler, where nothing holds on to the tensors of the failed step any more.
+    size = bench.training.batch_size
+    if bench.state.world.size > 1:  # to try would take all of them
+        raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}")
+    fits = fitting_batch_size(bench.state, phase.precision, bench.training)
+    advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
+    raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
+
+
+@singledispatch
+def _do(phase: Phase, _bench: PhaseContext) -> Any:
+    raise RunError(f"the harness does not know the phase {type(phase).__name__}")
+
+
+def _seed(bench: PhaseContext, purpose: str) -> int:
+    """Seed torch for one purpose at this point of the run; the seed."""
+    seed = stream(bench.seed, purpose, bench.state.epochs_trained)
+    torch.manual_seed(seed)
+    return seed
+
+
+@_do.register
+def _inspect(phase: Inspect, bench: PhaseContext) -> Any:
+    def look() -> Any:
+        batch = bench.workload.train.sample(phase.samples, _seed(bench, "inspect"))
+        return phase.question(bench.state.network, batch)
+
+    return bench.state.world.broadcast_object(look)
+
+
+@_do.register
+def _shrink(phase: Shrink, bench: PhaseContext) -> Size:
+    bench.state.shrink(phase.mask)
+    return _resized(bench)
+
+
+@_do.register
+def _mask(phase: Mask, bench: PhaseContext) -> Size:
+    if bench.state.world.is_first:
+        _prune(phase, bench)
+    bench.state.agree_on_masks()
+    return _resized(bench)
+
+
+def _prune(phase: Mask, bench: PhaseContext) -> None:
+    state = bench.state
+    seed = _seed(bench, "mask")
+    alive = None
+    for step in range(1, phase.iterations + 1):
+        samples = phase.samples or bench.training.batch_size
+        batch = bench.workload.train.sample(samples, stream(seed, step))
+        scores = phase.score(copy.deepcopy(state.network), batch)
+        now = alive_weights(scores, state.masks)
+        alive = now if alive is None else alive
+        target = round(alive * (1 - phase.fraction) ** (step / phase.iterations))
+        state.masks = prune_weights(scores, state.masks, 1 - target / now)
+        state.apply_masks()
+
+
+@_do.register
+def _shuffle(_phase: Shuffle, bench: PhaseContext) -> Size:
+    if bench.state.world.is_first:
+        _seed(bench, "shuffle")
+        bench.state.masks = shuffle_masks(bench.state.masks)
+    bench.state.agree_on_masks()
+    return _resized(bench)
+
+
+@_do.register
+def _recall(phase: Recall, bench: PhaseContext) -> Finished:
+    return bench.recall(phase.method)
+
+
+@_do.register
+def _snapshot(phase: Snapshot, bench: PhaseContext) -> None:
+    bench.state.take_snapshot(phase.name)
+
+
+@_do.register
+def _rewind(phase: Rewind, bench: PhaseContext) -> float:
+    bench.state.rewind(phase.name)
+    return bench.state.schedule_epoch
+
+
+@_do.register
+def _reinitialise(_phase: Reinitialise, bench: PhaseContext) -> None:
+    bench.state.reinitialise(draw=bench.state.epochs_trained)
+
+
+@_do.register
+def _record(phase: Record, bench: PhaseContext) -> None:
+    bench.journal.event("record", facts=phase.facts)
+
+
+def _resized(bench: PhaseContext) -> Size:
+    state = bench.state
+    size = size_of(state.network, bench.workload.example, state.masks)
+    bench.journal.event("size", **dataclasses.asdict(size))
+    return size

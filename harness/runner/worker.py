@@ -1,0 +1,148 @@
+"""The processes of one run: they find their devices, wait for the recorder, and set to work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+
+from harness.energy.recorder.clock import announcer
+from harness.errors import MeasurementError
+from harness.results.folder import RunFolder
+from harness.runner.attempt import RunContext, Stopped, attempt, attempt_beside
+from harness.training.device import gpu_uuids, open_device
+from harness.training.distributed.launch import launch
+from harness.training.distributed.node import ONLY, Node
+from harness.training.distributed.world import ALONE, Ranks
+from harness.training.gpu_load import warm_up
+from harness.utils.gpu_lock import lease
+from harness.utils.own_packages import prefer_own_packages
+from harness.utils.parent_death import end_with_parent
+
+
+def main(
+    folder_path: Path,
+    channel: Connection,
+    borders: Connection,
+    processes: int = 1,
+    node: Node = ONLY,
+    *,
+    one_thread_if_small: bool = True,
+) -> None:
+    """Work on one run until it is done, fails, or is stopped.
+
+    Args:
+        folder_path: The run's folder, with its specification.
+        channel: To the engine: this process says which GPUs it uses, or why it may not, is told
+            "go" when the recorder reads, says when its last window is closed, and leaves when told.
+            With SIGTERM comes the reason, if there is one.
+        borders: To the recorder: a byte for every border between two windows.
+        processes: How many of this node train together; if the run has several, this one starts
+            them and waits.
+        node: Which of the run's nodes this is.
+        one_thread_if_small: Use a single CPU thread where the network is small.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+    prefer_own_packages()
+    folder = RunFolder(folder_path)
+    _redirect_output(folder.log)
+    if processes * node.of == 1:
+        _run(folder, channel, borders, one_thread_if_small)
+        return
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    several = (folder, channel, borders, one_thread_if_small)
+    launch(node, processes, _run_as_one_of_several, *several)
+
+
+def _run_as_one_of_several(
+    folder: RunFolder, channel: Connection, borders: Connection, one_thread_if_small: bool
+) -> None:
+    end_with_parent()
+    _run(folder, channel, borders, one_thread_if_small, int(os.environ["LOCAL_RANK"]))
+
+
+def _run(
+    folder: RunFolder,
+    channel: Connection,
+    borders: Connection,
+    one_thread_if_small: bool,
+    rank: int | None = None,
+) -> None:
+    signal.signal(signal.SIGTERM, _stop)
+    spec = folder.read_spec()
+    device = open_device(deterministic=spec.training.deterministic, index=rank)
+    try:
+        # The fork server blocks it, for itself and by inheritance for its processes.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        world = ALONE if rank is None else Ranks(device)
+        gpus = world.all_gather([(world.node, gpu) for gpu in gpu_uuids(device)])
+        desk = RunContext(
+            spec,
+            folder,
+            device,
+            world,
+            tuple(gpu for _, gpu in gpus),
+            one_thread_if_small,
+        )
+        if world.leads_node:
+            own = [gpu for node, gpu in gpus if node == world.node]
+            _lead(desk, channel, borders, own)
+        else:
+            _follow(desk)
+        world.close()
+    except (Stopped, EOFError, BrokenPipeError):
+        return  # stopped before it began, or told to leave
+
+
+def _lead(desk: RunContext, channel: Connection, borders: Connection, gpus: list[str]) -> None:
+    """Agree with this node's engine on when to begin; on the first node, decide and write."""
+    spec, world = desk.spec, desk.world
+    try:
+        with lease(gpus, share=spec.energy.share_gpu) as shared_with:
+            warm_up(desk.device, spec.energy.warm_up_s)
+            channel.send({"gpus": gpus, "refused": None})
+            if not all(world.all_gather([channel.recv() == "go"])):
+                return  # stopped before it began
+            others, cannot_store = world.all_gather(list(shared_with)), None
+            if world.is_first:
+                cannot_store = attempt(desk, announcer(borders), others, lambda: _order(channel))
+            else:
+                attempt_beside(desk, announcer(borders))
+            channel.send({"cannot_store": cannot_store})
+            channel.recv()
+    except MeasurementError as error:
+        world.all_gather([False])
+        channel.send({"gpus": [], "refused": str(error)})
+
+
+def _follow(desk: RunContext) -> None:
+    """Do the same work on another share of every batch, and leave all words to the first."""
+    warm_up(desk.device, desk.spec.energy.warm_up_s)
+    nothing: list[object] = []
+    if all(desk.world.all_gather(nothing)):
+        desk.world.all_gather(nothing)
+        attempt_beside(desk)
+
+
+def _order(channel: Connection) -> tuple[str, str | None] | None:
+    """As what the engine ends the run, and why if it said so; None if it is not the engine."""
+    if not channel.poll():
+        return None
+    said = channel.recv()
+    return (said[0], said[1]) if isinstance(said, list) else ("interrupted", None)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _redirect_output(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(file, stream.fileno())

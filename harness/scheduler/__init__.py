@@ -1,0 +1,1 @@
+"""Many runs: in which order, where, and within which limits."""

@@ -1,0 +1,87 @@
+"""The places that this machine has for runs: its GPUs, or shares of its CPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Literal
+
+import pynvml
+
+from harness.energy.sensors.discover import visible_gpus
+from harness.errors import UsageError
+from harness.runner.worker_main import Resources
+
+
+def places(
+    at_once: int,
+    per_run: int = 1,
+    *,
+    threads: int | Literal["auto"] = "auto",
+    exclusive: bool = False,
+) -> list[Resources]:
+    """Places for a number of runs at a time.
+
+    Args:
+        at_once: How many.
+        per_run: How many GPUs each has, or processes where there are none.
+        threads: CPU threads of each process; "auto" for its share of the cores, or one where the
+            network is small.
+        exclusive: The machine was handed over whole, with GPUs that may stay idle.
+
+    Raises:
+        UsageError: There are GPUs, but not so many.
+    """
+    found = _places(at_once, per_run, exclusive=exclusive)
+    if threads == "auto":
+        return found
+    return [replace(place, threads=threads, one_if_small=False) for place in found]
+
+
+def _places(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
+    alone = at_once == 1
+    if alone and per_run == 1 and not exclusive:
+        return [Resources()]
+    gpus = _gpus()
+    if not gpus:
+        wanted = at_once * per_run
+        threads = None if wanted == 1 else _share(wanted)
+        place = Resources(threads=threads, processes=per_run, own_host=alone)
+        return [place] * at_once
+    used = at_once * per_run
+    if used > len(gpus):
+        each = "" if per_run == 1 else f" with engine.gpus_per_run = {per_run}"
+        raise UsageError(f"engine.at_once = {at_once}{each}: there are {len(gpus)} GPUs")
+    # NVML gives no power for a slice of a board (MIG), and the board may be another's, too.
+    spare = tuple(gpu for gpu in gpus[used:] if exclusive and not gpu.startswith("MIG-"))
+    starts = range(0, used, per_run)
+    return [
+        Resources(
+            gpus=gpus[start : start + per_run],
+            processes=per_run,
+            own_host=alone,
+            spare_gpus=spare,
+        )
+        for start in starts
+    ]
+
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs that the environment shows, or all."""
+    shown = visible_gpus().gpus
+    if shown is not None:
+        return shown
+    try:
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        return tuple(str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles)
+    except pynvml.NVMLError:
+        return ()
+
+
+def _share(runs: int) -> int:
+    """CPU threads for each of so many runs."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)) // runs)
+    return max(1, (os.cpu_count() or 1) // runs)

@@ -1,0 +1,1 @@
+"""Typed settings of a study, and the names that they may hold."""

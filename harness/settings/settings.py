@@ -1,0 +1,232 @@
+"""What a study can set, and what is allowed: typed, unknown keys refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from harness.errors import nearest
+from harness.settings.catalogue import DATA, METERS, MODELS, TORCHVISION, Catalogue
+from harness.settings.types import CompileMode, Count, Positive, Precision, Ratio, Weight
+
+
+def one_of(known: Catalogue) -> AfterValidator:
+    """Refuses what is not there, unless it is `AS_RECORDED`."""
+
+    def check(value: str, given: ValidationInfo) -> str:
+        is_torchvision = known is MODELS and value.startswith(TORCHVISION)
+        if given.context is AS_RECORDED or is_torchvision or value in known:
+            return value
+        raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
+
+    return AfterValidator(check)
+
+
+AS_RECORDED = {"as_recorded": True}
+"""The context to read settings in that were valid where they were made, whatever is here."""
+
+
+class Settings(BaseModel):
+    """The base of all settings: frozen, unknown keys refused, docstrings as help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class WorkloadChoice(Settings):
+    """The data set and the model."""
+
+    data: Annotated[str, one_of(DATA)]
+    """Name of the data set."""
+    model: Annotated[str, one_of(MODELS)]
+    """Name of the model, or "torchvision/NAME" for a classification network of torchvision."""
+    root: str | None = None
+    """Folder of the data set's files, relative to the study file. Default: `data` where the
+    harness is called."""
+    download: bool = False
+    """Fetch the data set into `root` if it is not there (MNIST, Fashion-MNIST, CIFAR)."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    """Height and width that images are brought to. Needed where a folder's images differ."""
+    input: Literal["auto", "resident", "loader"] = "auto"
+    """Where training samples come from: "resident" keeps the data set on the device and augments
+    batches there, "loader" reads and augments sample by sample in worker processes (torch's
+    DataLoader). "auto" is resident if the data set is small enough."""
+    workers: Annotated[int, Field(ge=0, le=256)] = 4
+    """Processes that load samples, for the loader."""
+    validation_share: Ratio = 0.125
+    """Share of the training data that decisions may look at; the same split in every run."""
+    gamma_init: Positive = 0.5
+    """First value of every BatchNorm scale (0.5 in the Early-Bird and Network Slimming papers)."""
+    init: Literal["he", "pytorch"] = "he"
+    """First weights of convolutions: normal with variance 2 / fan-out (He et al., 2015), as in the
+    papers' code and torchvision, or PyTorch's default."""
+
+
+WHEREABOUTS = frozenset({"root", "download", "workers"})
+"""Keys of the workload that say where samples come from and how fast, not which they are."""
+
+
+def _mode(asked: object) -> object:
+    """A mode of torch.compile, or false for none; true stands for the default one."""
+    if asked is True:
+        return "default"
+    if asked is False or asked in get_args(CompileMode):
+        return asked
+    known = ("false", "true", *get_args(CompileMode))
+    raise ValueError(f"'{asked}' is unknown; {nearest(str(asked), known)}")
+
+
+class Training(Settings):
+    """The recipe, the same for every method: SGD with momentum."""
+
+    epochs: Count = 160
+    """Length of one full training, the budget of every method."""
+    batch_size: Count = 256
+    """Of all GPUs together; the last batch of an epoch may be smaller."""
+    learning_rate: Positive = 0.1
+    """The highest of the schedule."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of the gradients."""
+    nesterov: bool = False
+    """Nesterov's momentum."""
+    weight_decay: Weight = 1e-4
+    """L2 penalty of all parameters, BatchNorm's among them."""
+    schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
+    """How the learning rate falls over the epochs."""
+    milestones: tuple[Ratio, ...] = (0.5, 0.75)
+    """Shares of the schedule at which "step" multiplies the rate by `decay`."""
+    decay: Ratio = 0.1
+    """What "step" multiplies the rate by."""
+    peak: Ratio = 0.3
+    """Share of the schedule at which "one_cycle" has risen to the full rate."""
+    warmup_epochs: Weight = 0
+    """Epochs of linear warm-up."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of each label that is spread over all classes."""
+    crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
+    """Random crops out of images padded by this many pixels."""
+    flip: bool = False
+    """Mirror images at random."""
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Blank a random square of this many pixels (DeVries & Taylor, 2017)."""
+    resized_crop: bool = False
+    """Cut out a random part of random size and shape, scaled to `image_size` (Szegedy et al.,
+    2015), in place of `crop_padding`; the recipe of ImageNet."""
+    precision: Precision = "fp32"
+    """Arithmetic: "fp32" (strict), "tf32" and "bf16" (autocast), "fp8" (bf16 with linear layers in
+    8 bits, by torchao), or "int8_simulated". A phase of a method may ask for another."""
+    channels_last: bool = True
+    """On a GPU, lay images and weights out as it prefers them."""
+    fused: bool = True
+    """On a GPU, step all parameters at once."""
+    compile: Annotated[Literal[False] | CompileMode, BeforeValidator(_mode)] = False
+    """Run the network through torch.compile in this mode, or true for "default"; compiling is an
+    energy window of its own. "reduce-overhead" records CUDA graphs, which small networks gain
+    from; "max-autotune" tries kernels as well."""
+    graphs: bool = False
+    """On a GPU, capture the training step as a CUDA graph and replay it, so that a small network
+    does not wait for Python; capturing is an energy window of its own. It has not run on a GPU yet:
+    `benchmarks/graphs_on_gpu.py` compares its weights with those of the same training without."""
+    deterministic: bool = False
+    """On a GPU, repeat results bit by bit, at the cost of speed. On a CPU they always do."""
+    evaluate_epochs: Count = 1
+    """Epochs between two validations, counted over the run; its end is always validated."""
+    checkpoint_epochs: Count = 1
+    """Epochs between two checkpoints, counted over the run; its end is always saved."""
+
+
+MeterKind = Annotated[str, one_of(METERS)]
+
+
+class EnergySettings(Settings):
+    """Which sensors are read, and how often."""
+
+    meters: Annotated[tuple[MeterKind, ...], Field(min_length=1)] = (
+        "nvml",
+        "rapl",
+        "zeus",
+        "estimate",
+    )
+    """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name.
+    Estimates never enter a total that a sensor measured."""
+    gpus: Literal["used", "all"] = "used"
+    """Read the GPU that the run uses, or all of the machine's."""
+    period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05
+    """Time from one reading of power to the next, or 0.02 s if that is shorter and there is no
+    counter. Energy counters are read at their own rhythm."""
+    warm_up_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """Seconds to keep a GPU busy before a run is measured, so that none starts cold."""
+    idle_s: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Seconds of idle power to measure next (hardware sensors only); reported, never subtracted. A
+    GPU gets up to 10 s to reach idle clocks first; if it does not, the record says so."""
+    cool_down_c: Annotated[float, Field(gt=0, le=120)] | None = None
+    """Then wait until no GPU is warmer than this many degrees Celsius."""
+    isolation: Literal["warn", "error"] = "warn"
+    """What to do about other processes on a measured GPU: warn, or refuse to start the run."""
+    share_gpu: bool = False
+    """Allow a GPU that another run is using. Its energy is then that of both runs together, and the
+    record says so; otherwise a run is refused a GPU that is in use."""
+
+
+class Limits(Settings):
+    """When to stop in order: what is begun is kept, and goes on under a higher limit.
+
+    Everything that was spent counts, lost work and earlier attempts included.
+    """
+
+    energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Of all runs of the study together."""
+    time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Time worked on all runs of the study together."""
+    run_energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Of each run; the study goes on with the next."""
+    run_time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Time worked on each run."""
+
+
+class Carbon(Settings):
+    """Where the electricity comes from.
+
+    What wins, if several are given: `kg_per_kwh`, then `series`, then `live`, then `cloud` or
+    `country` with `region`, then the world's average.
+    """
+
+    country: str | None = None
+    """ISO 3166-1 alpha-3 code, such as "DEU"."""
+    region: str | None = None
+    """A US state, Canadian or Chinese province, or Nordic bidding zone ("se3"), in lower case."""
+    cloud: str | None = None
+    """A cloud's region, as PROVIDER/REGION, such as "gcp/europe-west1"."""
+    kg_per_kwh: Annotated[float, Field(ge=0, le=10)] | None = None
+    """A factor given by hand."""
+    series: Annotated[str, Field(min_length=1)] | None = None
+    """CSV file of the factor over time: `time` (ISO 8601 with zone), `kg_per_kwh` or `g_per_kwh`;
+    relative to the study file."""
+    live: Literal["electricitymaps"] | None = None
+    """Ask this service for the country's intensity when the study starts. The key is taken from
+    the environment (CODECARBON_ELECTRICITYMAPS_API_TOKEN); without an answer, it is as if unset."""
+    pue: Annotated[float, Field(ge=1, le=5)] = 1.0
+    """Power usage effectiveness of the building, multiplied into the CO2e only."""
+    also: tuple[str, ...] = ()
+    """Further places to count the same energy at, with the same PUE: "FRA", "USA/california",
+    "gcp/europe-west1"."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Carbon:
+        if self.cloud is not None and (self.country, self.region) != (None, None):
+            raise ValueError("cloud is given with country or region; a place has one name")
+        if self.region is not None and self.country is None:
+            raise ValueError("region is given without country")
+        if self.live is not None and (self.country is None or self.region is not None):
+            raise ValueError("live needs a country without region; the service is asked by country")
+        if len(set(self.also)) < len(self.also):
+            raise ValueError("also: each place may be named once")
+        return self

@@ -1,0 +1,1 @@
+"""What two rooms use: locks, files, processes."""

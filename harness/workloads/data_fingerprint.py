@@ -1,0 +1,118 @@
+"""Which data a run sees: a hash that costs little, however large the data are.
+
+Of files: every name, which has the class in it; every size, up to MAX_SIZES files, else of a
+sample; and some blocks of the contents of a sample. Where files were last changed does not count,
+nor where they are. Of tensors from another package: some blocks of pixels, and every label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.settings.settings import WorkloadChoice
+from harness.workloads.files import BY_HAND, EXPECTED, root_of, test_folder
+
+MAX_SIZES = 20_000
+SAMPLE = 256
+BLOCKS = 8
+BLOCK_BYTES = 4096
+_PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""As torchvision takes them; importing it for this would take seconds."""
+
+
+def identity_of(choice: WorkloadChoice, loaded: Any = None) -> dict[str, Any]:
+    """The hash of the data (`digest`), how many there are, and what was looked at (`by`).
+
+    Args:
+        choice: The data set.
+        loaded: The data, where another package gives them.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    if choice.data in BY_HAND:
+        return _of_folders(root_of(choice) / "train", test_folder(choice))
+    if choice.data in EXPECTED:
+        expected, root = EXPECTED[choice.data], root_of(choice)
+        names = [*expected.train, *expected.test]
+        paths = [path for name in names if (path := expected.find(root, name))]
+        return _identity([path.name for path in paths], [str(path) for path in paths], {})
+    if loaded is None:
+        return {"digest": f"{choice.data}", "by": "its name: it comes with a package"}
+    return _of_loaded(loaded)
+
+
+def _of_folders(train: Path, test: Path | None) -> dict[str, Any]:
+    parts = {"train": train, "test": test}
+    found = {part: _pictures(str(folder)) if folder else [] for part, folder in parts.items()}
+    names = [f"{part}/{name}" for part, listed in found.items() for name in listed]
+    paths = [f"{parts[part]}/{name}" for part, listed in found.items() for name in listed]
+    return _identity(names, paths, {part: len(listed) for part, listed in found.items()})
+
+
+def _pictures(folder: str) -> list[str]:
+    """Names of the pictures below a folder, with their classes, in order."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        if place == folder:  # pictures have a class, and hidden folders are none
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            continue
+        within = place[len(folder) + 1 :].replace(os.sep, "/")
+        found += [f"{within}/{name}" for name in sorted(files) if name.lower().endswith(_PICTURES)]
+    return found
+
+
+def _identity(names: Sequence[str], paths: Sequence[str], counts: dict[str, int]) -> dict[str, Any]:
+    sizes = paths if len(paths) <= MAX_SIZES else _spread(paths)
+    looked_at = _spread(paths)
+    listed = "\n".join(names).encode(errors="surrogateescape")
+    told = hashlib.sha256(listed)
+    for path in sizes:
+        told.update(f"\n{Path(path).stat().st_size}".encode())
+    for path in looked_at:
+        for block in _blocks(path):
+            told.update(block)
+    by = f"names of {len(names)} files, sizes of {len(sizes)}, blocks of {len(looked_at)}"
+    return {"digest": told.hexdigest()[:16], **counts, "by": by}
+
+
+def _spread(paths: Sequence[str]) -> Sequence[str]:
+    """At most SAMPLE of them, evenly spread."""
+    if len(paths) <= SAMPLE:
+        return paths
+    return [paths[number * len(paths) // SAMPLE] for number in range(SAMPLE)]
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    """Evenly spread blocks of a file, the first and the last among them."""
+    last = max(0, Path(path).stat().st_size - BLOCK_BYTES)
+    with Path(path).open("rb") as file:
+        for start in sorted({last * number // (BLOCKS - 1) for number in range(BLOCKS)}):
+            file.seek(start)
+            yield file.read(BLOCK_BYTES)
+
+
+def _of_loaded(loaded: Any) -> dict[str, Any]:
+    """Of data from another package, which have been looked at."""
+    labels = (loaded.train_labels, loaded.test_labels)
+    counts = {"train": len(labels[0]), "test": len(labels[1])}
+    told = hashlib.sha256(b"".join(part.numpy().tobytes() for part in labels))
+    if hasattr(loaded, "train_files"):
+        paths = [*loaded.train_files, *loaded.test_files]
+        found = _identity([Path(path).name for path in paths], paths, counts)
+        told.update(found["digest"].encode())
+        return {**found, "digest": told.hexdigest()[:16]}
+    looked_at = 0
+    for pixels in (loaded.train_images, loaded.test_images):
+        told.update(f"{pixels.dtype} {tuple(pixels.shape)}".encode())
+        step = max(1, len(pixels) // SAMPLE)
+        sample = pixels[::step].contiguous()
+        looked_at += len(sample)
+        told.update(sample.numpy().tobytes())
+    by = f"every label, pixels of {looked_at} images"
+    return {"digest": told.hexdigest()[:16], **counts, "by": by}

@@ -1,1 +1,0 @@
-"""Statistics and verdicts: pure functions on the tidy tables."""

@@ -1,0 +1,170 @@
+"""The plane of energy and accuracy: its axes, and where everything in it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+from reports.statistics.statistics import Interval
+from reports.text.units import energy, fixed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Place = tuple[float, float]
+
+LOG_FROM = 30.0
+"""Energies that differ by more than this factor are drawn on a logarithmic axis."""
+FARTHEST = 2.0
+"""An interval is drawn up to this many times the largest energy of a run or a mean."""
+_ROOM = 0.1
+"""Beside the outermost points, as a share of the axis."""
+_MARK = 0.02
+"""Half the height of a mark, as a share of the axis."""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A finished run: energy in joules and accuracy as a share, or both as their axes have them."""
+
+    arm: str
+    seed: int
+    energy: float
+    accuracy: float
+
+    @property
+    def tip(self) -> str:
+        """What it shows, in words; of a run in joules and a share."""
+        told = f"{fixed(self.accuracy * 100, 1)} % at {energy(self.energy)}"
+        return f"{self.arm}, seed {self.seed}: {told}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm's mean: energy in joules and accuracy as a share, or both as their axes have them."""
+
+    arm: str
+    energy: Interval
+    accuracy: Interval
+
+    @property
+    def place(self) -> Place:
+        """Where it is drawn."""
+        return self.energy.mean, self.accuracy.mean
+
+    @property
+    def tip(self) -> str:
+        """What it shows, in words; of a mean in joules and a share."""
+        spent, reached = self.energy, self.accuracy.scaled(100)
+        told = f"{fixed(reached.mean, 1)} % at {energy(spent.mean)}"
+        if reached.bounded and spent.bounded:
+            told += f"; 95 % CI {fixed(reached.low, 1)} … {fixed(reached.high, 1)} %"
+            told += f", {energy(spent.low)} … {energy(spent.high)}"
+        count = reached.n if reached.n == spent.n else f"{reached.n} (energy of {spent.n})"
+        return f"{self.arm}, mean of {count}: {told}"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Runs and means in the units of the axes: percent, and `size` joules.
+
+    `log` says whether the energy axis is logarithmic.
+    """
+
+    dots: Sequence[Dot]
+    points: Sequence[Point]
+    size: float
+    log: bool
+
+    @classmethod
+    def of(cls, dots: Sequence[Dot], points: Sequence[Point], size: float) -> Plane:
+        """From joules and shares; joules stay where the axis is logarithmic."""
+        positive = all(dot.energy > 0 for dot in dots)
+        log = positive and spans_magnitudes([point.energy.mean for point in points])
+        unit = 1.0 if log else size
+        return cls(
+            [Dot(d.arm, d.seed, d.energy / unit, d.accuracy * 100) for d in dots],
+            [Point(p.arm, p.energy.scaled(1 / unit), p.accuracy.scaled(100)) for p in points],
+            unit,
+            log,
+        )
+
+    @property
+    def left(self) -> float:
+        """Where the energy axis begins; an interval that reaches further down is cut there."""
+        if not self.log:
+            return 0.0
+        known = [*(dot.energy for dot in self.dots), *(p.energy.mean for p in self.points)]
+        return min(known) * float((min(known) / max(known)) ** _ROOM)
+
+    @property
+    def right(self) -> float:
+        """Where an interval that reaches further up is cut: with two seeds it may be very wide."""
+        means = [point.energy.mean for point in self.points]
+        return FARTHEST * max(*means, *(dot.energy for dot in self.dots), 0.0)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether an interval reaches beyond what is drawn."""
+        return any(point.energy.high > self.right for point in self.points)
+
+    def bars(self, point: Point) -> list[tuple[Place, Place]]:
+        """The ends of a mean's two intervals, where it has them."""
+        (x, y), found = point.place, []
+        if point.energy.bounded:
+            low, high = max(point.energy.low, self.left), min(point.energy.high, self.right)
+            found.append(((low, y), (high, y)))
+        if point.accuracy.bounded:
+            found.append(((x, point.accuracy.low), (x, point.accuracy.high)))
+        return found
+
+    def set_limits(self, axes: Axes) -> None:
+        """Lay the axes round all that was drawn."""
+        axes.margins(x=0.08, y=0.12)
+        axes.autoscale_view()
+        axes.set_xlim(left=self.left, right=self.right if self.is_cut else None)
+        low, high = axes.get_ylim()
+        # There is no accuracy beyond 0 and 100 %, but half a mark that lies on one of them.
+        room = _MARK * (high - low)
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100], minor=False)
+        axes.set_ylim(max(low, -room), min(high, 100 + room))
+        if self.log:
+            mark_magnitudes(axes)
+
+
+def spans_magnitudes(energies: Sequence[float]) -> bool:
+    """Whether energies of arms differ so much that they need a logarithmic axis."""
+    return bool(energies) and min(energies) > 0 and max(energies) > LOG_FROM * min(energies)
+
+
+def mark_magnitudes(axes: Axes) -> None:
+    """Mark a logarithmic axis of joules, each mark with its own unit."""
+    low, high = axes.get_xlim()
+    few = high < low * 1e3
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axes.xaxis.set_major_formatter(EngFormatter("J"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def is_sure(point: Point, every: Sequence[Point]) -> bool:
+    """Whether the intervals show that an arm is on the front: no other may be better in both."""
+    others = [other for other in every if other.arm != point.arm]
+    if not all(each.energy.bounded and each.accuracy.bounded for each in (point, *others)):
+        return False
+    return not any(
+        other.energy.low < point.energy.high and other.accuracy.high > point.accuracy.low
+        for other in others
+    )
+
+
+def steps(front: Sequence[Place], right: float) -> list[Place]:
+    """The corners of a front (by ascending energy): the best accuracy for an energy or less."""
+    corners: list[Place] = []
+    for x, y in front:
+        if corners:
+            corners.append((x, corners[-1][1]))
+        corners.append((x, y))
+    return [*corners, (right, corners[-1][1])] if corners else []

@@ -1,0 +1,184 @@
+"""What two sets of runs of one arm must have in common before a number says anything."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.settings.settings import WHEREABOUTS
+from reports.statistics.threshold import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.settings.run_spec import RunSpec
+    from reports.statistics.result_set import ArmRuns
+
+COLUMNS: dict[Metric, str] = {
+    "accuracy": "test_accuracy",
+    "energy": "energy_j",
+    "time": "duration_s",
+    "co2e": "co2e_kg",
+}
+"""The column of the table of runs that holds each quantity."""
+
+NAMES: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "energy": "energy",
+    "time": "time",
+    "co2e": "CO2e",
+}
+"""How each quantity is called in a sentence."""
+
+EXECUTION = frozenset(
+    {
+        "workload.input",
+        "training.channels_last",
+        "training.fused",
+        "training.compile",
+        "training.graphs",
+        "training.deterministic",
+        "training.evaluate_epochs",
+        "training.checkpoint_epochs",
+    }
+)
+"""Settings of how the work is done rather than of what is learnt: their effect on energy is worth
+comparing, and is named."""
+
+
+def barriers(first: ArmRuns, second: ArmRuns) -> dict[Metric, tuple[str, ...]]:
+    """Why each quantity of an arm is not comparable; empty where it is."""
+    work = _workload(first.spec, second.spec)
+    work += _unequal_hashes("data", first, second)
+    work += [f"no finished run in {arm.side}" for arm in (first, second) if arm.finished.empty]
+    if any(arm.finished.empty for arm in (first, second)):
+        return dict.fromkeys(COLUMNS, tuple(work))
+    machine = _alike("computing device", _computing(first), _computing(second))
+    unknown = {metric: _unknown(first, second, metric) for metric in COLUMNS}
+    measured = [] if unknown["energy"] else _measurement(first, second)
+    carbon = _differing(
+        "carbon factor", first.distinct("carbon_basis"), second.distinct("carbon_basis")
+    )
+    found: dict[Metric, list[str]] = {
+        "accuracy": work,
+        "energy": work + machine + measured,
+        "time": work + machine + _processor(first, second, machine),
+        "co2e": work + machine + measured + carbon,
+    }
+    return {metric: (*reasons, *unknown[metric]) for metric, reasons in found.items()}
+
+
+def execution(first: RunSpec, second: RunSpec) -> list[str]:
+    """Differences in how the work was done, which a comparison includes."""
+    ours, theirs = _settings(first), _settings(second)
+    found = _unequal(ours, theirs, EXECUTION)
+    if first.workload.data == second.workload.data == "folder":
+        roots = {"workload.root": (first.workload.root, second.workload.root)}
+        found += [_told(name, a, b) for name, (a, b) in roots.items() if a != b]
+    return found
+
+
+def other_code(first: ArmRuns, second: ArmRuns) -> list[str]:
+    """Whether the method's code differs, which a comparison is often about, and includes."""
+    return _unequal_hashes("code", first, second)
+
+
+def _unequal_hashes(what: str, first: ArmRuns, second: ArmRuns) -> list[str]:
+    """Whether code or data differ where both sides recorded them; named by their hashes."""
+    sides = [
+        arm.distinct(f"{what}_hash") if f"{what}_hash" in arm.runs else ()
+        for arm in (first, second)
+    ]
+    return _alike(what, *sides) if all(sides) else []
+
+
+def _workload(first: RunSpec, second: RunSpec) -> list[str]:
+    ours, theirs = _settings(first), _settings(second)
+    return _unequal(ours, theirs, ours.keys() - EXECUTION)
+
+
+def _settings(spec: RunSpec) -> dict[str, Any]:
+    """Everything of workload and recipe that is no mere whereabouts, by its place."""
+    told = spec.model_dump(mode="json", include={"workload", "training"})
+    return {
+        f"{table}.{key}": value
+        for table, values in told.items()
+        for key, value in values.items()
+        if table != "workload" or key not in WHEREABOUTS
+    }
+
+
+def _unequal(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    chosen = set(keys)
+    return [
+        _told(key, value, theirs[key])
+        for key, value in ours.items()
+        if key in chosen and value != theirs[key]
+    ]
+
+
+def _computing(arm: ArmRuns) -> tuple[str, ...]:
+    """What the finished runs computed on; how many threads of a processor, if that was it."""
+    found = set()
+    for each in arm.finished_attempts.to_dict("records"):
+        known = {key: value for key, value in each.items() if pd.notna(value)}
+        told = [str(known.get(key, "")) for key in ("device", "device_name")]
+        if told[0] == "cpu" and "threads" in known:
+            told.append(f"with {known['threads']:g} threads")
+        if known.get("processes", 1) > 1:
+            told.append(f"by {known['processes']:g} processes")
+        found.add(" ".join(filter(None, told)))
+    return tuple(sorted(found))
+
+
+def _processor(first: ArmRuns, second: ArmRuns, machine: list[str]) -> list[str]:
+    """Whether times were taken on processors of different make.
+
+    The system often does not name a processor; where hosts differ, its meter may.
+    """
+    kinds = {*first.distinct("device"), *second.distinct("device")}
+    if machine or "cpu" not in kinds or first.hosts == second.hosts:
+        return []
+    return _differing(
+        "measured device", first.distinct("energy_device"), second.distinct("energy_device")
+    )
+
+
+def _measurement(first: ArmRuns, second: ArmRuns) -> list[str]:
+    found = _alike("standing of the energy", first.standings, second.standings)
+    for name, column in (("energy scope", "energy_scope"), ("measured device", "energy_device")):
+        found += _alike(name, first.distinct(column), second.distinct(column))
+    gpus = (first.spec.energy.gpus, second.spec.energy.gpus)
+    scopes = set("+".join(first.distinct("energy_scope")).split("+"))
+    if gpus[0] != gpus[1] and scopes & {"gpu", "module"}:
+        found.append(_told("energy.gpus", *gpus))
+    return found
+
+
+def _alike(name: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[str]:
+    """One and the same for all runs, or why not."""
+    if ours == theirs and len(ours) > 1:
+        return [f"runs differ in {name} ({'; '.join(ours)})"]
+    return _differing(name, ours, theirs)
+
+
+def _differing(name: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[str]:
+    if ours == theirs:
+        return []
+    return [_told(name, "; ".join(ours) or "unknown", "; ".join(theirs) or "unknown")]
+
+
+def _told(name: str, ours: object, theirs: object) -> str:
+    return f"{name} differs ({ours} in A; {theirs} in B)"
+
+
+def _unknown(first: ArmRuns, second: ArmRuns, metric: Metric) -> list[str]:
+    """Sides without a value; for a ratio, without one that has a logarithm."""
+    least, why = (-math.inf, "") if metric == "accuracy" else (0.0, " or 0")
+    return [
+        f"{NAMES[metric]} is unknown{why} in {arm.side}"
+        for arm in (first, second)
+        if not any(value > least for value in arm.by_seed(COLUMNS[metric]).values())
+    ]

@@ -1,0 +1,76 @@
+"""What a study's energy figures are worth: measured, estimated or simulated.
+
+Whether joules of two arms are of one kind, so that dividing them means something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.results.energy_source import adjective, kinds_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.data import StudyResults
+
+
+@dataclass(frozen=True)
+class EnergyKinds:
+    """The kinds of energy figure that a set of runs holds."""
+
+    kinds: frozenset[str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any figure comes from a stand-in device."""
+        return "simulated" in self.kinds
+
+    @property
+    def measured(self) -> bool:
+        """Whether every figure comes from a sensor."""
+        return self.kinds == {"measured"}
+
+    @property
+    def adjective(self) -> str:
+        """The word to print before "energy"; the weakest kind decides."""
+        return adjective(self.kinds)
+
+    @property
+    def axis(self) -> str:
+        """How an axis or a column names the energy."""
+        return "Energy" if self.measured else f"{self.adjective.capitalize()} energy"
+
+
+def standing_of(runs: pd.DataFrame) -> EnergyKinds:
+    """The standing of the energy figures in these runs."""
+    known = runs.loc[runs["energy_j"].notna(), "energy_source"].dropna()
+    return EnergyKinds(frozenset[str]().union(*map(kinds_of, known.unique())))
+
+
+def difference_of_kind(results: StudyResults, arm: str, against: str) -> str:
+    """How the energies of two arms differ in what was measured; empty if they do not.
+
+    Only runs with the same seed are compared with each other, as in a paired ratio.
+    """
+    one, other = _kinds(results, arm), _kinds(results, against)
+    for seed in sorted(one.keys() & other.keys()):
+        for mine, theirs in zip(one[seed], other[seed], strict=True):
+            if mine != theirs:
+                return f"of different kinds ({mine} and {theirs})"
+    return ""
+
+
+def _kinds(results: StudyResults, arm: str) -> dict[int, tuple[str, str, str]]:
+    """Standing, scope and device of each finished run's energy, by seed, where it is known."""
+    finished = results.finished
+    rows = finished[(finished["arm"] == arm) & finished["energy_j"].notna()]
+    return {
+        int(row["seed"]): (
+            standing_of(rows.loc[[place]]).adjective,
+            str(row["energy_scope"]),
+            str(row["energy_device"]),
+        )
+        for place, row in rows.iterrows()
+    }

@@ -1,0 +1,110 @@
+"""One of two result sets that are compared, and one arm of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.results.energy_source import standing
+from reports.statistics.energy_ratio import boards_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.settings.run_spec import RunSpec
+    from reports.statistics.energy_ratio import Board
+
+
+@dataclass(frozen=True, eq=False)
+class ArmRuns:
+    """The runs of one arm in one result set.
+
+    Attributes:
+        side: What the result set is called: "A" or "B".
+        spec: What was asked for, but for the seed.
+        runs: Its rows of the table of runs, finished or not.
+        attempts: Its rows of the table of attempts.
+    """
+
+    side: str
+    spec: RunSpec
+    runs: pd.DataFrame
+    attempts: pd.DataFrame
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The runs that ended well; only these are compared."""
+        return self.runs[self.runs["status"] == "done"]
+
+    @property
+    def finished_attempts(self) -> pd.DataFrame:
+        """Every attempt of the finished runs."""
+        return self.attempts[self.attempts["seed"].isin(self.finished["seed"])]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The machines that the finished runs were made on, in all their attempts."""
+        return _texts(self.finished_attempts["host"])
+
+    @property
+    def boards(self) -> dict[int, Board]:
+        """By seed of a finished run, what measured it."""
+        return boards_of(self.finished, self.attempts)
+
+    @property
+    def standings(self) -> tuple[str, ...]:
+        """What the known energies of the finished runs are worth: "measured", "estimated" ..."""
+        rows = self.finished
+        known = rows.loc[pd.to_numeric(rows["energy_j"]).notna(), "energy_source"]
+        return tuple(sorted({standing(source) for source in known.dropna()}))
+
+    def by_seed(self, column: str) -> dict[int, float]:
+        """One known value a finished run, by its seed, in the column's own unit."""
+        rows = self.finished
+        if column not in rows:
+            return {}
+        values = pd.to_numeric(rows[column])
+        named = zip(rows["seed"], values, strict=True)
+        return {int(seed): float(value) for seed, value in named if math.isfinite(value)}
+
+    def distinct(self, column: str) -> tuple[str, ...]:
+        """The different texts of a column over the finished runs, sorted; empty ones left out."""
+        return _texts(self.finished[column])
+
+
+def _texts(column: pd.Series) -> tuple[str, ...]:
+    texts = {str(value).strip() for value in column.dropna()}
+    return tuple(sorted(texts - {""}))
+
+
+@dataclass(frozen=True, eq=False)
+class ResultSet:
+    """The results of one study, as `compare` takes them.
+
+    Attributes:
+        side: What it is called: "A" or "B".
+        folder: Where it lies, as it was given.
+        study: The study's name.
+        runs: One row a run.
+        attempts: One row an attempt.
+        specs: By arm, the specification of one of its runs.
+    """
+
+    side: str
+    folder: str
+    study: str
+    runs: pd.DataFrame
+    attempts: pd.DataFrame
+    specs: Mapping[str, RunSpec]
+
+    def arm(self, label: str) -> ArmRuns:
+        """The runs of one arm."""
+        return ArmRuns(
+            side=self.side,
+            spec=self.specs[label],
+            runs=self.runs[self.runs["arm"] == label],
+            attempts=self.attempts[self.attempts["arm"] == label],
+        )

@@ -1,0 +1,214 @@
+"""Validation accuracy as energy is spent: of each run, and averaged over seeds.
+
+How much energy an arm needs to come near the baseline's accuracy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.statistics.energy_ratio import energy_ratio
+from reports.statistics.once import once
+from reports.statistics.statistics import Interval, energy_interval, share_interval
+
+if TYPE_CHECKING:
+    from reports.data import StudyResults
+
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RunCurve:
+    """One run's evaluations on validation data, in order.
+
+    Attributes:
+        energy_j: All energy spent on the run until each, ascending, shape (evaluations,).
+        accuracy: Of the network at that moment, 0 to 1, shape (evaluations,).
+        shaped: How many came before the network had its final shape, that is before its last
+            pruning or masking.
+    """
+
+    energy_j: Array
+    accuracy: Array
+    shaped: int
+
+    def __len__(self) -> int:
+        return len(self.energy_j)
+
+
+Curves = dict[str, dict[int, RunCurve]]
+"""By arm and seed."""
+
+
+@once
+def run_curves(results: StudyResults) -> Curves:
+    """The curve of each finished run that was evaluated while its energy was known."""
+    rows = results.of_finished(results.curves).dropna(subset=["energy_j", "val_accuracy"])
+    rows = rows.sort_values(["seed", "order"], kind="stable")
+    searched = _search_epochs(results)
+    found: Curves = {arm: {} for arm in results.finished_arms}
+    for _, of_run in rows.groupby(["arm", "seed"], sort=False):
+        arm, seed = str(of_run["arm"].iloc[0]), int(of_run["seed"].iloc[0])
+        found[arm][seed] = RunCurve(
+            of_run["energy_j"].to_numpy(dtype=float),
+            of_run["val_accuracy"].to_numpy(dtype=float),
+            _shaped(of_run, searched.get((arm, seed))),
+        )
+    return {arm: seeds for arm, seeds in found.items() if seeds}
+
+
+def _search_epochs(results: StudyResults) -> dict[tuple[str, int], float]:
+    """Epochs trained when a run's network got its final shape, where the results tell."""
+    runs = results.finished
+    if "search_epochs" not in runs:
+        return {}
+    told = runs.dropna(subset=["search_epochs"])
+    return {
+        (str(arm), int(seed)): float(epochs)
+        for arm, seed, epochs in zip(told["arm"], told["seed"], told["search_epochs"], strict=True)
+    }
+
+
+def _shaped(of_run: pd.DataFrame, search_epochs: float | None) -> int:
+    if search_epochs is not None:
+        return int((of_run["epochs_trained"] <= search_epochs).sum())
+    # Older results do not tell, but no method changes the network within its last phase alone.
+    other = np.flatnonzero((of_run["phase"] != of_run["phase"].iloc[-1]).to_numpy())
+    return int(other[-1]) + 1 if len(other) else 0
+
+
+def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
+    """For each evaluation the mean energy, and the mean accuracy with its 95 % interval.
+
+    Seeds are matched by the number of the evaluation, not by energy: they prune after the same
+    epoch but not after the same joule, and a mean at equal joules would mix networks from before
+    and after. It is counted from the start before a network has its final shape, and from the end
+    after: a search may end in another epoch with another seed. Evaluations that a seed lacks in
+    either part are left out.
+
+    Args:
+        runs: By seed; at least one.
+
+    Returns:
+        Columns `energy_j`, `val_accuracy`, `val_accuracy_low`, `val_accuracy_high`, `n` and
+        `final_shape`: whether every network had its final shape.
+    """
+    before = min(run.shaped for run in runs.values())
+    after = min(len(run) - run.shaped for run in runs.values())
+    places = [*range(before), *range(-after, 0)]
+    energy_j = np.stack([run.energy_j[places] for run in runs.values()])
+    accuracy = np.stack([run.accuracy[places] for run in runs.values()])
+    means = [share_interval(column) for column in accuracy.T.tolist()]
+    return pd.DataFrame(
+        {
+            "energy_j": energy_j.mean(axis=0),
+            "val_accuracy": [mean.mean for mean in means],
+            "val_accuracy_low": [mean.low for mean in means],
+            "val_accuracy_high": [mean.high for mean in means],
+            "n": [mean.n for mean in means],
+            "final_shape": [place < 0 for place in places],
+        }
+    )
+
+
+def thinned(values: Array, count: int) -> npt.NDArray[np.int64]:
+    """The places of at most about `count` values that show a curve as all of them would.
+
+    The ends stay, and of each of `count` / 2 equal stretches its lowest and its highest value, so
+    that no drop is lost.
+    """
+    if len(values) <= count:
+        return np.arange(len(values))
+    kept = {0, len(values) - 1}
+    for stretch in np.array_split(np.arange(len(values)), max(count // 2 - 1, 1)):
+        kept |= {int(stretch[values[stretch].argmin()]), int(stretch[values[stretch].argmax()])}
+    return np.array(sorted(kept))
+
+
+SHARES = (0.90, 0.95, 0.99)
+"""Of the baseline's final validation accuracy."""
+# Accuracies are counts over samples: one that equals its target may miss it by a rounding.
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class TargetReached:
+    """An arm on its way to one target.
+
+    Attributes:
+        arm: Its label.
+        share: The target, as a share of the baseline's final validation accuracy.
+        energy_j: Energy until it was reached, over the seeds that did.
+        ratio: To the baseline's, over the seeds in which both did; None for the baseline itself.
+        seeds: How many seeds were evaluated; of them `energy_j.n` reached it.
+    """
+
+    arm: str
+    share: float
+    energy_j: Interval
+    ratio: Interval | None
+    seeds: int
+
+
+def reference_accuracy(results: StudyResults) -> float:
+    """The baseline's final validation accuracy, its mean over seeds; NaN without a baseline."""
+    arm = results.baseline_arm
+    return share_interval(results.by_seed(arm, "val_accuracy").values()).mean if arm else math.nan
+
+
+def joules_to(energy_j: Array, accuracy: Array, level: float) -> float:
+    """Energy at the first evaluation at or above a level of accuracy; NaN if there is none.
+
+    Nothing is interpolated: no network between two evaluations was looked at.
+    """
+    above = np.flatnonzero(accuracy >= level - _TOLERANCE)
+    return float(energy_j[above[0]]) if len(above) else math.nan
+
+
+@once
+def energy_to_targets(results: StudyResults) -> list[TargetReached]:
+    """Each arm and target of `SHARES`; empty without a baseline to set the targets.
+
+    Only evaluations of the network in its final shape count, since a network before its last
+    pruning is not the one that the arm delivers; the energy is all that was spent until then.
+    """
+    reference = reference_accuracy(results)
+    if math.isnan(reference):
+        return []
+    curves, found = run_curves(results), []
+    for share in SHARES:
+        reached = {
+            arm: _by_seed(curves.get(arm, {}), share * reference) for arm in results.finished_arms
+        }
+        base = str(results.baseline_arm)
+        baseline = reached[base]
+        found += [
+            TargetReached(
+                arm=arm,
+                share=share,
+                energy_j=energy_interval(joules.values()),
+                ratio=None
+                if joules is baseline
+                else energy_ratio(results, arm, base, joules, baseline),
+                seeds=len(joules),
+            )
+            for arm, joules in reached.items()
+        ]
+    return found
+
+
+def _by_seed(runs: dict[int, RunCurve], level: float) -> dict[int, float]:
+    """Energy to a level by seed, NaN where it was not reached; runs that cannot tell left out."""
+    return {
+        seed: joules_to(run.energy_j[run.shaped :], run.accuracy[run.shaped :], level)
+        for seed, run in runs.items()
+        if run.shaped < len(run)
+    }

@@ -1,0 +1,275 @@
+"""The study in one plain sentence.
+
+What a verdict on accuracy rests on, in words.
+
+How far an energy that no sensor measured can be trusted, in words.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from reports.text.captions import within
+from reports.text.units import energy, fixed, relative, signed
+from reports.text.units import points as in_points
+
+if TYPE_CHECKING:
+    from reports.statistics.energy_kind import EnergyKinds
+    from reports.statistics.statistics import Interval
+    from reports.statistics.summary import ArmSummary, Summary
+    from reports.statistics.verdicts import Decision
+
+
+_IN_WORDS = (*"01", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+"""Numbers that begin a sentence."""
+
+
+def sentence(summary: Summary) -> str:
+    """What the study shows, no more: accuracy kept or not, and for how much energy."""
+    if not summary.finished:
+        return "No run has finished, so there is nothing to compare yet."
+    if not summary.challengers:
+        only = summary.finished[0]
+        alone = "no other method has finished to compare it with"
+        return f"{only.arm} {_absolute(only, summary)}; {alone}."
+    if not summary.has_baseline:
+        return _without_baseline(summary)
+    compared = [a for a in summary.challengers if a.ratio and a.ratio.n and a.difference]
+    if not compared:
+        return (
+            f"No finished run shares a seed and a known energy with one of {summary.baseline}, "
+            f"so nothing can be compared."
+        )
+    kept = [arm for arm in compared if arm.verdict == "non-inferior"]
+    if kept:
+        named = min(kept, key=_ratio_mean)
+        text = _kept(named, summary)
+    else:
+        undecided = [arm for arm in compared if arm.verdict != "worse"]
+        named = min(undecided or compared, key=_ratio_mean)
+        text = _not_shown(named, compared, undecided, summary)
+    return " ".join(filter(None, [text, estimate_in_ratio(named, summary.standing)]))
+
+
+def _without_baseline(summary: Summary) -> str:
+    """The least energy of all, for want of anything to compare it with."""
+    least = min(summary.challengers, key=lambda arm: arm.energy_j.mean)
+    lead = f"No run of {summary.baseline} has finished, so no ratio can be given"
+    count = len(summary.challengers)
+    if count == 1:
+        return f"{lead}; {least.arm} {_absolute(least, summary)}."
+    return (
+        f"{lead}; of {count} methods {least.arm} needed the least energy: "
+        f"it {_absolute(least, summary)}."
+    )
+
+
+def _kept(best: ArmSummary, summary: Summary) -> str:
+    """The cheapest of the arms shown to keep the baseline's accuracy, or to better it."""
+    ratio = best.ratio
+    tail = ""
+    if ratio is not None and not ratio.bounded:
+        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown gain"
+        tail = f"; {why} no saving is shown"
+    elif ratio is not None and ratio.low > 1:
+        tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
+    elif ratio is not None and ratio.high >= 1:
+        tail = f"; its energy may be lower or higher than {summary.baseline}'s"
+    better = best.decision is not None and best.decision.interval.low > 0
+    lead = (
+        f"{best.arm} is better than {summary.baseline}"
+        if better
+        else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)}"
+    )
+    return f"{lead}{_scope([best])}: it {_reached(best, summary)}{tail}."
+
+
+def _not_shown(
+    named: ArmSummary,
+    compared: list[ArmSummary],
+    undecided: list[ArmSummary],
+    summary: Summary,
+) -> str:
+    """No arm is shown to keep the accuracy: which are worse, and the cheapest that may not be."""
+    found = _reached(named, summary)
+    worse = f"worse than {summary.baseline} by more than {_margin(summary)}"
+    if not undecided:
+        worse += _scope(compared)
+        if len(compared) == 1:
+            return f"{named.arm} is {worse}: it {found}."
+        return f"Every method is {worse}; the cheapest, {named.arm}, {found}."
+    count = len(compared) - len(undecided)
+    one = len(undecided) == 1
+    which = named.arm if one else "any other method" if count else "any method"
+    stays = f"{which} stays within {_margin(summary)} of {summary.baseline}"
+    stays += _scope(undecided)
+    if max(arm.decision.interval.n for arm in undecided if arm.decision) < 2:
+        lead = f"One seed gives no interval, so it cannot tell whether {stays}"
+    else:
+        lead = f"{_evidence(undecided, summary)} cannot tell whether {stays}"
+    if count:
+        lead += f" ({count} {'is' if count == 1 else 'are'} worse)"
+    name = "it" if one else f"the cheapest{' of them' if count else ''}, {named.arm},"
+    return f"{lead}; {name} {found}."
+
+
+def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
+    """Who cannot decide: the number of seeds, and of test images where they count."""
+    decisions = [arm.decision for arm in undecided if arm.decision is not None]
+    n = max(each.interval.n for each in decisions)
+    text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"
+    if summary.rule and n < summary.rule.max:
+        text += f" of at most {summary.rule.max}"
+    images = {each.images for each in decisions}
+    return text if 0 in images else f"{text} and {max(images):,} test images"
+
+
+def _scope(arms: list[ArmSummary]) -> str:
+    """What a verdict speaks of where it was not recorded which images were classified rightly."""
+    counted = all(arm.decision is not None and arm.decision.images for arm in arms)
+    return "" if counted else " on this test set"
+
+
+def _reached(arm: ArmSummary, summary: Summary) -> str:
+    decision, ratio = arm.decision, arm.ratio
+    if decision is None or ratio is None:
+        raise ValueError(f"{arm.arm} is not compared with a baseline")
+    points = decision.interval.scaled(100)
+    decimals = _decimals(points, summary.margin * 100)
+    size = fixed(abs(points.mean), decimals)
+    # A difference that is not known, of damaged records, is shown as a dash.
+    is_none = math.isfinite(points.mean) and not float(size)
+    operator = "±" if is_none else "−" if points.mean < 0 else "+"
+    against = f"{summary.baseline} {operator} {size} points"
+    if points.bounded:
+        within = f"{signed(points.low, decimals)} … {signed(points.high, decimals)}"
+        against += f", {confidence(points)} CI {within}"
+    if decision.alone != decision.verdict:
+        against += f"; alone it would be called {decision.alone}"
+    interval = ""
+    if ratio.bounded:
+        within = f"{fixed(ratio.low, 2)} … {fixed(ratio.high, 2)}"
+        interval = f" ({confidence(ratio)} CI {within})"
+    return (
+        f"reached {fixed(arm.accuracy.mean * 100, 1)} % ({against}) with "
+        f"{relative(ratio.mean)}×{interval} of {summary.baseline}'s "
+        f"{summary.standing.adjective} energy ({_pairs(arm, decision, ratio)})"
+    )
+
+
+def _pairs(arm: ArmSummary, decision: Decision, ratio: Interval) -> str:
+    """Over how many seeds accuracy and energy were compared, which may differ."""
+    n = decision.interval.n
+    by_rule = f"decided after {n} seeds by the rule" if decision.decided_after else ""
+    if ratio.n == n:
+        return _with_failures(by_rule or _of_seeds(n), arm)
+    text = by_rule or f"accuracy: {_of_seeds(n)}"
+    return _with_failures(f"{text}; energy: {_of_seeds(ratio.n)}", arm)
+
+
+def _absolute(arm: ArmSummary, summary: Summary) -> str:
+    accuracy = arm.accuracy.scaled(100)
+    interval = "no interval"
+    if accuracy.bounded:
+        within = f"{fixed(accuracy.low, 1)} … {fixed(accuracy.high, 1)}"
+        interval = f"{confidence(accuracy)} CI {within}"
+    return (
+        f"reached {fixed(accuracy.mean, 1)} % ({interval}) with "
+        f"{energy(arm.energy_j.mean)} of {summary.standing.adjective} energy "
+        f"({_with_failures(_of_seeds(accuracy.n), arm)})"
+    )
+
+
+def _of_seeds(count: int) -> str:
+    return "one seed, no interval" if count == 1 else f"{count} seeds"
+
+
+def _with_failures(text: str, arm: ArmSummary) -> str:
+    if arm.failures:
+        text += f"; {arm.failures} of its {arm.n + arm.failures} runs did not finish"
+    return text
+
+
+def _ratio_mean(arm: ArmSummary) -> float:
+    return arm.ratio.mean if arm.ratio else float("inf")
+
+
+def _margin(summary: Summary) -> str:
+    return in_points(summary.margin * 100)
+
+
+def _decimals(points: Interval, margin: float) -> int:
+    """One decimal, or two where one would print a bound as if it lay on the margin."""
+    return 2 if any(round(abs(b), 1) == margin for b in (points.low, points.high)) else 1
+
+
+def confidence(interval: Interval) -> str:
+    """How sure an interval is, to three digits: "95 %", "98.8 %"."""
+    return f"{interval.confidence * 100:.3g} %"
+
+
+def basis(decision: Decision) -> str:
+    """What beside its own interval a verdict rests on; empty if nothing."""
+    parts = []
+    if decision.decided_after:
+        parts.append(f"decided after {decision.decided_after} seeds")
+    if decision.alone != decision.verdict:
+        parts.append(f"alone: {decision.alone}")
+    if decision.interval.bounded and decision.interval != decision.own:
+        points = decision.interval.scaled(100)
+        within = f"{signed(points.low, 2)} … {signed(points.high, 2)}"
+        parts.append(f"{confidence(points)} CI {within}")
+    return "; ".join(parts)
+
+
+def legend(summary: Summary) -> str:
+    """How verdicts are reached, and what they speak of, in some sentences."""
+    decisions = [arm.decision for arm in summary.challengers if arm.decision is not None]
+    if not decisions:
+        return ""
+    margin = f"{summary.margin * 100:g}"
+    text = (
+        f"“Non-inferior” means that the whole interval of the difference lies above −{margin} "
+        "points, “worse” that the whole of it lies below, else the verdict is “inconclusive”."
+    )
+    arms = max(each.arms for each in decisions)
+    if arms > 1:
+        text += (
+            f" The verdicts of {arms} methods share one 2.5 % chance of error "
+            "(Holm); where a method alone would be called otherwise, or rests on a wider interval, "
+            "that stands beneath."
+        )
+    if summary.rule:
+        text += (
+            f" Seeds were added from {summary.rule.min} to at most {summary.rule.max} until each "
+            "verdict was decided; intervals of differences have the level that holds 2.5 % over "
+            "all looks together."
+        )
+    images = {each.images for each in decisions if each.interval.bounded}
+    if images and 0 not in images:
+        text += (
+            f" Their intervals allow for the seeds and for the {max(images):,} test images, which "
+            "all seeds share."
+        )
+    elif images:
+        text += (
+            " They speak of this test set alone: which of its images were classified rightly was "
+            "not recorded, so that the chance of other images is not in them."
+        )
+    return text
+
+
+def estimate_in_ratio(arm: ArmSummary, standing: EnergyKinds) -> str:
+    """What the uncertainty of estimates means for a ratio of them; empty for measured energy.
+
+    An estimate is wrong by the watts that it assumes: the same factor in every run, as long as runs
+    load the machine alike. A ratio's interval over seeds knows nothing of it.
+    """
+    share = arm.uncertainty_j / arm.energy_j.mean if arm.energy_j.mean > 0 else math.nan
+    if standing.measured or standing.simulated or not math.isfinite(share):
+        return ""
+    return (
+        f"The joules of an estimate may be wrong by {within(share)}: that cancels in the ratio "
+        "where both methods load the machine alike, and widens it where they do not."
+    )

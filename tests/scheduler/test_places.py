@@ -1,0 +1,78 @@
+"""The places of a machine: which GPUs each run gets, and what belongs to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.runner.worker_main import Resources
+from harness.scheduler.resources import places
+
+GPUS = tuple(f"GPU-{number}" for number in range(4))
+
+
+@pytest.fixture
+def four(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.scheduler.resources._gpus", lambda: GPUS)
+
+
+@pytest.fixture
+def none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.scheduler.resources._gpus", tuple)
+
+
+@pytest.mark.usefixtures("four")
+def test_one_at_a_time_leaves_the_choice_of_the_gpu_to_the_environment() -> None:
+    assert places(1) == [Resources()]
+
+
+@pytest.mark.usefixtures("four")
+def test_every_run_has_a_gpu_of_its_own_and_shares_the_host() -> None:
+    found = places(2)
+    assert [place.gpus for place in found] == [GPUS[:1], GPUS[1:2]]
+    assert not any(place.own_host for place in found)
+
+
+@pytest.mark.usefixtures("four")
+def test_gpus_of_a_node_that_is_taken_whole_are_spare() -> None:
+    [place] = places(1, exclusive=True)
+    assert (place.gpus, place.spare_gpus, place.own_host) == (GPUS[:1], GPUS[1:], True)
+
+
+@pytest.mark.usefixtures("four")
+def test_more_than_there_are_is_refused() -> None:
+    with pytest.raises(UsageError, match="at_once = 5: there are 4 GPUs"):
+        places(5)
+
+
+@pytest.mark.usefixtures("none")
+def test_without_gpus_runs_share_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)), raising=False)
+    assert places(2) == [Resources(threads=4, own_host=False)] * 2
+
+
+@pytest.mark.usefixtures("four")
+def test_threads_that_were_asked_for_are_given_to_every_process() -> None:
+    assert places(1).pop().one_if_small
+    for place in [*places(1, threads=3), *places(2, threads=3), *places(1, 2, threads=3)]:
+        assert (place.threads, place.one_if_small) == (3, False)
+
+
+def test_the_gpus_are_found_by_uuid(library: Path, tmp_path: Path) -> None:
+    from tests.fakes.stand_in import StandIn
+
+    machine = StandIn(tmp_path / "state", gpus=2)
+    asked = "from harness.scheduler.resources import places; print([p.gpus for p in places(2)])"
+    said = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, **machine.environment(library)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.count("GPU-") == 2

@@ -1,0 +1,117 @@
+"""The worker command, and several runs at a time: as good as one after another."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+import harness as public
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
+
+STUDY = ("dense", "early_bird", "--set", "training.epochs=2", "--no-report", "--out")
+RESULTS = ["test_accuracy", "val_accuracy", "parameters", "macs", "epochs_trained", "status"]
+
+
+@pytest.fixture(scope="module")
+def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("in_turn") / "out"
+    assert called(*STUDY, str(out), "--seed", "0").returncode == 0
+    return out
+
+
+def test_two_at_a_time_give_the_same_results_and_share_the_host(
+    in_turn: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = called(*STUDY, str(out), "--seed", "0", "--set", "engine.at_once=2")
+    assert said.returncode == 0, said.stderr
+    one, two = (public.load(path).set_index("method")[RESULTS] for path in (in_turn, out))
+    assert two.sort_index().equals(one.sort_index())
+    attempts = [Journal(run).attempts[0] for run in runs_of(out).values()]
+    ends_ns = [attempt.events[-1]["time_ns"] for attempt in attempts]
+    assert max(attempt.start_ns for attempt in attempts) < min(ends_ns), "they overlap"
+
+
+def test_a_worker_goes_on_with_one_run_and_leaves_a_finished_one_alone(
+    in_turn: Path,
+) -> None:
+    spec = runs_of(in_turn)["dense/seed-0"].spec
+    before = runs_of(in_turn)["dense/seed-0"].journal.read_bytes()
+    again = called("worker", str(spec))
+    assert again.returncode == 0
+    assert "dense, seed 0: done already" in again.stdout
+    assert runs_of(in_turn)["dense/seed-0"].journal.read_bytes() == before
+
+    # Another seed, specified by hand within the results folder.
+    other = {**json.loads(spec.read_text()), "seed": 7}
+    (in_turn / "other.json").write_text(json.dumps(other))
+    assert called("worker", str(in_turn / "other.json")).returncode == 0
+    found = public.load(in_turn)
+    assert list(found[found["seed"] == 7]["status"]) == ["done"]
+
+
+def test_a_worker_does_not_go_on_with_another_run_under_the_same_name(in_turn: Path) -> None:
+    spec = runs_of(in_turn)["dense/seed-0"].spec
+    other = json.loads(spec.read_text())
+    other["training"]["epochs"] = 3
+    (in_turn / "other.json").write_text(json.dumps(other))
+    said = called("worker", str(in_turn / "other.json"))
+    assert said.returncode == 2
+    assert "holds a run with other settings under the same name" in said.stderr
+
+
+def test_what_waits_for_another_run_is_worked_on_after_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = called(
+        *("dense", "early_bird", "dense_short", "--seed", "0", "--no-report", "--out", str(out)),
+        *("--set", "training.epochs=2", "--set", "engine.at_once=3"),
+        *("--set", "methods.dense_short.match=early_bird"),
+    )
+    assert said.returncode == 0, said.stderr
+    table = public.load(out)
+    assert set(table["status"]) == {"done"}
+    assert set(table["attempts"]) == {1}
+
+
+def test_all_gpus_cannot_be_of_several_runs_at_once(tmp_path: Path) -> None:
+    said = called("--set", "engine.at_once=2", "--set", "energy.gpus=all", "--out", str(tmp_path))
+    assert said.returncode == 2
+    assert "would count GPUs of one run for another" in said.stderr
+
+
+def test_a_worker_says_what_is_wrong_with_its_specification(tmp_path: Path) -> None:
+    stray = tmp_path / "spec.json"
+    stray.write_text("{}")
+    for path, why in ((tmp_path / "none.json", "damaged"), (stray, "written in format None")):
+        said = called("worker", str(path))
+        assert said.returncode == 2
+        assert why in said.stderr
+
+
+def test_interrupted_both_close_their_last_windows_and_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("dense", "early_bird", "--seed", "0", "--no-report", "--out", str(out))
+    two = ("--set", "engine.at_once=2", "--set", "training.epochs=200")
+    first = started(tmp_path, *words, *two)
+    wait_until(
+        lambda: len(runs_of(out)) == 2 and all(map(_has_trained, runs_of(out).values())),
+        "both have trained an epoch",
+    )
+    with nothing_left(first, out):
+        first.send_signal(signal.SIGINT)
+    first.communicate()
+    assert first.returncode == 130
+    for run in runs_of(out).values():
+        journal = Journal(run)
+        assert (journal.status, journal.attempts[-1].has_ended) == ("interrupted", True)
+        assert journal.reason == "the harness was told to stop"
+        assert not list(run.path.glob("trace-*.jsonl")), "traces are packed"
+
+
+def _has_trained(run: RunFolder) -> bool:
+    return any(event["event"] == "epoch" for a in Journal(run).attempts for event in a.events)
