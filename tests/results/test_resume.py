@@ -72,7 +72,7 @@ def start(spec: RunSpec, study: Path) -> RunFolder:
 
 def attempt(spec: RunSpec, folder: RunFolder) -> None:
     """One process' worth of work, and the trace that a recorder would have left beside it."""
-    training.attempt(training.Desk(spec, folder, torch.device("cpu")), lambda: None)
+    training.attempt(training.RunContext(spec, folder, torch.device("cpu")), lambda: None)
     events = Journal(folder).attempts[-1].events
     sensor = Sensor("GPU-0", "test", "gpu", "energy", "simulated", 0.05)
     trace = LogWriter(folder.trace(len(Journal(folder).attempts)))

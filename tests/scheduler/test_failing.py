@@ -224,7 +224,7 @@ class Endless(Method):
 
 
 def test_a_method_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.runner.run_method.MOST_PHASES", 20)
+    monkeypatch.setattr("harness.runner.run_method.MAX_PHASES", 20)
     monkeypatch.setattr("harness.runner.attempt.Registry.discover", lambda _plugins: _Only())
     folder = start(SPECS[0], tmp_path)
     attempt(SPECS[0], folder)
