@@ -111,12 +111,6 @@ def test_the_reference_names_every_method_model_data_set_and_study() -> None:
     assert [name for name in names if f"`{name}" not in listed] == []
 
 
-def test_links_within_the_repository_hold() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "SUPPORT.md", "SECURITY.md", "examples/README.md"):
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text(name)):
-            assert ((REPOSITORY / name).parent / target).exists(), f"{name}: {target}"
-
-
 def test_the_skill_names_commands_and_columns_that_there_are() -> None:
     from harness.cli.main import cli
 
