@@ -311,8 +311,8 @@ def run(
         RuntimeError: The harness failed.
         KeyboardInterrupt: It was interrupted; what is done stays.
     """
-    from harness.cli.choose import choose_study
     from harness.results.table import load
+    from harness.study.choose import choose_study
 
     words = [str(study), *methods]
     changes = [f"{key}={_toml(value)}" for key, value in (settings or {}).items()]

@@ -55,9 +55,9 @@ def find(setup):
     return Found([Wall()])
 """
 ENGINE = '''
-from harness.scheduler.local import Here
+from harness.scheduler.local import LocalEngine
 
-class Told(Here):
+class Told(LocalEngine):
     """The local engine, which says that it was chosen."""
 
     def __init__(self, asked):

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.cifar_for_gpu import settings
 from benchmarks.missing_wheels import missing
-from harness.cli.choose import choose_study
 from harness.cli.main import cli
+from harness.study.choose import choose_study
 from harness.study.expand import expand
 from tests.conftest import REPOSITORY
 

@@ -20,7 +20,8 @@ from harness import (
     bn_channel_mask,
     magnitude,
 )
-from harness.method.phases import Phase, Size, Trained
+from harness.method.phases import Phase, Trained
+from harness.pruning.size import Size
 
 MASK = ChannelMask({"a": "101", "b": "1"})
 

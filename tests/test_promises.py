@@ -102,8 +102,8 @@ def test_the_pruning_rule_of_the_tutorial_is_snip(tmp_path: Path) -> None:
 
 
 def test_the_reference_names_every_method_model_data_set_and_study() -> None:
-    from harness.cli.choose import built_in_studies
     from harness.settings.catalogue import DATA, MODELS
+    from harness.study.choose import built_in_studies
     from harness.study.registry import Registry
 
     names = [*Registry.discover().names(), *DATA, *MODELS, *built_in_studies()]

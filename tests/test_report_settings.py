@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.cli.choose import built_in_studies, choose_study
 from harness.settings.arm_selector import Selector
 from harness.settings.messages import tell
 from harness.settings.report import ReportSettings
+from harness.study.choose import built_in_studies, choose_study
 from harness.study.expand import expand
 from harness.study.study import Study
 

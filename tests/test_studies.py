@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.cli.choose import built_in_studies, choose_study
 from harness.method.dry_run import planned_epochs
 from harness.method.phases import Budget
 from harness.results.journal import Journal
 from harness.results.table import Tables
 from harness.settings.run_spec import RunSpec
+from harness.study.choose import built_in_studies, choose_study
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from tests.conftest import REPOSITORY

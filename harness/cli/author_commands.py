@@ -24,13 +24,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from harness.cli.choose import DEFAULT, built_in_studies
 from harness.errors import UsageError, nearest
 from harness.method.base import Method
 from harness.settings.engine import EngineSettings, SlurmSettings
 from harness.settings.report import ReportSettings
 from harness.settings.settings import Carbon, EnergySettings, Limits, Training, WorkloadChoice
 from harness.settings.types import MAX_COUNT
+from harness.study.choose import DEFAULT, built_in_studies
 from harness.study.registry import Registry
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from harness.cli.choose import choose_study
 from harness.cli.until_decided import rounds_of
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import planned_epochs
@@ -29,6 +28,7 @@ from harness.results.forecast import (
 from harness.scheduler.rounds import Called
 from harness.settings.catalogue import DATA
 from harness.settings.run_spec import RunSpec, short_labels_of, workloads_of
+from harness.study.choose import choose_study
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
@@ -78,7 +78,7 @@ def tell_plan(
     rounds = rounds_of(study, specs, relied_on)
     called = rounds.called(folder)
     specs = _called_for(specs, called)
-    at_once = at_once or _places(study)
+    at_once = at_once or _divide(study)
     done = finished(folder, specs)
     pilots: dict[str, Pilot] = {}
 
@@ -138,11 +138,11 @@ def _with_pilots(
 
             check_foreign(workload)
     from harness.runner.pilot import pilot
-    from harness.scheduler.resources import places
+    from harness.scheduler.resources import divide_machine
 
     engine = study.engine
     slots = at_once if engine.kind == "local" and at_once else 1
-    place = places(slots, threads=engine.threads)[0]
+    resources = divide_machine(slots, threads=engine.threads)[0]
     first = {spec.arm: spec for spec in reversed(specs)}
     told = []
     for arm in arms:
@@ -155,7 +155,9 @@ def _with_pilots(
             what = f"{spec.workload.model} on {spec.workload.data}"
             click.echo(f"pilot: training {what} for some seconds ...", err=True)
             try:
-                found[recipe] = pilot(spec, threads=place.threads, one_if_small=place.one_if_small)
+                found[recipe] = pilot(
+                    spec, threads=resources.threads, one_if_small=resources.one_if_small
+                )
             except (RunError, RuntimeError) as error:  # the latter as torch raises it
                 raise UsageError(f"--pilot: training {what} failed: {error}") from None
         method = registry.get(spec.method)(**spec.hyperparameters)
@@ -164,7 +166,7 @@ def _with_pilots(
     return told
 
 
-def _places(study: Study) -> int | None:
+def _divide(study: Study) -> int | None:
     """How many runs at a time; None where a queue decides."""
     engine = study.engine
     return engine.slurm.at_once if engine.kind == "slurm" else engine.at_once

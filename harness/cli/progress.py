@@ -1,14 +1,11 @@
-"""What a person sees while a study runs: read off journals and traces, like everything else.
-
-The progress bar of a terminal.
-"""
+"""What a person sees while a study runs: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
@@ -19,12 +16,15 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from harness.cli.metrics import Now
+from harness.cli.metrics import Now, served
 from harness.energy.live import LiveEnergy
+from harness.method.dry_run import max_epochs, planned_epochs
+from harness.method.phases import Budget
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.scheduler.scheduler import RunOutcome
 from harness.settings.run_spec import RunSpec, short_labels_of
+from harness.study.registry import Registry
 from harness.utils.jsonl import LogReader
 from reports.text.units import duration, energy
 
@@ -39,11 +39,11 @@ class _Display(Protocol):
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is, as far as can be known before.
+    """The length of a run, as it can be foreseen.
 
     Attributes:
-        epochs: How many it will train.
-        of_name: How many at most in phases that share a name, such as a search epoch by epoch.
+        epochs: Epochs that it will train.
+        of_name: Epochs at most in phases that share a name, such as a search epoch by epoch.
     """
 
     epochs: int
@@ -51,9 +51,11 @@ class Length:
 
 
 class Progress:
-    """Follows the runs of a study, however many at a time; several threads may call it."""
+    """Follows the runs of a study, read off journals and traces; any thread may call it."""
 
-    def __init__(self, specs: list[RunSpec], lengths: list[Length], display: _Display) -> None:
+    def __init__(
+        self, specs: Sequence[RunSpec], lengths: Sequence[Length], display: _Display
+    ) -> None:
         self._display = display
         labels = short_labels_of(specs)
         self._labels = {
@@ -88,8 +90,8 @@ class Progress:
         with self._lock:
             self._finish(outcome)
 
-    def say(self, text: str) -> None:
-        """Say something of the whole study."""
+    def report(self, text: str) -> None:
+        """Show a message about the whole study."""
         with self._lock:
             self._display.line(text)
 
@@ -240,17 +242,30 @@ class _Plain:
 
 
 @contextmanager
-def open_progress(specs: list[RunSpec], lengths: list[Length]) -> Iterator[Progress]:
-    """Progress on a terminal, or plain lines where there is none."""
-    from rich.console import Console
+def open_progress(
+    registry: Registry, specs: Sequence[RunSpec], *, study: str = "", metrics: str | None = None
+) -> Iterator[Progress]:
+    """Progress bar on a terminal, or plain lines where there is none.
 
+    Args:
+        registry: The methods of the runs.
+        specs: All runs that may come.
+        study: Name of the study, for `metrics`.
+        metrics: PORT or HOST:PORT at which to serve the state of runs meanwhile; None for nowhere.
+    """
     console = Console()
-    if not console.is_terminal:
-        yield Progress(specs, lengths, _Plain())
-        return
+    lengths = [planned_length(registry, spec) for spec in specs]
+    with ExitStack() as stack:
+        display = stack.enter_context(LiveBar(console)) if console.is_terminal else _Plain()
+        progress = Progress(specs, lengths, display)
+        stack.enter_context(served(metrics, study, progress.now))
+        yield progress
 
-    with LiveBar(console) as bar:
-        yield Progress(specs, lengths, bar)
+
+def planned_length(registry: Registry, spec: RunSpec) -> Length:
+    """Epochs that a run will train, if its method can be asked without a network."""
+    method, budget = registry.get(spec.method)(**spec.hyperparameters), Budget(spec.training.epochs)
+    return Length(planned_epochs(method, budget), max_epochs(method, budget))
 
 
 STEPS = 10_000

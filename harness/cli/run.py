@@ -7,13 +7,13 @@ How runs that are not done are told to a person and to the shell.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.choose import choose_study
 from harness.errors import ExitCode, UsageError
 from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import StudyFolder
@@ -23,6 +23,7 @@ from harness.scheduler.engine import Assignment
 from harness.settings.catalogue import DATA, ENGINES
 from harness.settings.run_spec import workloads_of
 from harness.settings.settings import WHEREABOUTS
+from harness.study.choose import choose_study
 from harness.study.expand import expand
 from harness.workloads.data_fingerprint import identity_of
 
@@ -68,12 +69,13 @@ def run_study(
 
     Raises:
         UsageError: The input is wrong; nothing has been run or written.
-        MeasurementError: The energy cannot be measured as asked for.
+        MeasurementError: The energy cannot be measured as requested.
         StorageError: Results cannot be written any more.
     """
     study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
+    from harness.cli.progress import open_progress
     from harness.cli.report import make_report
     from harness.cli.until_decided import described, rounds_of
     from harness.energy.carbon.series import check_site
@@ -91,32 +93,34 @@ def run_study(
     for workload in workloads_of(open_runs):
         check_data(workload)
     check_site(study.carbon)
-    asked = Assignment(
+    assignment = Assignment(
         study,
         registry,
         relied_on,
         rounds_of(study, specs, relied_on),
+        functools.partial(open_progress, registry, study=study.name, metrics=metrics),
         retry_failed=retry_failed,
         require_measured=require_measured,
         wait=wait,
-        metrics=metrics,
     )
-    engine = _engine(asked)
+    engine = _engine(assignment)
+    if metrics and engine.may_be_left:
+        raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
     check_unchanged(folder, open_runs, registry)
     folder.bind(study, specs)
     click.echo(
-        f"study {study.name}: {described(study, asked.rounds, len(specs))} of "
+        f"study {study.name}: {described(study, assignment.rounds, len(specs))} of "
         f"{study.workload.model} on {study.workload.data}, results in {folder.path}"
     )
-    called = asked.rounds.called(folder).runs
+    called = assignment.rounds.called(folder).runs
     missing = [spec for spec in called if status_of(folder.run(spec)) not in finished]
     with folder.alone():
         keep_series(folder, study.carbon)
         note = ask_live(folder, study.carbon) if missing else None
     if note is not None:
         click.echo(f"note: {note}", err=True)
-    outcomes = engine.work(folder, specs, missing)
-    called = asked.rounds.called(folder).runs
+    outcomes = engine.run(folder, specs, missing)
+    called = assignment.rounds.called(folder).runs
     queued = len(called) - len(outcomes) if engine.may_be_left else 0
     if wants_report and (not queued or any(outcome.status == "done" for outcome in outcomes)):
         with folder.alone():
@@ -131,15 +135,15 @@ def run_study(
     return _measured(Tables(folder.path), code) if require_measured else code
 
 
-def _engine(asked: Assignment) -> Engine:
+def _engine(assignment: Assignment) -> Engine:
     try:
-        make = ENGINES.load(asked.study.engine.kind)
+        make = ENGINES.load(assignment.study.engine.kind)
     except ModuleNotFoundError as missing:
         if missing.name != "submitit":
             raise
         hint = "pip install 'energy-harness[slurm]'"
         raise UsageError(f"engine.kind: slurm needs submitit; do: {hint}") from None
-    engine: Engine = make(asked)
+    engine: Engine = make(assignment)
     return engine
 
 

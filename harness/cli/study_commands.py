@@ -49,7 +49,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]
 
 def _complete_words(_context: object, _parameter: object, begun: str) -> list[CompletionItem]:
     """Studies and methods that begin so; else files."""
-    from harness.cli.choose import built_in_studies
+    from harness.study.choose import built_in_studies
     from harness.study.registry import Registry
 
     names = [*built_in_studies(), *Registry.discover().names()]

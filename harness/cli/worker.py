@@ -32,13 +32,10 @@ def work_on_run(
         MeasurementError: The energy cannot be measured as asked for.
         StorageError: Results cannot be written any more.
     """
-    from harness.cli.progress import Length, open_progress
-    from harness.method.dry_run import max_epochs
-    from harness.method.phases import Budget
+    from harness.cli.progress import open_progress
     from harness.results.journal import Journal
     from harness.scheduler.limits import Budgets
-    from harness.scheduler.local import RunQueue
-    from harness.scheduler.resources import places
+    from harness.scheduler.resources import divide_machine
     from harness.scheduler.scheduler import RunScheduler
 
     spec, folder = read_spec(Path(run_spec)), _study_of(Path(run_spec))
@@ -53,20 +50,18 @@ def work_on_run(
     registry = Registry.discover(spec.plugins)
     relied_on = _relied_on(spec, folder, registry)
     of_study = study.limits.energy_j or study.limits.time_s
-    account = Budgets(study.limits, folder.runs() if of_study else [folder.run(spec)])
-    turns = RunScheduler(folder, account, lambda _: relied_on, retry_failed=retry_failed)
+    budgets = Budgets(study.limits, folder.runs() if of_study else [folder.run(spec)])
+    scheduler = RunScheduler(folder, budgets, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
-        turns.check([spec], study.engine.gpus_per_run)
+        scheduler.check([spec], study.engine.gpus_per_run)
     engine = study.engine
-    [place] = places(1, engine.gpus_per_node, threads=engine.threads, exclusive=spare_gpus)
-    place = replace(place, own_host=not shared_node, node=node)
-    method = registry.get(spec.method)(**spec.hyperparameters)
-    of_name = max_epochs(method, Budget(spec.training.epochs))
-    with open_progress([spec], [Length(spec.training.epochs, of_name)]) as progress:
-        if node.rank:
-            outcome = turns.take_beside(spec, place, progress.look)
-        else:
-            [outcome] = RunQueue(turns, [place], progress.look).run([spec])
+    [resources] = divide_machine(
+        1, engine.gpus_per_node, threads=engine.threads, exclusive=spare_gpus
+    )
+    resources = replace(resources, own_host=not shared_node, node=node)
+    with open_progress(registry, [spec]) as progress:
+        run = scheduler.run_beside if node.rank else scheduler.run_if_needed
+        outcome = run(spec, resources, progress.look)
         progress.finish(outcome)
     return told([outcome] if outcome.status != "done" else [])
 

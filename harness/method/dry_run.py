@@ -23,7 +23,7 @@ MAX_DURATION_S = 2.0
 def planned_phases(
     method: Method, budget: Budget, *, settles: bool = True, steps: int | None = None
 ) -> list[Phase]:
-    """The phases a method yields when every answer is invented; at most `MOST_PHASES`.
+    """The phases a method yields when every answer is invented; at most `MAX_PHASES`.
 
     A method that decides on what it sees may take another way with a real network.
 

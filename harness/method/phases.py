@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from harness.errors import UsageError
 from harness.pruning.channel_mask import ChannelMask
+from harness.pruning.size import Size
 from harness.settings.types import Precision
 
 
@@ -44,23 +45,6 @@ class Trained:
         if self.validated is None:
             raise UsageError("val_accuracy is there only after Train(..., evaluate=True)")
         return self.validated
-
-
-@dataclass(frozen=True)
-class Size:
-    """The answer to `Shrink` and `Mask`: what is left of the network.
-
-    Attributes:
-        parameters: Parameters in memory.
-        macs: Multiply-accumulate operations of one forward pass of one sample.
-        density: Share of the weights in memory that a mask leaves alive (1.0 without a mask).
-        uncounted: Operators that `macs` leaves out because no formula for them is known.
-    """
-
-    parameters: int
-    macs: int
-    density: float
-    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,7 +212,7 @@ class Inspect(Phase):
         return encoded["value"]
 
     def dummy_answer(self) -> Any:
-        return getattr(self.question, "invented", lambda: None)()
+        return getattr(self.question, "dummy_answer", lambda: None)()
 
 
 @dataclass(frozen=True)

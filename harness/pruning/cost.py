@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from harness.method.phases import Size
+from harness.pruning.size import Size
 
 _WITHOUT_PRODUCTS = (
     "_assert_async _local_scalar_dense _reshape_alias _safe_softmax _unsafe_view "

@@ -24,12 +24,12 @@ from harness.method.phases import (
     Rewind,
     Shrink,
     Shuffle,
-    Size,
     Snapshot,
     Train,
     Trained,
 )
 from harness.pruning.cost import size_of
+from harness.pruning.size import Size
 from harness.pruning.weights import prune_weights
 from harness.results.journal_writer import JournalWriter, SilentJournal
 from harness.settings.settings import Training

@@ -130,10 +130,10 @@ class Guard:
         reached: The limit that ended it, if one did.
     """
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, account: Budgets) -> None:
+    def __init__(self, spec: RunSpec, folder: RunFolder, budgets: Budgets) -> None:
         self._spec = spec
         self._folder = folder
-        self._account = account
+        self._budgets = budgets
         self._number = len(Journal(folder).attempts) + 1
         self._energy = LiveEnergy(folder.trace(self._number))
         alone = spec.energy.isolation == "error"
@@ -150,11 +150,11 @@ class Guard:
         intruders = self._intruders and self._intruders.look()
         if intruders:
             raise StopRun(intruders, "failed")
-        if not self._account.is_limited or not self._has_begun():
+        if not self._budgets.is_limited or not self._has_begun():
             return
         self._energy.update()
         now = Spent(self._energy.energy_j, time.monotonic() - (self._began or 0.0))
-        self.reached = self._account.reached(self._folder, now)
+        self.reached = self._budgets.reached(self._folder, now)
         if self.reached:
             raise StopRun(self.reached.text)
 

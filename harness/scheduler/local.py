@@ -1,60 +1,101 @@
-"""Runs on this machine: one at a time, or a queue over its GPUs or over shares of its CPU.
+"""The engine for this machine: one run at a time, or several over its GPUs or shares of its CPU.
 
 One at a time is the default: runs that share a host disturb each other's energy.
-
-`run` on this machine: every run's turn, while a person watches.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from harness.cli.metrics import served
-from harness.cli.progress import Length, Progress, open_progress
 from harness.energy.sensors.discover import check_measurable
 from harness.errors import UsageError
-from harness.method.dry_run import max_epochs, planned_epochs
-from harness.method.phases import Budget
 from harness.results.folder import RunFolder, StudyFolder
 from harness.runner.worker_main import Resources
-from harness.scheduler.engine import Assignment
+from harness.scheduler.engine import Assignment, Engine, Progress
 from harness.scheduler.limits import Budgets
-from harness.scheduler.resources import places
+from harness.scheduler.resources import divide_machine
 from harness.scheduler.run_process import POLL_S, StopRun
 from harness.scheduler.scheduler import RunOutcome, RunScheduler, Watcher
 from harness.settings.run_spec import RunSpec
 
 
-class RunQueue:
-    """Executes runs in order, as many at a time as there are places.
+class LocalEngine(Engine):
+    """Executes a study's runs on this machine while the command runs.
 
     Args:
-        turns: What a run's turn is.
-        places: Where runs execute, one at a time each.
-        watch: Called over and over while a run works; with several places, by a thread each.
+        assignment: What to run, and how.
+
+    Raises:
+        UsageError: This machine lacks the requested GPUs.
+        MeasurementError: It has no sensor, and one is required.
     """
 
-    def __init__(self, turns: RunScheduler, places: Sequence[Resources], watch: Watcher) -> None:
-        self._turns = turns
-        self._places = places
-        self._watch = watch
+    may_be_left = False
 
-    def run(self, specs: list[RunSpec]) -> Iterator[RunOutcome]:
-        """Work on every run that is not done; yields each run's outcome.
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        engine = assignment.study.engine
+        if engine.nodes_per_run > 1:
+            raise UsageError("engine.nodes_per_run: this machine is one; use engine.kind = slurm")
+        self._resources = divide_machine(
+            engine.at_once, engine.gpus_per_run, threads=engine.threads
+        )
+        if assignment.require_measured:
+            check_measurable(assignment.study.energy)
 
-        What others hold is tried again after the rest, and left to them if they still work on it.
+    def run(
+        self, folder: StudyFolder, specs: list[RunSpec], missing: list[RunSpec]
+    ) -> list[RunOutcome]:
+        """Execute all missing runs, and those that their results call for; as `Engine.run`."""
+        assignment, study = self._assignment, self._assignment.study
+        budgets = Budgets(study.limits, [folder.run(spec) for spec in specs])
+        outcomes = []
+        with assignment.progress(specs) as progress:
+            scheduler = RunScheduler(
+                folder, budgets, assignment.relied_on, retry_failed=assignment.retry_failed
+            )
+            # Hours later is too late to find that a run cannot be carried out here.
+            may_follow = assignment.rounds.called(folder).may_follow
+            scheduler.check([*missing, *may_follow], study.engine.gpus_per_run)
+            for called in self._rounds(folder, progress):
+                for outcome in self._run_all(called, scheduler, progress.look):
+                    progress.finish(outcome)
+                    outcomes.append(outcome)
+                if any(outcome.reached and outcome.reached.ends_study for outcome in outcomes):
+                    break
+        return outcomes
 
-        Raises:
-            StorageError: Results cannot be written any more; no further run is begun.
-            MeasurementError: The energy cannot be measured as asked for.
+    def _rounds(self, folder: StudyFolder, progress: Progress) -> Iterator[list[RunSpec]]:
+        """The runs that are called for; then, repeatedly, those that new results call for."""
+        before: set[str] = set()
+        while True:
+            called = self._assignment.rounds.called(folder)
+            further = [spec for spec in called.runs if spec.title not in before]
+            if not further:
+                return
+            progress.expect(called.runs)
+            if before:
+                arms = called.open_arms(further)
+                progress.report(f"seed {further[-1].seed}, since a verdict is still open: {arms}")
+            before |= {spec.title for spec in further}
+            yield further
+
+    def _run_all(
+        self, specs: list[RunSpec], scheduler: RunScheduler, watch: Watcher
+    ) -> Iterator[RunOutcome]:
+        """Outcomes of all runs, unless a limit of the study is reached before.
+
+        A run that another process holds is tried again after the rest, and left to that process if
+        it still works on it.
         """
+        run_once = self._in_sequence if len(self._resources) == 1 else self._in_parallel
         waiting = specs
         while waiting:
             postponed = []
-            for outcome in self._round(waiting):
+            for outcome in run_once(waiting, scheduler, watch):
                 if outcome.is_postponed:
                     postponed.append(outcome)
                     continue
@@ -66,111 +107,39 @@ class RunQueue:
                 return
             waiting = [outcome.spec for outcome in postponed]
 
-    def _round(self, specs: list[RunSpec]) -> Iterator[RunOutcome]:
-        """Every run's turn, once."""
-        if len(self._places) > 1:
-            yield from self._abreast(specs)
-            return
+    def _in_sequence(
+        self, specs: list[RunSpec], scheduler: RunScheduler, watch: Watcher
+    ) -> Iterator[RunOutcome]:
         for spec in specs:
-            yield self._turns.take(spec, self._places[0], self._watch)
+            yield scheduler.run_if_needed(spec, self._resources[0], watch)
 
-    def _abreast(self, specs: list[RunSpec]) -> Iterator[RunOutcome]:
-        """Turns at all places at once, in threads that do no more than wait for processes."""
-        free, waiting = deque(self._places), deque(specs)
-        working: dict[Future[RunOutcome], Resources] = {}
-        left = threading.Event()
-        pool = ThreadPoolExecutor(len(self._places))
+    def _in_parallel(
+        self, specs: list[RunSpec], scheduler: RunScheduler, watch: Watcher
+    ) -> Iterator[RunOutcome]:
+        """Runs on all resources at once, in threads that only wait for processes."""
+        free, waiting = deque(self._resources), deque(specs)
+        running: dict[Future[RunOutcome], Resources] = {}
+        stopped = threading.Event()
+        pool = ThreadPoolExecutor(len(self._resources))
 
-        def watch(spec: RunSpec, folder: RunFolder) -> None:
-            if left.is_set():
-                raise StopRun("the harness was told to stop")
-            self._watch(spec, folder)
+        def watch_until_stopped(spec: RunSpec, folder: RunFolder) -> None:
+            if stopped.is_set():
+                raise StopRun("the harness was stopped")
+            watch(spec, folder)
 
         try:
-            while waiting or working:
+            while waiting or running:
                 while free and waiting:
-                    place = free.popleft()
-                    future = pool.submit(self._turns.take, waiting.popleft(), place, watch)
-                    working[future] = place
-                over, _ = wait(working, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                for future in over:
-                    free.append(working.pop(future))
+                    resources = free.popleft()
+                    future = pool.submit(
+                        scheduler.run_if_needed, waiting.popleft(), resources, watch_until_stopped
+                    )
+                    running[future] = resources
+                done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    free.append(running.pop(future))
                     yield future.result()
         finally:
             # Left early, for whatever reason: runs under way close their last windows first.
-            left.set()
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-class LocalEngine:
-    """Works on a study's runs, here and now.
-
-    Args:
-        asked: What for.
-
-    Raises:
-        UsageError: This machine has not the places that were asked for.
-        MeasurementError: It has no sensor.
-    """
-
-    may_be_left = False
-
-    def __init__(self, asked: Assignment) -> None:
-        self._asked = asked
-        self._study = study = asked.study
-        if study.engine.nodes_per_run > 1:
-            raise UsageError("engine.nodes_per_run: this machine is one; use engine.kind = slurm")
-        engine = study.engine
-        self._places = places(engine.at_once, engine.gpus_per_run, threads=engine.threads)
-        if asked.require_measured:
-            check_measurable(study.energy)
-
-    def work(
-        self, folder: StudyFolder, specs: list[RunSpec], missing: list[RunSpec]
-    ) -> list[RunOutcome]:
-        """Work on all that is missing.
-
-        As `Engine.work`; it returns how each run stands.
-        """
-        account = Budgets(self._study.limits, [folder.run(spec) for spec in specs])
-        outcomes = []
-        lengths = [self._planned(spec) for spec in specs]
-        with (
-            open_progress(specs, lengths) as progress,
-            served(self._asked.metrics, self._study.name, progress.now),
-        ):
-            turns = RunScheduler(
-                folder, account, self._asked.relied_on, retry_failed=self._asked.retry_failed
-            )
-            # Hours later is too late to find that a run cannot be carried out here.
-            may_follow = self._asked.rounds.called(folder).may_follow
-            turns.check([*missing, *may_follow], self._study.engine.gpus_per_run)
-            engine = RunQueue(turns, self._places, progress.look)
-            for called in self._rounds(folder, progress):
-                for outcome in engine.run(called):
-                    progress.finish(outcome)
-                    outcomes.append(outcome)
-                if any(outcome.reached and outcome.reached.ends_study for outcome in outcomes):
-                    break
-        return outcomes
-
-    def _rounds(self, folder: StudyFolder, progress: Progress) -> Iterator[list[RunSpec]]:
-        """What is called for, and then again and again what the results call for besides."""
-        before: set[str] = set()
-        while True:
-            called = self._asked.rounds.called(folder)
-            further = [spec for spec in called.runs if spec.title not in before]
-            if not further:
-                return
-            progress.expect(called.runs)
-            if before:
-                arms = called.open_arms(further)
-                progress.say(f"seed {further[-1].seed}, since a verdict is still open: {arms}")
-            before |= {spec.title for spec in further}
-            yield further
-
-    def _planned(self, spec: RunSpec) -> Length:
-        """Epochs a run will train, as far as can be known."""
-        method = self._asked.registry.get(spec.method)(**spec.hyperparameters)
-        budget = Budget(spec.training.epochs)
-        return Length(planned_epochs(method, budget), max_epochs(method, budget))

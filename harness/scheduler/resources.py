@@ -1,4 +1,4 @@
-"""The places that this machine has for runs: its GPUs, or shares of its CPU."""
+"""Dividing a machine among runs: its GPUs, or shares of its CPU."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from harness.errors import UsageError
 from harness.runner.worker_main import Resources
 
 
-def places(
+def divide_machine(
     at_once: int,
     per_run: int = 1,
     *,
     threads: int | Literal["auto"] = "auto",
     exclusive: bool = False,
 ) -> list[Resources]:
-    """Places for a number of runs at a time.
+    """Resources for each of the runs that execute in parallel.
 
     Args:
-        at_once: How many.
-        per_run: How many GPUs each has, or processes where there are none.
-        threads: CPU threads of each process; "auto" for its share of the cores, or one where the
-            network is small.
-        exclusive: The machine was handed over whole, with GPUs that may stay idle.
+        at_once: Number of parallel runs.
+        per_run: GPUs per run, or processes on a machine without GPUs.
+        threads: CPU threads per process; "auto" for its share of the cores, or one if the network
+            is small.
+        exclusive: The whole machine is reserved, with GPUs that may stay idle.
 
     Raises:
-        UsageError: There are GPUs, but not so many.
+        UsageError: There are GPUs, but too few.
     """
-    found = _places(at_once, per_run, exclusive=exclusive)
+    found = _divide(at_once, per_run, exclusive=exclusive)
     if threads == "auto":
         return found
-    return [replace(place, threads=threads, one_if_small=False) for place in found]
+    return [replace(resources, threads=threads, one_if_small=False) for resources in found]
 
 
-def _places(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
+def _divide(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
     alone = at_once == 1
     if alone and per_run == 1 and not exclusive:
         return [Resources()]
@@ -46,8 +46,8 @@ def _places(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
     if not gpus:
         wanted = at_once * per_run
         threads = None if wanted == 1 else _share(wanted)
-        place = Resources(threads=threads, processes=per_run, own_host=alone)
-        return [place] * at_once
+        resources = Resources(threads=threads, processes=per_run, own_host=alone)
+        return [resources] * at_once
     used = at_once * per_run
     if used > len(gpus):
         each = "" if per_run == 1 else f" with engine.gpus_per_run = {per_run}"
@@ -67,7 +67,7 @@ def _places(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
 
 
 def _gpus() -> tuple[str, ...]:
-    """The GPUs that the environment shows, or all."""
+    """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES names, or of all."""
     shown = visible_gpus().gpus
     if shown is not None:
         return shown
@@ -81,7 +81,7 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _share(runs: int) -> int:
-    """CPU threads for each of so many runs."""
+    """CPU threads per run."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)) // runs)
     return max(1, (os.cpu_count() or 1) // runs)

@@ -69,7 +69,7 @@ class RunProcess:
             first node has it.
         context: Starts processes that have torch already.
         estimate: For machines without a sensor.
-        place: Where it executes.
+        resources: What it may use of the machine.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class RunProcess:
         held: Hold | None,
         context: ForkServerContext,
         estimate: Estimate,
-        place: Resources,
+        resources: Resources,
     ) -> None:
         self._spec = spec
         self._folder = folder
         self._held = held
         self._context = context
         self._estimate = estimate
-        self._place = place
+        self._resources = resources
         self._number = len(Journal(folder).attempts) + 1
         self._recorder: RecorderProcess | None = None
         self._over_ns = 0
@@ -108,7 +108,7 @@ class RunProcess:
         channel, theirs = self._context.Pipe()
         announced, announcing = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=main, args=(self._folder.path, theirs, announcing, self._held, self._place)
+            target=main, args=(self._folder.path, theirs, announcing, self._held, self._resources)
         )
         process.start()
         theirs.close()
@@ -162,11 +162,11 @@ class RunProcess:
             gpus=tuple(gpus) if energy.gpus == "used" else None,
             watts_per_thread=self._estimate.watts_per_thread,
             watts_note=self._estimate.note,
-            spare_gpus=self._place.spare_gpus,
-            own_host=self._place.own_host,
+            spare_gpus=self._resources.spare_gpus,
+            own_host=self._resources.own_host,
         )
         return RecorderProcess(
-            self._folder.trace(self._number, self._place.node.rank),
+            self._folder.trace(self._number, self._resources.node.rank),
             energy,
             setup,
             borders=announced.fileno(),
@@ -194,7 +194,7 @@ class RunProcess:
 
     def _note_death(self, reason: str, status: Status) -> None:
         """Write down how the process ended, if it did so without a word."""
-        if self._place.node.rank:
+        if self._resources.node.rank:
             return  # the journal is the first node's
         attempts = Journal(self._folder).attempts
         if len(attempts) < self._number or attempts[-1].has_ended:

@@ -69,7 +69,7 @@ class RunScheduler:
 
     Args:
         study: The results folder.
-        account: What runs have spent, and when it is enough.
+        budgets: What runs have spent, and when it is enough.
         relied_on: The runs that a run builds on, which must be done before.
         retry_failed: Begin failed runs anew, each as a further attempt beside those that failed.
     """
@@ -77,13 +77,13 @@ class RunScheduler:
     def __init__(
         self,
         study: StudyFolder,
-        account: Budgets,
+        budgets: Budgets,
         relied_on: Callable[[RunSpec], list[RunSpec]],
         *,
         retry_failed: bool = False,
     ) -> None:
         self._study = study
-        self._account = account
+        self._budgets = budgets
         self._relied_on = relied_on
         self._retry_failed = retry_failed
         self._context = multiprocessing.get_context("forkserver")
@@ -115,12 +115,12 @@ class RunScheduler:
         if said["refused"]:
             raise UsageError("\n".join(said["refused"]))
 
-    def take(self, spec: RunSpec, place: Resources, watch: Watcher) -> RunOutcome:
+    def run_if_needed(self, spec: RunSpec, resources: Resources, watch: Watcher) -> RunOutcome:
         """Work on one run, if it needs work and nothing stands in the way.
 
         Args:
             spec: The run.
-            place: Where it executes.
+            resources: What it may use of the machine.
             watch: Called meanwhile.
 
         Raises:
@@ -135,7 +135,7 @@ class RunScheduler:
             if status not in ("done", "failed"):
                 note = f"builds on {other.title}, which is {status}"
                 return RunOutcome(spec, folder, Journal(folder).status, note=note)
-        reached = self._account.reached(folder)
+        reached = self._budgets.reached(folder)
         if reached:
             status = Journal(folder).status
             return RunOutcome(spec, folder, status, note=reached.text, reached=reached)
@@ -150,16 +150,16 @@ class RunScheduler:
             # Another may have finished it between the first look and the lock.
             if not self._needs_work(folder):
                 return RunOutcome(spec, folder, Journal(folder).status)
-            return self._work_on(spec, folder, held, place, watch)
+            return self._work_on(spec, folder, held, resources, watch)
         finally:
             held.release()
 
-    def take_beside(self, spec: RunSpec, place: Resources, watch: Watcher) -> RunOutcome:
+    def run_beside(self, spec: RunSpec, resources: Resources, watch: Watcher) -> RunOutcome:
         """Work on one run together with its first node, which holds it and writes its journal.
 
         Args:
             spec: The run.
-            place: Where this node's part executes.
+            resources: What its part on this node may use.
             watch: Called meanwhile.
 
         Raises:
@@ -169,14 +169,14 @@ class RunScheduler:
         if not self._needs_work(folder):
             return RunOutcome(spec, folder, Journal(folder).status)
         self._write(spec, folder)
-        attempt = RunProcess(spec, folder, None, self._context, self._estimate, place)
+        attempt = RunProcess(spec, folder, None, self._context, self._estimate, resources)
         note = None
         try:
             note = attempt.run(lambda: watch(spec, folder))
         except StopRun as reason:
             note = str(reason)
         finally:
-            folder.pack_traces(place.node.rank)
+            folder.pack_traces(resources.node.rank)
         return RunOutcome(spec, folder, Journal(folder).status, True, note)
 
     def _needs_work(self, folder: RunFolder) -> bool:
@@ -184,11 +184,11 @@ class RunScheduler:
         return status != "done" and (status != "failed" or self._retry_failed)
 
     def _work_on(
-        self, spec: RunSpec, folder: RunFolder, held: Hold, place: Resources, watch: Watcher
+        self, spec: RunSpec, folder: RunFolder, held: Hold, resources: Resources, watch: Watcher
     ) -> RunOutcome:
         self._prepare(spec, folder)
-        attempt = RunProcess(spec, folder, held, self._context, self._estimate, place)
-        guard = Guard(spec, folder, self._account)
+        attempt = RunProcess(spec, folder, held, self._context, self._estimate, resources)
+        guard = Guard(spec, folder, self._budgets)
 
         def look() -> None:
             watch(spec, folder)
@@ -203,7 +203,7 @@ class RunScheduler:
             with suppress(StopRun):
                 watch(spec, folder)  # a last time before the trace is packed
             folder.pack_traces()
-            self._account.close(folder)
+            self._budgets.close(folder)
         return RunOutcome(spec, folder, Journal(folder).status, True, note, guard.reached)
 
     def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:

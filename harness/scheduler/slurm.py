@@ -227,8 +227,6 @@ class SlurmEngine:
     may_be_left = True
 
     def __init__(self, asked: Assignment) -> None:
-        if asked.metrics:
-            raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
         self._asked = asked
         self._study = asked.study
         self._longest = longest_array()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.author_commands import TABLES, commented
-from harness.cli.choose import built_in_studies
+from harness.study.choose import built_in_studies
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study

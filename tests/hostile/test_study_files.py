@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.choose import built_in_studies, choose_study
 from harness.errors import UsageError
 from harness.method.dry_run import planned_epochs
 from harness.method.phases import Budget
 from harness.results.folder import StudyFolder
+from harness.study.choose import built_in_studies, choose_study
 from harness.study.expand import expand
 from tests.conftest import Cases
 from tests.hostile.mutation import mutate, toml, torn

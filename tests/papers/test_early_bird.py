@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.cli.choose import built_in_studies, choose_study
+from harness.study.choose import built_in_studies, choose_study
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:

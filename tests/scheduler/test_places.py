@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.runner.worker_main import Resources
-from harness.scheduler.resources import places
+from harness.scheduler.resources import divide_machine
 
 GPUS = tuple(f"GPU-{number}" for number in range(4))
 
@@ -28,46 +28,53 @@ def none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("four")
 def test_one_at_a_time_leaves_the_choice_of_the_gpu_to_the_environment() -> None:
-    assert places(1) == [Resources()]
+    assert divide_machine(1) == [Resources()]
 
 
 @pytest.mark.usefixtures("four")
 def test_every_run_has_a_gpu_of_its_own_and_shares_the_host() -> None:
-    found = places(2)
-    assert [place.gpus for place in found] == [GPUS[:1], GPUS[1:2]]
-    assert not any(place.own_host for place in found)
+    found = divide_machine(2)
+    assert [resources.gpus for resources in found] == [GPUS[:1], GPUS[1:2]]
+    assert not any(resources.own_host for resources in found)
 
 
 @pytest.mark.usefixtures("four")
 def test_gpus_of_a_node_that_is_taken_whole_are_spare() -> None:
-    [place] = places(1, exclusive=True)
-    assert (place.gpus, place.spare_gpus, place.own_host) == (GPUS[:1], GPUS[1:], True)
+    [resources] = divide_machine(1, exclusive=True)
+    assert (resources.gpus, resources.spare_gpus, resources.own_host) == (GPUS[:1], GPUS[1:], True)
 
 
 @pytest.mark.usefixtures("four")
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(UsageError, match="at_once = 5: there are 4 GPUs"):
-        places(5)
+        divide_machine(5)
 
 
 @pytest.mark.usefixtures("none")
 def test_without_gpus_runs_share_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)), raising=False)
-    assert places(2) == [Resources(threads=4, own_host=False)] * 2
+    assert divide_machine(2) == [Resources(threads=4, own_host=False)] * 2
 
 
 @pytest.mark.usefixtures("four")
 def test_threads_that_were_asked_for_are_given_to_every_process() -> None:
-    assert places(1).pop().one_if_small
-    for place in [*places(1, threads=3), *places(2, threads=3), *places(1, 2, threads=3)]:
-        assert (place.threads, place.one_if_small) == (3, False)
+    assert divide_machine(1).pop().one_if_small
+    for resources in [
+        *divide_machine(1, threads=3),
+        *divide_machine(2, threads=3),
+        *divide_machine(1, 2, threads=3),
+    ]:
+        assert (resources.threads, resources.one_if_small) == (3, False)
 
 
 def test_the_gpus_are_found_by_uuid(library: Path, tmp_path: Path) -> None:
     from tests.fakes.stand_in import StandIn
 
     machine = StandIn(tmp_path / "state", gpus=2)
-    asked = "from harness.scheduler.resources import places; print([p.gpus for p in places(2)])"
+    asked = (
+        "from harness.scheduler.resources import divide_machine\n"
+        "print([resources.gpus for resources in divide_machine(2)])"
+    )
     said = subprocess.run(
         [sys.executable, "-c", asked],
         env={**os.environ, **machine.environment(library)},

@@ -109,7 +109,7 @@ def test_interrupted_both_close_their_last_windows_and_go_on(tmp_path: Path) -> 
     for run in runs_of(out).values():
         journal = Journal(run)
         assert (journal.status, journal.attempts[-1].has_ended) == ("interrupted", True)
-        assert journal.reason == "the harness was told to stop"
+        assert journal.reason == "the harness was stopped"
         assert not list(run.path.glob("trace-*.jsonl")), "traces are packed"
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.choose import choose_study
 from harness.errors import UsageError
+from harness.study.choose import choose_study
 from harness.study.study import Study
 from tests.test_registry import PLUGIN
 
