@@ -27,7 +27,7 @@ class EarlyBird(ChannelPruningMethod):
 
     Each epoch of the search asks for the paper's channel mask; the ticket is drawn when the newest
     mask is within `max_distance` of all others in a FIFO of `window` masks. The ticket is shrunk in
-    memory and goes on for the rest of the budget, with the surviving weights and momentum (EB in
+    memory and trained for the rest of the budget, with the surviving weights and momentum (EB in
     the paper), or with new weights for the whole budget (`reinit`: EB re-init). 8 bits in the
     search alone are the paper's EB LF, in all of training EB LL.
 
@@ -50,7 +50,7 @@ class EarlyBird(ChannelPruningMethod):
     search_epochs: Count | None = None
     """Longest search; at its end the newest mask is taken. Default: half the budget."""
     reinit: bool = False
-    """Draw the ticket's weights anew and train it for the whole budget."""
+    """Re-initialise the ticket's weights and train it for the whole budget."""
     low_precision: Literal["none", "search", "all"] = "none"
     """Where to train in the precision `low`: nowhere, in the search, or in retraining too."""
     low: Precision = "int8_simulated"

@@ -21,12 +21,12 @@ class Grasp(PruneAtInit):
     w * Hg, so that higher stays. The threshold is global. Weights are masked: the network stays as
     large and as costly as before.
 
-    Deviations from the official code: samples are drawn at random, not so many a class; they are
-    one batch in place of two halves, and linear layers are not drawn anew before they are scored.
+    Deviations from the official code: samples are drawn at random, not a number per class; they are
+    one batch in place of two halves, and linear layers are not re-initialised before scoring.
     """
 
     samples: Count = 100
-    """How many samples to score on (the paper: 10 a class)."""
+    """How many samples to score on (the paper: 10 per class)."""
 
     def mask(self) -> Mask:
         return Mask(grasp, self.sparsity, samples=self.samples)

@@ -11,7 +11,7 @@ class Progressive(ChannelPruningMethod):
     Channels are ranked by |gamma| under an L1 penalty and really removed after each round. One
     round is Network Slimming, several its multi-pass scheme. Retraining is as long and begins at as
     high a learning rate as training did, as in the paper on CIFAR; a shorter `retrain_epochs`
-    rewinds the rate to where they are left (Renda et al., ICLR 2020), and "finetune" goes on at a
+    rewinds the rate to where they are left (Renda et al., ICLR 2020), and "finetune" continues at a
     low one (the paper on ImageNet). The penalty is on wherever another pruning follows.
 
     Deviations from the paper and its code: the ticket has a floor of channels and rounded widths
@@ -26,7 +26,7 @@ class Progressive(ChannelPruningMethod):
     """Share of the channels there are to drop in each round (the paper: 0.7 for VGG on CIFAR-10,
     0.5 on CIFAR-100, 0.4 and 0.6 for ResNets)."""
     retrain_epochs: Count | None = None
-    """Epochs of retraining a round. Default: the whole budget, as in the paper."""
+    """Epochs of retraining per round. Default: the whole budget, as in the paper."""
     retrain: Literal["rewind", "finetune"] = "rewind"
     """Rewind the learning rate to where `retrain_epochs` are left, or fine-tune at a low one."""
     finetune_rate: Ratio = 0.01

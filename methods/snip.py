@@ -16,8 +16,8 @@ class Snip(PruneAtInit):
     The score is |w * dL/dw| on one mini-batch, the threshold global. Weights are masked: the
     network stays as large and as costly as before.
 
-    Deviation from the paper: convolutions begin as the workload says (He et al., 2015) in place of
-    variance scaling by Glorot & Bengio (2010).
+    Deviation from the paper: convolutions are initialised as the workload is (He et al., 2015) in
+    place of variance scaling by Glorot & Bengio (2010).
     """
 
     samples: Count = 128

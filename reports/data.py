@@ -1,7 +1,4 @@
-"""The tidy tables of a study, checked once at the door.
-
-From a results folder to what tables and figures take.
-"""
+"""A study's tables, validated on construction: what every table and figure of a report takes."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from harness.results.final_test import FinalTest
 from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET
 from harness.results.run_detail import CloseUp, close_up
 from harness.study.study import rule_of
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +69,7 @@ class AskedClaim:
     """A published claim and the arms that it is about.
 
     `arm` and `against` are labels, or None where no arm, or several, are meant. The bounds are None
-    where the claim says nothing of energy (a ratio) or of accuracy (percentage points).
+    where the claim does not mention energy (a ratio) or accuracy (percentage points).
     """
 
     text: str
@@ -103,11 +100,11 @@ class StudyResults:
 
     Attributes:
         study: Its name.
-        runs: One row a run (RUN_COLUMNS and more; see harness/results/README.md).
-        curves: One row an evaluation on validation data.
-        phases: One row a run and energy window.
+        runs: One row per run (RUN_COLUMNS and more; see harness/results/README.md).
+        curves: One row per evaluation on validation data.
+        phases: One row per run and energy window.
         baseline: The arm every other arm is compared with.
-        attempts: One row an attempt of a run.
+        attempts: One row per attempt of a run.
         tickets: One row a channel mask that a method looked at.
         places: Carbon factors: `place`, `kg_per_kwh` (PUE included), `basis` and `role`: "here",
             "also" (the study asks for it) or "reference".
@@ -138,7 +135,7 @@ class StudyResults:
     tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse tables that would give a wrong figure without a word."""
+        """Refuse tables that would silently give a wrong figure."""
         _require(self.runs, RUN_COLUMNS, "runs")
         _require(self.curves, CURVE_COLUMNS, "curves")
         _require(self.phases, PHASE_COLUMNS, "phases")
@@ -162,18 +159,18 @@ class StudyResults:
 
     @property
     def telling(self) -> pd.DataFrame:
-        """The runs that say how energy was measured: the finished ones, or all if none is."""
+        """The runs that show how energy was measured: the finished ones, or all if none is."""
         finished = self.finished
         return finished if len(finished) else self.runs
 
     @cached_property
     def arms(self) -> list[str]:
-        """Every arm: the baseline first, others as they appear, levels of one in their order."""
+        """Every arm: the baseline first, others as they appear, the levels of a method in order."""
         seen = [str(arm) for arm in dict.fromkeys(self.runs["arm"])]
         baseline = self.baseline_arm
-        others = families(arm for arm in seen if arm != baseline)
+        others = arm_groups(arm for arm in seen if arm != baseline)
         first = [] if baseline is None else [baseline]
-        return [*first, *(arm for family in others for arm in family.arms)]
+        return [*first, *(arm for group in others for arm in group.arms)]
 
     @cached_property
     def finished_arms(self) -> list[str]:
@@ -190,7 +187,7 @@ class StudyResults:
         return str(labels[0]) if len(labels) == 1 else None
 
     def by_seed(self, arm: str, column: str) -> dict[int, float]:
-        """One value a finished run of an arm, keyed by seed, in the column's own unit."""
+        """One value per finished run of an arm, keyed by seed, in the column's own unit."""
         rows = self.finished_of(arm)
         return {int(s): float(v) for s, v in zip(rows["seed"], rows[column], strict=True)}
 
@@ -242,7 +239,7 @@ def _require(table: pd.DataFrame, columns: list[str], name: str) -> None:
 
 
 def study_results(tables: Tables) -> StudyResults:
-    """All that a report shows of one study."""
+    """Everything that a report shows of one study."""
     results = StudyResults(
         study=tables.study,
         runs=tables.runs,
@@ -271,7 +268,7 @@ def study_results(tables: Tables) -> StudyResults:
 
 
 def _close_up(folder: RunFolder, seed: int) -> CloseUp | None:
-    """A run in detail; None if its records are damaged where only that would need them."""
+    """A run in detail; None if its records are damaged where only the detail needs them."""
     try:
         return close_up(folder, seed)
     except Exception:  # noqa: BLE001 - records from anywhere: the rest of the report stands

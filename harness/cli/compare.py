@@ -90,7 +90,7 @@ def _show(comparison: Comparison, checked: list[Checked]) -> None:
     from rich.console import Console
 
     from reports.tables.comparison import comparison_table, comparison_terminal
-    from reports.text.comparison import remarks, sides, told_gate
+    from reports.text.comparison import gate_sentence, remarks, sides
 
     console = Console(highlight=False, markup=False, emoji=False)
     for line in sides(comparison):
@@ -104,4 +104,4 @@ def _show(comparison: Comparison, checked: list[Checked]) -> None:
     if checked:
         console.print()
     for each in checked:
-        console.print(f"{each.outcome}: {told_gate(each)}")
+        console.print(f"{each.outcome}: {gate_sentence(each)}")

@@ -1,6 +1,6 @@
-"""How accuracy grows as energy is spent: validation accuracy against joules so far.
+"""Accuracy curves: validation accuracy against the energy spent so far.
 
-The drawing of accuracy as energy is spent: in one plane, or a panel for each family.
+All arms share one plane, or each group of levels has a panel with the baseline in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
 from reports.plotting.accuracy_energy_axes import mark_magnitudes, spans_magnitudes
 from reports.plotting.svg_ids import Marks
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 from reports.statistics.energy_kind import standing_of
 from reports.statistics.targets import (
     SHARES,
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 NAME = "accuracy_curves"
 SEEDS, RUNS = 12, 120
-"""Up to so many seeds an arm, and so many runs in all, each run is drawn."""
-_TOLD = SHARES[1]
-"""The target that the alternative text tells of."""
+"""Up to this many seeds per arm, and this many runs in all, each run is drawn."""
+_IN_ALT = SHARES[1]
+"""The target that the alternative text names."""
 _CROWD = 12
-"""From so many arms on, it tells of few."""
+"""From this many arms on, it names only a few."""
 
 
 def draw(results: StudyResults) -> Figured | None:
@@ -99,7 +99,7 @@ def _floor(curves: Curves, reference: float) -> float:
 
 
 def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a step of each run that is drawn, then one row a step of each mean."""
+    """One row per step of each run that is drawn, then one row per step of each mean."""
     parts = [
         pd.DataFrame(
             {
@@ -124,8 +124,8 @@ def _tip(arm: str, mean: pd.DataFrame, found: list[TargetReached]) -> str:
     end = mean.iloc[-1]
     text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_accuracy']) * 100, 1)} % "
     text += f"after {energy(float(end['energy_j']))}"
-    told = [f"{percent(each.share)} %: {reached(each)}" for each in found if each.arm == arm]
-    return f"{text}. Energy to {', to '.join(told)}" if told else text
+    targets = [f"{percent(each.share)} %: {reached(each)}" for each in found if each.arm == arm]
+    return f"{text}. Energy to {', to '.join(targets)}" if targets else text
 
 
 def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> str:
@@ -138,7 +138,7 @@ def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> 
     )
     parts = [text]
     parts.append("Faint: each run." if few else "Runs are too many to be drawn one by one.")
-    if any(family.levels for family in families(results.finished_arms)):
+    if any(group.levels for group in arm_groups(results.finished_arms)):
         parts.append("Of arms that differ only in the share they prune, the darker prunes more.")
     if len(plot.panels) > 1:
         parts.append("The panels have the same axes and show the baseline's mean each.")
@@ -163,10 +163,10 @@ def _brief(results: StudyResults) -> str:
 
 
 def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[TargetReached]) -> str:
-    """What each arm comes to; of many, only the baseline and the first at a target."""
+    """The end of each arm; of many, only the baseline and the first at a target."""
     adjective = standing_of(results.finished).adjective
     text = f"Curves of validation accuracy against {adjective} energy so far."
-    at = {each.arm: each for each in found if each.share == _TOLD and each.energy_j.n}
+    at = {each.arm: each for each in found if each.share == _IN_ALT and each.energy_j.n}
     arms = list(means)
     if len(arms) > _CROWD:
         first = min(at, key=lambda arm: at[arm].energy_j.mean, default=None)
@@ -176,7 +176,7 @@ def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Targ
         text += f" {arm} ends at {fixed(float(end['val_accuracy']) * 100, 1)} %"
         text += f" after {energy(float(end['energy_j']))}"
         if arm in at:
-            text += f" ({percent(_TOLD)} % of {results.baseline_arm} at {reached(at[arm])})"
+            text += f" ({percent(_IN_ALT)} % of {results.baseline_arm} at {reached(at[arm])})"
         text += "."
     return text
 
@@ -184,7 +184,7 @@ def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Targ
 VERTICES = 4000
 """Of all means with their bands, and again of all single runs: an SVG writes each one out."""
 TOGETHER = 6
-"""More arms than this are drawn in panels, one a family, with the baseline in each."""
+"""More arms than this are drawn in panels, one a group, with the baseline in each."""
 _COLUMNS = 3
 _ROOM = 0.15
 """For names, beside the last end of a line, as a share of the axis."""
@@ -199,10 +199,10 @@ class Climb:
     Args:
         results: The study.
         single: The runs to draw one by one.
-        means: Each arm's mean curve, as `analysis.curves.mean_curve` gives it; at least one.
+        means: Each arm's mean curve, as `mean_curve` returns it; at least one.
         reference: The accuracy (0 to 1) whose `SHARES` are marked; NaN if there is none.
         floor: Where the accuracy axis begins, as a share.
-        tips: What is told of each arm's mean.
+        tips: The tip of each arm's mean.
 
     Attributes:
         figure: The drawing.
@@ -230,10 +230,10 @@ class Climb:
         self._levels = {} if math.isnan(reference) else {s: s * reference for s in SHARES}
         self._standing = standing_of(results.finished)
         self._styles = style.arm_styles(results.arms, results.baseline_arm)
-        self._families = families(means)
+        self._groups = arm_groups(means)
         self._size = 1.0 if self.log else self._unit.size
         self._drawn: dict[Axes, list[Array]] = {}
-        others = [family for family in self._families if family.arms[0] != self._baseline]
+        others = [group for group in self._groups if group.arms[0] != self._baseline]
         crowded = len(means) > TOGETHER and len(others) > 1
         self.panels = self._apart(others) if crowded else self._together()
         self._points = VERTICES // (3 * len(means) + len(self.panels))
@@ -256,11 +256,11 @@ class Climb:
         return {axes: list(self._means)}
 
     def _apart(self, others: Sequence[ArmGroup]) -> dict[Axes, list[str]]:
-        """A panel for each family but the baseline's, with the baseline in it."""
+        """A panel per group of arms, with the baseline in each."""
         base = [arm for arm in self._means if arm == self._baseline]
         columns = style.fitting_columns(min(_COLUMNS, len(others)))
         rows = math.ceil(len(others) / columns)
-        titles = [labels.wrapped(family.title, 28) for family in others]
+        titles = [labels.wrapped(group.title, 28) for group in others]
         lines = [title.count("\n") for title in titles]
         titles_in = sum(0.13 * max(lines[n : n + columns]) for n in range(0, len(lines), columns))
         size = (style.width_in(), 0.9 + 1.5 * rows + titles_in)
@@ -269,12 +269,12 @@ class Climb:
         style.set_title(self.figure, "Accuracy as energy is spent")
         self.figure.supylabel("Validation accuracy (%)", fontsize=9, color=style.INK)
         panels = {}
-        for axes, family, name in zip(grid, others, titles, strict=False):
-            ink = self._styles[family.arms[0]].ink
+        for axes, group, name in zip(grid, others, titles, strict=False):
+            ink = self._styles[group.arms[0]].ink
             title = axes.set_title(name, fontsize=8, color=ink, linespacing=1.1, pad=4)
-            if not family.levels:
-                self.marks.add(title, family.arms[0])
-            panels[axes] = [*base, *family.arms]
+            if not group.levels:
+                self.marks.add(title, group.arms[0])
+            panels[axes] = [*base, *group.arms]
         for axes in grid[len(others) :]:
             axes.remove()
         for axes in grid[len(others) - columns : len(others)]:
@@ -293,7 +293,7 @@ class Climb:
             axes.axhline(level * 100, **_TARGET)
         self._drawn[axes] = []
         for arm in arms:
-            # In panels the baseline's runs and band would hide the family's, time and again.
+            # In panels the baseline's runs and band would hide the group's, time and again.
             whole = len(self.panels) == 1 or arm != self._baseline
             if whole:
                 self._draw_runs(axes, arm)
@@ -305,8 +305,8 @@ class Climb:
             kept = thinned(run.accuracy, count)
             x, y = run.energy_j[kept] / self._size, run.accuracy[kept] * 100
             (drawn,) = axes.plot(x, y, color=self._styles[arm].faint, lw=0.4, zorder=1.5)
-            told = f"{fixed(float(y[-1]), 1)} % at {energy(float(run.energy_j[-1]))}"
-            self.marks.add(drawn, arm, f"{arm}, seed {seed}: {told}")
+            text = f"{fixed(float(y[-1]), 1)} % at {energy(float(run.energy_j[-1]))}"
+            self.marks.add(drawn, arm, f"{arm}, seed {seed}: {text}")
             self._drawn[axes].append(np.column_stack([x, y]))
 
     def _draw_mean(self, axes: Axes, arm: str, *, banded: bool) -> None:
@@ -359,7 +359,7 @@ class Climb:
         axes = next(iter(self.panels))
         obstacles = self._obstacles(axes)
         ends = self._ends()
-        written = naming.name_families(axes, self._families, ends, self._styles, obstacles)
+        written = naming.name_groups(axes, self._groups, ends, self._styles, obstacles)
         for text, arm in written or ():
             self.marks.add(text, arm)
         if written is None:
@@ -375,9 +375,9 @@ class Climb:
     def _name_in_legend(self) -> None:
         self._add_legend(
             {
-                arm: f"{family.name}, {family.short(arm)}" if family.levels else arm
-                for family in self._families
-                for arm in family.arms
+                arm: f"{group.name}, {group.short(arm)}" if group.levels else arm
+                for group in self._groups
+                for arm in group.arms
             }
         )
 
@@ -388,9 +388,9 @@ class Climb:
         for axes, arms in self.panels.items():
             own = [arm for arm in arms if arm != self._baseline]
             taken = self._obstacles(axes)
-            written = naming.name_levels(axes, families(own), self._ends(), self._styles, taken)
+            written = naming.name_levels(axes, arm_groups(own), self._ends(), self._styles, taken)
             for text, arm in written:
-                # One of several ends that lie together could be any of them.
+                # One of several ends that coincide could be any of them.
                 if len(written) < len(own):
                     text.remove()
                 else:

@@ -1,7 +1,4 @@
-"""Where each recipe ends: test accuracy against the energy of all of it.
-
-The drawing of accuracy against energy: runs, means, families, the front and the margin.
-"""
+"""Test accuracy against the energy of the whole recipe: runs, means, the front and the margin."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
 from reports.plotting.accuracy_energy_axes import Dot, Place, Plane, Point, is_sure, steps
 from reports.plotting.svg_ids import Marks
-from reports.statistics.arm_groups import families, family_of
+from reports.statistics.arm_groups import arm_groups, split_level
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.frontier import pareto_front
 from reports.statistics.statistics import energy_interval, share_interval
@@ -83,13 +80,13 @@ def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
             "Line: best mean accuracy for the energy (the Pareto front); dashed where overlapping "
             "intervals make membership uncertain."
         )
-    if any(family.levels for family in families(point.arm for point in points)):
+    if any(group.levels for group in arm_groups(point.arm for point in points)):
         parts.append(
-            "Arms that differ only in the share they prune are joined and bear that share."
+            "Methods that differ only in the share they prune are joined and labelled with it."
         )
     if any(point.arm == results.baseline_arm for point in points):
         parts.append(
-            f"Shaded: {margin_text(results)}, from its mean down; whether an arm is non-inferior "
+            f"Shaded: {margin_text(results)}, from its mean down; whether a method is non-inferior "
             "is judged by paired intervals, not by this band."
         )
     if plane.is_cut:
@@ -112,21 +109,21 @@ def _brief(results: StudyResults, points: list[Point]) -> str:
 
 def _alt(results: StudyResults, points: list[Point], front: list[str]) -> str:
     text = f"Scatter of test accuracy against {standing_of(results.finished).adjective} energy. "
-    told = [p for p in points if len(points) < CROWD or p.arm in {*front, results.baseline_arm}]
+    named = [p for p in points if len(points) < CROWD or p.arm in {*front, results.baseline_arm}]
     text += " ".join(
-        f"{p.arm}: {fixed(p.accuracy.mean * 100, 1)} % at {energy(p.energy.mean)}." for p in told
+        f"{p.arm}: {fixed(p.accuracy.mean * 100, 1)} % at {energy(p.energy.mean)}." for p in named
     )
     return f"{text} On the Pareto front: {', '.join(front)}." if len(points) > 1 else text
 
 
 def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.DataFrame:
-    """One row a finished run, then one row an arm with its means and intervals."""
+    """One row per finished run, then one row per arm with its means and intervals."""
     runs = results.finished[["arm", "seed", "energy_j", "test_accuracy"]].assign(kind="run")
     means = [
         {
             "kind": "mean",
             "arm": point.arm,
-            "level": family_of(point.arm)[1],
+            "level": split_level(point.arm)[1],
             "energy_j": point.energy.mean,
             "energy_j_low": point.energy.low,
             "energy_j_high": point.energy.high,
@@ -148,9 +145,9 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
 
 FRONT = "Pareto front"
 TIPS = 200
-"""Up to so many runs, each tells of itself."""
+"""Up to this many runs, each has a tip."""
 CROWD = 12
-"""From so many arms on, the figure is taller."""
+"""From this many arms on, the figure is taller."""
 _GUIDE: dict[str, Any] = {"color": style.MUTED, "lw": 0.8, "ls": (0, (1, 3)), "zorder": 1}
 _BAND: dict[str, Any] = {"color": style.BASELINE_COLOUR, "alpha": 0.12, "lw": 0, "zorder": 0.5}
 _FRONT: dict[str, Any] = {"color": style.INK, "lw": 1.1, "zorder": 1.5}
@@ -187,7 +184,7 @@ class Scatter:
         self._standing = standing_of(results.finished)
         self._styles = style.arm_styles(results.arms, results.baseline_arm)
         self._places = {point.arm: point.place for point in self.plane.points}
-        self._families = families(self._places)
+        self._groups = arm_groups(self._places)
         height = 4.1 if len(points) < CROWD else 4.7
         self.figure = Figure(figsize=(style.width_in(), height), layout="constrained")
         self._axes = self.figure.subplots()
@@ -198,7 +195,7 @@ class Scatter:
         self._axes.set_xscale("log" if self.plane.log else "linear")
         style.watermark(self.figure, self._standing)
         self._draw_dots(dots)
-        self._draw_families()
+        self._draw_groups()
         for shown, point in zip(self.plane.points, points, strict=True):
             self._draw_mean(shown, point.tip)
         self._draw_band()
@@ -223,9 +220,9 @@ class Scatter:
                 )
                 self.marks.add(drawn, arm, group[0][1].tip if alone else "")
 
-    def _draw_families(self) -> None:
-        for family in self._families:
-            for start, end in pairwise(family.arms):
+    def _draw_groups(self) -> None:
+        for group in self._groups:
+            for start, end in pairwise(group.arms):
                 x, y = zip(self._places[start], self._places[end], strict=True)
                 (drawn,) = self._axes.plot(x, y, color=self._styles[end].colour, lw=0.9)
                 self.marks.add(drawn, end)
@@ -269,10 +266,10 @@ class Scatter:
 
     def _name(self) -> None:
         """Names beside the points where there is room, in a legend where there is not."""
-        known = self._families, self._places, self._styles
+        known = self._groups, self._places, self._styles
         # A name on a guide line is still better than a legend.
         for obstacles in (self._obstacles() + self._lines(), self._obstacles()):
-            written = naming.name_families(self._axes, *known, obstacles)
+            written = naming.name_groups(self._axes, *known, obstacles)
             if written is not None:
                 break
         else:
@@ -285,9 +282,9 @@ class Scatter:
             self._explain()
 
     def _add_legend(self) -> None:
-        entries = [(_handle(self._styles[f.arms[0]], self._standing), f) for f in self._families]
+        entries = [(_handle(self._styles[f.arms[0]], self._standing), f) for f in self._groups]
         handles: list[Line2D | Patch] = [handle for handle, _ in entries]
-        names = [family.title for _, family in entries]
+        names = [group.title for _, group in entries]
         if self._front:
             handles.append(Line2D([], [], **_FRONT))
             names.append(f"{FRONT} (dashed: undecided)")
@@ -297,11 +294,11 @@ class Scatter:
         labels.legend_below(self.figure, handles, names)
         legend = self.figure.legends[-1]
         texts = legend.get_texts()
-        for family, handle, text in zip(self._families, legend.legend_handles, texts, strict=False):
+        for group, handle, text in zip(self._groups, legend.legend_handles, texts, strict=False):
             # An entry that stands for several arms stays when one of them is hidden.
-            if handle is not None and not family.levels:
-                self.marks.add(handle, family.arms[0])
-                self.marks.add(text, family.arms[0])
+            if handle is not None and not group.levels:
+                self.marks.add(handle, group.arms[0])
+                self.marks.add(text, group.arms[0])
 
     def _explain(self) -> None:
         """What the band and the front are, written at them where there is room."""
@@ -331,11 +328,11 @@ class Scatter:
         return boxes
 
     def _lines(self) -> list[Bbox]:
-        """What a name had better not cover: guides and steps, and lines between families."""
+        """What a name had better not cover: guides and steps, and lines between groups."""
         (left, right), (bottom, top) = self._axes.get_xlim(), self._axes.get_ylim()
         boxes = [self._box(start, end, 1) for start, end in pairwise(self._front)]
-        for family in self._families:
-            for ends in pairwise(self._places[arm] for arm in family.arms):
+        for group in self._groups:
+            for ends in pairwise(self._places[arm] for arm in group.arms):
                 along = self._along(*ends, 24)
                 boxes += naming.around(self._axes.transData.transform(along), 3)
         if self._baseline is not None:
@@ -344,7 +341,7 @@ class Scatter:
         return boxes
 
     def _along(self, start: Place, end: Place, count: int) -> list[Place]:
-        """So many places between two, evenly on paper."""
+        """This many places between two, evenly spaced on paper."""
         transform = self._axes.transData
         first, last = transform.transform([start, end])
         between = np.linspace(first, last, count + 2)[1:-1]

@@ -37,11 +37,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MARGIN_PX = 8.0
 """Between a number and the edge of its panel; the same text is wider at other resolutions."""
 _MIN_SPAN = 30.0
-"""An axis reaches at least so many times as far as it begins."""
+"""The least ratio of an axis' ends."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 """Behind words, so that no line runs through them."""
 _FARTHEST = 100.0
-"""An interval is drawn up to so many times beyond the numbers themselves."""
+"""An interval is drawn up to this many times beyond the numbers themselves."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ _PANELS = (
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """A row an arm, a panel a question; None where no arm has anything to pay back."""
+    """A row per arm, a panel per question; None where no arm has anything to pay back."""
     found = [each for each in break_even(results) if each.trainings or each.inferences]
     asked = [panel for panel in _PANELS if any(panel.of(each) for each in found)]
     answers = [answer for panel in asked for each in found if (answer := panel.of(each))]
@@ -85,10 +85,10 @@ def draw(results: StudyResults) -> Figured | None:
     }
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
-        f"After how many repetitions an arm has drawn less energy than {results.baseline_arm}, run "
-        f"against run of the same seed, lost work left out. "
+        f"After how many repetitions a method has used less energy than {results.baseline_arm}, "
+        f"run against run of the same seed, lost work left out. "
         f"{''.join(how[panel.name] for panel in asked)}"
-        "Grey and dashed: undecided, because the saving may as well be none; the mark is "
+        "Grey and dashed: undecided, because the saving may be none; the mark is "
         "the point estimate. A network whose accuracy is worse than dense’s by more than the "
         "margin is not credited. An arrow: the interval continues. Bars are Fieller’s 95 % "
         f"intervals for ratios. {hollow}"
@@ -114,7 +114,7 @@ def draw(results: StudyResults) -> Figured | None:
 
 
 def _frame(found: Sequence[BreakEven]) -> pd.DataFrame:
-    """One row an arm and question."""
+    """One row per arm and question."""
     rows = []
     for each in found:
         for panel in _PANELS:
@@ -175,7 +175,7 @@ def _draw(
 
 
 def _set_axis(axes: Axes, answers: Sequence[Payback], *, with_one: bool) -> None:
-    """A logarithmic axis that holds every number, and the intervals as far as they mean much."""
+    """A logarithmic axis that holds every number, and the intervals up to a limit."""
     numbers = [answer.times for answer in answers if answer.times > 0]
     if not numbers:
         axes.set_xlim(0, 1)
@@ -253,10 +253,10 @@ def _draw_answer(
         zorder=3,
     )
     marks.add(dot, arm, tip)
-    said = repetitions(answer.times)
-    said += f" ({payback_limits(answer)})" if shown else " (undecided)"
+    number = repetitions(answer.times)
+    number += f" ({payback_limits(answer)})" if shown else " (undecided)"
     text = axes.annotate(
-        said,
+        number,
         (answer.times, row),
         (0, 6),
         textcoords="offset points",
@@ -272,7 +272,7 @@ def _draw_answer(
 
 
 def _keep_inside(axes: Axes, text: Annotation) -> None:
-    """Move a text sideways until no end of it lies outside its panel."""
+    """Move a text sideways until no end of it is outside its panel."""
     renderer = labels.renderer_of(axes)
     box, panel = text.get_window_extent(renderer), axes.get_window_extent(renderer)
     shift_px = max(panel.x0 + _MARGIN_PX - box.x0, 0.0) - max(box.x1 - panel.x1 + _MARGIN_PX, 0.0)

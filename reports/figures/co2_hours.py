@@ -1,4 +1,4 @@
-"""When to begin: CO2e of each arm by the hour of the day, from a series of carbon factors."""
+"""CO2e of each arm by the hour of the day at which it begins, from a series of carbon factors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Day:
 
     @property
     def words(self) -> str:
-        """What the choice of the hour is worth."""
+        """The effect of the choice of the hour."""
         (best, least), (worst, most) = self.best, self.worst
         if not least < most:
             return "no hour is better than another"
@@ -65,7 +65,7 @@ class _Day:
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """A panel an arm; None without a series of factors or a known energy."""
+    """A panel per arm; None without a series of factors or a known energy."""
     every = [_day(results, arm) for arm in results.finished_arms]
     days = {day.arm: day for day in every if len(day.hours)}
     arms, left_out = chosen(list(days))
@@ -80,10 +80,10 @@ def draw(results: StudyResults) -> Figured | None:
     standing = standing_of(results.finished)
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
-        "CO2e of one run by the full hour (UTC) at which it begins: each arm's mean energy times "
-        "the mean carbon factor over a time as long as its runs take on average. Computed, not "
-        "measured, and as if the power were the same throughout. Line: mean over all days on "
-        "which such a run lies within the series; band: lowest and highest day; mark: the best "
+        "CO2e of one run by the full hour (UTC) at which it begins: each method's mean energy "
+        "times the mean carbon factor over the mean duration of its runs. Computed, not "
+        "measured, and assuming constant power. Line: mean over all days on "
+        "which such a run is within the series; band: lowest and highest day; mark: the best "
         f"hour. Factors: {'; '.join(series)}. The band is not a confidence interval. "
         f"{left_out}{hollow}"
     )
@@ -116,7 +116,7 @@ def _day(results: StudyResults, arm: str) -> _Day:
 
 
 def _frame(days: dict[str, _Day]) -> pd.DataFrame:
-    """One row an arm and hour."""
+    """One row per arm and hour."""
     names = {"mean": "co2e_kg", "low": "co2e_kg_low", "high": "co2e_kg_high"}
     parts = [day.hours.rename(columns=names).assign(arm=day.arm) for day in days.values()]
     return pd.concat(parts, ignore_index=True)[["arm", "hour", *names.values()]]

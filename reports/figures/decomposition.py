@@ -1,8 +1,8 @@
-"""What a saving is made of: a waterfall from one arm's energy to another's, factor by factor.
+"""The decomposition of a saving: a waterfall from one arm's energy to another's, by factor.
 
 The axis is logarithmic. Factors multiply, so that on it equal ratios have equal lengths wherever
-they stand, and the lengths add up to the total. In linear joules a factor would look the larger the
-earlier it stands: halving 100 J is fifty times as long as halving 2 J. Since a log axis has no
+they stand, and the lengths add up to the total. In linear joules a factor would look larger the
+earlier it comes: halving 100 J is fifty times as long as halving 2 J. Since a log axis has no
 zero, bars span steps and none begins at the axis; joules are written beside them.
 """
 
@@ -50,7 +50,7 @@ _MIN_SHOWN = 0.01
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """One bar a step, one more for all of them; None where there is nothing to take apart."""
+    """One bar per step, one more for all of them; None without a decomposition."""
     found = decompose(results)
     if found is None:
         return None
@@ -60,7 +60,7 @@ def draw(results: StudyResults) -> Figured | None:
     standing = standing_of(results.finished)
     hatched = "" if standing.measured else f"Hatched because the energy is {standing.adjective}. "
     caption = (
-        "From the first method's energy to the last one's, a factor at a time; the axis is "
+        "From the first method's energy to the last one's, one factor at a time; the axis is "
         "logarithmic, so that equal ratios are equally long and the steps add up to the total. "
         "A bar ends at the geometric mean of the energy of the whole recipe, over the seeds that "
         "all stages have; the line there is the interval of the step, a ratio paired by seed. "
@@ -81,8 +81,8 @@ def draw(results: StudyResults) -> Figured | None:
 
 def _seeds(found: Decomposition) -> str:
     if not found.total.bounded:
-        return "n = 1 seed a stage, so no interval."
-    return f"n = {found.total.n} seeds a stage; intervals are 95 % Student-t over seeds."
+        return "n = 1 seed per stage, so no interval."
+    return f"n = {found.total.n} seeds per stage; intervals are 95 % Student-t over seeds."
 
 
 def _alt(found: Decomposition, standing: EnergyKinds) -> str:
@@ -100,7 +100,7 @@ def _alt(found: Decomposition, standing: EnergyKinds) -> str:
 
 
 def _frame(found: Decomposition) -> pd.DataFrame:
-    """One row a stage, in order; ratios are to the stage measured before, and to the first."""
+    """One row per stage, in order; ratios are to the stage measured before, and to the first."""
     rows = []
     for level in found.levels:
         reached = level.reached
@@ -188,7 +188,7 @@ def _draw(results: StudyResults, found: Decomposition, marks: Marks) -> Figure:
     first, *_, last = found.measured
     grey = style.lightened(style.MUTED, 0.4)
     canvas.bar(rows_in[-1], first.energy_j.mean, last.energy_j.mean, grey)
-    canvas.beside(rows_in[-1], _STEP, _told(found.total), "left").set_fontweight("bold")
+    canvas.beside(rows_in[-1], _STEP, _ratio_text(found.total), "left").set_fontweight("bold")
     return figure
 
 
@@ -201,7 +201,7 @@ def _lines(name: tuple[str, str]) -> int:
     return sum(text.count("\n") + 1 for text in name if text)
 
 
-def _told(ratio: Interval) -> str:
+def _ratio_text(ratio: Interval) -> str:
     within = times_interval(ratio)
     return f"{times(ratio)}\n{within}" if within else times(ratio)
 
@@ -219,7 +219,7 @@ def _limits(canvas: _Canvas, found: Decomposition) -> None:
 
 
 def _has_room() -> bool:
-    """Whether accuracies stand beside the energies; a narrow figure leaves them to the table."""
+    """Whether there is room for accuracies beside the energies; else only the table has them."""
     return style.width_in() > style.NARROW_IN
 
 
@@ -276,18 +276,18 @@ def _draw_stage(
         if reached.step.bounded:
             ends = [start_x * reached.step.low, start_x * reached.step.high]
             parts += axes.plot(ends, [row_in] * 2, "|-", color=style.INK, lw=1.1, ms=5, zorder=5)
-        parts.append(canvas.beside(row_in, _STEP, _told(reached.step), "left"))
+        parts.append(canvas.beside(row_in, _STEP, _ratio_text(reached.step), "left"))
     edge = [row_in - _BAR_IN / 2, row_in + _BAR_IN / 2]
     parts += axes.plot([x] * 2, edge, color=look.ink, lw=2, solid_capstyle="butt", zorder=4)
     joules = reached.energy_j.mean
     digits = canvas.unit.show(joules) if x >= _MIN_SHOWN else energy(joules)
     parts.append(canvas.beside(row_in, _ENERGY, digits, "right"))
     accuracy = reached.accuracy.scaled(100)
-    told = fixed(accuracy.mean, 2)
+    text = fixed(accuracy.mean, 2)
     if accuracy.bounded:
-        told += f"\n{fixed(accuracy.low, 2)} … {fixed(accuracy.high, 2)}"
+        text += f"\n{fixed(accuracy.low, 2)} … {fixed(accuracy.high, 2)}"
     if _has_room():
-        parts.append(canvas.beside(row_in, _ACCURACY, told, "right"))
+        parts.append(canvas.beside(row_in, _ACCURACY, text, "right"))
     tip = f"{reached.arm}: {energy(reached.energy_j.mean)}, {fixed(accuracy.mean, 2)} %"
     if reached.step is not None:
         tip += f"; {times(reached.step)} than the stage before"

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 NAME = "energy_phases"
 _BAR_IN = 0.42
 _BELOW = 0.39
-"""How far below the middle of its bar an interval lies, in rows: it strikes no name out."""
+"""How far below the middle of its bar an interval is drawn, in rows: it crosses no name."""
 _NARROW = 0.005
-"""Nobody can point at a segment that is narrower than this share of the axis."""
+"""A segment narrower than this share of the axis is too narrow to point at."""
 _MIN_PX = 12.0
 """Narrower segments have room for no text."""
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """One bar an arm, one segment a phase label; a bar is as long as the arm's mean energy.
+    """One bar per arm, one segment per phase label; a bar is as long as the arm's mean energy.
 
     None where no energy is known.
     """
@@ -54,7 +54,7 @@ def draw(results: StudyResults) -> Figured | None:
     hatched = "" if standing.measured else f"Hatched because the energy is {standing.adjective}. "
     caption = (
         f"Mean energy of each phase ({PRUNING}: scores, masks, shrinking, snapshots, rewinding); "
-        "the segments of a bar add up to the arm's mean energy, "
+        "the segments of a bar add up to the method's mean energy, "
         "and the line below its end is the interval of that mean. "
         f"{_cut(totals)}"
         f"{hatched}"
@@ -75,7 +75,7 @@ def draw(results: StudyResults) -> Figured | None:
 
 
 def _frame(results: StudyResults) -> pd.DataFrame:
-    """One row an arm and phase label, with its mean over the arm's runs of known energy."""
+    """One row per arm and phase label, with its mean over the arm's runs of known energy."""
     known = results.finished.dropna(subset=["energy_j"])
     phases = results.phases.merge(known[["arm", "seed"]], on=["arm", "seed"], how="inner")
     phases["phase"] = phases["phase"].map(gathered)

@@ -1,4 +1,4 @@
-"""What a figure's function returns."""
+"""The result of drawing a figure: the figure, its data, its captions."""
 
 from __future__ import annotations
 

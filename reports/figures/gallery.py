@@ -41,9 +41,9 @@ FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
         co2_hours,
     )
 }
-"""From a figure's name to what draws it of one study; it draws nothing where it says nothing."""
+"""From a figure's name to the function that draws it for one study, or returns None."""
 
 ACROSS: dict[str, Callable[[Sequence[StudyResults]], Figured | None]] = {
     performance_profile.NAME: performance_profile.draw
 }
-"""The same of several studies together."""
+"""The same for several studies together."""

@@ -1,4 +1,4 @@
-"""When a ticket settles: how far any two channel masks of a run lie apart (You et al., 2020)."""
+"""When a ticket settles: the distance between any two channel masks of a run (You et al., 2020)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _TICKS = 5
 
 @dataclass(frozen=True)
 class _Panel:
-    """One arm's run: what was looked at, and where its ticket was drawn, if it says so."""
+    """One arm's run: its masks, and where its ticket was drawn, if that was recorded."""
 
     close_up: CloseUp
     ticket: Ticket | None
 
     @property
     def title(self) -> str:
-        """What stands beneath the arm's name."""
-        said = f", {self.ticket.words}" if self.ticket else ""
-        return f"seed {self.close_up.seed}{said}"
+        """The line below the arm's name."""
+        ticket = f", {self.ticket.words}" if self.ticket else ""
+        return f"seed {self.close_up.seed}{ticket}"
 
     @property
     def drawn(self) -> int | None:
@@ -71,8 +71,8 @@ def draw(results: StudyResults) -> Figured | None:
     caption = (
         "Mask distance between any two channel masks that a run looked at while it searched: the "
         "share of channels that one keeps and the other drops (normalised Hamming distance; "
-        "You et al., 2020). Each panel is one run, that of the arm's median energy; "
-        "a dark square along the diagonal is a mask that has come to rest. White lines: the epoch "
+        "You et al., 2020). Each panel is one run, the one of the method's median energy; "
+        "a dark square along the diagonal is a mask that no longer changes. White lines: the epoch "
         f"after which the ticket was drawn. {left_out}"
     ).strip()
     brief = (
@@ -80,23 +80,23 @@ def draw(results: StudyResults) -> Figured | None:
         "one run of each method. White lines: the epoch after which the ticket was drawn."
     )
     alt = "Matrices of distances between channel masks. " + " ".join(
-        _told(arm, panel) for arm, panel in found.items()
+        _summary(arm, panel) for arm, panel in found.items()
     )
     return Figured(figure, _frame(found), caption, alt, marks, brief=brief)
 
 
-def _told(arm: str, panel: _Panel) -> str:
+def _summary(arm: str, panel: _Panel) -> str:
     """One run's finding in words."""
     distances = panel.close_up.mask_distances
     first, last = distances[0, 1], distances[-1, -2]
     return (
-        f"{arm}, {panel.title}: neighbouring masks lie {fixed(first, 3)} apart at first and "
-        f"{fixed(last, 3)} at last, the farthest two {fixed(distances.max(), 3)}."
+        f"{arm}, {panel.title}: distance of neighbouring masks {fixed(first, 3)} at first and "
+        f"{fixed(last, 3)} at the end, of the farthest two {fixed(distances.max(), 3)}."
     )
 
 
 def _frame(found: dict[str, _Panel]) -> pd.DataFrame:
-    """One row a pair of looks, the later one second."""
+    """One row per pair of looks, the later one second."""
     parts = []
     for arm, panel in found.items():
         earlier, later = np.triu_indices(len(panel.close_up.mask_epochs), k=1)
@@ -123,7 +123,7 @@ def _draw(results: StudyResults, found: dict[str, _Panel], marks: Marks) -> Figu
         titles,
         looks,
         marks,
-        title="How far the masks of a search lie apart",
+        title="Distances between the masks of a search",
         xlabel="Epochs trained",
         ylabel="Epochs trained",
         height_in=height_in,

@@ -13,7 +13,7 @@ from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
 from reports.plotting.axes import set_ratio_axis
 from reports.plotting.svg_ids import Marks
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.frontier import Frontier, frontiers
 from reports.tables.matched import matched_frame
@@ -39,7 +39,7 @@ _GUIDE: dict[str, Any] = {"color": style.INK, "lw": 0.8, "zorder": 1}
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """A line a method with several levels, a mark a level; None where no method has any."""
+    """A line per method with several levels, a mark per level; None where no method has any."""
     found = [each for each in frontiers(results) if len(each.arms) > 1]
     if not found:
         return None
@@ -157,7 +157,7 @@ def _draw_line(
 def _draw_crossings(
     axes: Axes, frontier: Frontier, look: style.ArmStyle, reach: tuple[float, float, float, float]
 ) -> list[tuple[float, float]]:
-    """The intervals of both crossings, as far as they mean something; their ends."""
+    """The intervals of both crossings, up to a limit; their ends."""
     left, right, bottom, top = reach
     ends: list[tuple[float, float]] = []
     ratio, points = frontier.energy, frontier.points
@@ -233,10 +233,10 @@ def _name_levels(
 ) -> None:
     """The settings that set each level of a frontier apart, where there is room."""
     for each in found:
-        for family in families(arm for arm in each.arms if arm != each.name):
-            for arm in family.arms:
+        for group in arm_groups(arm for arm in each.arms if arm != each.name):
+            for arm in group.arms:
                 for width in (24, 12):
-                    name = labels.wrapped(family.short(arm), width)
+                    name = labels.wrapped(group.short(arm), width)
                     text = naming.write(axes, name, [places[arm]], looks[arm].ink, taken)
                     if text is not None:
                         marks.add(text, arm)

@@ -1,4 +1,4 @@
-"""Each arm against the baseline, seed by seed: accuracy lost or won, and the ratio of energies."""
+"""Each arm against the baseline, seed by seed: difference in accuracy and ratio of energies."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 NAME = "paired_differences"
 _ROW_IN = 0.52
 _TIPS = 150
-"""Up to so many pairs, each is an artist of its own that tells of itself."""
+"""Up to this many pairs, each is an artist of its own with a tip."""
 _MEAN_AT, _SEEDS_FROM, _SEEDS_TO = -0.26, -0.08, 0.34
-"""Where in its row, which reaches from -0.5 down to 0.5, the mean stands and the seeds lie."""
+"""Places in a row, which reaches from -0.5 down to 0.5: of the mean, and of the seeds."""
 _LETTERS = 22
 """Of an interval that is written beside its panel; a longer one is left to the table."""
 _FARTHEST = 1e3
-"""An interval of ratios is drawn up to so many times beyond the seeds."""
+"""An interval of ratios is drawn up to this many times beyond the seeds."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Compared:
 
     @property
     def figures(self) -> str:
-        """The mean and, where there is room, its interval beneath."""
+        """The mean and, where there is room, its interval below."""
         if not self.mean.n:
             return ""
         text = self.shown(self.mean.mean)
@@ -64,7 +64,7 @@ class _Compared:
         return f"{text}\n{within}" if self.mean.bounded and has_room else text
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """The mean in words, with its interval if there is one."""
         text = self.worded(self.mean.mean)
         if self.mean.bounded:
@@ -87,17 +87,17 @@ class _Paired:
         return len(self.accuracy.by_seed.keys() | self.energy.by_seed.keys())
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """Both in words, each with its number of pairs."""
         accuracy, energy = self.accuracy, self.energy
         return (
-            f"{self.arm}: {accuracy.said}, n = {accuracy.mean.n}; "
-            f"{energy.said} the energy, n = {energy.mean.n}."
+            f"{self.arm}: {accuracy.text}, n = {accuracy.mean.n}; "
+            f"{energy.text} the energy, n = {energy.mean.n}."
         )
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """Two panels that share a row an arm; None where no seed has a run of the baseline too."""
+    """Two panels that share a row per arm; None where no seed has a run of the baseline too."""
     baseline = results.baseline_arm
     if baseline is None:
         return None
@@ -119,13 +119,13 @@ def draw(results: StudyResults) -> Figured | None:
         lone += f"Without a seed that {baseline} finished too, and so not shown: {unpaired}. "
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
-        f"Each arm against {baseline}, run against run of the same seed. Left: test accuracy less "
-        f"that of {baseline}; shaded is the accepted loss of {points(results.margin_points)}. "
+        f"Each method against {baseline}, run against run of the same seed. Left: test accuracy "
+        f"minus that of {baseline}; shaded: the accepted loss of {points(results.margin_points)}. "
         f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
         "seeds, each at the same height in both panels; large ones are the mean difference and the "
-        "geometric mean of the ratios, with their intervals; an arrow says that an interval goes "
-        "on. Verdicts are those of all methods together, and may rest on a wider interval than the "
-        f"one drawn. {lone}{hollow}"
+        "geometric mean of the ratios, with their intervals; an arrow: the interval continues. "
+        "Verdicts are those of all methods together, and may rest on a wider interval than the one "
+        f"drawn. {lone}{hollow}"
     )
     brief = (
         f"Each run against the run of {baseline} with the same seed: test accuracy (left; shaded: "
@@ -133,7 +133,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"marks: means with 95 % intervals. {captions.short_basis(results)}"
     )
     alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
-        each.said for each in paired
+        each.text for each in paired
     )
     return Figured(
         *(figure, _frame(paired), caption.strip(), alt, marks),
@@ -173,7 +173,7 @@ def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Pair
 
 
 def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
-    """One row a pair of runs, then one row an arm with its means and intervals."""
+    """One row per pair of runs, then one row per arm with its means and intervals."""
     rows: list[dict[str, object]] = [
         {
             "kind": "seed",
@@ -247,7 +247,7 @@ def _draw(
 
 
 def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points: float) -> None:
-    """Limits that hold every seed, and the intervals as far as they mean something."""
+    """Limits that hold every seed, and the intervals up to a limit."""
     lost = [value for each in paired for value in each.accuracy.by_seed.values()]
     ratios = [value for each in paired for value in each.energy.by_seed.values()]
     bounded = [each.accuracy.mean for each in paired if each.accuracy.mean.bounded]
@@ -291,7 +291,7 @@ def _write_beside(axes: Axes, row: int, text: str) -> Annotation:
 
 
 def _heights(paired: Sequence[_Paired]) -> dict[int, float]:
-    """Where in every row a seed lies, so that the eye finds it again."""
+    """The height of a seed, the same in every row, so that the eye finds it again."""
     seeds = sorted(
         {seed for each in paired for seed in (*each.accuracy.by_seed, *each.energy.by_seed)}
     )
@@ -311,7 +311,7 @@ def _draw_seeds(
     *,
     alone: bool,
 ) -> None:
-    """A faint mark a seed; one artist each if `alone`, so that each can tell of itself."""
+    """A faint mark per seed; one artist each if `alone`, so that each can have a tip."""
     values = compared.by_seed
     for some in [[seed] for seed in values] if alone else [list(values)]:
         x, y = [values[seed] for seed in some], [places[seed] for seed in some]
@@ -343,7 +343,7 @@ def _draw_mean(
     edge = "white" if standing.measured else look.colour
     (mark,) = axes.plot(mean.mean, height, look.marker, ms=7, mfc=face, mec=edge, zorder=3)
     mark.set_markeredgewidth(0.8 if standing.measured else 1.5)
-    marks.add(mark, arm, f"{arm}: {compared.said}, n = {mean.n}")
+    marks.add(mark, arm, f"{arm}: {compared.text}, n = {mean.n}")
 
 
 def _add_legend(figure: Figure, margin_points: float, standing: EnergyKinds) -> None:

@@ -1,13 +1,11 @@
-"""A performance profile: on what share of workloads is a method within τ of the best?
-
-How often each method is the cheapest that keeps the accuracy, over several workloads.
+"""A performance profile: on what share of workloads is a method within τ of the cheapest?
 
 A performance profile (Dolan & Moré 2002, Mathematical Programming 91): on each workload the cost of
 a method is divided by the lowest cost of any method that solves it; the profile of a method is the
 share of workloads on which that ratio is at most τ. Here a workload is a study, the cost is the
 mean energy of the whole recipe, and a method solves a workload if it is non-inferior to that
-study's baseline at that study's margin; the baseline itself does. What is not shown to be
-non-inferior counts as not solved, whatever it cost.
+study's baseline at that study's margin; the baseline itself does. A workload on which it is
+not shown to be non-inferior counts as not solved, whatever it cost.
 
 Joules are divided within a workload only, so that studies may differ in device and scope. Methods
 are the same if their labels are. Only those that every study ran are compared: shares of different
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
 NAME = "performance_profile"
 
 _APART_PT, _SPREAD_PT = 1.6, 12.0
-"""How far apart curves lie where they would cover each other, and how far all of them at most."""
+"""Distance between curves that would cover each other, and the most for all of them."""
 _MAX_TICKS = 8
 
 
@@ -74,7 +72,7 @@ def draw(studies: Sequence[StudyResults]) -> Figured | None:
 
 
 def _frame(found: Profile) -> pd.DataFrame:
-    """One row a workload and method."""
+    """One row per workload and method."""
     rows = [
         {
             "workload": each.workload,
@@ -92,7 +90,7 @@ def _frame(found: Profile) -> pd.DataFrame:
 
 def _caption(found: Profile) -> str:
     margins = sorted({study.margin_points for study in found.studies})
-    told = " to ".join(f"{margin:g}" for margin in dict.fromkeys((margins[0], margins[-1])))
+    limits = " to ".join(f"{margin:g}" for margin in dict.fromkeys((margins[0], margins[-1])))
     left_out = ", ".join(found.left_out)
     unjudged = ", ".join(found.unjudged)
     sentences = [
@@ -102,7 +100,7 @@ def _caption(found: Profile) -> str:
         ),
         (
             "A method solves a workload if its test accuracy is shown to be non-inferior to the "
-            f"baseline's, within {told} points; its cost is the mean energy of the whole recipe. "
+            f"baseline's, within {limits} points; its cost is the mean energy of the whole recipe. "
             "A curve gives the share of workloads that a method solves with at most τ times the "
             "energy of the cheapest that does: at τ = 1 how often it is the cheapest, at the right "
             "how often it keeps the accuracy at all. Marks are workloads. Curves that coincide are "
@@ -110,7 +108,7 @@ def _caption(found: Profile) -> str:
             "interval."
         ),
         f"Left out, as not every workload has a run of them: {left_out}." if left_out else "",
-        f"Left out for want of a finished baseline: {unjudged}." if unjudged else "",
+        f"Left out without a finished baseline: {unjudged}." if unjudged else "",
     ]
     return " ".join(filter(None, sentences))
 
@@ -119,7 +117,7 @@ def _seeds(found: Profile) -> str:
     counts = [study.finished.groupby("arm")["seed"].nunique() for study in found.studies]
     known = pd.concat(counts)
     ends = dict.fromkeys((int(known.min()), int(known.max())))
-    return f"n = {' to '.join(map(str, ends))} seeds a method and workload."
+    return f"n = {' to '.join(map(str, ends))} seeds per method and workload."
 
 
 def _provenance(found: Profile) -> str:
@@ -134,12 +132,12 @@ def _provenance(found: Profile) -> str:
 
 def _alt(found: Profile, standing: EnergyKinds) -> str:
     count = len(found.workloads)
-    told = " ".join(
+    counts = " ".join(
         f"{arm}: cheapest on {sum(each.ratio == 1 for each in outcomes)}, "
         f"keeps the accuracy on {found.solved(arm)}."
         for arm, outcomes in found.outcomes.items()
     )
-    return f"Performance profile by {standing.adjective} energy over {count} workloads. {told}"
+    return f"Performance profile by {standing.adjective} energy over {count} workloads. {counts}"
 
 
 def _draw(found: Profile, standing: EnergyKinds, marks: Marks) -> Figure:
@@ -215,8 +213,8 @@ def _draw_curve(
 def _tip(found: Profile, arm: str) -> str:
     text = f"{arm} keeps the accuracy on {found.solved(arm)} of {len(found.workloads)} workloads"
     failed = [e for e in found.outcomes[arm] if not e.solved]
-    told = ", ".join(f"{each.workload} ({each.verdict})" for each in failed)
-    return f"{text}; not shown on {told}" if told else text
+    where = ", ".join(f"{each.workload} ({each.verdict})" for each in failed)
+    return f"{text}; not shown on {where}" if where else text
 
 
 def _name_curves(
@@ -270,7 +268,7 @@ def _obstacles(axes: Axes, curves: dict[str, list[tuple[float, float]]]) -> list
 
 
 MIN_RATIO = 4
-"""Of fewer workloads a share says nothing that a table does not say better."""
+"""With fewer workloads a table shows more than a share does."""
 
 
 @dataclass(frozen=True)

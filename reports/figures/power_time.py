@@ -1,9 +1,4 @@
-"""Power over time: one run an arm, with its phases, gaps, temperature and throttling.
-
-Things that last: bands over a stretch of time, and values that hold from one moment on.
-
-Power as a reader wants it: in a unit that fits.
-"""
+"""Power over time: one run per arm, with its phases, gaps, temperature and throttling."""
 
 from __future__ import annotations
 
@@ -47,7 +42,7 @@ _LINES: tuple[LineStyleType, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1,
 _FINE, _COARSE, _PHASES = 350, 200, 280
 """Pieces of the time axis: for power, for the power of many arms, and for phases."""
 _ROW_IN = {1: 2.0, 4: 1.0, 8: 0.7, MAX_ARMS: 0.42}
-"""Height of a row, up to so many of them."""
+"""Height of a row, up to this many rows."""
 _STRIP_IN, _TITLE_IN, _BETWEEN_IN = 0.22, 0.17, 0.03
 _LETTERS = 64
 """Of an arm's name on a line; what its run drew stands beside it."""
@@ -60,7 +55,7 @@ _GAP_LOOK: dict[str, Any] = {"fc": "white", "ec": _RED, "hatch": "xxxxx", "lw": 
 
 
 def draw(results: StudyResults) -> Figured | None:
-    """A row an arm, with the same axes in all; None where no run has a trace."""
+    """A row per arm, with the same axes in all; None where no run has a trace."""
     every = run_powers(results, gathered)
     if not every:
         return None
@@ -70,11 +65,11 @@ def draw(results: StudyResults) -> Figured | None:
     with style.printed(), tight:
         plot.draw()
     caption = (
-        "Power over time of one run an arm, that of median energy; its seed stands above it. "
+        "Power over time of one run per method, the one of median energy; its seed is above it. "
         "All rows have the same axes, so that areas compare: the area under the mean is the "
         f"energy of the run. {plot.explained} {_left_out(len(runs), len(every))}"
-        f"A row is one run (of n = {_counts(results)} an arm), so there is no interval; beside its "
-        "energy is the uncertainty of the measurement (95 %)."
+        f"A row is one run (of n = {_counts(results)} per method), so there is no interval; beside "
+        "its energy is the uncertainty of the measurement (95 %)."
     )
     brief = (
         "Power over time of one run per method, that of median energy, on the same axes; the area "

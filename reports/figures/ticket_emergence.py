@@ -1,4 +1,4 @@
-"""When a ticket emerges: how far each new mask lies from those before it, against ε."""
+"""When a ticket emerges: the distance of each new mask from those before it, against ε."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS = {"largest_distance": (2.0, "-"), "distance": (0.9, (0, (4, 1.5)))}
 
 @dataclass(frozen=True)
 class _Search:
-    """The searches of one arm: a row a look, each seed's ticket, and ε where it is known."""
+    """The searches of one arm: a row per look, each seed's ticket, and ε where it is known."""
 
     looks: pd.DataFrame
     tickets: dict[int, Ticket]
@@ -44,17 +44,17 @@ class _Search:
 
     @property
     def title(self) -> str:
-        """What stands beneath the arm's name."""
-        said = [] if self.epsilon is None else [f"ε = {self.epsilon:g}"]
+        """The line below the arm's name."""
+        parts = [] if self.epsilon is None else [f"ε = {self.epsilon:g}"]
         epochs = sorted(t.epoch for t in self.tickets.values())
         if epochs:
             first, last = epochs[0], epochs[-1]
             when = f"epoch {first}" if first == last else f"epochs {first} to {last}"
-            said.append(f"ticket after {when}")
+            parts.append(f"ticket after {when}")
         late = sum(not t.emerged for t in self.tickets.values())
         if late:
-            said.append(f"{late} of {len(self.seeds)} never under ε")
-        return ", ".join(said)
+            parts.append(f"{late} of {len(self.seeds)} never under ε")
+        return ", ".join(parts)
 
     def mean(self, column: str) -> pd.Series:
         """The mean over seeds by epoch, up to where the first seed ends its search."""
@@ -82,7 +82,7 @@ def draw(results: StudyResults) -> Figured | None:
         "over seeds up to where the first of them ends its search; faint: each seed. Thin and "
         "dashed: the mean distance to the last mask alone. A run draws its ticket once its largest "
         "distance is at most ε (dotted). A hollow mark is a ticket that was never under ε: it was "
-        f"taken at the end of the search. {left_out}n = {n} seed{'s' * (n != '1')} an arm."
+        f"taken at the end of the search. {left_out}n = {n} seed{'s' * (n != '1')} per method."
     )
     brief = (
         "Distance of each new channel mask to those before it. Bold: mean over seeds of the "
@@ -90,7 +90,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"n = {n}."
     )
     alt = "Distances of channel masks to the masks before them, by epoch. " + " ".join(
-        _told(arm, search) for arm, search in found.items()
+        _summary(arm, search) for arm, search in found.items()
     )
     return Figured(figure, _frame(found), caption, alt, marks, brief=brief)
 
@@ -104,7 +104,7 @@ def _search(results: StudyResults, arm: str, looks: pd.DataFrame) -> _Search:
     )
 
 
-def _told(arm: str, search: _Search) -> str:
+def _summary(arm: str, search: _Search) -> str:
     """One arm's finding in words."""
     ends = search.looks.groupby("seed")["largest_distance"].last().dropna()
     each = [
@@ -117,7 +117,7 @@ def _told(arm: str, search: _Search) -> str:
 
 
 def _frame(found: dict[str, _Search]) -> pd.DataFrame:
-    """One row a look, with what its run's ticket came to."""
+    """One row per look, with what its run's ticket came to."""
     columns = ["arm", "seed", "epochs_trained", "kept", "distance", "largest_distance"]
     parts = []
     for search in found.values():

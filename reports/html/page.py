@@ -1,10 +1,8 @@
 """The page: one HTML file that opens offline, and the files it links to.
 
-One study's part of a page: its files written, its contents ready for the template.
-
-A saved SVG made fit to stand inside an HTML page beside others.
-
-Prose in which no number is torn from its sign, its unit or its interval by the end of a line.
+For each study, `section` writes the files of its figures and tables and gathers what the template
+shows. `inline` makes a saved SVG fit to stand in a page beside others, and `unbroken` keeps a
+number, its unit and its interval on one line.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
 def build(studies: Sequence[StudyResults], out: Path) -> Path:
     """Write `index.html` and the files of all figures and tables into `out`.
 
-    With one study these lie in `figures/` and `tables/`, else in such folders a study.
+    With one study these go into `figures/` and `tables/`, else into a folder per study.
 
     Returns:
         The page's path.
@@ -62,7 +60,7 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
     sections = []
     for number, results in enumerate(studies, start=1):
         if number > 1:
-            # The figures of a study hold each other; a caller may have put off looking for such.
+            # The figures of a study hold each other; a caller may have put off collecting cycles.
             gc.collect()
         folder = f"{number}-{folder_name(results.study)}/" if several else ""
         sections.append(section(results, out, folder, f"study-{number}"))
@@ -98,7 +96,7 @@ class Plate:
         brief: What it shows, beside it.
         reading: How to read it, folded.
         alt: Instead of it.
-        told: Whether parts of it tell something when they are pointed at.
+        has_tips: Whether parts of it show something when they are pointed at.
     """
 
     identity: str
@@ -108,7 +106,7 @@ class Plate:
     brief: str
     reading: str
     alt: str
-    told: bool
+    has_tips: bool
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ class Section:
         identity: Names the section in links.
         study: The study's name.
         sentence: Its conclusion.
-        cards: The methods compared with the baseline, the best first; at most `MOST_CARDS`.
+        cards: The methods compared with the baseline, the best first; at most `MAX_CARDS`.
         more: How many methods have no card.
         banner: What to know before any energy figure; empty if all were measured.
         simulated: Whether a stand-in device was measured.
@@ -145,7 +143,7 @@ class Section:
         plates: The figures.
         details: The tables of runs, attempts and environment.
         facts: How energy was measured.
-        folder: Where its files lie, relative to the page.
+        folder: Of its files, relative to the page.
     """
 
     identity: str
@@ -196,7 +194,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
         more=max(len(_cards(summary)) - MAX_CARDS, 0),
         banner=measurement.banner(results),
         simulated=summary.standing.simulated,
-        # The banner says how energy was found.
+        # The banner has that already.
         warnings=[each.text for each in warnings(results) if each.kind != STANDING],
         arms=results.arms,
         headline=listed,
@@ -209,7 +207,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
 
 
 def _write_matched(results: StudyResults, tables: Path) -> None:
-    """Energy at the same accuracy as JSON, too, a record a method, where there is any."""
+    """Energy at the same accuracy as JSON, too, a record per method, where there is any."""
     frame = matched_frame(results)
     if len(frame):
         text = frame.to_json(orient="records", indent=2, force_ascii=False)
@@ -230,7 +228,7 @@ def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) ->
         brief=figured.brief,
         reading=figured.reading,
         alt=figured.alt,
-        told=bool(figured.marks.tips),
+        has_tips=bool(figured.marks.tips),
     )
 
 
@@ -268,7 +266,7 @@ def inline(path: Path, marks: Marks, prefix: str) -> Markup:
 
     Matplotlib numbers the parts of every figure alike (`patch_1`, `text_1`), so each id and
     each reference to one gets `prefix` in front; namespaces go, HTML has its own. Parts that belong
-    to an arm get its number as `data-arm`, and what they tell as a `title`.
+    to an arm get its number as `data-arm`, and what they show as a `title`.
     """
     root = ET.parse(path).getroot()  # noqa: S314  (written by us a moment ago)
     for element in root.iter():

@@ -1,4 +1,4 @@
-"""The plane of energy and accuracy: its axes, and where everything in it lies."""
+"""The plane of energy and accuracy: its axes and the coordinates of what is drawn in it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Dot:
     @property
     def tip(self) -> str:
         """What it shows, in words; of a run in joules and a share."""
-        told = f"{fixed(self.accuracy * 100, 1)} % at {energy(self.energy)}"
-        return f"{self.arm}, seed {self.seed}: {told}"
+        text = f"{fixed(self.accuracy * 100, 1)} % at {energy(self.energy)}"
+        return f"{self.arm}, seed {self.seed}: {text}"
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ class Point:
     def tip(self) -> str:
         """What it shows, in words; of a mean in joules and a share."""
         spent, reached = self.energy, self.accuracy.scaled(100)
-        told = f"{fixed(reached.mean, 1)} % at {energy(spent.mean)}"
+        text = f"{fixed(reached.mean, 1)} % at {energy(spent.mean)}"
         if reached.bounded and spent.bounded:
-            told += f"; 95 % CI {fixed(reached.low, 1)} … {fixed(reached.high, 1)} %"
-            told += f", {energy(spent.low)} … {energy(spent.high)}"
+            text += f"; 95 % CI {fixed(reached.low, 1)} … {fixed(reached.high, 1)} %"
+            text += f", {energy(spent.low)} … {energy(spent.high)}"
         count = reached.n if reached.n == spent.n else f"{reached.n} (energy of {spent.n})"
-        return f"{self.arm}, mean of {count}: {told}"
+        return f"{self.arm}, mean of {count}: {text}"
 
 
 @dataclass(frozen=True)
 class Plane:
     """Runs and means in the units of the axes: percent, and `size` joules.
 
-    `log` says whether the energy axis is logarithmic.
+    `log` is whether the energy axis is logarithmic.
     """
 
     dots: Sequence[Dot]
@@ -127,7 +127,7 @@ class Plane:
         axes.autoscale_view()
         axes.set_xlim(left=self.left, right=self.right if self.is_cut else None)
         low, high = axes.get_ylim()
-        # There is no accuracy beyond 0 and 100 %, but half a mark that lies on one of them.
+        # There is no accuracy beyond 0 and 100 %, but half of a mark on one of them is.
         room = _MARK * (high - low)
         axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100], minor=False)
         axes.set_ylim(max(low, -room), min(high, 100 + room))

@@ -1,9 +1,4 @@
-"""Ticks on a logarithmic axis of joules or ratios, whether it spans a tenth or ten decades.
-
-A logarithmic axis for ratios, with 1 among its ticks and plain numbers beside them.
-
-Small multiples: a panel an arm, the same scales in all.
-"""
+"""Axes that several figures use: logarithmic ones of joules or ratios, and a panel per arm."""
 
 from __future__ import annotations
 
@@ -51,7 +46,7 @@ def set_log_ticks(axis: Axis, low: float, high: float, most_even: int = 4) -> No
 
 
 MIN_LIMIT = 1.04
-"""An axis reaches at least from 1 to so much on either side: less is no difference."""
+"""The least reach of an axis from 1 to either side: less is no difference."""
 _TICKS = 6
 _EVEN = 4.0
 """Up to this ratio of its ends, an axis has ticks at even steps, as a linear one would."""
@@ -128,7 +123,7 @@ def panels(
     """A figure with a panel for each arm, not laid out yet.
 
     Args:
-        titles: From an arm to what its title says beneath the arm's name; empty for nothing.
+        titles: From an arm to the line below its name; may be empty.
         looks: How arms are drawn.
         marks: Gets every panel, as its arm's.
         title: Stands above all.
@@ -140,8 +135,8 @@ def panels(
     count = len(titles)
     columns = style.fitting_columns(count if count < 4 else 2 if count == 4 else 3)
     texts = {
-        arm: "\n".join(labels.wrapped(text, _LETTERS[columns]) for text in (arm, said) if text)
-        for arm, said in titles.items()
+        arm: "\n".join(labels.wrapped(text, _LETTERS[columns]) for text in (arm, title) if text)
+        for arm, title in titles.items()
     }
     rows = math.ceil(count / columns)
     lines = [text.count("\n") for text in texts.values()]

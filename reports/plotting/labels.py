@@ -1,6 +1,6 @@
-"""Names written beside the data where there is room, in a legend where there is not.
+"""Names beside the data where there is room, else in a legend; and a layout that is frozen.
 
-A layout that is the same to the last bit whenever it is made.
+A frozen layout is the same to the last bit however often the figure is saved.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _GAP = 6.0
 _FAR = 13.0
 _PADDING_PX = 1.5
-# Corners first: straight beside a mean lies the mean's own interval.
+# Corners first: straight beside a mean is the mean's own interval.
 _DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _HORIZONTAL: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
 _VERTICAL: dict[int, Literal["bottom", "center", "top"]] = {1: "bottom", 0: "center", -1: "top"}
@@ -42,7 +42,7 @@ Corners = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Anchor:
-    """A name and the point, in data coordinates, that it names; of an arm, if `arm` says so."""
+    """A name and the point, in data coordinates, that it names; `arm` is whose it is, if any."""
 
     text: str
     x: float
@@ -116,7 +116,7 @@ def place(
 
 
 def _corners(boxes: Sequence[Bbox]) -> Corners:
-    """The left, lower, right and upper end of each box, a row a box."""
+    """The left, lower, right and upper end of each box, a row per box."""
     ends = np.array([box.extents for box in boxes], dtype=float).reshape(-1, 2, 2)
     return np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
 
@@ -163,7 +163,7 @@ def freeze(figure: Figure) -> None:
     """Lay the figure out once, and keep that layout while labels are placed and saved."""
     engine = figure.get_layout_engine()
     if engine is not None:
-        # Without a canvas of its own the layout would make a renderer anew each time it asks.
+        # Without a canvas of its own the layout would make a new renderer each time it asks.
         _renderer(figure)
         engine.execute(figure)
     figure.set_layout_engine("none")

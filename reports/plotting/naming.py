@@ -1,4 +1,4 @@
-"""The names of families beside their points: each family once, its points by their level."""
+"""The names of arm groups beside their points: each group once, its points by their level."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ def around(corners: npt.ArrayLike, pad: float) -> list[Bbox]:
     return [Bbox.from_extents(x, y, x, y).padded(pad) for x, y in cells]
 
 
-def name_families(
+def name_groups(
     axes: Axes,
-    families: Sequence[ArmGroup],
+    groups: Sequence[ArmGroup],
     points: Mapping[str, Place],
     styles: Mapping[str, ArmStyle],
     obstacles: Sequence[Bbox],
 ) -> Named | None:
-    """Write each family's name and its points' levels, or nothing at all where room is short."""
+    """Write each group's name and its points' levels, or nothing at all where room is short."""
     taken = list(obstacles)
-    several = [family for family in families if family.levels]
+    several = [group for group in groups if group.levels]
     written = name_levels(axes, several, points, styles, taken)
-    complete = len(written) == sum(len(family.arms) for family in several)
-    for family in families if complete else ():
-        ends = sorted(family.arms, key=lambda arm: points[arm], reverse=True)
+    complete = len(written) == sum(len(group.arms) for group in several)
+    for group in groups if complete else ():
+        ends = sorted(group.arms, key=lambda arm: points[arm], reverse=True)
         for arm in ends:
-            name = labels.wrapped(family.name, 28)
+            name = labels.wrapped(group.name, 28)
             text = write(axes, name, [points[arm]], styles[arm].ink, taken)
             if text is not None:
                 written.append((text, arm))
@@ -81,19 +81,19 @@ def name_families(
 
 def name_levels(
     axes: Axes,
-    families: Iterable[ArmGroup],
+    groups: Iterable[ArmGroup],
     points: Mapping[str, Place],
     styles: Mapping[str, ArmStyle],
     taken: list[Bbox],
 ) -> Named:
-    """Write the level of each point of a family beside it, where there is room."""
-    several = [family for family in families if family.levels]
-    # The ends first: between them the line that joins a family shows the way.
-    ends = [(family, arm) for family in several for arm in (family.arms[0], family.arms[-1])]
-    between = [(family, arm) for family in several for arm in family.arms[1:-1]]
+    """Write the level of each point of a group beside it, where there is room."""
+    several = [group for group in groups if group.levels]
+    # The ends first: between them the line that joins a group shows the way.
+    ends = [(group, arm) for group in several for arm in (group.arms[0], group.arms[-1])]
+    between = [(group, arm) for group in several for arm in group.arms[1:-1]]
     written = []
-    for family, arm in ends + between:
-        text = write(axes, family.short(arm), [points[arm]], styles[arm].ink, taken)
+    for group, arm in ends + between:
+        text = write(axes, group.short(arm), [points[arm]], styles[arm].ink, taken)
         if text is not None:
             written.append((text, arm))
     return written

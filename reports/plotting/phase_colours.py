@@ -60,11 +60,11 @@ def number(label: str) -> int | None:
 def phase_colours(phase_labels: Iterable[str]) -> dict[str, Colour]:
     """A colour for each label; the numbers of one stem go from its colour towards black."""
     every = list(dict.fromkeys(phase_labels))
-    families = _families(every)
-    base = {name: _KNOWN[name] for name in families if name in _KNOWN}
-    unknown = sorted(families.keys() - base.keys())
+    stems = _by_stem(every)
+    base = {name: _KNOWN[name] for name in stems if name in _KNOWN}
+    unknown = sorted(stems.keys() - base.keys())
     colours = {}
-    for name, members in families.items():
+    for name, members in stems.items():
         places = sorted({number(label) or 0 for label in members})
         for label in members:
             share = 0.6 * places.index(number(label) or 0) / max(len(places) - 1, 3)
@@ -78,15 +78,13 @@ def phase_colours(phase_labels: Iterable[str]) -> dict[str, Colour]:
 
 
 def legend(colours: Mapping[str, Colour]) -> dict[str, Colour]:
-    """What a legend says: one entry a stem, with the range of its numbers if it has several.
+    """The entries of a legend: one per stem, with the range of its numbers if it has several.
 
     The recipes' own words come first, then the known ones in their order.
     """
     order = {name: place for place, name in enumerate(_KNOWN)}
     entries = {}
-    for name, members in sorted(
-        _families(colours).items(), key=lambda family: order.get(family[0], -1)
-    ):
+    for name, members in sorted(_by_stem(colours).items(), key=lambda item: order.get(item[0], -1)):
         first = min(members, key=lambda label: number(label) or 0)
         numbers = sorted(n for n in map(number, members) if n is not None)
         text = f"{name} {numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else first
@@ -94,9 +92,9 @@ def legend(colours: Mapping[str, Colour]) -> dict[str, Colour]:
     return entries
 
 
-def _families(every: Iterable[str]) -> dict[str, list[str]]:
+def _by_stem(every: Iterable[str]) -> dict[str, list[str]]:
     """The labels of each stem."""
-    families: defaultdict[str, list[str]] = defaultdict(list)
+    stems: defaultdict[str, list[str]] = defaultdict(list)
     for label in every:
-        families[stem(label)].append(label)
-    return families
+        stems[stem(label)].append(label)
+    return stems

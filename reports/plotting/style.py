@@ -1,4 +1,4 @@
-"""One look for every figure, and one way to save it."""
+"""The style of every figure, and how figures are saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from harness.results.safe_csv import inert_csv
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ HATCH = "/////"
 MIN_CONTRAST = 3.0
 """Of lines and marks against white (WCAG 2.1, success criterion 1.4.11)."""
 # Each at least 4.5 : 1 against white, which leaves room for fainter shades; hue and lightness vary,
-# and markers differ as well, for those who cannot tell some hues apart.
+# and markers differ as well, for readers who cannot distinguish some hues.
 COLOURS = (
     "#2a78c2",
     "#c85200",
@@ -118,10 +118,10 @@ class ArmStyle:
     """How one arm is drawn in every figure.
 
     Attributes:
-        colour: Its family's.
-        marker: Its family's.
+        colour: Its group's.
+        marker: Its group's.
         dashed: Whether its lines are, because the colour is used again.
-        shade: Where it stands among the levels of its family, from -1 (least pruned) to 1; 0 for
+        shade: Where it stands among the levels of its group, from -1 (least pruned) to 1; 0 for
             an arm alone.
     """
 
@@ -137,7 +137,7 @@ class ArmStyle:
 
     @property
     def shaded(self) -> tuple[float, float, float]:
-        """The arm's colour where no place tells it from its family: darker the more it prunes."""
+        """The arm's colour where its place does not show its level: darker the more it prunes."""
         if self.shade < 0:
             return lightened(self.colour, _room(self.colour) * -self.shade)
         return darkened(self.colour, 0.55 * self.shade)
@@ -169,7 +169,7 @@ class Format:
 
     @property
     def scale(self) -> float:
-        """By how much a drawing shrinks in print, so that its smallest text has `LEAST_PT`."""
+        """By how much a drawing shrinks in print, so that its smallest text has `MIN_FONT_PT`."""
         return min(1.0, max(self.width_in / WIDTH_IN, MIN_FONT_PT / SMALLEST_PT))
 
     @property
@@ -236,16 +236,16 @@ def printed() -> Iterator[None]:
 def arm_styles(arms: Sequence[str], baseline: str | None) -> dict[str, ArmStyle]:
     """A style for each arm that depends on the set of arms, not on their order.
 
-    The arms of a family, which differ only in how much they prune, share a colour and a marker.
+    The arms of a group, which differ only in how much they prune, share a colour and a marker.
     """
     others = sorted(
-        families(arm for arm in arms if arm != baseline), key=lambda each: (each.name, each.arms)
+        arm_groups(arm for arm in arms if arm != baseline), key=lambda each: (each.name, each.arms)
     )
     styles = {}
-    for i, family in enumerate(others):
+    for i, group in enumerate(others):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-        last = len(family.arms) - 1
-        for place, arm in enumerate(family.arms):
+        last = len(group.arms) - 1
+        for place, arm in enumerate(group.arms):
             shade = 2 * place / last - 1 if last else 0.0
             styles[arm] = ArmStyle(colour, marker, i >= len(COLOURS), shade)
     if baseline is not None:
@@ -279,7 +279,7 @@ def contrast(colour: Colour, ground: Colour = "white") -> float:
 
 @cache
 def _room(colour: str) -> float:
-    """How much white a colour bears and keeps `LEAST_CONTRAST`, a share of 1."""
+    """The most white that a colour can take and keep `MIN_CONTRAST`, a share of 1."""
     shares = (share / 100 for share in range(100, -1, -1))
     return next(s for s in shares if contrast(lightened(colour, s)) >= MIN_CONTRAST)
 

@@ -1,4 +1,4 @@
-"""Which parts of a figure belong to which arm, so that a page can hide an arm or tell of it."""
+"""Which parts of a figure belong to which arm, so that a page can hide an arm or show tips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Marks:
         self.tips: dict[str, str] = {}
 
     def add(self, artist: Artist, arm: str, tip: str = "") -> None:
-        """Say that an artist belongs to an arm, and what it shows, such as "dense: 98.6 %"."""
+        """Record that an artist belongs to an arm, and its tip, such as "dense: 98.6 %"."""
         gid = f"mark-{len(self.arms)}"
         self.arms[gid] = self._numbers[arm]
         if tip:

@@ -1,13 +1,13 @@
-"""How far the test accuracy of one arm lies from another's, and how sure that is.
+"""Difference in test accuracy between two arms, with its interval.
 
 Two things are drawn by chance: the seeds, and the images of the test set, which all seeds share.
 More seeds make the first matter less, never the second. Runs are paired by seed and by image: d is
 whether one arm is right, 0 or 1, less whether the other is. With n seeds and m images, the squared
 standard error of the mean of d has a part of the seeds, the variance of the n means over images /
-n, and a part of the images, the variance of the m means over seeds / m; what is of neither alone
-is in both, so that their sum errs to the safe side (Clark 1973, J. Verbal Learning and Verbal
+n, and a part of the images, the variance of the m means over seeds / m; what belongs to neither
+alone is in both, so that their sum errs to the safe side (Clark 1973, J. Verbal Learning and Verbal
 Behavior 12:4, for crossed random factors). The interval's half-width is the root of the sum of the
-squares of both parts, each times its own t: it holds at least what it says, whatever the parts'
+squares of both parts, each times its own t: its coverage is at least nominal, whatever the parts'
 shares (Banerjee 1960, Sankhyā 22:3/4).
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FURTHER_IMAGES = 4
 """As if every seed won and lost this many further images each: where hardly any are,
-their number says little (Agresti & Coull 1998, The American Statistician 52:2)."""
+their count is a poor estimate (Agresti & Coull 1998, The American Statistician 52:2)."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Difference:
     def seed_error(self) -> float:
         """Standard error of the mean, of the seeds, at the least that one image could change.
 
-        Seeds that differ equally do so by chance: they tell no more than if a further image had
-        been lost by one of them.
+        Seeds that differ equally do so by chance: they show no more than if one of them had
+        lost a further image.
         """
         least = 1 / (self.seeds * self.images) if self.images else 0.0
         return max(math.sqrt(self.seed_variance), least)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Where a label has several, the first of these tells how sparse the network becomes.
+# Where a label has several, the first of these is how sparse the network becomes.
 _LEVELS = ("sparsity", "prune_ratio", "fraction")
 # RigL's is the share of weights that move; as many stay.
 _OTHERWISE = frozenset({("rigl", "fraction")})
@@ -30,7 +30,7 @@ class ArmGroup:
     levels: tuple[float, ...] = ()
 
     def short(self, arm: str) -> str:
-        """What tells an arm from the others in its family, such as "30 %"; else its label."""
+        """What sets an arm apart from the others of its group, such as "30 %"; else its label."""
         return f"{_percent(self.levels[self.arms.index(arm)])} %" if self.levels else arm
 
     @property
@@ -42,7 +42,7 @@ class ArmGroup:
         return f"{self.name} " + f"({levels} %)".replace(" ", "\u00a0")
 
 
-def family_of(arm: str) -> tuple[str, float | None]:
+def split_level(arm: str) -> tuple[str, float | None]:
     """An arm's label without its level of sparsity, and that level (0 to 1); None without one."""
     method = arm.split(" ")[0]
     for key in _LEVELS:
@@ -58,11 +58,11 @@ def family_of(arm: str) -> tuple[str, float | None]:
     return arm, None
 
 
-def families(arms: Iterable[str]) -> list[ArmGroup]:
-    """The families of some arms, in order of their first arm."""
+def arm_groups(arms: Iterable[str]) -> list[ArmGroup]:
+    """The groups of some arms, in order of their first arm."""
     members: dict[tuple[str, bool], list[tuple[float, str]]] = {}
     for arm in arms:
-        name, level = family_of(arm)
+        name, level = split_level(arm)
         members.setdefault((name, level is None), []).append((level or 0.0, arm))
     found = []
     for (name, _), listed in members.items():

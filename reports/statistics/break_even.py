@@ -1,10 +1,9 @@
 """How often a network must be trained or used until the search for it has paid for itself.
 
-Two questions with one answer each: how many trainings, if the search is paid once and the network
-that it found is trained ever again in place of the dense one; and how many inferences, if the
-recipe was run once and its network answers in place of the dense one.
-
-The confidence limits of a ratio of two means that were taken in pairs.
+Two questions: how many trainings, if the search is paid once and from then on the network that it
+found is trained in place of the dense one; and how many inferences, if the recipe was run once and
+its network answers in place of the dense one. A number of repetitions is a ratio of two means over
+the same seeds; its limits are Fieller's.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Payback:
 
     Attributes:
         verdict: "after" that many; "immediately", where there is no price; "undecided", where the
-            saving may as well be none; "never", where nothing is saved on average and by design or
+            saving may be none; "never", where nothing is saved on average and by design or
             by the whole interval; "no search", where there was none; "not credited", where the
             network is shown to be worse than the dense one by more than the margin.
         why: The reason of the verdict, or what its number takes for granted; may be empty.
@@ -184,7 +183,7 @@ def _of_arm(arm: str, runs: Mapping[int, _Run], accuracy: str) -> BreakEven:
 
 
 def _credited(found: Payback | None, accuracy: str) -> Payback | None:
-    """The same answer, as far as the network's accuracy allows it."""
+    """The same answer, unless the network's accuracy forbids it."""
     if found is None or found.verdict not in ("after", "undecided", "immediately"):
         return found
     if accuracy == "worse":
@@ -221,8 +220,8 @@ def _inferences(runs: Mapping[int, _Run]) -> Payback | None:
     saving = {seed: run.dense_sample_j - run.sample_j for seed, run in known.items()}
     price = t_interval(extra.values())
     if price.high <= 0:
-        dearer = t_interval(saving.values()).high < 0
-        why = "the recipe is cheaper" + (", though each inference costs more" if dearer else "")
+        costs_more = t_interval(saving.values()).high < 0
+        why = "the recipe is cheaper" + (", though each inference costs more" if costs_more else "")
         return _without("immediately", why, price, saving)
     if not any(run.is_lighter for run in known.values()):
         return _as_large(price, saving)

@@ -1,4 +1,4 @@
-"""What two sets of runs of one arm must have in common before a number says anything."""
+"""What two sets of runs of one arm must have in common to be comparable."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def execution(first: RunSpec, second: RunSpec) -> list[str]:
     found = _unequal(ours, theirs, EXECUTION)
     if first.workload.data == second.workload.data == "folder":
         roots = {"workload.root": (first.workload.root, second.workload.root)}
-        found += [_told(name, a, b) for name, (a, b) in roots.items() if a != b]
+        found += [_differs(name, a, b) for name, (a, b) in roots.items() if a != b]
     return found
 
 
@@ -100,11 +100,11 @@ def _workload(first: RunSpec, second: RunSpec) -> list[str]:
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
-    """Everything of workload and recipe that is no mere whereabouts, by its place."""
-    told = spec.model_dump(mode="json", include={"workload", "training"})
+    """Every setting of workload and recipe but for paths, by its key."""
+    settings = spec.model_dump(mode="json", include={"workload", "training"})
     return {
         f"{table}.{key}": value
-        for table, values in told.items()
+        for table, values in settings.items()
         for key, value in values.items()
         if table != "workload" or key not in WHEREABOUTS
     }
@@ -113,7 +113,7 @@ def _settings(spec: RunSpec) -> dict[str, Any]:
 def _unequal(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
     chosen = set(keys)
     return [
-        _told(key, value, theirs[key])
+        _differs(key, value, theirs[key])
         for key, value in ours.items()
         if key in chosen and value != theirs[key]
     ]
@@ -124,12 +124,12 @@ def _computing(arm: ArmRuns) -> tuple[str, ...]:
     found = set()
     for each in arm.finished_attempts.to_dict("records"):
         known = {key: value for key, value in each.items() if pd.notna(value)}
-        told = [str(known.get(key, "")) for key in ("device", "device_name")]
-        if told[0] == "cpu" and "threads" in known:
-            told.append(f"with {known['threads']:g} threads")
+        words = [str(known.get(key, "")) for key in ("device", "device_name")]
+        if words[0] == "cpu" and "threads" in known:
+            words.append(f"with {known['threads']:g} threads")
         if known.get("processes", 1) > 1:
-            told.append(f"by {known['processes']:g} processes")
-        found.add(" ".join(filter(None, told)))
+            words.append(f"by {known['processes']:g} processes")
+        found.add(" ".join(filter(None, words)))
     return tuple(sorted(found))
 
 
@@ -153,12 +153,12 @@ def _measurement(first: ArmRuns, second: ArmRuns) -> list[str]:
     gpus = (first.spec.energy.gpus, second.spec.energy.gpus)
     scopes = set("+".join(first.distinct("energy_scope")).split("+"))
     if gpus[0] != gpus[1] and scopes & {"gpu", "module"}:
-        found.append(_told("energy.gpus", *gpus))
+        found.append(_differs("energy.gpus", *gpus))
     return found
 
 
 def _alike(name: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[str]:
-    """One and the same for all runs, or why not."""
+    """Why the runs do not all agree; empty if they do."""
     if ours == theirs and len(ours) > 1:
         return [f"runs differ in {name} ({'; '.join(ours)})"]
     return _differing(name, ours, theirs)
@@ -167,10 +167,10 @@ def _alike(name: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[st
 def _differing(name: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[str]:
     if ours == theirs:
         return []
-    return [_told(name, "; ".join(ours) or "unknown", "; ".join(theirs) or "unknown")]
+    return [_differs(name, "; ".join(ours) or "unknown", "; ".join(theirs) or "unknown")]
 
 
-def _told(name: str, ours: object, theirs: object) -> str:
+def _differs(name: str, ours: object, theirs: object) -> str:
     return f"{name} differs ({ours} in A; {theirs} in B)"
 
 

@@ -1,8 +1,7 @@
 """Two result sets of the same arms: how much each quantity changed from the first to the second.
 
-Differences and ratios of independent values, with Welch's t intervals.
-
-Which arm of one result set is which of another.
+Arms are matched by method and hyper-parameters, runs by seed: changes are paired differences and
+ratios. Where two sets share fewer than two seeds, the intervals are Welch's, of independent values.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Way = Literal["paired", "Welch"]
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one quantity of one arm, B against A.
+    """The change of one quantity of one arm, B against A.
 
     Attributes:
         metric: Which.
@@ -300,7 +299,7 @@ class Pair:
 
     @property
     def label(self) -> str:
-        """The label that says more, since another arm may be told apart in one set only."""
+        """The longer label, since an arm may need its settings to stand out in one set only."""
         return max((self.first, self.second), key=len)
 
 

@@ -59,7 +59,7 @@ class MeasuredStage:
 class Decomposition:
     """Stages in order; `total` is the last measured one's energy as a ratio to the first's.
 
-    `mixed` says how stages differ in what their energy was measured on; empty if they do not.
+    `mixed` is how stages differ in what their energy was measured on; empty if they do not.
     """
 
     levels: tuple[MeasuredStage, ...]
@@ -103,7 +103,7 @@ def decompose(results: StudyResults) -> Decomposition | None:
 
 
 def _energies(results: StudyResults, stage: Stage) -> dict[int, float]:
-    """A stage's energies in J by seed, as far as they have a logarithm."""
+    """A stage's energies in J by seed; those without a logarithm are left out."""
     if stage.arm is None:
         return {}
     found = results.by_seed(stage.arm, "energy_j")

@@ -1,7 +1,4 @@
-"""What a study's energy figures are worth: measured, estimated or simulated.
-
-Whether joules of two arms are of one kind, so that dividing them means something.
-"""
+"""Kinds of energy figure in a study (measured, estimated, simulated); whether two arms agree."""
 
 from __future__ import annotations
 

@@ -5,10 +5,8 @@ seeds: the gain of its board, energy drawn in gaps and while it was not looking,
 the number of busy threads. It is combined with the scatter in quadrature, on the log scale (JCGM
 100:2008, 5.1.2: standard uncertainties of independent inputs).
 
-How far unequal numbers of busy threads leave a ratio of estimated energies open.
-
-An estimate has one power a thread, and power a thread depends on how many are busy: between two
-arms that cancels only where both kept as many threads busy.
+An estimate assumes one power per thread, while real power per thread falls as more are busy: in a
+ratio that cancels only where both arms kept equally many threads busy.
 """
 
 from __future__ import annotations
@@ -110,7 +108,7 @@ def energy_ratio(
     ours_j = results.by_seed(arm, "energy_j") if ours_j is None else ours_j
     theirs_j = results.by_seed(against, "energy_j") if theirs_j is None else theirs_j
     ratio = paired_ratio(ours_j, theirs_j)
-    if arm == against or not ratio.half_width > NO_WIDTH:  # equal in every seed: nothing is shown
+    if arm == against or not ratio.half_width > NO_WIDTH:  # equal in every seed: no interval
         return ratio
     pairs = [s for s in ours_j if s in theirs_j and ours_j[s] > 0 and theirs_j[s] > 0]
     return widened(ratio, doubt_in(results, arm, against, pairs, ours_j, theirs_j).share)
@@ -145,7 +143,7 @@ def sensor_doubt(ours: Entered, theirs: Entered) -> SensorDoubt:
 def widened(ratio: Interval, share: float) -> Interval:
     """A ratio's interval, wider by an error of this share that is independent of its scatter.
 
-    Without a width if the share is not known: nothing is shown then.
+    Without ends if the share is unknown.
     """
     if math.isnan(share):
         return replace(ratio, low=math.nan, high=math.nan)
@@ -161,7 +159,7 @@ def widened(ratio: Interval, share: float) -> Interval:
 
 
 def boards_of(runs: pd.DataFrame, attempts: pd.DataFrame) -> dict[int, Board]:
-    """By seed, what measured the runs of one arm, in all their attempts as far as these are known.
+    """By seed, what measured the runs of one arm, in all their known attempts.
 
     Args:
         runs: Rows of the table of runs.
@@ -183,7 +181,7 @@ def boards_of(runs: pd.DataFrame, attempts: pd.DataFrame) -> dict[int, Board]:
 def _gain(ours: Entered, theirs: Entered) -> float:
     """What the gain errors of sensors may add.
 
-    A board's own is fixed (arXiv 2312.02741: about ±5 %), so that it cancels as far as both arms
+    A board's own is fixed (arXiv 2312.02741: about ±5 %), so that it cancels where both arms
     were measured by the same boards; two boards of one machine share none. Each board weighs by how
     much more often one arm's runs were on it than the other's, and boards add up in quadrature.
     """

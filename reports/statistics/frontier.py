@@ -3,9 +3,8 @@
 A method at several levels of pruning, or dense training at several lengths and widths, is a line in
 the plane of energy and accuracy. Where it crosses the baseline's accuracy, one may ask for how much
 energy it gets there; where it crosses the baseline's energy, for how much accuracy. Between two
-levels log energy is taken to be linear in accuracy; beyond the last level nothing is known.
-
-The Pareto front: what no other reaches with less.
+levels log energy is taken to be linear in accuracy; beyond the last level nothing is known. A
+frontier consists of the levels on the method's Pareto front.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 from reports.statistics.energy_ratio import doubt_in, widened
 from reports.statistics.once import once
 from reports.statistics.statistics import Interval, t_interval
@@ -37,7 +36,7 @@ class Crossing:
     """Where a frontier crosses a target.
 
     Attributes:
-        status: "reached" where two levels enclose the target; "bound" where every level lies beyond
+        status: "reached" where two levels enclose the target; "bound" where every level is beyond
             it, so that the value of the nearest is a bound; "not reached" where none gets there.
         value: The other coordinate there, with its interval; NaN where it is not reached.
         between: The levels (arms) that enclose it; one where the target is met or is a bound.
@@ -115,8 +114,8 @@ def _grouped(results: StudyResults, baseline: str) -> dict[str, tuple[str, ...]]
     others = [arm for arm in results.finished_arms if arm != baseline]
     dense = [arm for arm in others if _is_dense(results, arm)]
     grouped = {baseline: (baseline, *dense)}
-    for family in families(arm for arm in others if arm not in dense):
-        grouped[family.name] = family.arms
+    for group in arm_groups(arm for arm in others if arm not in dense):
+        grouped[group.name] = group.arms
     return grouped
 
 

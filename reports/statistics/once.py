@@ -1,4 +1,4 @@
-"""What several tables and figures ask of a study, found once."""
+"""A cache for what several tables and figures compute from a study."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Found = TypeVar("Found")
 
 
 def once(find: Callable[[StudyResults], Found]) -> Callable[[StudyResults], Found]:
-    """Find something of each study at most once; kept as long as the study is.
+    """Cache a function's result per study, for as long as the study exists.
 
-    For functions of nothing but the study, whose answers nobody changes.
+    For functions of the study alone, whose results are not modified.
     """
     known: WeakKeyDictionary[StudyResults, Found] = WeakKeyDictionary()
 

@@ -1,7 +1,4 @@
-"""A run's power, phases and temperature, as finely as a figure can show them. Pure functions.
-
-The run of each arm that stands for it: what it drew over time, and for what.
-"""
+"""Power, phases and temperature of one run per arm, as finely as a figure can show them."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ def total(power: pd.DataFrame) -> pd.DataFrame:
     """The sum over devices of the bins of a run (columns of `CloseUp.power`).
 
     Devices are binned apart from each other, so that the sum has the edges of all. Its `low_w` and
-    `high_w` are its mean: the extremes of devices do not come at one moment. It was observed as
-    far as the device that was observed least.
+    `high_w` are its mean: the extremes of devices do not come at one moment. Its coverage is
+    that of the device that was observed least.
     """
     edges = np.unique(power[["start_s", "end_s"]].to_numpy())
     middle = (edges[1:] + edges[:-1]) / 2
@@ -70,7 +67,7 @@ def bands(windows: pd.DataFrame, width_s: float, label: Callable[[str], str]) ->
     """The windows of a run as bands that tile it: `phase`, `start_s`, `end_s`.
 
     Time is cut into pieces of about `width_s`. A label begins at a piece that it has more than half
-    of, or that the label before it has nothing of; so many short windows are no noise.
+    of, or that the label before it has nothing of; so that many short windows are not noise.
 
     Args:
         windows: Columns of `CloseUp.windows`.
@@ -132,7 +129,7 @@ def conditions(states: pd.DataFrame, width_s: float) -> pd.DataFrame:
 
 
 def _at(rows: pd.DataFrame, moments_s: Array, column: str) -> Array:
-    """What a device's rows say of some moments; NaN between them."""
+    """A device's values at some moments; NaN between its rows."""
     start_s, end_s, value = _columns(rows, "start_s", "end_s", column)
     row = np.searchsorted(start_s, moments_s, side="right") - 1
     inside = (row >= 0) & (moments_s < end_s[row])
@@ -156,7 +153,7 @@ def _lasts(first: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
 
 
 MAX_DEVICES = 4
-"""Of more devices than this their sum is told, not each one."""
+"""Of more devices than this the sum is shown, not each one."""
 _UUID_TAIL = re.compile(r"(?<=-[0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
@@ -207,7 +204,7 @@ class RunPower:
 
 
 def short_name(device: str) -> str:
-    """A device's id without what nobody reads: of a UUID the first eight digits."""
+    """A device's id, shortened: of a UUID the first eight digits."""
     return _UUID_TAIL.sub("", device)
 
 

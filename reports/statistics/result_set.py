@@ -1,4 +1,4 @@
-"""One of two result sets that are compared, and one arm of it."""
+"""The two sides of a comparison: a result set, and one arm's runs in it."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class ArmRuns:
 
     @property
     def standings(self) -> tuple[str, ...]:
-        """What the known energies of the finished runs are worth: "measured", "estimated" ..."""
+        """Kinds of the known energies of the finished runs: "measured", "estimated" ..."""
         rows = self.finished
         known = rows.loc[pd.to_numeric(rows["energy_j"]).notna(), "energy_source"]
         return tuple(sorted({standing(source) for source in known.dropna()}))
 
     def by_seed(self, column: str) -> dict[int, float]:
-        """One known value a finished run, by its seed, in the column's own unit."""
+        """One known value per finished run, by its seed, in the column's own unit."""
         rows = self.finished
         if column not in rows:
             return {}
@@ -86,10 +86,10 @@ class ResultSet:
 
     Attributes:
         side: What it is called: "A" or "B".
-        folder: Where it lies, as it was given.
+        folder: Its path, as it was given.
         study: The study's name.
-        runs: One row a run.
-        attempts: One row an attempt.
+        runs: One row per run.
+        attempts: One row per attempt.
         specs: By arm, the specification of one of its runs.
     """
 

@@ -31,7 +31,7 @@ class Interval:
     """A mean and its confidence interval, in the unit of the values it came from.
 
     `n` counts the values used; below two of them `low` and `high` are NaN, and where what sensors
-    add is not known. `confidence` is the share of such intervals that hold the truth.
+    add is not known. `confidence` is the share of such intervals that contain the true value.
     """
 
     mean: float
@@ -84,8 +84,8 @@ def share_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> I
 
     The t interval of the mean, its standard error carried to the logit scale by the delta method
     and its ends carried back (the logit interval of Brown, Cai & DasGupta 2001, Statistical Science
-    16:2, with the variance between values). Single values may be 0 or 1 and the mean always lies
-    within; it is asymmetric near the ends, and in the middle nearly mean ± t · s / √n. NaN values
+    16:2, with the variance between values). Single values may be 0 or 1 and the mean is always
+    inside; it is asymmetric near the ends, and in the middle nearly mean ± t · s / √n. NaN values
     are left out.
 
     Raises:
@@ -145,9 +145,9 @@ def paired_ratio(
 
 
 def non_inferiority(difference: Interval, margin: float) -> Verdict:
-    """Whether an accuracy is shown to lie no more than `margin` below the baseline's.
+    """Whether an accuracy is shown to be no more than `margin` below the baseline's.
 
-    "non-inferior" if the whole interval lies above −margin, "worse" if the whole of it lies below,
+    "non-inferior" if the whole interval is above −margin, "worse" if the whole of it is below,
     else "inconclusive" (Piaggio et al. 2012, JAMA 308:24). Same unit for both arguments. An
     interval without width shows nothing: two or three seeds differ equally by chance where a
     test set is small.

@@ -1,4 +1,4 @@
-"""The headline of a study: one row an arm, compared with the baseline seed by seed."""
+"""Summary of a study: every arm over its seeds, compared with the baseline seed by seed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ArmSummary:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What is shown of its accuracy, held to one chance of error with all other arms."""
+        """The verdict on its accuracy, at one chance of error shared by all arms."""
         return self.decision.verdict if self.decision else None
 
     @property

@@ -1,7 +1,4 @@
-"""Validation accuracy as energy is spent: of each run, and averaged over seeds.
-
-How much energy an arm needs to come near the baseline's accuracy.
-"""
+"""Validation accuracy as energy is spent, and the energy until an arm nears the baseline's."""
 
 from __future__ import annotations
 
@@ -66,21 +63,23 @@ def run_curves(results: StudyResults) -> Curves:
 
 
 def _search_epochs(results: StudyResults) -> dict[tuple[str, int], float]:
-    """Epochs trained when a run's network got its final shape, where the results tell."""
+    """Epochs trained when a run's network got its final shape, where it was recorded."""
     runs = results.finished
     if "search_epochs" not in runs:
         return {}
-    told = runs.dropna(subset=["search_epochs"])
+    known = runs.dropna(subset=["search_epochs"])
     return {
         (str(arm), int(seed)): float(epochs)
-        for arm, seed, epochs in zip(told["arm"], told["seed"], told["search_epochs"], strict=True)
+        for arm, seed, epochs in zip(
+            known["arm"], known["seed"], known["search_epochs"], strict=True
+        )
     }
 
 
 def _shaped(of_run: pd.DataFrame, search_epochs: float | None) -> int:
     if search_epochs is not None:
         return int((of_run["epochs_trained"] <= search_epochs).sum())
-    # Older results do not tell, but no method changes the network within its last phase alone.
+    # Older results lack it, but no method changes the network within its last phase alone.
     other = np.flatnonzero((of_run["phase"] != of_run["phase"].iloc[-1]).to_numpy())
     return int(other[-1]) + 1 if len(other) else 0
 
@@ -120,7 +119,7 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
 
 
 def thinned(values: Array, count: int) -> npt.NDArray[np.int64]:
-    """The places of at most about `count` values that show a curve as all of them would.
+    """Indices of at most about `count` values that draw the same curve as all of them.
 
     The ends stay, and of each of `count` / 2 equal stretches its lowest and its highest value, so
     that no drop is lost.
@@ -206,7 +205,7 @@ def energy_to_targets(results: StudyResults) -> list[TargetReached]:
 
 
 def _by_seed(runs: dict[int, RunCurve], level: float) -> dict[int, float]:
-    """Energy to a level by seed, NaN where it was not reached; runs that cannot tell left out."""
+    """Energy to a level by seed, NaN if not reached; runs never evaluated there are left out."""
     return {
         seed: joules_to(run.energy_j[run.shaped :], run.accuracy[run.shaped :], level)
         for seed, run in runs.items()

@@ -1,4 +1,4 @@
-"""A limit on how much one quantity may change between two result sets, in words."""
+"""The grammar of `--fail-on`: a limit on how much one quantity may change between result sets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Threshold:
         The last slash ends the arm's words, so that these may hold spaces and slashes.
 
         Raises:
-            UsageError: The text is no threshold.
+            UsageError: The text is not a threshold.
         """
         arm, slash, rest = text.rpartition("/")
         name, colon, change = (part.strip() for part in rest.partition(":"))
@@ -72,14 +72,14 @@ def _limit(text: str, metric: Metric, change: str) -> float:
     such_as = f"such as {_EXAMPLES[metric]}"
     found = _CHANGE.fullmatch(change)
     if found is None:
-        raise _wrong(text, f"'{change}' is no number with a sign, {such_as}")
+        raise _wrong(text, f"'{change}': expected a number with a sign, {such_as}")
     # A bare number of percent could be meant as joules or seconds; bare points could not.
     known = {POINTS, ""} if UNITS[metric] == POINTS else {PERCENT}
     if found["unit"] not in known:
         raise _wrong(text, f"{metric} changes in {UNITS[metric]}, {such_as}")
     limit = float(found["number"]) * (1 if found["sign"] == "+" else -1)
     if limit <= -100 or (limit > 100 and UNITS[metric] == POINTS):
-        raise _wrong(text, f"{metric} cannot change by so much, {such_as}")
+        raise _wrong(text, f"{metric} cannot change by that much, {such_as}")
     return limit
 
 

@@ -1,4 +1,4 @@
-"""Thresholds held against a comparison: kept, exceeded, or not to be told."""
+"""Thresholds checked against a comparison: kept, exceeded, or impossible to check."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Checked:
-    """One threshold held against one arm.
+    """One threshold checked against one arm.
 
     Attributes:
         threshold: What was asked.
         arm: The arm's label, or the words that chose none; empty if there is no arm at all.
         outcome: "kept" or "exceeded" by the estimate; "unchecked" where there is none.
-        confirmation: "shown" if the whole interval says the same, "within noise" if a part of it
-            lies on the other side, "not shown" if there is no interval or it has no width; None if
+        confirmation: "shown" if the whole interval agrees, "within noise" if a part of it is
+            on the other side, "not shown" if there is no interval or it has no width; None if
             unchecked.
         change: What was found; None if unchecked.
         standing: What the arm's energy is worth; empty if unchecked.
@@ -48,7 +48,7 @@ class Checked:
 
 
 def check(comparison: Comparison, threshold: Threshold) -> list[Checked]:
-    """Hold a threshold against every arm that it is about.
+    """Check a threshold against every arm that it applies to.
 
     A gate that passes unseen is worse than one that fails: what cannot be checked is returned as
     such, also an arm that only A has. One that only B has is new; it counts if it is asked for, or
@@ -71,7 +71,7 @@ def check(comparison: Comparison, threshold: Threshold) -> list[Checked]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An arm that a threshold may be about, and what it would say there."""
+    """An arm that a threshold may apply to, and the outcome there."""
 
     names: tuple[str, ...]
     specs: tuple[RunSpec, ...]

@@ -1,17 +1,15 @@
-"""Which arms keep the accuracy: one verdict an arm, all of them held to one chance of error.
+"""Which arms keep the accuracy: one verdict per arm, with one chance of error shared by all.
 
-Of the studies whose arms all lose just as much as is accepted, at most 2.5 % call any of them non-
-inferior, and as few of those call any worse: the levels of several arms are Holm's (1979, Scand.
-J. Statistics 6:2). Where seeds are added until verdicts are decided, each look has the level that
-holds the same over all looks (`looks`), and a verdict stays as it was when it was decided (Maurer
-& Bretz 2013, Statistics in Biopharmaceutical Research 5:4, for both together).
+Of the studies whose arms all lose exactly the accepted margin, at most 2.5 % call any of them
+non-inferior, and at most 2.5 % call any worse: the levels of several arms are Holm's (1979, Scand.
+J. Statistics 6:2).
 
-How sure each look at growing results must be, so that all looks together err no more than one.
-
-A study that adds seeds until its verdict is decided looks at every number of seeds, and each look
-is one more chance to be wrong. With a level a look that is low enough the chance that any of them
-errs is that of a single look (group-sequential testing; Pocock 1977, Biometrika 64:2, for a
-constant level; here for Student's t, whose spread is unknown).
+A study that adds seeds until its verdicts are decided looks at every number of seeds, and each look
+is one more chance to be wrong. `level_per_look` lowers the level of each look until the chance that
+any of them errs is that of a single one (group-sequential testing; Pocock 1977, Biometrika 64:2,
+for a constant level; here for Student's t, whose spread is unknown). A verdict stays as it was when
+it was decided (Maurer & Bretz 2013, Statistics in Biopharmaceutical Research 5:4, for Holm's levels
+and looks together).
 """
 
 from __future__ import annotations
@@ -86,7 +84,7 @@ def decide(
         for arm, runs in tested.items()
         if arm != baseline
     }
-    # Without a rule, an arm of which there is no interval is one that nothing will be said of.
+    # Without a rule, an arm of which there is no interval gets no verdict.
     count = len(arms) if rule else sum(seen.now.seeds > 1 for seen in arms.values())
     found = _judge(arms, margin, rule, count)
     decisions = {}
@@ -101,8 +99,8 @@ def open_arms(
 ) -> frozenset[str]:
     """The arms whose verdict a further seed may still decide.
 
-    An arm is not open where so many of its runs, or of the baseline's, have failed that too few
-    seeds are left for a first look.
+    An arm is not open if too many of its runs, or of the baseline's, have failed to leave enough
+    seeds for a first look.
 
     Args:
         tested: As in `decide`.
@@ -184,10 +182,10 @@ def _judge(
 def _confidence(
     found: Mapping[str, Decision], verdict: Verdict, count: int, rule: UntilDecided | None
 ) -> float:
-    """How sure to be of this verdict for the next arm; each direction counts by itself."""
+    """The confidence of this verdict for the next arm; each direction counts by itself."""
     left = max(count - sum(each.verdict == verdict for each in found.values()), 1)
     level = LEVEL / left
-    return 1 - 2 * (level_a_look(rule.min, rule.max, level) if rule else level)
+    return 1 - 2 * (level_per_look(rule.min, rule.max, level) if rule else level)
 
 
 def _decision(
@@ -209,10 +207,10 @@ _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(40)
 
 
 @lru_cache(maxsize=256)
-def level_a_look(least: int, most: int, level: float) -> float:
+def level_per_look(least: int, most: int, level: float) -> float:
     """The one-sided level of each look that makes that of all looks together `level`.
 
-    Exact for normal differences of unknown spread that lie on the margin, with a look at each
+    Exact for normal differences of unknown spread and a mean on the margin, with a look at each
     number of pairs. Only errors to one side count: that a study also ends on the other side makes
     it err less often.
 
@@ -234,8 +232,8 @@ def level_a_look(least: int, most: int, level: float) -> float:
     return math.exp(log)
 
 
-def false_rate(least: int, most: int, a_look: float) -> float:
-    """How often at least one look is beyond its one-sided level `a_look`, with no true difference.
+def false_rate(least: int, most: int, per_look: float) -> float:
+    """How often any look is beyond its one-sided level `per_look`, with no true difference.
 
     With S the sum of n differences and r the root of the sum of their squares, t follows from
     c = S / r. Since a direction and a length of normal values are independent, c is a Markov chain:
@@ -243,23 +241,23 @@ def false_rate(least: int, most: int, a_look: float) -> float:
     The chance to stay below all limits is integrated backwards over that chain.
     """
     stays = np.ones(_NODES)
-    grid = _grid(most, _limit(most, a_look))
+    grid = _grid(most, _limit(most, per_look))
     for n in range(most - 1, least - 1, -1):
-        limit = _limit(n + 1, a_look)
-        here = _grid(n, _limit(n, a_look))
+        limit = _limit(n + 1, per_look)
+        here = _grid(n, _limit(n, per_look))
         stays = _step(n, here, limit, grid, stays)
         grid = here
     # The first look: c = √n sin α, where α has the density cos(α)^(n−2) / B(1/2, (n−1)/2).
-    top = math.asin(_limit(least, a_look) / math.sqrt(least))
+    top = math.asin(_limit(least, per_look) / math.sqrt(least))
     angle, weight = _between(np.array([-math.pi / 2]), np.array([top]))
     kept = np.interp(math.sqrt(least) * np.sin(angle), grid, stays)
     density = np.cos(angle) ** (least - 2) / beta(0.5, (least - 1) / 2)
     return 1 - float(np.sum(weight * density * kept))
 
 
-def _limit(n: int, a_look: float) -> float:
+def _limit(n: int, per_look: float) -> float:
     """What c must not exceed at n pairs."""
-    t = float(stdtrit(n - 1, 1 - a_look))
+    t = float(stdtrit(n - 1, 1 - per_look))
     return math.sqrt(n * t**2 / (n - 1 + t**2))
 
 
@@ -292,6 +290,6 @@ def _step(
 
 
 def _between(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of Gauss and Legendre's rule between two angles, a row a pair of them."""
+    """Points and weights of the Gauss-Legendre rule between two angles, a row per pair of them."""
     half = (high - low)[:, None] / 2
     return (high + low)[:, None] / 2 + half * _POINTS, half * _WEIGHTS

@@ -30,7 +30,7 @@ def _columns(which: str, price: Column, saving: Column) -> Iterator[Column]:
     yield Column(
         f"{which}_verdict",
         "text",
-        "`after`: that many; `immediately`: there is no price; `undecided`: the saving may as well "
+        "`after`: that many; `immediately`: there is no price; `undecided`: the saving may "
         "be none; `never`: nothing is saved; `no search`; `not credited`: the accuracy is worse.",
     )
     yield Column(f"{which}_reason", "text", "Of the verdict, or what the number takes for granted.")
@@ -78,7 +78,7 @@ SCHEMA = Schema(
 
 
 def break_even_table(results: StudyResults) -> Table | None:
-    """One row an arm but the baseline; None where nothing is known of any."""
+    """One row per arm but the baseline; None where nothing is known of any."""
     found = [each for each in break_even(results) if each.trainings or each.inferences]
     if not found:
         return None
@@ -106,7 +106,7 @@ LEGEND = (
     "dense trained. That it reaches the same accuracy again is assumed, not measured. Energy that "
     "another arm spent on finding a network is not counted. Inferences: what the whole recipe "
     "costs above dense, over what one sample of the test set saves, measured in a single pass "
-    "over it. Beneath are 95 % intervals: Student-t over seeds (of energies on the log scale), and "
+    "over it. Below are 95 % intervals: Student-t over seeds (of energies on the log scale), and "
     "Fieller’s for numbers of repetitions, which have no upper limit (∞) where the saving may be "
     "none; then the answer is undecided. A network whose accuracy is worse than dense’s by more "
     "than the margin is not credited with any."

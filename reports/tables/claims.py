@@ -1,9 +1,7 @@
 """The claims table: what was published, what was measured, and whether they agree.
 
-Published claims against what was measured: supported, not supported, or inconclusive.
-
-A claim is supported where the whole 95 % interval of everything it says satisfies its bound, not
-supported where the whole interval of any of it violates its bound, else inconclusive. That all
+A claim is supported where the whole 95 % interval of each claimed figure satisfies its bound, not
+supported where the whole interval of any of them violates its bound, else inconclusive. That all
 parts must hold needs no correction for their number (the intersection-union test; Berger 1982,
 Technometrics 24:4). Bounds are inclusive.
 """
@@ -70,7 +68,7 @@ SCHEMA = Schema(
 
 
 def claims(results: StudyResults) -> Table | None:
-    """One row a claim, in the study's order; None if it asks for none."""
+    """One row per claim, in the study's order; None if it asks for none."""
     judged = judge(results)
     if not judged:
         return None
@@ -137,7 +135,7 @@ def _at_most(ratio: float) -> str:
 
 
 def _energy(row: Record) -> str:
-    """The interval as people say it, and the ratio itself."""
+    """The interval as a factor, and the ratio itself."""
     ratio = row["energy_ratio"]
     if not ratio.n:
         return ""
@@ -167,7 +165,7 @@ def _verdict(row: Record) -> str:
 ClaimVerdict = Literal["supported", "not supported", "inconclusive"]
 
 _Part = tuple[ClaimVerdict, str]
-"""What an interval says of its bound, and why unless it is satisfied."""
+"""Verdict on one bound, and the reason unless it is satisfied."""
 
 _WORST_FIRST: tuple[ClaimVerdict, ...] = ("not supported", "inconclusive", "supported")
 
@@ -180,7 +178,7 @@ class JudgedClaim:
         claim: What was claimed.
         energy: Energy of its arm as a ratio to the other's, paired by seed.
         points: Test accuracy of its arm minus the other's, in percentage points, paired by seed.
-        verdict: What the two say of the claim.
+        verdict: Of both together.
         by: The kind of energy that the verdict rests on where no sensor measured all of it, such
             as "estimated"; empty for measured energy, and where energy decided nothing.
         why: What decided against it, or left it open; empty for a supported claim.
@@ -213,7 +211,7 @@ def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     if claim.energy_at_most is not None:
         unsafe = difference_of_kind(results, arm, against)
         if not unsafe and standing.simulated:
-            unsafe = "of a stand-in device, which shows nothing"
+            unsafe = "simulated by a stand-in device, which shows nothing"
         judged = judged_energy(energy, claim.energy_at_most)
         parts["energy"] = ("inconclusive", unsafe) if unsafe else judged
     if claim.points_at_least is not None:
@@ -221,16 +219,16 @@ def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     verdict = min((part for part, _ in parts.values()), key=_WORST_FIRST.index)
     deciding = {name: why for name, (part, why) in parts.items() if part == verdict}
     by = standing.adjective if "energy" in deciding and not standing.measured else ""
-    told = "; ".join(f"{name}: {why}" for name, why in deciding.items() if why)
-    return JudgedClaim(claim, energy, points, verdict, by, told)
+    reason = "; ".join(f"{name}: {why}" for name, why in deciding.items() if why)
+    return JudgedClaim(claim, energy, points, verdict, by, reason)
 
 
 def _missing(results: StudyResults, claim: AskedClaim) -> str:
-    """Why nothing of a claim can be said; empty if there is a pair of finished runs."""
+    """Why a claim cannot be tested; empty if there is a pair of finished runs."""
     if claim.arm is None:
-        return "what it is about was not run, or is several arms"
+        return "the method was not run, or is several of the study's"
     if claim.against is None:
-        return "what it is compared with was not run, or is several arms"
+        return "the method to compare with was not run, or is several of the study's"
     for arm in (claim.arm, claim.against):
         if arm not in results.finished_arms:
             return f"no run of {arm} has finished"
@@ -273,7 +271,7 @@ def _unsure(found: Interval) -> str:
     if found.n < 2:
         return "one pair of seeds gives no interval"
     if not found.bounded:
-        return "what the sensors of different boards add is not known"
+        return "the error between the sensors of different boards is unknown"
     # Two or three seeds differ equally by chance where a test set is small, and by copying.
     if not found.half_width > NO_WIDTH:
         return "equal in every seed, which gives no interval"

@@ -1,11 +1,4 @@
-"""Two result sets compared: one row an arm that both have.
-
-A comparison as one JSON object, for programs.
-
-A comparison as a comment on a change.
-
-A comparison for a terminal, readable from 80 columns.
-"""
+"""Two result sets compared: as a table, JSON, a comment in Markdown, and for the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +14,7 @@ from harness.results.column import Column, Schema
 from harness.results.safe_csv import in_markdown, one_line, quiet
 from reports.tables.formats import as_markdown
 from reports.tables.table import ARM, Table, View
-from reports.text.comparison import intervals, notes, remarks, sides, told_gate, warnings
+from reports.text.comparison import gate_sentence, intervals, notes, remarks, sides, warnings
 from reports.text.units import POINTS, Unit, fixed, signed, significant
 
 if TYPE_CHECKING:
@@ -105,7 +98,7 @@ def _record(arm: ArmComparison) -> Record:
 
 
 def _times(ratio: float) -> str:
-    """A ratio near 1 to a thousandth, a large one to three digits, one beyond all sense cut."""
+    """A ratio near 1 to a thousandth, a large one to three digits, a huge one is cut."""
     if math.isfinite(ratio) and ratio >= 10:
         return significant(ratio) if ratio < _LARGE else f">{_LARGE}"
     return fixed(ratio, 3)
@@ -139,10 +132,11 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
 
     - `version`: 1.
     - `a`, `b`: `folder` and `study` of each.
-    - `arms`: one object an arm in both: `arm` (its label), `arm_a`, `arm_b` (in each), `started_a`,
-      `started_b`, `finished_a`, `finished_b` (runs), `energy_standing` ("measured", "estimated",
-      "simulated", "partly ..."), `differences` (hyper-parameters and ways of execution that
-      differ), `parameters_ratio`, `macs_ratio` (B / A), and `accuracy`, `energy`, `time`, `co2e`.
+    - `arms`: one object per arm in both: `arm` (its label), `arm_a`, `arm_b` (in each),
+      `started_a`, `started_b`, `finished_a`, `finished_b` (runs), `energy_standing` ("measured",
+      "estimated", "simulated", "partly ..."), `differences` (hyper-parameters and ways of
+      execution that differ), `parameters_ratio`, `macs_ratio` (B / A), and `accuracy`, `energy`,
+      `time`, `co2e`.
     - Each of these four: `reasons` (why it is not comparable; empty if it is), `change` with
       `low` and `high` (95 %) in `change_unit` ("points": B − A; "ratio": B / A), `interval`
       ("paired", "Welch"), `n_a`, `n_b` (runs that entered), `mean_a`, `mean_b` (arithmetic, over
@@ -150,7 +144,7 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
       add to a ratio, as a share; 0 on one machine).
     - `only_a`, `only_b`: labels of arms in one only.
     - `warnings`, `notes`: sentences.
-    - `thresholds`: one object an arm that a threshold is about: `threshold` (as given), `arm`,
+    - `thresholds`: one object per arm that a threshold is about: `threshold` (as given), `arm`,
       `metric`, `limit` and `change` in `unit` ("%", "points"), `outcome` ("kept", "exceeded",
       "unchecked"), `confirmation` ("shown", "within noise", "not shown"), `reasons` (why it is
       unchecked), `sentence`.
@@ -223,7 +217,7 @@ def _gate(checked: Checked) -> dict[str, Any]:
         "outcome": checked.outcome,
         "confirmation": checked.confirmation,
         "reasons": list(checked.reasons),
-        "sentence": told_gate(checked),
+        "sentence": gate_sentence(checked),
     }
 
 
@@ -233,7 +227,7 @@ def _known(value: float) -> float | None:
 
 def as_comment(comparison: Comparison, checked: Iterable[Checked]) -> str:
     """How each threshold fared, then the table, then what to know about it."""
-    gates = [f"**{each.outcome}**: {in_markdown(told_gate(each))}" for each in checked]
+    gates = [f"**{each.outcome}**: {in_markdown(gate_sentence(each))}" for each in checked]
     parts = [
         _listed(map(in_markdown, sides(comparison))),
         _listed(gates),

@@ -1,4 +1,4 @@
-"""The decomposition as a table: one row a stage."""
+"""The decomposition table: one row per stage."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SCHEMA = Schema(
 
 
 def decomposition(results: StudyResults) -> Table | None:
-    """One row a stage, in the study's order; None where there is nothing to take apart."""
+    """One row per stage, in the study's order; None without a decomposition."""
     found = decompose(results)
     if found is None:
         return None
@@ -86,7 +86,7 @@ def _record(level: MeasuredStage, found: Decomposition, kind: str) -> Record:
 
 
 def _ratio(title: str, name: str) -> View:
-    """A ratio as people say it, with its interval likewise."""
+    """A ratio as a factor ("1.34× less"), with its interval likewise."""
     return View(
         title,
         text=lambda row: times(row[name]) if row[name] else MISSING,

@@ -1,7 +1,4 @@
-"""Every run, whatever became of it, and every attempt at it.
-
-Protocol and environment: what was asked for, and what it ran on.
-"""
+"""Every run and every attempt, finished or not; and the protocol and environment they ran under."""
 
 from __future__ import annotations
 
@@ -57,10 +54,10 @@ ATTEMPTS = Schema(
         ARM,
         Column("seed", "integer", "The run's seed."),
         Column("attempt", "integer", "Its number, from 1."),
-        Column("status", "text", "How it ended; `died`: without a word."),
+        Column("status", "text", "How it ended; `died`: its process ended without a record."),
         Column("restored", "integer", "The checkpoint that it began from; 0: none."),
         Column("started_at", "text", "When it began (UTC)."),
-        Column("energy_j", "number", "What it drew.", "J"),
+        Column("energy_j", "number", "Energy it used.", "J"),
         Column("uncertainty_j", "number", "Of measuring it (95 %).", "J"),
         Column("lost_j", "number", "Of the energy: work that was not kept.", "J"),
         Column("duration_s", "number", "How long it worked.", "s"),
@@ -70,7 +67,7 @@ ATTEMPTS = Schema(
 
 
 def every_run(results: StudyResults) -> Table:
-    """One row a run."""
+    """One row per run."""
     runs = results.runs
     energy = energy_unit(_numbers(runs, "energy_j"))
     listed = runs.to_dict("records")
@@ -106,7 +103,7 @@ def every_run(results: StudyResults) -> Table:
 
 
 def every_attempt(results: StudyResults) -> Table | None:
-    """One row an attempt of the runs that took more than one; None if none did."""
+    """One row per attempt of the runs that took more than one; None if none did."""
     attempts = results.attempts
     counts = attempts.groupby(["arm", "seed"])["attempt"].transform("count")
     listed = attempts[counts > 1].to_dict("records")

@@ -31,14 +31,14 @@ FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
     decomposition.decomposition,
     places.places,
 )
-"""What the study found; None where it says nothing."""
+"""Findings of a study; a table is None where it has nothing to show."""
 
 DETAILS: Sequence[Callable[[StudyResults], Table | None]] = (
     every_run.every_run,
     every_run.every_attempt,
     every_run.environment,
 )
-"""What it rests on."""
+"""What the findings rest on."""
 
 SCHEMAS: Sequence[Schema] = (
     headline.SCHEMA,
@@ -53,4 +53,4 @@ SCHEMAS: Sequence[Schema] = (
     every_run.SCHEMA,
     warnings.SCHEMA,
 )
-"""Of every table that a report writes, what its columns hold."""
+"""Columns of every table that a report writes."""

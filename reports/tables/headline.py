@@ -1,4 +1,4 @@
-"""The headline: one row an arm, the frugal ones that keep the accuracy first."""
+"""The headline table: one row per arm; first those that keep the accuracy, by energy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ SCHEMA = Schema(
 
 
 def headline(summary: Summary) -> Table:
-    """One row an arm, in the summary's order."""
+    """One row per arm, in the summary's order."""
     return Table(
         schema=SCHEMA,
         records=[_record(arm, summary) for arm in summary.arms],
@@ -162,8 +162,8 @@ def _legend(summary: Summary) -> str:
     parts = [
         (
             "Mean over finished runs; below it the 95 % confidence interval across seeds "
-            "(Student-t; of accuracies on the logit scale, of energies and ratios on the log "
-            "scale, ratios with what sensors add). Differences and ratios are paired by seed."
+            "(Student-t; accuracies on the logit scale, energies and ratios on the log scale, "
+            "ratios with the error of the sensors). Differences and ratios are paired by seed."
         ),
         legend(summary),
         ("Sorted by verdict, then by energy. A method’s energy is that of its whole recipe."),

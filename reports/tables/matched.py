@@ -1,4 +1,4 @@
-"""Energy at the baseline's accuracy and accuracy at its energy, one row a method's frontier."""
+"""Energy at the baseline's accuracy and accuracy at its energy, one row per method's frontier."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from reports.tables.table import Record
 
 NAME = "matched_accuracy"
-_STATUS = (
-    "`reached` between two levels, `bound` where every level lies beyond it, or `not reached`."
-)
+_STATUS = "`reached` between two levels, `bound` where every level is beyond it, or `not reached`."
 SCHEMA = Schema(
     NAME,
     "Energy at the same accuracy",
@@ -63,7 +61,7 @@ SCHEMA = Schema(
 
 
 def matched(results: StudyResults) -> Table | None:
-    """One row a frontier; None where no method was run at several levels."""
+    """One row per frontier; None where no method was run at several levels."""
     found = frontiers(results)
     if all(len(each.arms) < 2 for each in found):
         return None
@@ -102,10 +100,10 @@ LEGEND = (
     "A method’s levels of pruning, or the lengths and widths of dense training (its own, "
     "dense_short, and small_dense with a share), are joined by those that no other level "
     "dominates. Between two neighbours the logarithm of the energy is taken to be linear in the "
-    "accuracy; nothing is extrapolated. “At most” and “at least”: every level lies beyond what is "
-    "asked for, so the nearest is a bound. “Not reached”: on average no level gets there. All is "
-    "paired by seed over the seeds that all levels share; beneath are 95 % Student-t intervals, "
-    "of energies with what sensors add."
+    "accuracy; nothing is extrapolated. “At most” and “at least”: every level is beyond the "
+    "target, so the nearest is a bound. “Not reached”: on average no level gets there. Everything "
+    "is paired by seed over the seeds that all levels share; below are 95 % Student-t intervals, "
+    "those of energies with the error of the sensors."
 )
 
 

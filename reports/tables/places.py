@@ -1,7 +1,4 @@
-"""What the same energy would emit elsewhere: a factor a place, which holds for every method.
-
-Places and what their carbon factors rest on, in words.
-"""
+"""What the same energy would emit elsewhere: a factor per place, which holds for every method."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ SCHEMA = Schema(
 
 
 def places(results: StudyResults) -> Table | None:
-    """One row a place, by rising factor; None without places or without a known energy."""
+    """One row per place, by rising factor; None without places or without a known energy."""
     listed = _listed(results)
     arm = next(iter(results.finished_arms), None)
     if listed.empty or arm is None:
@@ -114,7 +111,7 @@ def _legend(results: StudyResults, listed: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-_SAID_ELSEWHERE = re.compile(r", [\d.]+ g/kWh\b|, PUE [\d.]+$")
+_SHOWN_ELSEWHERE = re.compile(r", [\d.]+ g/kWh\b|, PUE [\d.]+$")
 """Parts of a basis that are numbers of their own."""
 _UP_TO_THE_YEAR = re.compile(r".*?(?:\b\d{4}\)?|year not stated)(?=,|$)")
 
@@ -160,8 +157,8 @@ def bases(places: Iterable[tuple[str, str]]) -> str:
 
 
 def _split(basis: str) -> tuple[str, str]:
-    """A basis' place with its year, and of what kind its factor is and who says so."""
-    text = _SAID_ELSEWHERE.sub("", _SAID_ELSEWHERE.sub("", basis))
+    """A basis' place with its year, and the kind and source of its factor."""
+    text = _SHOWN_ELSEWHERE.sub("", _SHOWN_ELSEWHERE.sub("", basis))
     found = _UP_TO_THE_YEAR.match(text)
     subject = found.group() if found else text.partition(", ")[0]
     return subject, text[len(subject) :].lstrip(", ")

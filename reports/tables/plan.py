@@ -1,4 +1,4 @@
-"""A plan for a terminal: what is left of each arm, and what it will cost."""
+"""A plan for the terminal: what is left of each arm, and what it will cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.energy.carbon.factor import JOULES_PER_KWH
 from harness.results.energy_source import adjective
-from reports.statistics.arm_groups import families
+from reports.statistics.arm_groups import arm_groups
 from reports.text.units import (
     Unit,
     duration,
@@ -31,14 +31,14 @@ _DISK = (Unit("kB", 1e3), Unit("MB", 1e6), Unit("GB", 1e9), Unit("TB", 1e12))
 
 
 def plan_table(arms: Sequence[Forecast], names: Mapping[str, str]) -> Table:
-    """One row an arm: runs, time and energy of those that are left, and what the estimate rests on.
+    """One row per arm: runs, time and energy of those left, and the basis of the estimate.
 
     Args:
-        arms: What is foreseen of each.
+        arms: The forecast of each.
         names: What the report calls each; levels of a sweep stand in their order.
     """
     by_name = {names[arm.arm]: arm for arm in arms}
-    order = [name for family in families(by_name) for name in family.arms]
+    order = [name for group in arm_groups(by_name) for name in group.arms]
     times, energies = [arm.time_s for arm in arms], [arm.energy_j for arm in arms]
     time = time_unit(each.value for each in times if each)
     joules = energy_unit(each.value for each in energies if each)
@@ -60,39 +60,39 @@ def plan_table(arms: Sequence[Forecast], names: Mapping[str, str]) -> Table:
     return table
 
 
-def plan_totals(said: dict[str, Any]) -> Iterator[str]:
+def plan_totals(plan: dict[str, Any]) -> Iterator[str]:
     """The sums, a line each; ± is half a 95 % prediction interval.
 
     Args:
-        said: What `plan --json` prints.
+        plan: What `plan --json` prints.
     """
-    if not any(arm["judged_by"] or arm["piloted"] for arm in said["arms"]):
-        yield "what it costs is unknown: no run of this study is done; try --pilot, or run one seed"
+    if not any(arm["judged_by"] or arm["piloted"] for arm in plan["arms"]):
+        yield "cost unknown: no run of this study has finished; try --pilot, or run one seed"
         return
-    if said["unknown"]:
-        yield f"at least, since nothing is known of {', '.join(said['unknown'])}:"
-    standing = said["energy_standing"]
+    if plan["unknown"]:
+        yield f"at least, not counting {', '.join(plan['unknown'])}:"
+    standing = plan["energy_standing"]
     kind = "" if standing == "measured" else f" ({standing})"
-    yield f"time    {_sum(said['time_s'], duration)} of work"
-    if said["makespan_s"] is not None:
-        at_once = said["at_once"]
+    yield f"time    {_sum(plan['time_s'], duration)} of work"
+    if plan["makespan_s"] is not None:
+        at_once = plan["at_once"]
         how = "one run at a time" if at_once == 1 else f"{at_once} runs at a time"
-        yield f"        {duration(said['makespan_s'])} with {how}"
-    yield f"energy  {_sum(said['energy_kwh'], _kwh)}{kind}"
-    yield f"CO2e    {_sum(said['co2e_kg'], _kg)}: {said['co2e_basis']}"
-    if said["price"]:
-        yield f"price   {_sum(said['price'], significant)}"
-    yield f"disk    {_sum(said['disk_bytes'], _disk)}"
-    least = said["at_least"]
+        yield f"        {duration(plan['makespan_s'])} with {how}"
+    yield f"energy  {_sum(plan['energy_kwh'], _kwh)}{kind}"
+    yield f"CO2e    {_sum(plan['co2e_kg'], _kg)}: {plan['co2e_basis']}"
+    if plan["price"]:
+        yield f"price   {_sum(plan['price'], significant)}"
+    yield f"disk    {_sum(plan['disk_bytes'], _disk)}"
+    least = plan["at_least"]
     if least:
         yield (
             f"at least {_sum(least['time_s'], duration)} of work, "
             f"{_sum(least['energy_kwh'], _kwh)}: {least['left']} runs, if each verdict is decided "
             "at the next look"
         )
-    if any(arm["piloted"] for arm in said["arms"]):
-        yield "a pilot trains the dense network: what gets smaller costs less than it says"
-    for cut_short in dict.fromkeys(arm["pilot_cut_short"] for arm in said["arms"]):
+    if any(arm["piloted"] for arm in plan["arms"]):
+        yield "a pilot trains the dense network: methods that shrink it cost less than shown"
+    for cut_short in dict.fromkeys(arm["pilot_cut_short"] for arm in plan["arms"]):
         if cut_short:
             yield f"the pilot was cut short: {cut_short}; ± is wider for that, or unknown"
 
@@ -114,7 +114,7 @@ def _basis(arm: Forecast) -> str:
         standing = adjective(arm.kinds)
         return "pilot, dense" + ("" if standing == "measured" else f", {standing}")
     if not arm.examples:
-        return "nothing: none is done"
+        return "nothing: no run has finished"
     runs = "one finished run" if arm.examples == 1 else f"{arm.examples} finished runs"
     standing = adjective(arm.kinds)
     return runs if standing == "measured" else f"{runs}, {standing}"

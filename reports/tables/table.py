@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ARM = Column("arm", "text", "The method, with the settings that set it apart in the study.")
 ENERGY_KIND = Column("energy_kind", "text", "`measured`, `estimated`, `simulated` or partly so.")
 Record = Mapping[str, Any]
-"""A row: a value a column of the schema, in its base unit. An `Interval` where the column has one;
-None or NaN where nothing is known."""
+"""A row: a value per column of the schema, in its base unit. An `Interval` where the column has
+one; None or NaN where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Table:
 
     Attributes:
         schema: Its columns, as files for programs have them.
-        records: Its rows, each with a value a column of the schema.
+        records: Its rows, each with a value per column of the schema.
         view: How people see it, by the column's name and in the order of sight; columns that are
             not in it are for programs only.
         legend: How to read it, in plain text.

@@ -60,7 +60,7 @@ SCHEMA = Schema(
 
 
 def targets(results: StudyResults) -> Table | None:
-    """One row a finished arm; None without a finished baseline that sets the targets."""
+    """One row per finished arm; None without a finished baseline that sets the targets."""
     found = {(each.arm, each.share): each for each in energy_to_targets(results)}
     if not found:
         return None
@@ -131,7 +131,7 @@ def _legend(results: StudyResults) -> str:
         "since before its last pruning it is not the network that the method delivers; the "
         "energy is that of the whole run until then, search included. Nothing is interpolated "
         "between evaluations. Means over the seeds that reached it, with 95 % Student-t intervals "
-        "beneath; if some seeds never got there, the mean covers only those that did (optimistic). "
-        "Ratios are paired by seed, "
-        "on the log scale and with what sensors add, over the seeds in which both reached it."
+        "below; if some seeds never got there, the mean covers only those that did (optimistic). "
+        "Ratios are paired by seed, on the log scale and with the error of the sensors, over the "
+        "seeds in which both reached it."
     )

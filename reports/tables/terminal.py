@@ -1,4 +1,4 @@
-"""The headline table for a terminal: the answer first, the rest where there is room."""
+"""The headline table for the terminal: as many columns as fit, the verdicts always."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Column:
 
 
 def terminal_table(summary: Summary) -> TerminalTable:
-    """One row an arm; what it shows depends on the width of the terminal."""
+    """One row per arm; what it shows depends on the width of the terminal."""
     return TerminalTable(summary)
 
 
@@ -151,7 +151,7 @@ def _columns(summary: Summary) -> list[_Column]:
 
 
 def _name(name: str, *, folded: bool) -> Text:
-    """A method's name; a long one on a line a word, and folded after underscores, too."""
+    """A method's name; a long one on a line per word, and folded after underscores, too."""
     lines = [name] if len(name) <= 24 else name.split(" ")
     if folded:
         pieces = [re.findall(r"[^_= ]+[_= ]?|[_= ]", line) for line in lines]
@@ -184,24 +184,24 @@ def _count(arm: ArmSummary) -> str:
 
 
 def _of_verdicts(summary: Summary) -> str:
-    """How sure the intervals are that verdicts rest on, if not as sure as all others."""
+    """The confidence of the intervals that verdicts rest on, if it is not 95 %."""
     found = [arm.decision.interval for arm in summary.challengers if arm.decision is not None]
     levels = sorted({confidence(each) for each in found if each.bounded} - {"95 %"})
-    return f"; of points, that of the verdict ({', '.join(levels)})" if levels else ""
+    return f"; for points, that of the verdict ({', '.join(levels)})" if levels else ""
 
 
 def _notes(summary: Summary) -> str:
     parts = []
     if any(arm.accuracy.bounded for arm in summary.arms):
-        parts.append(f"Beneath a mean: its 95 % confidence interval{_of_verdicts(summary)}.")
+        parts.append(f"Below a mean: its 95 % confidence interval{_of_verdicts(summary)}.")
     if any(arm.n == 1 for arm in summary.arms):
         parts.append("One seed: no interval.")
     if any(arm.failures for arm in summary.arms):
-        parts.append("n: runs finished/started; those not finished are in no mean.")
+        parts.append("n: runs finished/started; unfinished ones are in no mean.")
     if not summary.has_baseline:
         parts.append(f"No finished run of {summary.baseline}: nothing to compare with.")
     if summary.standing.kinds and not summary.standing.measured:
         parts.append(f"Energy is {summary.standing.adjective}, not measured by a sensor.")
     if any(arm.density < 1 for arm in summary.arms):
-        parts.append("Masked weights are still computed and count as left.")
+        parts.append("Masked weights are still computed, so they count as left.")
     return " ".join(parts)

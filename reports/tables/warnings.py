@@ -24,7 +24,7 @@ SCHEMA = Schema(
 
 
 def warning_table(results: StudyResults) -> Table:
-    """One row a warning; none is good."""
+    """One row per warning; none is good."""
     return Table(
         schema=SCHEMA,
         records=[

@@ -1,1 +1,1 @@
-"""What reports say, in words."""
+"""Sentences and numbers of reports."""

@@ -1,9 +1,4 @@
-"""What every caption must say: what was measured, on what, how often, and how sure.
-
-How sure the measurement itself is, in words.
-
-When a run drew its ticket, and how a reader is told so.
-"""
+"""What captions share: what was measured, on what, over how many seeds, and how precisely."""
 
 from __future__ import annotations
 
@@ -53,20 +48,20 @@ def assumptions(results: StudyResults) -> str:
 
 
 def seeds(results: StudyResults) -> str:
-    """How many finished seeds an arm, and what that allows."""
+    """Finished seeds per arm, and whether that gives an interval."""
     counts = results.finished.groupby("arm")["seed"].nunique()
     if counts.empty:
         return "No finished run."
     low, high = int(counts.min()), int(counts.max())
     if high == 1:
-        return "n = 1 seed an arm, so no interval."
+        return "n = 1 seed per method, so no interval."
     count = str(low) if low == high else f"{low} to {high}"
-    lone = " (none for an arm with one seed)" if low == 1 else ""
-    return f"n = {count} seeds an arm; intervals are 95 % Student-t over seeds{lone}."
+    lone = " (none for a method with one seed)" if low == 1 else ""
+    return f"n = {count} seeds per method; intervals are 95 % Student-t over seeds{lone}."
 
 
 def basis(results: StudyResults, counted: str = "") -> str:
-    """What an energy figure rests on: `counted` or `seeds`, uncertainty and provenance."""
+    """Basis of an energy figure: `counted` or `seeds`, uncertainty and provenance."""
     parts = [counted or seeds(results), measurement_uncertainty(results), provenance(results)]
     return " ".join(filter(None, parts))
 
@@ -86,7 +81,7 @@ def short_basis(results: StudyResults) -> str:
 
 
 def measurement_uncertainty(results: StudyResults) -> str:
-    """From which to which share an arm's energy is uncertain by measurement; empty if unknown.
+    """The range of the measurement uncertainty, as shares of arms' energies; empty if unknown.
 
     An arm's share is the mean of its finished runs' `uncertainty_j` over that of their energy.
     """

@@ -1,7 +1,4 @@
-"""What a comparison of two result sets found, in sentences.
-
-What to know before believing a comparison of two result sets.
-"""
+"""What a comparison of two result sets found, in sentences, and what limits it."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def told_gate(checked: Checked) -> str:
+def gate_sentence(checked: Checked) -> str:
     """One threshold held against one arm, in a sentence without its full stop."""
     threshold, change = checked.threshold, checked.change
     name = NAMES[threshold.metric]
@@ -53,11 +50,11 @@ def barriers(comparison: Comparison) -> list[str]:
     """What is not comparable and why, those of one reason together; empty is good."""
     found: dict[tuple[str, tuple[Metric, ...]], list[ArmComparison]] = {}
     for arm in comparison.arms:
-        told: dict[str, list[Metric]] = {}
+        blocked_by: dict[str, list[Metric]] = {}
         for metric, change in arm.changes.items():
             for reason in change.reasons:
-                told.setdefault(reason, []).append(metric)
-        for reason, metrics in told.items():
+                blocked_by.setdefault(reason, []).append(metric)
+        for reason, metrics in blocked_by.items():
             found.setdefault((reason, tuple(metrics)), []).append(arm)
     together: dict[tuple[str, str], list[str]] = {}
     for (reason, blocked), arms in found.items():
@@ -72,7 +69,7 @@ def barriers(comparison: Comparison) -> list[str]:
 
 
 def _left(arms: list[ArmComparison]) -> str:
-    """What can be compared of these arms all the same."""
+    """What can still be compared of these arms."""
     metrics = [m for m in NAMES if all(arm.changes[m].found is not None for arm in arms)]
     verb = "is" if len(metrics) == 1 else "are"
     return f", but {listed(NAMES[metric] for metric in metrics)} {verb}" if metrics else ""
@@ -86,14 +83,14 @@ def intervals(comparison: Comparison) -> str:
             if change.found is not None:
                 way = change.way if change.found.bounded else "none"
                 made.setdefault(way, {}).setdefault(arm.label, []).append(metric)
-    told = {
+    texts = {
         "paired": "paired by seed",
         "Welch": "Welch's, where fewer than two seeds are shared",
         "none": "none, where one side has a single run",
     }
     parts = [
-        f"{told[way]}{_whose(made[way], comparison) if len(made) > 1 else ''}"
-        for way in told
+        f"{texts[way]}{_whose(made[way], comparison) if len(made) > 1 else ''}"
+        for way in texts
         if way in made
     ]
     return f"Intervals: 95 % Student-t, {'; '.join(parts)}." if parts else ""
@@ -119,17 +116,17 @@ def _arms(arms: Iterable[str], comparison: Comparison) -> str:
 
 
 def _decimals(value: float, limit: float) -> int:
-    """As few as needed not to print a value as if it were the limit."""
+    """The fewest decimals that do not print a value as if it were the limit."""
     return next((n for n in (1, 2, 3) if round(value, n) != round(limit, n)), 1)
 
 
 def _signed(value: float, decimals: int) -> str:
-    """A number with its sign; one beyond all sense cut."""
+    """A number with its sign; a huge one is cut."""
     return f">+{_LARGE}" if value > _LARGE else signed(value, decimals)
 
 
 def _basis(change: Change, decimals: int) -> str:
-    """What a change rests on: its interval, how that was made, and of how many runs."""
+    """What a change rests on: its interval, how that was made, and from how many runs."""
     relative = change.relative
     if relative is None or not relative.bounded:
         return f"no interval, {_runs(change)}"
@@ -171,14 +168,14 @@ def _doubt(checked: Checked) -> str:
             if change.doubt.gain
             else ""
         )
-        return f", but within noise: the interval{gain} holds the limit"
+        return f", but within noise: the interval{gain} includes the limit"
     if not change.found.bounded:
-        return ", but not shown: a single run has no interval"
-    return ", but not shown: all seeds changed alike, and an interval without width shows nothing"
+        return ", but not shown: a single run gives no interval"
+    return ", but not shown: all seeds changed equally, so there is no interval"
 
 
 def warnings(comparison: Comparison) -> list[str]:
-    """What makes the figures worth less than they look; empty is good."""
+    """What limits the figures; empty is good."""
     return [*_machines(comparison), *_flags(comparison.first), *_flags(comparison.second)]
 
 
@@ -204,8 +201,8 @@ def _machines(comparison: Comparison) -> Iterator[str]:
             return
     if not (ours and theirs):
         return
-    told = [", ".join(map(one_line, sorted(hosts))) for hosts in (ours, theirs)]
-    text = f"A ran on {told[0]}, B on {told[1]}"
+    names = [", ".join(map(one_line, sorted(hosts))) for hosts in (ours, theirs)]
+    text = f"A ran on {names[0]}, B on {names[1]}"
     gains = [
         arm.changes["energy"].doubt.gain
         for arm in comparison.arms
@@ -257,7 +254,7 @@ def _standing(comparison: Comparison) -> Iterator[str]:
 
 
 def _differences(comparison: Comparison) -> Iterator[str]:
-    """Hyper-parameters and execution: a method that changed is compared all the same."""
+    """Hyper-parameters and execution: a changed method is still compared."""
     found: dict[str, list[str]] = {}
     for arm in comparison.arms:
         if any(change.found is not None for change in arm.changes.values()):
@@ -265,11 +262,11 @@ def _differences(comparison: Comparison) -> Iterator[str]:
                 found.setdefault(one_line(difference), []).append(one_line(arm.label))
     for difference, arms in found.items():
         whose = EVERY if len(arms) == len(comparison.arms) > 1 else listed(arms)
-        yield f"{whose}: {difference}; any effect of that is in the changes"
+        yield f"{whose}: {difference}; the changes include its effect"
 
 
 def _versions(comparison: Comparison) -> Iterator[str]:
-    """Programs of which the two used different versions, as far as both say."""
+    """Programs of which the two used different versions, where both recorded them."""
     ours, theirs = (_used(side) for side in (comparison.first, comparison.second))
     differing = [
         f"{name} ({', '.join(sorted(ours[name]))} in A; {', '.join(sorted(theirs[name]))} in B)"
@@ -296,10 +293,10 @@ def _alone(comparison: Comparison) -> Iterator[str]:
 
 def remarks(comparison: Comparison) -> list[str]:
     """Everything beside the figures, a sentence each, what is not comparable first."""
-    told = [] if comparison.arms else ["No method is in both."]
-    told += [f"{text[0].upper()}{text[1:]}." for text in barriers(comparison)]
-    told += [f"Warning: {text}." for text in warnings(comparison)]
-    return told + [f"Note: {text}." for text in notes(comparison)]
+    found = [] if comparison.arms else ["No method is in both."]
+    found += [f"{text[0].upper()}{text[1:]}." for text in barriers(comparison)]
+    found += [f"Warning: {text}." for text in warnings(comparison)]
+    return found + [f"Note: {text}." for text in notes(comparison)]
 
 
 def sides(comparison: Comparison) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the figures of a study came about, in plain words for the page."""
+"""How a study's figures were measured, for the page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def banner(results: StudyResults) -> str:
     if standing.measured or not standing.kinds:
         return ""
     if standing.simulated:
-        text = "comes from a stand-in device: it shows that the machinery works, and nothing else"
+        text = "comes from a stand-in device: it shows that the software works, and nothing else"
     else:
         text = (
             "comes from a model of the device, not from a sensor; ratios between methods on one "
-            "machine are worth more than the joules themselves"
+            "machine are more reliable than the joules themselves"
         )
     return f"Energy here is {standing.adjective}. It {text}."
 
 
 def _uncertainty(runs: pd.DataFrame) -> str:
-    """The parts that the uncertainty of a run has, as shares of its energy, largest in each."""
+    """The parts of a run's uncertainty as shares of its energy: the largest of each part."""
     names = {"gain_j": "sensor", "border_j": "borders", "gap_j": "gaps", "aliasing_j": "aliasing"}
     drawn = pd.to_numeric(runs["energy_j"])
     shares = {
@@ -41,8 +41,8 @@ def _uncertainty(runs: pd.DataFrame) -> str:
         for column, name in names.items()
         if column in runs
     }
-    told = [f"{name} {fixed(float(share), 2)} %" for name, share in shares.items() if share > 0]
-    return ", ".join(told)
+    parts = [f"{name} {fixed(float(share), 2)} %" for name, share in shares.items() if share > 0]
+    return ", ".join(parts)
 
 
 def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
@@ -51,14 +51,14 @@ def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _busy(runs: pd.DataFrame) -> str:
-    """For how much of its training each arm's GPU was busy; empty where nothing says so."""
+    """The share of its training in which each arm's GPU was busy; empty if not recorded."""
     known = runs.assign(share=_numbers(runs, "gpu_busy")).dropna(subset=["share"])
     means = known.groupby("arm", sort=False)["share"].mean()
     return ", ".join(f"{arm} {fixed(float(mean) * 100, 0)} %" for arm, mean in means.items())
 
 
 def facts(results: StudyResults) -> list[tuple[str, str]]:
-    """Name and value of everything that says how the energy was measured."""
+    """Name and value of each fact about how the energy was measured."""
     runs = results.telling
     listed = [
         ("Energy source", "energy_source"),
@@ -70,7 +70,7 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
         ("Carbon", "carbon_basis"),
     ]
     places = [str(name)[len(_BASIS) :] for name in runs.columns if str(name).startswith(_BASIS)]
-    listed += [(f"Carbon of {place}", _BASIS + place) for place in places]
+    listed += [(f"Carbon at {place}", _BASIS + place) for place in places]
     found = [(name, "; ".join(words(runs[column]))) for name, column in listed]
     if places:
         found.append(("CO2e of these runs", _co2e_by_place(runs, places)))
@@ -81,19 +81,19 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
     found.append(("Uncertainty of a run's energy (95 %), at most", _uncertainty(runs)))
     idle = _numbers(runs, "idle_energy_j")
     if len(idle):
-        told = f"{energy(float(idle.mean()))} a run on average, included above"
-        found.append(("The same devices idle for as long", told))
+        text = f"{energy(float(idle.mean()))} per run on average, included above"
+        found.append(("Idle power × duration of the run", text))
     apart = _numbers(runs, "power_disagreement")
     if len(apart):
         ends = dict.fromkeys(f"{float(a) * 100:+.1f}" for a in (apart.min(), apart.max()))
         found.append(("Integrated power against the counter", f"{' to '.join(ends)} %"))
     found.append(("GPU busy while training", _busy(runs)))
     lost = pd.to_numeric(results.finished["lost_j"]).sum()
-    found.append(("Lost to interruptions, included above", energy(float(lost))))
+    found.append(("Energy lost to interruptions (included above)", energy(float(lost))))
     unfinished = results.runs[results.runs["status"] != "done"]
     if len(unfinished):
         drawn = energy(float(pd.to_numeric(unfinished["energy_j"]).sum()))
-        found.append(("Drawn by runs that did not finish, in no mean", drawn))
+        found.append(("Energy of runs that did not finish (in no mean)", drawn))
     started = sorted(words(runs["started_at"]))
     if started:
         span = started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"

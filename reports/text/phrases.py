@@ -1,13 +1,4 @@
-"""Where a frontier crosses the baseline's accuracy or energy, in words.
-
-How stages of a decomposition are called, and how far it can be trusted.
-
-After how many repetitions something has paid for itself, in words.
-
-A ratio of energies as people say it: "1.34× less".
-
-Whether and after how much energy a target was reached, in words.
-"""
+"""Phrases for results: crossings of a frontier, stages, repetitions, ratios, targets."""
 
 from __future__ import annotations
 
@@ -27,7 +18,7 @@ if TYPE_CHECKING:
 
 
 NOT_REACHED = "not reached"
-DEARER = "every level costs more"
+COSTS_MORE = "every level costs more"
 
 
 def energy_there(found: Crossing) -> str:
@@ -40,7 +31,7 @@ def energy_there(found: Crossing) -> str:
 def points_there(found: Crossing) -> str:
     """The difference in accuracy at the baseline's energy: "+0.31", "every level costs more"."""
     if found.status == "not reached":
-        return DEARER
+        return COSTS_MORE
     return f"{'at least ' if found.status == 'bound' else ''}{signed(found.value.mean, 2)}"
 
 
@@ -65,7 +56,7 @@ def crossing_text(frontier: Frontier, baseline: str) -> str:
     ):
         unit = f" of {baseline}'s energy" if where else " points"
         lead = where or f"at {baseline}'s energy"
-        known = "" if text in (NOT_REACHED, DEARER) else unit
+        known = "" if text in (NOT_REACHED, COSTS_MORE) else unit
         parts.append(f"{lead} {text}{known}{f' (95 % CI {within})' if within else ''}")
     return f"{frontier.name}: {', '.join(parts)}"
 
@@ -75,7 +66,7 @@ NOT_RUN = "not run"
 
 
 def named(level: MeasuredStage) -> str:
-    """What a stage is called: "precision", or "input and precision" if one was passed over."""
+    """The name of a stage: "precision", or "input and precision" if one was passed over."""
     *others, last = level.factors or (START,)
     text = f"{', '.join(others)} and {last}" if others else last
     begins = level.reached is not None and level.reached.step is None
@@ -83,7 +74,7 @@ def named(level: MeasuredStage) -> str:
 
 
 def order(found: Decomposition) -> str:
-    """What a reader must know before taking a step for the factor's own share."""
+    """Why a step is not the factor's own share, and other caveats of a decomposition."""
     text = (
         "What a factor saves depends on the ones before it: in another order the steps would "
         "differ, the total would not."
@@ -93,7 +84,7 @@ def order(found: Decomposition) -> str:
     if spans:
         text += f" Not every stage was run, so that one step stands for {'; one for '.join(spans)}."
     if found.mixed:
-        text += f" The energies are {found.mixed}: ratios between them mean little."
+        text += f" The energies are {found.mixed}, so ratios between them mean little."
     return text
 
 
@@ -104,7 +95,7 @@ def repetitions(times: float) -> str:
     """A number of repetitions: "0.58", "1,250", "1.3 million"; "∞" without a limit."""
     if math.isinf(times):
         return "∞"
-    # As it will be written, so that 999,999 is a million.
+    # Rounded as it is printed, so that 999,999 is a million.
     rounded = float(f"{times:.3g}")
     for size, name in _LARGE:
         if rounded >= size:
@@ -132,7 +123,7 @@ def payback_text(payback: Payback | None) -> str:
 
 
 _HUGE = 1e5
-"""From here on digits are counted, not read."""
+"""From here on an exponent is easier to read than digits."""
 
 
 def times(ratio: Interval) -> str:

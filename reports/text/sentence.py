@@ -1,9 +1,4 @@
-"""The study in one plain sentence.
-
-What a verdict on accuracy rests on, in words.
-
-How far an energy that no sensor measured can be trusted, in words.
-"""
+"""A study in one plain sentence, and the footnotes of its verdicts and estimates."""
 
 from __future__ import annotations
 
@@ -53,7 +48,7 @@ def sentence(summary: Summary) -> str:
 
 
 def _without_baseline(summary: Summary) -> str:
-    """The least energy of all, for want of anything to compare it with."""
+    """The method with the least energy, since there is no baseline to compare with."""
     least = min(summary.challengers, key=lambda arm: arm.energy_j.mean)
     lead = f"No run of {summary.baseline} has finished, so no ratio can be given"
     count = len(summary.challengers)
@@ -70,7 +65,7 @@ def _kept(best: ArmSummary, summary: Summary) -> str:
     ratio = best.ratio
     tail = ""
     if ratio is not None and not ratio.bounded:
-        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown gain"
+        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown accuracy"
         tail = f"; {why} no saving is shown"
     elif ratio is not None and ratio.low > 1:
         tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
@@ -115,7 +110,7 @@ def _not_shown(
 
 
 def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
-    """Who cannot decide: the number of seeds, and of test images where they count."""
+    """The evidence: the number of seeds, and of test images where they count."""
     decisions = [arm.decision for arm in undecided if arm.decision is not None]
     n = max(each.interval.n for each in decisions)
     text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"
@@ -126,7 +121,7 @@ def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
 
 
 def _scope(arms: list[ArmSummary]) -> str:
-    """What a verdict speaks of where it was not recorded which images were classified rightly."""
+    """The scope of a verdict where it was not recorded which images were classified correctly."""
     counted = all(arm.decision is not None and arm.decision.images for arm in arms)
     return "" if counted else " on this test set"
 
@@ -210,7 +205,7 @@ def confidence(interval: Interval) -> str:
 
 
 def basis(decision: Decision) -> str:
-    """What beside its own interval a verdict rests on; empty if nothing."""
+    """What a verdict rests on besides the shown interval; empty if nothing."""
     parts = []
     if decision.decided_after:
         parts.append(f"decided after {decision.decided_after} seeds")
@@ -224,27 +219,27 @@ def basis(decision: Decision) -> str:
 
 
 def legend(summary: Summary) -> str:
-    """How verdicts are reached, and what they speak of, in some sentences."""
+    """How verdicts are reached, and what they cover."""
     decisions = [arm.decision for arm in summary.challengers if arm.decision is not None]
     if not decisions:
         return ""
     margin = f"{summary.margin * 100:g}"
     text = (
-        f"“Non-inferior” means that the whole interval of the difference lies above −{margin} "
-        "points, “worse” that the whole of it lies below, else the verdict is “inconclusive”."
+        f"“Non-inferior”: the whole interval of the difference is above −{margin} points; "
+        "“worse”: the whole interval is below it; otherwise “inconclusive”."
     )
     arms = max(each.arms for each in decisions)
     if arms > 1:
         text += (
             f" The verdicts of {arms} methods share one 2.5 % chance of error "
-            "(Holm); where a method alone would be called otherwise, or rests on a wider interval, "
-            "that stands beneath."
+            "(Holm); where a method alone would get another verdict, or the verdict rests on a "
+            "wider interval, that is shown below it."
         )
     if summary.rule:
         text += (
             f" Seeds were added from {summary.rule.min} to at most {summary.rule.max} until each "
-            "verdict was decided; intervals of differences have the level that holds 2.5 % over "
-            "all looks together."
+            "verdict was decided; intervals of differences are widened so that all looks together "
+            "err in at most 2.5 % of studies."
         )
     images = {each.images for each in decisions if each.interval.bounded}
     if images and 0 not in images:
@@ -254,17 +249,17 @@ def legend(summary: Summary) -> str:
         )
     elif images:
         text += (
-            " They speak of this test set alone: which of its images were classified rightly was "
-            "not recorded, so that the chance of other images is not in them."
+            " They hold for this test set only: which of its images were classified correctly was "
+            "not recorded, so the intervals do not allow for other images."
         )
     return text
 
 
 def estimate_in_ratio(arm: ArmSummary, standing: EnergyKinds) -> str:
-    """What the uncertainty of estimates means for a ratio of them; empty for measured energy.
+    """What the uncertainty of estimates means for their ratio; empty for measured energy.
 
     An estimate is wrong by the watts that it assumes: the same factor in every run, as long as runs
-    load the machine alike. A ratio's interval over seeds knows nothing of it.
+    load the machine alike. A ratio's interval over seeds does not include that.
     """
     share = arm.uncertainty_j / arm.energy_j.mean if arm.energy_j.mean > 0 else math.nan
     if standing.measured or standing.simulated or not math.isfinite(share):

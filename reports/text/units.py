@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: a unit that fits, few digits, a true minus sign."""
+"""Numbers for people: a unit that fits, few digits, a true minus sign."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit's symbol and how many of the base unit make one of it."""
+    """A unit's symbol and its size in base units."""
 
     symbol: str
     size: float
@@ -30,11 +30,11 @@ class Unit:
 
 
 PLAIN = Unit("", 1.0)
-"""Of counts, and of what needs no unit."""
+"""For counts, and whatever needs no unit."""
 PERCENT = Unit("%", 0.01)
-"""Of shares of 1."""
+"""For shares of 1."""
 POINTS = Unit("points", 0.01)
-"""Of differences between shares of 1: percentage points."""
+"""For differences between shares of 1: percentage points."""
 _ENERGY = (Unit("J", 1.0), Unit("kJ", 1e3), Unit("MJ", 1e6))
 _MASS = (Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0))
 _TIME = (Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0))

@@ -1,4 +1,4 @@
-"""What makes a study's figures, or comparisons between them, worth less than they look."""
+"""Warnings: what limits a study's figures, or comparisons between them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from reports.data import StudyResults
 
 MIN_SEEDS = 3
-"""Below this an interval is wide or missing, and hardly anything can be shown."""
+"""Below this an interval is wide or missing, and hardly any difference can be shown."""
 COVERED = 0.95
-"""A run that was observed for less of its time than this is worth a word."""
+"""A run that was observed for less of its time than this gets a warning."""
 STANDING = "standing"
-"""The kind of the warning that no sensor measured the energy."""
+"""Kind of the warning that no sensor measured the energy."""
 UNEQUAL_C = 5.0
 """Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
 UNEQUAL_THREADS = 0.05
-"""An estimate's ratio that may be off by less, by unequal threads, is not worth a word."""
+"""Doubt in a ratio of estimates, by unequal threads, below which there is no warning."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Warned:
 
 
 def warnings(results: StudyResults) -> list[Warned]:
-    """All that a reader must know before comparing; empty is good."""
+    """All warnings of a study; empty is good."""
     return [
         *_standing(results),
         *_mixed(results),
@@ -87,7 +87,7 @@ def _mixed(results: StudyResults) -> list[Warned]:
 
 
 def _cards(runs: pd.DataFrame) -> list[Warned]:
-    """Cards of one kind differ by some percent of power: none may have an arm to itself."""
+    """GPUs of one type differ by some percent in power: no arm may have one to itself."""
     known = runs[runs.get("gpus", pd.Series("", index=runs.index)).fillna("") != ""]
     if known.empty or known["gpus"].nunique() < 2:
         return []
@@ -113,7 +113,7 @@ def _threads(runs: pd.DataFrame) -> list[Warned]:
         return []
     text = (
         f"{fewest} kept {fixed(known[fewest], 1)} threads busy and {most} {fixed(known[most], 1)}: "
-        f"the ratio of their estimates may be off by {percent(doubt)} % for that alone."
+        f"the ratio of their estimates may be off by {percent(doubt)} % because of that."
     )
     return [Warned("threads in use", text, len(runs))]
 
@@ -141,7 +141,7 @@ def _flags(runs: pd.DataFrame) -> list[Warned]:
 
 
 def _uncounted(runs: pd.DataFrame) -> list[Warned]:
-    """Older results do not say what their MACs leave out."""
+    """Operators that the MACs leave out; older results do not have them."""
     if "macs_uncounted" not in runs:
         return []
     some = runs[runs["macs_uncounted"].fillna("") != ""]
@@ -153,10 +153,10 @@ def _uncounted(runs: pd.DataFrame) -> list[Warned]:
 
 
 def _made_of(runs: pd.DataFrame) -> list[Warned]:
-    """Older results do not say what they were made of."""
+    """Runs of one method with different code or data; older results have no fingerprint."""
     found = []
     for column, group, text in (
-        ("code_hash", "method", "Runs of {} were made with different code: they are {} methods."),
+        ("code_hash", "method", "Runs of {} used different code: they are {} different methods."),
         (
             "data_hash",
             "variant",
@@ -189,7 +189,7 @@ def _seeds(results: StudyResults) -> list[Warned]:
     if few.empty:
         return []
     listed = ", ".join(f"{arm} ({count})" for arm, count in few.items())
-    text = f"Fewer than {MIN_SEEDS} finished seeds, so hardly anything can be shown: {listed}."
+    text = f"Fewer than {MIN_SEEDS} finished seeds, so little can be shown: {listed}."
     return [Warned("seeds", text, int(few.sum()))]
 
 
@@ -197,7 +197,7 @@ def _unfinished(results: StudyResults) -> list[Warned]:
     found = []
     count = len(results.runs) - len(results.finished)
     if count:
-        text = f"{_runs(count).capitalize()} did not finish; what they drew is in no mean."
+        text = f"{_runs(count).capitalize()} did not finish; their energy is in no mean."
         found.append(Warned("unfinished", text, count))
     if results.finished_arms and results.baseline_arm not in results.finished_arms:
         text = f"There is no finished run of {results.baseline}, so no ratio is given."

@@ -1,4 +1,4 @@
-"""Accuracy against energy: families, the Pareto front, the band, the axes and the names."""
+"""Accuracy against energy: groups, the Pareto front, the band, the axes and the names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reports.figures.accuracy_energy import FRONT, TIPS
 from reports.plotting import style
 from reports.plotting.accuracy_energy_axes import steps
 from reports.plotting.labels import renderer_of
-from reports.statistics.arm_groups import families, family_of
+from reports.statistics.arm_groups import arm_groups, split_level
 from reports.statistics.frontier import pareto_front
 from reports.text.captions import measurement_uncertainty
 from tests.reports.synthetic import PLANS, make
@@ -63,12 +63,12 @@ def paper() -> list[str]:
         ("odd my_sparsity=0.5", "odd my_sparsity=0.5", None),
     ],
 )
-def test_a_label_gives_its_family_and_level(arm: str, name: str, level: float | None) -> None:
-    assert family_of(arm) == (name, level)
+def test_a_label_gives_its_group_and_level(arm: str, name: str, level: float | None) -> None:
+    assert split_level(arm) == (name, level)
 
 
-def test_families_hold_their_arms_in_order_of_level() -> None:
-    pruned, alone, other = families(
+def test_groups_hold_their_arms_in_order_of_level() -> None:
+    pruned, alone, other = arm_groups(
         ["snip sparsity=0.9", "dense", "snip sparsity=0.25", "early_bird prune_ratio=0.3"]
     )
     assert pruned.arms == ("snip sparsity=0.25", "snip sparsity=0.9")
@@ -79,15 +79,15 @@ def test_families_hold_their_arms_in_order_of_level() -> None:
     assert other.title == other.name == "early_bird prune_ratio=0.3"
 
 
-def test_the_study_after_the_paper_has_eight_families() -> None:
+def test_the_study_after_the_paper_has_eight_groups() -> None:
     arms = paper()
     assert len(arms) == 22
-    found = families(arms)
-    assert [len(family.arms) for family in found] == [1, 3, 3, 3, 3, 3, 3, 3]
+    found = arm_groups(arms)
+    assert [len(group.arms) for group in found] == [1, 3, 3, 3, 3, 3, 3, 3]
     styles = style.arm_styles(arms, "dense")
     assert styles == style.arm_styles(arms[::-1], "dense")
     looks = {
-        family.name: {(styles[a].colour, styles[a].marker) for a in family.arms} for family in found
+        group.name: {(styles[a].colour, styles[a].marker) for a in group.arms} for group in found
     }
     assert all(len(each) == 1 for each in looks.values())
     assert len(set().union(*looks.values())) == 8
@@ -166,10 +166,10 @@ def figured(study: StudyResults) -> Figured:
     return drawn(study)
 
 
-def test_every_family_is_named_once(study: StudyResults, figured: Figured) -> None:
+def test_every_group_is_named_once(study: StudyResults, figured: Figured) -> None:
     written = texts(figured.figure)
-    for family in families(study.arms):
-        names = {"".join(text.split()) for text in (family.name, family.title)}
+    for group in arm_groups(study.arms):
+        names = {"".join(text.split()) for text in (group.name, group.title)}
         assert sum("".join(text.split()) in names for text in written) == 1
     for explained in (FRONT, "within 0.5 points of dense"):
         assert written.count(explained) <= 1
@@ -198,7 +198,7 @@ def test_a_crowd_falls_back_to_a_legend_and_a_few_do_not() -> None:
     assert drawn(make(LONG)).figure.legends
 
 
-def test_a_family_is_joined_and_bears_its_levels() -> None:
+def test_a_group_is_joined_and_bears_its_levels() -> None:
     figured = drawn(make(SWEEP, source="counter"))
     written = texts(figured.figure)
     assert {"30 %", "50 %", "70 %", "early_bird"} <= set(written)

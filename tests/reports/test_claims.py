@@ -132,8 +132,11 @@ def test_one_seed_is_inconclusive_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        (claim(0.6, arm=None), "what it is about was not run, or is several arms"),
-        (claim(0.6, against=None), "what it is compared with was not run, or is several arms"),
+        (claim(0.6, arm=None), "the method was not run, or is several of the study's"),
+        (
+            claim(0.6, against=None),
+            "the method to compare with was not run, or is several of the study's",
+        ),
         (claim(0.6, arm="progressive"), "no run of progressive has finished"),
         (claim(0.6, against="lottery_ticket"), "no seed has finished in both"),
     ],
@@ -166,7 +169,7 @@ def test_estimated_energy_is_named_where_it_decides() -> None:
 def test_simulated_energy_supports_nothing() -> None:
     found = judged(study(source="simulated"), claim(0.6, 0))
     assert (found.verdict, found.by) == ("inconclusive", "simulated")
-    assert found.why == "energy: of a stand-in device, which shows nothing"
+    assert found.why == "energy: simulated by a stand-in device, which shows nothing"
     assert judged(study(source="simulated"), claim(None, 0)).verdict == "supported"
 
 

@@ -202,7 +202,7 @@ def test_the_caption_of_hours_names_the_series(study: StudyResults) -> None:
     figured = co2_hours.draw(replace(study, runs=runs))
     assert figured is not None
     assert f"Factors: {basis}. " in figured.caption
-    for part in ("(UTC)", "as long as its runs take", "not measured", "lowest and highest day"):
+    for part in ("(UTC)", "mean duration of its runs", "not measured", "lowest and highest day"):
         assert part in figured.caption
 
 

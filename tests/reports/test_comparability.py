@@ -150,8 +150,7 @@ def test_ways_of_execution_are_compared_and_named() -> None:
     assert barriers(comparison) == []
     (told,) = notes(comparison)
     assert told == (
-        "dense: training.compile differs (False in A; default in B); any effect of that is in the "
-        "changes"
+        "dense: training.compile differs (False in A; default in B); the changes include its effect"
     )
 
 

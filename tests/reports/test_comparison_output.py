@@ -12,7 +12,7 @@ from rich.console import Console
 from reports.statistics.comparison import Comparison, compare
 from reports.statistics.threshold_check import Checked
 from reports.tables.comparison import as_comment, as_object, comparison_table, comparison_terminal
-from reports.text.comparison import notes, remarks, told_gate, warnings
+from reports.text.comparison import gate_sentence, notes, remarks, warnings
 from tests.reports.compared import (
     AFTER,
     BEFORE,
@@ -48,7 +48,7 @@ def test_in_a_terminal(comparison: Comparison, checked: list[Checked]) -> None:
     console = Console(width=300, highlight=False, markup=False, emoji=False, force_terminal=True)
     with console.capture() as captured:
         console.print(comparison_terminal(comparison_table(comparison)))
-        for line in [*remarks(comparison), *map(told_gate, checked)]:
+        for line in [*remarks(comparison), *map(gate_sentence, checked)]:
             console.print(line)
     text = captured.get()
     assert "\x1b[31m" not in text

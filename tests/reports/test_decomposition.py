@@ -159,7 +159,7 @@ def test_one_seed_has_no_interval() -> None:
     assert not any(cell.note for row in rows.rows for cell in row)
     figured = figure.draw(results)
     assert figured is not None
-    assert "n = 1 seed a stage, so no interval" in figured.caption
+    assert "n = 1 seed per stage, so no interval" in figured.caption
 
 
 def test_energies_of_different_kinds_are_told() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reports.statistics.comparison import compare
 from reports.tables.comparison import as_object, comparison_table
-from reports.text.comparison import notes, told_gate, warnings
+from reports.text.comparison import gate_sentence, notes, warnings
 from tests.reports.compared import (
     AFTER,
     BEFORE,
@@ -24,7 +24,7 @@ from tests.reports.compared import (
 def test_exceeded_and_shown() -> None:
     checked = the_gate(compared(BEFORE, AFTER), "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "shown")
-    assert told_gate(checked) == (
+    assert gate_sentence(checked) == (
         "energy of dense +7.9 % (95 % CI +6.5 … +9.4, paired, 3 seeds): more than the +5 % "
         "allowed, shown by the whole interval"
     )
@@ -33,7 +33,7 @@ def test_exceeded_and_shown() -> None:
 def test_exceeded_within_noise() -> None:
     checked = the_gate(compared(BEFORE, [100.0, 130.0, 96.0]), "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
-    assert told_gate(checked).endswith("but within noise: the interval holds the limit")
+    assert gate_sentence(checked).endswith("but within noise: the interval includes the limit")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_a_limit_holds_in_the_direction_that_harms(text: str, outcome: str, told
     second = result_set("B", {"dense": AFTER}, {"dense": [0.97, 0.96, 0.978]})
     checked = the_gate(compare(first, second), text)
     assert checked.outcome == outcome
-    assert told in told_gate(checked)
+    assert told in gate_sentence(checked)
 
 
 def test_better_than_asked_for_is_kept() -> None:
     comparison = compared(AFTER, BEFORE)
-    assert "reaches the −3 % asked for" in told_gate(the_gate(comparison, "energy:-3%"))
+    assert "reaches the −3 % asked for" in gate_sentence(the_gate(comparison, "energy:-3%"))
 
 
 def test_a_change_on_the_limit_is_kept_and_one_beside_it_printed_apart() -> None:
@@ -67,14 +67,14 @@ def test_a_change_on_the_limit_is_kept_and_one_beside_it_printed_apart() -> None
     second = result_set("B", {"dense": BEFORE}, {"dense": [0.975, 0.975, 0.975]})
     assert the_gate(compare(first, second), "accuracy:-0.5").outcome == "kept"
     near = compared(BEFORE, [value * 1.0502 for value in BEFORE])
-    assert "+5.02 %" in told_gate(the_gate(near, "energy:+5%"))
+    assert "+5.02 %" in gate_sentence(the_gate(near, "energy:+5%"))
 
 
 @pytest.mark.parametrize(("before", "after"), [([100.0], [120.0]), ([100.0] * 3, [120.0] * 3)])
 def test_no_width_shows_nothing(before: list[float], after: list[float]) -> None:
     checked = the_gate(compared(before, after), "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "not shown")
-    assert "but not shown" in told_gate(checked)
+    assert "but not shown" in gate_sentence(checked)
 
 
 def test_boards_of_two_hosts_add_their_gain() -> None:
@@ -84,7 +84,7 @@ def test_boards_of_two_hosts_add_their_gain() -> None:
     assert comparison.arms[0].changes["time"].doubt.gain == 0
     checked = the_gate(comparison, "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
-    assert "with ±7.1 % between the sensors" in told_gate(checked)
+    assert "with ±7.1 % between the sensors" in gate_sentence(checked)
     (told,) = warnings(comparison)
     assert told == (
         "A ran on node1, B on node2: the gain errors of two boards' sensors do not cancel, "
@@ -133,8 +133,8 @@ def test_estimates_say_so() -> None:
         result_set(side, {"dense": BEFORE}, runs={"energy_source": "estimated"}) for side in "AB"
     ]
     comparison = compare(*sides)
-    assert told_gate(the_gate(comparison, "energy:+5%")).startswith("estimated energy of dense")
-    assert told_gate(the_gate(comparison, "time:+5%")).startswith("time of dense")
+    assert gate_sentence(the_gate(comparison, "energy:+5%")).startswith("estimated energy of dense")
+    assert gate_sentence(the_gate(comparison, "time:+5%")).startswith("time of dense")
     assert comparison_table(comparison).header[2] == "Energy (estimated), ×"
     assert "energy is estimated in both, not measured by a sensor" in notes(comparison)
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_checked_does_not_pass() -> None:
     for change in ({"runs": {"energy_scope": "cpu"}}, {"runs": {"status": "failed"}}):
         checked = the_gate(compared(BEFORE, AFTER, **change), "energy:+5%")
         assert checked.outcome == "unchecked"
-        assert told_gate(checked).startswith("energy of dense cannot be checked because ")
+        assert gate_sentence(checked).startswith("energy of dense cannot be checked because ")
         told = as_object(compared(BEFORE, AFTER, **change), [checked])
         assert told["passed"] is False
 
@@ -155,7 +155,9 @@ def test_an_arm_that_is_gone_does_not_pass_and_a_new_one_does() -> None:
     found = {each.arm: each.outcome for each in gates(comparison, "energy:+5%")}
     assert found == {"dense": "kept", "snip": "unchecked"}
     asked = the_gate(comparison, "rigl/energy:+5%")
-    assert told_gate(asked) == ("energy of rigl cannot be checked because only B has this method")
+    assert gate_sentence(asked) == (
+        "energy of rigl cannot be checked because only B has this method"
+    )
     alone = compare(result_set("A", {"dense": BEFORE}), result_set("B", {"rigl": BEFORE}))
     assert {each.outcome for each in gates(alone, "energy:+5%")} == {"unchecked"}
 
@@ -178,5 +180,5 @@ def test_one_arm_is_chosen_by_label_or_selector() -> None:
     assert chosen(labels[0]) == [labels[0]]
     assert chosen("rigl  density=0.5") == [labels[1]]
     assert chosen("rigl") == labels[:2]
-    assert "did you mean 'dense'" in told_gate(the_gate(comparison, "dens/energy:+5%"))
+    assert "did you mean 'dense'" in gate_sentence(the_gate(comparison, "dens/energy:+5%"))
     assert the_gate(comparison, "no method/energy:+5%").outcome == "unchecked"

@@ -195,7 +195,7 @@ def test_the_frame_and_the_texts_hold_the_outcomes(drawn: Figured) -> None:
     assert frame["ratio_to_best"].isna().sum() == (~frame["solved"]).sum() == 2
     assert "early_bird: cheapest on 2, keeps the accuracy on 3." in drawn.alt
     assert "over 4 workloads: a, b, c, d." in drawn.caption
-    assert "n = 3 seeds a method and workload." in drawn.caption
+    assert "n = 3 seeds per method and workload." in drawn.caption
     assert drawn.caption.count("NVIDIA H200") == 1
 
 

@@ -205,7 +205,7 @@ def test_an_estimate_is_hatched_and_called_no_sensor(source: str, hatched: bool)
 def test_the_caption_says_what_it_must(figured: Figured) -> None:
     for part in ("median energy", "area under the mean is the energy", "at most 1,000 bins"):
         assert part in figured.caption
-    for part in ("n = 3 an arm", "no interval", "scope: gpu", "source: counter", "H200"):
+    for part in ("n = 3 per method", "no interval", "scope: gpu", "source: counter", "H200"):
         assert part in figured.caption
 
 

@@ -318,7 +318,7 @@ def test_terminal_table_answers_at_every_width(width: int) -> None:
         assert f"{fixed(each.ratio.low, 2)} … {fixed(each.ratio.high, 2)}" in text
     assert "2/3" in text
     assert "stimated" in text
-    assert "of points, that of the verdict (98.3 %)" in " ".join(text.split())
+    assert "for points, that of the verdict (98.3 %)" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from scipy import stats
 from harness.results.final_test import FinalTest, facts_of_test
 from harness.study.study import UntilDecided
 from reports.statistics.accuracy import accuracy_difference
-from reports.statistics.verdicts import decide, false_rate, level_a_look
+from reports.statistics.verdicts import decide, false_rate, level_per_look
 
 IMAGES = 10_000
 RULE = UntilDecided(min=3, max=10)
@@ -154,20 +154,20 @@ def test_holms_steps_agree_with_adjusted_p_values() -> None:
     assert len(checked) > 3, "too few different cases"
 
 
-def test_the_level_a_look_is_that_of_simulated_looks() -> None:
+def test_the_level_per_look_is_that_of_simulated_looks() -> None:
     values = np.random.default_rng(0).standard_normal((200_000, 10))
     smallest = np.ones(len(values))
     for n in range(3, 11):
         p = stats.ttest_1samp(values[:, :n], 0, axis=1, alternative="greater").pvalue
         smallest = np.minimum(smallest, p)
     assert np.mean(smallest < 0.025) == pytest.approx(false_rate(3, 10, 0.025), abs=0.002)
-    assert np.quantile(smallest, 0.025) == pytest.approx(level_a_look(3, 10, 0.025), rel=0.04)
-    assert np.quantile(smallest, 0.005) == pytest.approx(level_a_look(3, 10, 0.005), rel=0.08)
+    assert np.quantile(smallest, 0.025) == pytest.approx(level_per_look(3, 10, 0.025), rel=0.04)
+    assert np.quantile(smallest, 0.005) == pytest.approx(level_per_look(3, 10, 0.005), rel=0.08)
 
 
 @pytest.mark.parametrize(("least", "most"), [(2, 3), (3, 4), (2, 30), (5, 60)])
 def test_all_looks_together_have_the_level_asked_for(least: int, most: int) -> None:
-    level = level_a_look(least, most, 0.025)
+    level = level_per_look(least, most, 0.025)
     assert 0.025 / (most - least + 1) <= level < 0.025
     assert false_rate(least, most, level) == pytest.approx(0.025, rel=0.01)
 
@@ -181,7 +181,7 @@ def test_a_verdict_by_the_rule_stays_as_it_was_when_decided() -> None:
         found = decide({"dense": dense, "arm": arm}, "dense", 0.005, RULE)["arm"]
         assert (found.verdict, found.decided_after) == ("non-inferior", 3)
         assert found.interval.n == 3
-        assert found.interval.confidence == pytest.approx(1 - 2 * level_a_look(3, 10, 0.025))
+        assert found.interval.confidence == pytest.approx(1 - 2 * level_per_look(3, 10, 0.025))
 
 
 def test_the_rule_is_stricter_at_a_look_than_a_study_of_as_many_seeds() -> None:

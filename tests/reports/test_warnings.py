@@ -124,9 +124,7 @@ def test_cards_that_were_not_equally_warm(warmest: float, count: int) -> None:
 
 def test_too_few_seeds_are_named() -> None:
     found = told(measured(seeds=2))
-    text = (
-        "Fewer than 3 finished seeds, so hardly anything can be shown: dense (2), early_bird (2)."
-    )
+    text = "Fewer than 3 finished seeds, so little can be shown: dense (2), early_bird (2)."
     assert found == [("seeds", text, 4)]
     [few, _] = told(measured(failed=[("early_bird", 0)]))
     assert few[1].endswith(": early_bird (2).")
@@ -135,7 +133,7 @@ def test_too_few_seeds_are_named() -> None:
 def test_runs_that_did_not_finish_and_a_baseline_that_never_did() -> None:
     found = told(measured(failed=[("dense", seed) for seed in range(3)]))
     assert found == [
-        ("unfinished", "3 runs did not finish; what they drew is in no mean.", 3),
+        ("unfinished", "3 runs did not finish; their energy is in no mean.", 3),
         ("baseline", "There is no finished run of dense, so no ratio is given.", 0),
     ]
 
