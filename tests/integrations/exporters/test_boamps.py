@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from harness.integrations.exporters.boamps import export
+from harness.integrations.exporters.to_boamps import export
 from harness.results.table import Tables
 from tests.integrations.exporters.conftest import MARKUP
 
@@ -111,7 +111,7 @@ def test_a_measured_run_names_its_sensor_and_its_idle_power(
     )
     monkeypatch.setattr(tables, "runs", measured)
     monkeypatch.setattr(
-        "harness.integrations.exporters.boamps.lines", lambda _: iter([{"sensors": SENSORS}])
+        "harness.integrations.exporters.to_boamps.lines", lambda _: iter([{"sensors": SENSORS}])
     )
     export(tables, folder, str(tmp_path))
     report = reports(tmp_path)["dense_seed-0"]

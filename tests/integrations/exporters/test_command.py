@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.main import export_results
 from harness.errors import ExitCode, UsageError
-from harness.integrations.exporters.registry import EXPORTERS, Exporter, find
+from harness.integrations.exporters.registry import EXPORTERS, TARGETS, Exporter, find
 from tests.conftest import REPOSITORY
 
 
@@ -49,6 +49,11 @@ def test_what_an_exporter_needs_is_in_the_extra_of_its_name(name: str) -> None:
     for package in find(name).needs:
         assert any(line.startswith(package) for line in extra), (package, extra)
     assert bool(find(name).needs) == bool(extra)
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_an_exporter_is_in_the_module_that_the_registry_names(name: str) -> None:
+    assert callable(TARGETS.load(name))
 
 
 def test_no_results_are_told(tmp_path: Path) -> None:
