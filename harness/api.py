@@ -1,7 +1,4 @@
-"""The energy of a piece of your own program: `with harness.measure() as energy: ...`.
-
-A study from Python: `harness.run("quick")`.
-"""
+"""The Python interface: `harness.measure()` around code, `harness.run("quick")` for a study."""
 
 from __future__ import annotations
 
@@ -26,17 +23,17 @@ if TYPE_CHECKING:
 
 
 _entered: ContextVar[tuple[MeasuredBlock, ...]] = ContextVar("entered", default=())
-"""The blocks around what runs now, outermost first: of this thread, or of this asyncio task."""
+"""The open blocks around the running code, outermost first, per thread and asyncio task."""
 F = TypeVar("F", bound=Callable[..., Any])
 Entered = Callable[[], AbstractContextManager[None]]
 
 
 class measure:  # noqa: N801 - it reads as the function it stands for
-    """Measure what a block, or every call of a function, draws: a context manager and decorator.
+    """Measure the energy of a block, or of every call of a function: context manager and decorator.
 
     A recorder of its own watches the GPUs that `CUDA_VISIBLE_DEVICES` leaves to this process, and
-    its processors, as the command `measure` does. At the borders of windows, work that torch has
-    launched on a GPU is waited for.
+    its processors, as the command `measure` does. When a window begins or ends, it waits for work
+    that torch has launched on a GPU.
 
         with harness.measure() as energy:
             with energy.window("training"):
@@ -48,16 +45,16 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
     As a decorator it measures each call by itself, also of calls at the same time in several
     threads or tasks: of a coroutine function until the coroutine has ended, of a generator function
-    from its first item until it has ended or is closed, with what is done between two items. Each
+    from its first item until it has ended or is closed, including the time between two items. Each
     measurement counts the whole process, but no recorder. A call within a call that this object
-    measures already belongs to the outer one. A process forked within a block is part of what the
-    block draws; measuring stays with the process that began it.
+    measures already belongs to the outer one. The energy of a process forked within a block counts
+    for the block; only the process that opened the block can close it.
 
-    Starting takes a second or more, ending a fraction of one; an event loop waits meanwhile.
+    Opening takes a second or more, closing a fraction of one; an event loop is blocked meanwhile.
 
     Attributes:
         found: Energy, uncertainty, devices and flags of the last block that ended; None before.
-        windows: What was drawn in the windows within it, by name.
+        windows: The energy of the windows within it, by name.
 
     Args:
         period_s: Time between two readings of power.
@@ -70,8 +67,8 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         self, *, period_s: float = 0.05, idle_s: float = 0.0, trace: Path | None = None
     ) -> None:
         self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
-        # Calls may begin at once in several threads: what they share is taken and given in single
-        # steps, which no other thread can divide.
+        # Calls may begin at once in several threads: what they share is changed by atomic
+        # operations only.
         self._traces = [] if trace is None else [trace]
         self._blocks: list[MeasuredBlock] = []
         self._with: MeasuredBlock | None = None
@@ -92,10 +89,10 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         """Start the recorder; the window opens when it reads.
 
         Raises:
-            RuntimeError: It is open already: a block within itself has no energy of its own.
+            RuntimeError: It is open already.
             MeasurementError: The recorder does not start.
         """
-        mine = object()  # in a process forked within the block it may be begun anew
+        mine = object()  # in a process forked within the block it may be opened again
         if self._around() or self._with_in.setdefault(os.getpid(), mine) is not mine:
             raise RuntimeError("this measurement is open already; make another with measure()")
         try:
@@ -107,7 +104,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the window, and those within that are open, and work out what was found."""
+        """Close the block and the windows in it that are open, and compute the result."""
         try:
             if self._with:
                 self._end(self._with)
@@ -115,7 +112,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             self._with_in.pop(os.getpid(), None)
 
     def __call__(self, function: F) -> F:
-        """The function, each call of which is measured by itself."""
+        """Wrap a function so that each call is measured by itself."""
 
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             with self._call() as entered, entered():
@@ -140,7 +137,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
     @contextmanager
     def window(self, name: str) -> Iterator[None]:
-        """A window within the block; several of one name are added up."""
+        """Open a window within the block; several of one name are added up."""
         self.begin(name)
         try:
             yield
@@ -162,7 +159,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
         Args:
             name: As it was opened.
-            called: What is found under; None for its name.
+            called: Under which name its energy is added up; None for `name`.
 
         Raises:
             RuntimeError: None of that name is open.
@@ -172,7 +169,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             raise RuntimeError(f"window '{name}': is not open")
 
     def so_far_j(self) -> float:
-        """About how much was drawn since the recorder reads: for a display, not for a table."""
+        """Joules since the recorder began to read, roughly: for a display, not for a table."""
         block = self._block()
         return block.so_far_j() if block else 0.0
 
@@ -205,7 +202,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
     @contextmanager
     def _call(self) -> Iterator[Entered]:
-        """One call: yields what is to be entered whenever code of the function runs."""
+        """Measure one call: yields the context to enter whenever code of the function runs."""
         if self._around():
             yield nullcontext
             return
@@ -225,7 +222,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             self._end(block)
 
     def _begun(self) -> MeasuredBlock:
-        # The file is taken while another block writes to it, if only in a process forked from.
+        # Another block, perhaps of the process that this one was forked from, may have the file.
         trace = None
         with suppress(IndexError):
             trace = self._traces.pop()
@@ -247,12 +244,12 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             self._traces += [block.trace] if block.trace else []
 
     def _around(self) -> MeasuredBlock | None:
-        """The innermost block of this object around what runs now."""
+        """The innermost block of this object around the running code."""
         around = [b for b in _entered.get() if b in self._blocks and b.is_open]
         return around[-1] if around else None
 
     def _block(self) -> MeasuredBlock | None:
-        """The block that a window belongs to: around what runs now, or the only one."""
+        """The block that a window belongs to: around the running code, or the only one."""
         around = self._around()
         left = [block for block in self._blocks if not block.is_closed]
         own = [block for block in left if block.is_open]
@@ -262,7 +259,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
 
 
 def _each(items: Generator[Any, Any, Any], entered: Entered) -> Generator[Any, Any, Any]:
-    """All of a generator, with `entered` around each of its steps; it returns as it does."""
+    """Iterate a generator with `entered` around each of its steps; returns what it returns."""
     answer: Any = None
     thrown: BaseException | None = None
     while True:
@@ -290,9 +287,9 @@ def run(
     plugins: Iterable[str | Path] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Run what is missing of a study, and return the table of its runs.
+    """Run the missing runs of a study, and return the table of all its runs.
 
-    It is the command `run` in a process of its own, which prints as that does.
+    It calls the command `run` in a process of its own, with that command's output.
 
     Args:
         study: A study file, or the name of one that comes with the harness.
@@ -309,7 +306,7 @@ def run(
         UsageError: The input is wrong; nothing was run.
         MeasurementError: The energy cannot be measured as asked for.
         RuntimeError: The harness failed.
-        KeyboardInterrupt: It was interrupted; what is done stays.
+        KeyboardInterrupt: It was interrupted; finished runs are kept.
     """
     from harness.results.table import load
     from harness.study.choose import choose_study

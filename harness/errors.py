@@ -1,4 +1,4 @@
-"""What ends a command early, and how it is told: one message, one exit code, no traceback."""
+"""Errors that end a command early: one message, one exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the shell sees when a command ends."""
+    """Exit codes of commands."""
 
     DONE = 0
     INTERNAL = 1
@@ -21,23 +21,23 @@ class ExitCode(IntEnum):
 
 
 class UsageError(Exception):
-    """A wrong input. Its text names the place and, where there is one, the nearest right word."""
+    """Wrong input. The message names the place and, where there is one, the nearest valid word."""
 
 
 class MeasurementError(Exception):
-    """Energy cannot be measured as asked for. Its text says why."""
+    """Energy cannot be measured as asked for; the message has the reason."""
 
 
 class StorageError(Exception):
-    """Results cannot be written any more. Its text says where and why; what was written stays."""
+    """Results cannot be written any more; the message has the place and the reason."""
 
 
 class RunError(Exception):
-    """A run that cannot go on: the loss is not finite, or the method breaks its word."""
+    """A run cannot continue: the loss is not finite, or the method violates its contract."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error message about an unknown `word`: a suggestion, else what is known."""
+    """The end of an error message about an unknown `word`: a suggestion, else all known words."""
     names = sorted(known)
     close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     if close:

@@ -29,8 +29,8 @@ closed takes over 20 s, and is killed without them."""
 PRELUDE = f"""
 import json, os, sys, time, pathlib
 import harness
-from harness.energy import block
-block._watts = lambda: ({WATTS}, "a test's")
+from harness.energy import measurement
+measurement._watts = lambda: ({WATTS}, "a test's")
 trace = pathlib.Path("trace.jsonl")
 def burn(seconds):
     until = time.process_time() + seconds
@@ -53,7 +53,7 @@ def wait_for(condition):
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    """A folder of a short name: sockets of worker processes lie in it, whose paths are limited."""
+    """A folder of a short name: sockets of worker processes are in it, whose paths are limited."""
     with tempfile.TemporaryDirectory(prefix="eh-", dir="/tmp") as folder:
         yield Path(folder)
 
@@ -72,7 +72,7 @@ def environment(tmp_path: Path, scratch: Path) -> dict[str, str]:
     }
 
 
-def said(script: str, folder: Path, environment: dict[str, str], *options: str) -> Any:
+def output_of(script: str, folder: Path, environment: dict[str, str], *options: str) -> Any:
     """What the last line of a script's output says, as JSON."""
     ended = subprocess.run(
         [sys.executable, *options, "-c", PRELUDE + script],
@@ -137,7 +137,7 @@ print(json.dumps([*found, iterated.__name__]))
 
 
 def test_a_call_lasts_until_its_coroutine_or_generator_has_ended(tmp_path, environment) -> None:
-    found = said(LATER, tmp_path, environment)
+    found = output_of(LATER, tmp_path, environment)
     awaited, awaited_s, one, two, thrown, returned, iterated_s, items, async_s, left_s = found[:10]
     assert (awaited, one, two, thrown, returned) == ("awaited", 1, 2, "3", "returned")
     assert items == [1, 2, []]
@@ -193,7 +193,7 @@ print(json.dumps([ended, failed]))
 
 
 def test_calls_in_threads_and_tasks_each_have_their_own_windows(tmp_path, environment) -> None:
-    ended, failed = said(THREADS, tmp_path, environment)
+    ended, failed = output_of(THREADS, tmp_path, environment)
     assert failed == []
     assert ended[:2] == [["shorter"], ["longer"]]
     assert sorted(ended[2]) == ["0", "1", "2", "3"]
@@ -202,18 +202,18 @@ def test_calls_in_threads_and_tasks_each_have_their_own_windows(tmp_path, enviro
 
 TOGETHER = """
 import threading
-from harness import measuring
+from harness import api
 energy = harness.measure(trace=trace)
 both, traces, refused = threading.Barrier(2), [], []
 
-class Slow(measuring.Block):
+class Slow(api.MeasuredBlock):
     def __init__(self, settings, trace):
         traces.append(trace and str(trace))
         super().__init__(settings, trace)
         if len(traces) < 3:
             both.wait(60)
 
-measuring.Block = Slow
+api.MeasuredBlock = Slow
 
 @energy
 def work(name):
@@ -249,7 +249,7 @@ print(json.dumps([*kept, refused, len(energy._blocks)]))
 
 
 def test_calls_that_begin_at_once_share_neither_trace_nor_block(tmp_path, environment) -> None:
-    first, second, refused, left = said(TOGETHER, tmp_path, environment)
+    first, second, refused, left = output_of(TOGETHER, tmp_path, environment)
     assert first == second == [None, "trace.jsonl"]
     assert len(refused) == 1
     assert "open already" in refused[0]
@@ -267,7 +267,7 @@ print(json.dumps(sum(len(e.readings) for e in gc.get_objects() if isinstance(e, 
 
 
 def test_a_block_that_ended_keeps_no_readings_in_memory(tmp_path, environment) -> None:
-    assert said(KEPT, tmp_path, environment) == 0
+    assert output_of(KEPT, tmp_path, environment) == 0
 
 
 FORKED = """
@@ -309,7 +309,7 @@ os._exit(0)
 def test_a_child_that_lives_on_neither_delays_nor_loses_the_end(
     begins, tmp_path, environment
 ) -> None:
-    end_s, alive, cpu_s, coverage = said(begins + ALIVE, tmp_path, environment)
+    end_s, alive, cpu_s, coverage = output_of(begins + ALIVE, tmp_path, environment)
     assert 0 < end_s < SOON_S
     assert psutil.STATUS_ZOMBIE not in alive
     assert cpu_s >= 0.45
@@ -342,7 +342,7 @@ def test_a_forked_child_that_leaves_the_block_takes_nothing_along(
     tmp_path, environment, scratch
 ) -> None:
     script = "started = os.getpid()\n" + LEAVES
-    codes, windows, cpu_s, end_s = said(script, tmp_path, environment, "-W", "error")
+    codes, windows, cpu_s, end_s = output_of(script, tmp_path, environment, "-W", "error")
     assert 0 < end_s < SOON_S
     assert codes == [3, 1, 7]
     assert windows == ["in the parent"]
@@ -400,7 +400,7 @@ print(json.dumps([cpu_s(energy), list(energy.found.flags), after_j]))
 
 
 def test_a_recorder_that_dies_is_replaced_while_the_block_lasts(tmp_path, environment) -> None:
-    cpu_s, flags, after_j = said(DIES, tmp_path, environment)
+    cpu_s, flags, after_j = output_of(DIES, tmp_path, environment)
     assert cpu_s >= 0.45
     assert any("restarted (1 x)" in flag for flag in flags)
     assert after_j >= 0.45 * WATTS
@@ -419,7 +419,7 @@ print(json.dumps([files[-1].fileno(), energy.windows["part"].joules.energy_j]))
 
 
 def test_a_program_may_have_many_files_open(tmp_path, environment) -> None:
-    number, part_j = said(MANY_FILES, tmp_path, environment)
+    number, part_j = output_of(MANY_FILES, tmp_path, environment)
     assert number >= 1024
     assert part_j >= 0.45 * WATTS
 
@@ -437,7 +437,7 @@ print(json.dumps([end_s, cpu_s(energy), energy.found.joules.coverage, list(energ
 
 
 def test_a_stopped_recorder_is_seen_in_the_coverage(tmp_path, environment) -> None:
-    end_s, cpu_s, coverage, flags = said(STOPPED, tmp_path, environment)
+    end_s, cpu_s, coverage, flags = output_of(STOPPED, tmp_path, environment)
     assert 0 < end_s < SOON_S
     assert cpu_s >= 0.45
     assert coverage < 0.5

@@ -60,7 +60,7 @@ def recorded(
         alone = Neighbours(1)
         recording = Recording(found.meters, observers, trace, signals, period_ns, alone)
         recording.get_to_know(2 * SECOND)
-        trace.tell(Conditions(observers, alone).look())
+        trace.event(Conditions(observers, alone).look())
         signals.plan([start_ns for start_ns, _ in windows], end_ns + READ_NS)
         recording.read()
     return log.lines

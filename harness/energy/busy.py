@@ -1,4 +1,4 @@
-"""For how much of a window GPUs were busy: a training that waits for its CPU measures the CPU.
+"""The share of a window in which GPUs were busy: training that waits for its CPU measures the CPU.
 
 NVML's utilisation is the share of its last sample period, of 1/6 to 1 s as the product has it, in
 which at least one kernel ran; how much of the chip it used is not in it. The recorder looks once a
@@ -47,15 +47,15 @@ class BusyCurve:
 
     def __init__(self, trace: Trace) -> None:
         own = {each.sensor.device for each in trace.readings if each.sensor.owner == "run"}
-        told: dict[str, list[tuple[int, float]]] = {}
-        for line in trace.told:
+        shares: dict[str, list[tuple[int, float]]] = {}
+        for line in trace.events:
             if "busy_percent" in line and line.get("device") in own:
                 percent = line["busy_percent"]
                 share = math.nan if percent is None else float(percent) / 100
                 # What could not be read is unknown from then on.
                 from_ns = int(line["time_ns"]) - (0 if percent is None else PERIOD_NS)
-                told.setdefault(line["device"], []).append((from_ns, share))
-        self._devices = [_Steps(sorted(looks), trace.end_ns) for looks in told.values()]
+                shares.setdefault(line["device"], []).append((from_ns, share))
+        self._devices = [_Steps(sorted(looks), trace.end_ns) for looks in shares.values()]
 
     def between(self, start_ns: int, end_ns: int) -> Busy:
         """How busy they were between two moments."""

@@ -1,9 +1,10 @@
-"""How many threads a run kept busy, what else did, and what that means for an estimate.
+"""The CPU time of a run and of other work, and what both mean for an estimate of energy.
 
-Power a busy thread depends on how many are busy. Of four machines whose counters were read under
-load (CodeCarbon's load profiles) it falls on three, from the fewest threads to all, to a half or a
-sixth; on the fourth, an E3-1240, it nearly doubles from one thread to two, and falls back with all.
-So an estimate, with one power a thread, is right at one concurrency alone; between two runs the
+The power per busy thread depends on how many are busy. Of four machines whose counters were read
+under load (CodeCarbon's load profiles) it falls on three, from the fewest threads to all, to a half
+or a sixth; on the fourth, an E3-1240, it nearly doubles from one thread to two, and falls back with
+all.
+So an estimate, with one power per thread, is right at one concurrency alone; between two runs the
 error cancels only where both kept as many threads busy.
 """
 
@@ -22,7 +23,7 @@ def ratio_doubt(threads: float, others: float) -> float:
     """How far the ratio of two estimates may be off, as a share, by their unequal concurrency.
 
     At worst twice the threads draw no more in all: 8 and 16 busy threads of an EPYC 8024P, 5.8 and
-    2.9 W each. So the power a thread is taken to change at most as their number does: that holds
+    2.9 W each. So the power per thread is taken to change at most as their number does: that holds
     the E3-1240's rise, too, from 5.5 to 10.5 W each.
 
     Args:
@@ -44,16 +45,16 @@ class OtherWork:
     """
 
     def __init__(self, trace: Trace) -> None:
-        looks = [each for each in trace.told if "other_cpu_s" in each.get("state", {})]
-        told_s = [each["state"]["other_cpu_s"] for each in looks]
+        looks = [each for each in trace.events if "other_cpu_s" in each.get("state", {})]
+        counted_s = [each["state"]["other_cpu_s"] for each in looks]
         # A new recorder begins at 0.
-        grown_s = np.maximum(np.diff(told_s, prepend=told_s[:1]), 0)
+        grown_s = np.maximum(np.diff(counted_s, prepend=counted_s[:1]), 0)
         self._times_ns = np.array([each["time_ns"] for each in looks], dtype=np.float64)
         self._upto_s = np.cumsum(grown_s)
 
     @property
     def is_known(self) -> bool:
-        """Whether anybody looked twice."""
+        """Whether it was recorded twice or more."""
         return len(self._times_ns) > 1
 
     def between(self, start_ns: int, end_ns: int) -> float:
@@ -68,7 +69,7 @@ def estimate_doubt_j(sensor: Sensor, joules: Joules, other_s: float) -> float:
     """By how much other work may have inflated an estimate.
 
     Threads that share a core, its caches and its clock with others take longer for the same work,
-    and power a thread is lower the more are busy. The share of the busy CPU time that was the
+    and the power per thread is lower the more are busy. The share of the busy CPU time that was the
     others' is taken as a bound (our judgement).
     """
     if not sensor.thread_power_w or other_s <= 0:

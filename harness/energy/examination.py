@@ -1,8 +1,8 @@
-"""Getting to know sensors: how often they are updated, what reading costs, whether it disturbs.
+"""Examines sensors: update period, cost of a reading, loss caused by reading, averaging window.
 
-Over how long a power sensor averages, found from its answer to a load of known timing.
-
-A load of known timing on this machine's GPUs, from a process of its own.
+Sensors are read closely for a few seconds, then left alone, and the two compared. The averaging
+window of a power sensor follows from how its updates answer a load of known timing, which a process
+of its own switches on and off on this machine's GPUs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Examined:
         sensor: As it introduces itself.
         reading_s: How long one reading takes.
         update_s: Time between two updates as measured; None if it never changed often enough.
-        window_s: Time it averages over as measured under a load; None if there was none to follow.
+        window_s: Time it averages over as measured under a load; None without a load.
         loss: Share of its energy that a counter loses when read every 2 ms; None for others.
         failure: Why it gave no reading.
     """
@@ -50,7 +50,7 @@ class Examined:
     failure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As `doctor --json` gives it: what was measured, and None where that was not possible."""
+        """As `doctor --json` prints it: what was measured, and None where that was not possible."""
         known = self.sensor.to_json()
         named = ("device", "name", "kind", "quantity", "part", "source", "note")
         return {
@@ -143,9 +143,9 @@ def _loss(meter: Meter, heard: _Heard) -> float | None:
 Floats = NDArray[np.float64]
 
 CANDIDATES_S = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Windows that sensors are known to average over, and what lies around them."""
+"""Windows that sensors are known to average over, and some around them."""
 _LAGS_S = (0.0, 0.01, 0.02, 0.03, 0.05)
-"""How late an update may come after the time it speaks of."""
+"""How late an update may come after the time it averages."""
 _CLEARLY = 0.9
 """A window whose readings explain at least this share of the variance is believed."""
 _MIN_UPDATES = 8
@@ -208,19 +208,19 @@ LOADER = "harness.training.gpu_load"
 
 @dataclass
 class SwitchedLoad:
-    """What the loader has told so far.
+    """The switches of the load so far.
 
     Attributes:
         note: Why there is no load, if it was wanted.
-        told: When the load went on, off, on, ... (monotonic clock, ns).
+        switched_ns: When the load went on, off, on, ... (monotonic clock).
     """
 
     note: str | None = None
-    told: list[int] = field(default_factory=list)
+    switched_ns: list[int] = field(default_factory=list)
 
     def switches_ns(self) -> list[int]:
         """When the load was switched, on first."""
-        return list(self.told)
+        return list(self.switched_ns)
 
 
 @contextmanager
@@ -252,4 +252,4 @@ def switched_load(*, wanted: bool) -> Iterator[SwitchedLoad]:
 
 def _follow(loader: subprocess.Popen[str], load: SwitchedLoad) -> None:
     for line in loader.stdout or ():
-        load.told.append(int(line))
+        load.switched_ns.append(int(line))

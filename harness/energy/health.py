@@ -1,4 +1,4 @@
-"""How sensors and devices behaved during a recording. Derived from its trace by pure functions."""
+"""How sensors and devices behaved during a recording, derived from its trace alone."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from harness.energy.integration.windows import (
 from harness.energy.trace import Readings, Trace
 
 DISAGREEMENT = 0.1
-"""Counter and power that differ by more are worth a word: twice a sensor's gain error."""
+"""Counter and power that differ by more get a flag: twice a sensor's gain error."""
 BUSY = 0.1
-"""Other work on more of the CPUs than this is worth a word."""
+"""Other work on more of the CPUs than this gets a flag."""
 LONG_ENOUGH_S = 5.0
-"""Over a shorter time than this their difference says little."""
+"""Over a shorter time than this the difference of counter and power says little."""
 
 
 class Health:
-    """What a reader must know of the measurement between two moments.
+    """What casts doubt on a measurement between two moments, and the conditions it was made under.
 
     Args:
         trace: What was recorded.
@@ -88,7 +88,7 @@ class Health:
 
     @cached_property
     def throttled_share(self) -> float | None:
-        """Share of the time in which a device was throttled; None if nobody looked."""
+        """Share of the time in which a device was throttled; None if that was not recorded."""
         return max(self._shares("throttling").values(), default=None)
 
     @cached_property
@@ -110,11 +110,11 @@ class Health:
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
         """By device, its limits and modes as they were found."""
-        return {e["device"]: e["settings"] for e in self._trace.told if "settings" in e}
+        return {e["device"]: e["settings"] for e in self._trace.events if "settings" in e}
 
     @cached_property
     def flags(self) -> list[str]:
-        """What casts doubt on the measurement, a short phrase each; empty is good."""
+        """What casts doubt on the measurement, one short phrase each; empty is good."""
         found = [*self._sensor_flags(), *self._recorder_flags(), *self._neighbour_flags()]
         if self.throttled_share:
             found.append(f"throttled for {self.throttled_share:.0%} of the time")
@@ -154,26 +154,26 @@ class Health:
     def _recorder_flags(self) -> list[str]:
         """What happened to the recorder, and to the machine under it."""
         found = []
-        restarts = sum("continues" in each for each in self._trace.told)
+        restarts = sum("continues" in each for each in self._trace.events)
         if restarts:
             found.append(f"the recorder died and was restarted ({restarts} x)")
-        away_s = math.fsum(each.get("suspended_s", 0.0) for each in self._trace.told)
+        away_s = math.fsum(each.get("suspended_s", 0.0) for each in self._trace.events)
         if away_s:
             found.append(f"the machine was suspended for {away_s:.0f} s")
         absent_ns = sum(to_ns - from_ns for from_ns, to_ns in self._trace.absent_ns)
         if absent_ns:
             found.append(f"the recorder was stopped for {absent_ns * 1e-9:.0f} s")
-        steps = [each["clock_step_s"] for each in self._trace.told if "clock_step_s" in each]
+        steps = [each["clock_step_s"] for each in self._trace.events if "clock_step_s" in each]
         found += [f"the wall clock was set by {step_s:+.0f} s" for step_s in steps]
         return found
 
     def _neighbour_flags(self) -> list[str]:
-        """Who else used the devices, before the run or during it."""
+        """Other processes that used the devices, before the run or during it."""
         found, shares = [], self._shares("foreign")
         for device in dict.fromkeys([*self._conditions(), *shares]):
             before = self._conditions().get(device, {}).get("foreign", [])
             names = {str(pid): "" for pid in before or []}
-            for each in self._trace.told:
+            for each in self._trace.events:
                 if each.get("device") == device:
                     names |= each.get("state", {}).get("foreign", {})
             if names:
@@ -187,7 +187,7 @@ class Health:
     def _shares(self, what: str) -> dict[str, float]:
         """By device, the share of the time in which `what` of its state was not empty."""
         states: dict[str, list[dict[str, Any]]] = {}
-        for each in self._trace.told:
+        for each in self._trace.events:
             if "state" in each and "other_cpu_s" not in each["state"]:
                 states.setdefault(each["device"], []).append(each)
         shares = {}
@@ -224,8 +224,8 @@ class Health:
         ]
 
     def _conditions(self) -> dict[str, dict[str, Any]]:
-        told = [each["conditions"] for each in self._trace.told if "conditions" in each]
-        conditions: dict[str, dict[str, Any]] = told[-1] if told else {}
+        found = [each["conditions"] for each in self._trace.events if "conditions" in each]
+        conditions: dict[str, dict[str, Any]] = found[-1] if found else {}
         return conditions
 
 
@@ -237,7 +237,7 @@ def listed(names: Mapping[str, str]) -> str:
 
 
 def _breaks(readings: Readings) -> list[str]:
-    """How the trust in a sensor was broken."""
+    """Why a sensor cannot be trusted throughout, one phrase each."""
     if readings.sensor.quantity == "power":
         absurd = np.count_nonzero(~plausible(readings))
         return [f"{absurd} absurd values left out"] if absurd else []
@@ -246,6 +246,6 @@ def _breaks(readings: Readings) -> list[str]:
         words.append("set back")
     if stood_still(readings):
         words.append("stood still")
-    elif leapt(readings):  # one that stood still leaps when it goes on
+    elif leapt(readings):  # one that stood still leaps when it resumes
         words.append("leapt by more than it can draw")
     return words

@@ -1,4 +1,4 @@
-"""A running trace, followed: joules so far and watts now, without keeping what was read."""
+"""Follows a running trace: joules so far and watts now, without keeping the readings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LiveEnergy:
                     each.begin()
 
     def _chosen(self) -> list[_Followed]:
-        # Whether a counter can be used is told only after its first readings, so all are followed.
+        # Whether a counter can be used is known only after its first readings, so all are followed.
         heard = [
             number
             for number, each in enumerate(self._followed)
@@ -87,7 +87,7 @@ class _Followed:
         return (self.energy_j - start_j) / max((ends_ns - start_ns) * 1e-9, 1e-9)
 
     def begin(self) -> None:
-        """From here on it counts: what was drawn before was not the run's."""
+        """Start counting here: what was drawn before was not the run's."""
         self.energy_j = 0.0
         self._known = deque((moment_ns, 0.0) for moment_ns, _ in list(self._known)[-1:])
 

@@ -1,8 +1,9 @@
-"""The energy of anything between two moments: a recorder around it, and what it found.
+"""Measures what runs between two moments, with a recorder around it.
 
-One measurement of a program by itself: its recorder, its windows, and what was found.
-
-The energy of windows by their names, from one trace.
+`Measurement` starts and stops the recorder around one window; `MeasuredBlock` is what
+`harness.measure` opens: a measurement of this process, with named windows in it. Both read the
+trace when they end: `measured` gives the energy of a window by device, `by_window` that of windows
+by their names.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ WATCH_PERIOD_S = 0.5
 
 @dataclass(frozen=True)
 class DeviceEnergy:
-    """What one device drew.
+    """The energy of one device.
 
     Attributes:
         id: The device's stable id.
@@ -103,7 +104,7 @@ class DeviceEnergy:
     idle_energy_j: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """As `measure --json` gives it."""
+        """As `measure --json` prints it."""
         return {
             "id": self.id,
             "name": self.name,
@@ -174,7 +175,7 @@ def joules_json(joules: Joules) -> dict[str, Any]:
 
 
 class Measurement:
-    """A recorder that runs around something, in a context: `with Measurement(...) as running`.
+    """Runs a recorder while its context lasts: `with Measurement(...) as running`.
 
     The window opens with `open_window` and closes with `close_window`, or with the context. After
     the context `result` holds what was found, and `recorded` all that was read.
@@ -182,7 +183,7 @@ class Measurement:
     Args:
         trace: Where the raw readings go.
         settings: Which sensors, and how often.
-        setup: Whom they watch.
+        setup: What the sensors need to know of the process they watch.
     """
 
     def __init__(self, trace: Path, settings: EnergySettings, setup: MeterSetup) -> None:
@@ -218,15 +219,15 @@ class Measurement:
         return self
 
     def open_window(self) -> None:
-        """Begin to count."""
+        """Open the measurement window."""
         self._start_ns = self.mark()
 
     def close_window(self) -> None:
-        """Stop counting."""
+        """Close the measurement window."""
         self._end_ns = self.mark()
 
     def __exit__(self, *_: object) -> None:
-        """Stop the recorder and work out what it found; nothing in a process forked meanwhile."""
+        """Stop the recorder and compute the result; does nothing in a process forked meanwhile."""
         if os.getpid() != self._owner:
             return
         if not self._end_ns:
@@ -240,7 +241,7 @@ class Measurement:
         self.result = measured(self.recorded, self._start_ns, self._end_ns)
 
     def mark(self) -> int:
-        """Announce a border, where a window begins or ends; its moment on the monotonic clock."""
+        """Announce to the recorder that a window begins or ends; returns the monotonic time."""
         now_ns = time.monotonic_ns()
         with self._lock:  # the number of a pipe that was closed may be another file's by now
             # The recorder is gone or overwhelmed: coverage will show it.
@@ -270,7 +271,7 @@ class Measurement:
             self._watch()
 
     def _watch(self) -> None:
-        """Start another recorder wherever this one dies, as long as the measurement lasts."""
+        """Start another recorder whenever this one dies, as long as the measurement lasts."""
         self._over.clear()
         if self._is_stopped:  # while another thread forked
             return
@@ -295,13 +296,13 @@ _watts = functools.cache(watts_per_thread)
 
 
 class MeasuredBlock:
-    """Open from its making until it is closed, in the process that made it.
+    """A measurement of this process, open from construction until it is closed.
 
-    In a process forked meanwhile it is neither open nor closed: there nothing happens.
+    In a process forked meanwhile it is neither open nor closed: there its methods do nothing.
 
     Args:
         settings: Which sensors, and how often.
-        trace: Where the raw readings go; None for a file that is gone afterwards.
+        trace: Where the raw readings go; None for a temporary file.
 
     Attributes:
         trace: As it was given.
@@ -334,7 +335,7 @@ class MeasuredBlock:
 
     @property
     def is_open(self) -> bool:
-        """Whether it measures, and that is this process's to end."""
+        """Whether it measures, and this process may end it."""
         return not self.is_closed and os.getpid() == self._owner
 
     def begin(self, name: str) -> bool:
@@ -348,7 +349,7 @@ class MeasuredBlock:
         return True
 
     def end(self, name: str, called: str | None = None) -> bool:
-        """Close a window, to be found under another name if `called` says so; False if none."""
+        """Close a window, and store it under the name `called` if given; False if none is open."""
         if not self.is_open:
             return True
         if name not in self._begun:
@@ -358,7 +359,7 @@ class MeasuredBlock:
         return True
 
     def close(self) -> tuple[Measured | None, dict[str, WindowEnergy]] | None:
-        """Close all windows and work out what was found; None in another process."""
+        """Close all windows and compute the result; None in another process."""
         if not self.is_open:
             return None
         self.is_closed = True
@@ -376,7 +377,7 @@ class MeasuredBlock:
         return found and replace(found, notes=(*self._notes, *found.notes)), windows
 
     def so_far_j(self) -> float:
-        """About how much was drawn since the recorder reads."""
+        """Joules since the recorder began to read, roughly."""
         self._live.update()
         return self._live.energy_j
 

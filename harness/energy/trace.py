@@ -1,6 +1,7 @@
-"""A trace as it was recorded: every sensor with its readings, and how the devices were doing.
+"""Reads a trace: every sensor with its readings, and the events that the recorder noted.
 
-A packed trace as arrays: read without a Python object a reading.
+A trace that is still recorded is read line by line; a packed one as blocks of arrays, without a
+Python object per reading.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Readings:
         time_ns: Monotonic clock, shape (readings,), rising.
         value: J or W, shape (readings,).
         failed_ns: When readings failed, shape (failures,).
-        why: Why they failed, each reason once, as far as the trace says.
+        why: Why they failed, each reason once, where the trace says.
     """
 
     sensor: Sensor
@@ -73,13 +74,13 @@ class Trace:
     """What the recorder of one attempt wrote.
 
     Attributes:
-        readings: A value a sensor.
+        readings: One value per sensor.
         notes: Why sensors are missing.
         period_s: The time between readings that was asked for.
         idle_ns: From when to when idle power was measured before the run.
         falsified: By sensor number, the share of energy that a counter loses when read closely.
         irregular: Numbers of the counters whose rhythm the recorder looked for and did not find.
-        told: Everything else the recorder wrote, in order: settings and states of devices.
+        events: All lines that are no readings, in order: settings and states of devices.
     """
 
     readings: tuple[Readings, ...] = ()
@@ -88,12 +89,12 @@ class Trace:
     idle_ns: tuple[int, int] | None = None
     falsified: dict[int, float] = field(default_factory=dict)
     irregular: frozenset[int] = frozenset()
-    told: tuple[dict[str, Any], ...] = ()
+    events: tuple[dict[str, Any], ...] = ()
 
     @property
     def absent_ns(self) -> list[tuple[int, int]]:
         """From when to when the recorder did not run, though it lived, in order."""
-        return [tuple(each["absent"]) for each in self.told if "absent" in each]
+        return [tuple(each["absent"]) for each in self.events if "absent" in each]
 
     @property
     def end_ns(self) -> int:
@@ -105,28 +106,28 @@ class Trace:
 def read_trace(path: Path) -> Trace:
     """The trace in `path`, or packed beside it; an empty one where there is none.
 
-    Of several recorders in one file the last one counts: an attempt that died before its first
-    event leaves its file to the next.
+    If several recorders wrote to the file, the last one counts: an attempt that died before its
+    first event leaves its file to the next.
     """
     try:
         if not is_packed(path):
             return trace_of(lines(path))
         gathered = _Gathered()
         for block in blocks(path):
-            gathered.add(block)
+            gathered.add_block(block)
         return gathered.trace()
     except Exception as error:  # noqa: BLE001 - a file from anywhere, read by libraries
         return Trace(notes=(f"{path.stem}: damaged, left out ({type(error).__name__})",))
 
 
-def trace_of(said: Iterable[Any]) -> Trace:
+def trace_of(records: Iterable[Any]) -> Trace:
     """The trace that these lines make, from a file or from elsewhere."""
     gathered = _Gathered()
-    for line in said:
+    for line in records:
         if isinstance(line, list):
-            gathered.hear(line)
+            gathered.add_reading(line)
         else:
-            gathered.tell(line)
+            gathered.add_event(line)
     return gathered.trace()
 
 
@@ -135,22 +136,22 @@ class _Gathered:
 
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
-        self._told: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._damaged = 0
         self._columns: defaultdict[int, _Columns] = defaultdict(_Columns)
 
-    def tell(self, line: Any) -> None:
-        """A line that is no reading."""
+    def add_event(self, line: Any) -> None:
+        """Add a line that is no reading."""
         if not isinstance(line, dict):
             self._damaged += 1
         elif "sensors" in line:
-            self._header, self._told = line, []
+            self._header, self._events = line, []
             self._columns.clear()
         else:
-            self._told.append(line)
+            self._events.append(line)
 
-    def hear(self, line: list[Any]) -> None:
-        """A reading."""
+    def add_reading(self, line: list[Any]) -> None:
+        """Add one reading."""
         if _is_reading(line):
             sensor, time_ns, value, *why = line
             known = value is not None and math.isfinite(value)
@@ -158,38 +159,38 @@ class _Gathered:
         else:
             self._damaged += 1
 
-    def add(self, block: Block) -> None:
-        """Many rows at once."""
+    def add_block(self, block: Block) -> None:
+        """Add many rows at once."""
         first = 0
-        for row, line in block.told.items():
-            self.tell(line)
+        for row, line in block.events.items():
+            self.add_event(line)
             first = row + 1 if isinstance(line, dict) and "sensors" in line else first
         sensor = block.sensor[first:]
-        for number in np.unique(sensor[sensor != TOLD]).tolist():
+        for number in np.unique(sensor[sensor != NO_SENSOR]).tolist():
             own = first + np.flatnonzero(sensor == number)
             failed = block.failed[own]
-            heard = own[~failed]
+            good = own[~failed]
             self._columns[number].extend(
-                block.time_ns[heard],
-                block.value[heard],
+                block.time_ns[good],
+                block.value[good],
                 block.time_ns[own[failed]],
                 block.why[number],
             )
 
     def trace(self) -> Trace:
         """What was read; empty without a header."""
-        header, told = self._header, self._told
+        header, events = self._header, self._events
         if not header:
             return Trace()
         damaged = [f"trace: {self._damaged} damaged lines left out"] if self._damaged else []
         rhythm: dict[str, float] = {}
-        for line in told:
+        for line in events:
             rhythm |= line.get("rhythm", {})
-        idle = next((tuple(line["idle"]) for line in told if "idle" in line), None)
-        at_work = any(line.get("at_idle_clocks") is False for line in told)
+        idle = next((tuple(line["idle"]) for line in events if "idle" in line), None)
+        at_work = any(line.get("at_idle_clocks") is False for line in events)
         sensors = [Sensor.from_json(each) for each in header["sensors"]]
-        falsified = {line["falsified"]: line["loss"] for line in told if "falsified" in line}
-        looked_for = any("rhythm" in line for line in told)
+        falsified = {line["falsified"]: line["loss"] for line in events if "falsified" in line}
+        looked_for = any("rhythm" in line for line in events)
         irregular = frozenset(
             n
             for n, sensor in enumerate(sensors)
@@ -208,12 +209,12 @@ class _Gathered:
             idle_ns=idle,
             falsified=falsified,
             irregular=irregular,
-            told=tuple(told),
+            events=tuple(events),
         )
 
 
 def _is_reading(line: list[Any]) -> bool:
-    """Whether a line says when a sensor was read, and what it said, or why it said nothing."""
+    """Whether a line is a well-formed reading: sensor, moment, and a value or the error."""
     if len(line) not in (3, 4):
         return False
     sensor, time_ns, value, *why = line
@@ -235,14 +236,14 @@ class _Columns:
     """The readings of one sensor while they are gathered."""
 
     def __init__(self) -> None:
-        # Compact arrays: a list of Python numbers takes five times the room.
+        # Compact arrays: a list of Python numbers takes five times the memory.
         self._time_ns = array("q")
         self._value = array("d")
         self._failed_ns = array("q")
         self._why: dict[str, None] = {}
 
     def add(self, time_ns: int, value: float | None, why: str | None = None) -> None:
-        """One reading; without a value it failed."""
+        """Add one reading; without a value it failed."""
         if value is None:
             self._failed_ns.append(time_ns)
             self._why |= {why: None} if why else {}
@@ -257,14 +258,14 @@ class _Columns:
         failed_ns: NDArray[np.int64],
         why: Iterable[str],
     ) -> None:
-        """Many readings."""
+        """Add many readings."""
         self._why |= dict.fromkeys(why)
         self._time_ns.frombytes(time_ns.tobytes())
         self._value.frombytes(value.tobytes())
         self._failed_ns.frombytes(failed_ns.tobytes())
 
     def readings(self, sensor: Sensor) -> Readings:
-        """All of them, in the order of their moments whatever the file's."""
+        """All of them, ordered by time, whatever the order in the file."""
         time_ns = np.array(self._time_ns, dtype=np.int64)
         value = np.array(self._value, dtype=np.float64)
         if (np.diff(time_ns) < 0).any():
@@ -281,8 +282,8 @@ class _Columns:
 
 N = TypeVar("N", bound=np.generic)
 
-TOLD = -1
-"""Stands for the sensor of a line that is no reading."""
+NO_SENSOR = -1
+"""In place of the sensor's number, for a line that is no reading."""
 
 
 @dataclass(frozen=True)
@@ -290,11 +291,11 @@ class Block:
     """Rows of a packed trace that follow each other.
 
     Attributes:
-        sensor: Number of the sensor, or `TOLD`, shape (rows,).
-        time_ns: Monotonic clock, shape (rows,); of no meaning where `sensor` is `TOLD`.
+        sensor: Number of the sensor, or `NO_SENSOR`, shape (rows,).
+        time_ns: Monotonic clock, shape (rows,); meaningless where `sensor` is `NO_SENSOR`.
         value: J or W, shape (rows,).
         failed: Whether the reading failed, so that there is no value, shape (rows,).
-        told: Lines that are no readings, by row.
+        events: Lines that are no readings, by row.
         why: By sensor, why readings failed, each reason once.
     """
 
@@ -302,25 +303,27 @@ class Block:
     time_ns: NDArray[np.int64]
     value: NDArray[np.float64]
     failed: NDArray[np.bool_]
-    told: dict[int, Any]
+    events: dict[int, Any]
     why: defaultdict[int, list[str]]
 
 
 def blocks(trace: Path) -> Iterator[Block]:
-    """The rows of a packed trace, without a Python object a reading."""
+    """The rows of a packed trace, without a Python object per reading."""
     for batch in batches(trace):
         sensor, time_ns, value, text = batch.columns
-        is_told = _is_null(sensor)
+        is_event = _is_null(sensor)
         why: defaultdict[int, list[str]] = defaultdict(list)
-        for row in np.flatnonzero(~is_told & ~_is_null(text)).tolist():
-            if (said := text[row].as_py()) not in why[sensor[row].as_py()]:
-                why[sensor[row].as_py()].append(said)
+        for row in np.flatnonzero(~is_event & ~_is_null(text)).tolist():
+            if (reason := text[row].as_py()) not in why[sensor[row].as_py()]:
+                why[sensor[row].as_py()].append(reason)
         yield Block(
-            sensor=np.where(is_told, TOLD, _values(sensor, np.int16)),
+            sensor=np.where(is_event, NO_SENSOR, _values(sensor, np.int16)),
             time_ns=_values(time_ns, np.int64),
             value=_values(value, np.float64),
             failed=_is_null(value) | ~np.isfinite(_values(value, np.float64)),
-            told={row: json.loads(text[row].as_py()) for row in np.flatnonzero(is_told).tolist()},
+            events={
+                row: json.loads(text[row].as_py()) for row in np.flatnonzero(is_event).tolist()
+            },
             why=why,
         )
 

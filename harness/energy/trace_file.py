@@ -1,7 +1,7 @@
 """A finished trace as a compact columnar file: the same lines, in order, a tenth of the size.
 
 While it grows a trace is JSON lines, which survive any crash. Afterwards it is packed as Parquet,
-a row a line, in bounded memory, so that days of readings are packed and read without loss.
+a row per line, in bounded memory, so that days of readings are packed and read without loss.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ROWS = 200_000
 def pack(trace: Path) -> Path:
     """Replace `trace` by its packed form; returns where that is.
 
-    The packed file is complete before the first one goes.
+    The packed file is complete before the first one is deleted.
 
     Raises:
-        OSError: It could not be written; then the first one stays.
+        OSError: It could not be written; the first one is kept.
     """
     import pyarrow as pa
 
@@ -92,7 +92,8 @@ def batches(trace: Path) -> Iterator[Any]:
     """The rows of a packed trace, as record batches of pyarrow.
 
     Raises:
-        ValueError: Its columns are others than `pack` writes: as bytes they would be misread.
+        ValueError: Its columns are not those that `pack` writes; read as bytes, they would be
+            wrong.
     """
     import pyarrow.parquet as pq
 

@@ -7,14 +7,14 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from harness.energy.measurement import WindowEnergy
-from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, told
+from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, summary
 
 
 class EnergyWindows(TrainerCallback):  # type: ignore[misc]
-    """Measures a training: its steps, evaluation, saving, and what is beside them.
+    """Measures a training: its steps, evaluation, saving, and the rest.
 
-    The trainer tells when evaluation and saving are due right before and after them, and so long
-    are their windows. Its log history gets `energy_j`, about what was drawn so far.
+    The trainer's events right before and after evaluation and saving bound their windows. Its log
+    history gets `energy_j`, the approximate energy so far.
 
     Attributes:
         windows: After the training, the energy by window; their sum is the whole.
@@ -38,13 +38,13 @@ class EnergyWindows(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Training goes on."""
+        """Training resumes."""
         self._turn_to("train")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The trainer has decided by now what comes next."""
+        """Turn to what the trainer has decided to do next."""
         self._next(control)
 
     def on_epoch_end(
@@ -73,7 +73,7 @@ class EnergyWindows(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Add what was drawn so far."""
+        """Add the energy so far."""
         drawn_j = self._turns.so_far_j() if self._turns else None
         if drawn_j is None:
             return
@@ -85,10 +85,10 @@ class EnergyWindows(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The end of the training."""
+        """Close the measurement at the end of the training."""
         if self._turns and self._turns.is_open:
             self.windows = self._turns.close()
-            print(told(self.windows))  # noqa: T201 - as the trainer's own callbacks do
+            print(summary(self.windows))  # noqa: T201 - as the trainer's own callbacks do
 
     def _next(self, control: TrainerControl) -> None:
         if control.should_evaluate:

@@ -8,13 +8,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from harness.energy.measurement import WindowEnergy
-from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, told
+from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, summary
 
 
 class EnergyWindows(Callback):  # type: ignore[misc]
-    """Measures a fit: its training, its validation, and what is beside them.
+    """Measures a fit: its training, its validation, and the rest.
 
-    With every epoch it logs `energy_j`, about what was drawn so far.
+    With every epoch it logs `energy_j`, the approximate energy so far.
 
     Attributes:
         windows: After the fit, the energy by window; their sum is the whole.
@@ -35,7 +35,7 @@ class EnergyWindows(Callback):  # type: ignore[misc]
         self._turns.open()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training goes on."""
+        """Training resumes."""
         self._turn_to("train")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,7 +47,7 @@ class EnergyWindows(Callback):  # type: ignore[misc]
         self._turn_to(OTHER if trainer.sanity_checking else "train")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what was drawn so far; checkpoints and the like are beside training."""
+        """Log the energy so far; checkpoints and the like are not part of training."""
         drawn_j = self._turns.so_far_j() if self._turns else None
         if drawn_j is not None:
             self.log("energy_j", drawn_j, rank_zero_only=True)
@@ -56,11 +56,11 @@ class EnergyWindows(Callback):  # type: ignore[misc]
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """What was drawn counts, however it ended."""
+        """Close the measurement of a fit that failed."""
         self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """The end of the fit."""
+        """Close the measurement at the end of the fit."""
         self._close()
 
     def _turn_to(self, name: str) -> None:
@@ -70,4 +70,4 @@ class EnergyWindows(Callback):  # type: ignore[misc]
     def _close(self) -> None:
         if self._turns and self._turns.is_open:
             self.windows = self._turns.close()
-            rank_zero_info(told(self.windows))
+            rank_zero_info(summary(self.windows))

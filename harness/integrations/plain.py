@@ -1,4 +1,4 @@
-"""Energy windows of a training loop in plain PyTorch, hooked to its optimizer."""
+"""Energy windows of a plain PyTorch training loop, hooked to its optimizer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _OPEN = "steps"
 
 @contextmanager
 def steps_measured(optimizer: Optimizer, energy: measure, every: int = 100) -> Iterator[None]:
-    """A window for every so many steps of an optimizer, without a change of the loop.
+    """Open a window for every `every` steps of an optimizer, without a change of the loop.
 
         with harness.measure() as energy, steps_measured(optimizer, energy, every=50):
             train()
         energy.windows["steps 1-50"].joules.energy_j
 
-    Each window waits for the GPU at its end, which costs a loop some microseconds; the last one is
-    as long as steps are left.
+    Each window waits for the GPU at its end, which costs a loop some microseconds; the last one
+    holds the remaining steps.
 
     Args:
         optimizer: Of the loop; its step hook counts (torch.optim.Optimizer, "step post hook").
-        energy: Open already.
-        every: Steps of a window. Sensors are updated ten to fifty times a second: make it last a
+        energy: An open measurement.
+        every: Steps per window. Sensors are updated ten to fifty times a second: make it last a
             second or longer.
     """
     first = done = 0

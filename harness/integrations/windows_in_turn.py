@@ -1,4 +1,4 @@
-"""One window after the other, so that together they are the whole: what callbacks need."""
+"""Windows that follow each other and together cover a whole training, for callbacks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from harness.api import measure
 from harness.energy.measurement import WindowEnergy
 
 OTHER = "other"
-"""What a trainer does before, between and after its windows."""
+"""Window of what a trainer does before, between and after the others."""
 
 
 class WindowsInTurn:
-    """A measurement whose windows tile it: to begin one ends the one before.
+    """A measurement whose windows tile it: beginning one ends the one before.
 
     Of several processes on a node, the first (LOCAL_RANK 0) measures, with all GPUs that it sees;
-    for the others everything here does nothing.
+    in the others all methods do nothing.
 
     Args:
         **options: For `harness.measure`.
@@ -33,21 +33,21 @@ class WindowsInTurn:
         return self._current is not None
 
     def open(self) -> None:
-        """Begin to measure, if it does not."""
+        """Begin to measure, unless it does already."""
         if self._energy is not None and not self.is_open:
             self._energy.__enter__()
             self._energy.begin(OTHER)
             self._current = OTHER
 
     def turn_to(self, name: str) -> None:
-        """End the window that is open, and begin another; nothing if it is that."""
+        """End the open window and begin another, unless it is the same."""
         if self._energy is not None and self._current not in (None, name):
             self._energy.end(str(self._current))
             self._energy.begin(name)
             self._current = name
 
     def close(self) -> dict[str, WindowEnergy]:
-        """End the measurement; the energy by window, their sum is the whole."""
+        """End the measurement; returns the energy by window, whose sum is the whole."""
         if self._energy is None or not self.is_open:
             return {}
         self._current = None
@@ -55,12 +55,12 @@ class WindowsInTurn:
         return self._energy.windows
 
     def so_far_j(self) -> float | None:
-        """About how much was drawn; None if it does not measure."""
+        """The approximate energy so far; None if it does not measure."""
         return self._energy.so_far_j() if self._energy is not None and self.is_open else None
 
 
-def told(windows: dict[str, WindowEnergy]) -> str:
-    """The windows in a line each."""
+def summary(windows: dict[str, WindowEnergy]) -> str:
+    """The energy of the windows, one line each."""
     return "\n".join(
         f"{name}: {window.joules.energy_j:.4g} J ± {window.joules.uncertainty_j:.2g} J "
         f"in {window.duration_s:.1f} s"

@@ -1,4 +1,4 @@
-"""The CO2e of runs: from a study's sites and a run's ledger to columns of the table."""
+"""Computes the CO2e of runs: columns of the table, from a study's sites and a run's energy."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def keep_series(folder: StudyFolder, site: Carbon) -> None:
 
 
 def ask_live(folder: StudyFolder, site: Carbon) -> str | None:
-    """Put the grid's intensity of this moment on record, if the study counts by it.
+    """Record the grid's intensity of this moment, if the study uses it.
 
     Returns:
-        Why there is none, in a sentence; nothing if all is well.
+        Why there is none, in a sentence; None if all is well.
     """
     if not _counts_live(site) or site.country is None:
         return None
@@ -58,7 +58,7 @@ def ask_live(folder: StudyFolder, site: Carbon) -> str | None:
 
 
 class StudyCarbon:
-    """What the electricity of a study's runs costs, here and at the further sites.
+    """Computes the CO2e of a study's runs, where they ran and at further sites.
 
     Args:
         folder: The study's results.
@@ -76,7 +76,7 @@ class StudyCarbon:
         self._further = further_sites(site)
 
     def here(self, ledger: Ledger) -> Co2e:
-        """CO2e of a run where it ran; not a number if its energy or its time is unknown."""
+        """CO2e of a run where it ran; NaN if its energy or its time is unknown."""
         energy_j = _energy_j(ledger)
         if self._changing is None:
             return Co2e(self._constant.co2e_kg(energy_j), self._constant.basis)
@@ -88,7 +88,7 @@ class StudyCarbon:
         return found if math.isfinite(energy_j) else Co2e(math.nan, found.basis)
 
     def elsewhere(self, ledger: Ledger) -> dict[str, Any]:
-        """Two columns a further site: CO2e that the same energy would have cost there, and why."""
+        """Two columns per further site: CO2e of the same energy there, and its basis."""
         row: dict[str, Any] = {}
         for name, factor in self._further.items():
             row[f"co2e_kg_{name}"] = factor.co2e_kg(_energy_j(ledger))
@@ -96,7 +96,7 @@ class StudyCarbon:
         return row
 
     def places(self) -> list[dict[str, Any]]:
-        """Factors here, where the study also asks for, and at well-known places, a row each."""
+        """Factors here, at the study's further sites and at well-known places, one row each."""
         listed = [("here", "here", self._constant)]
         listed += [(name, "also", factor) for name, factor in self._further.items()]
         listed += [
@@ -113,7 +113,7 @@ class StudyCarbon:
 
 
 def _changing(folder: StudyFolder, site: Carbon, offline: CarbonFactor) -> CarbonSeries | None:
-    """The factors over time, if that is what wins."""
+    """The factors over time, if the study uses any."""
     if _counts_live(site):
         return _live_series(read_log(folder.carbon_live), site, offline)
     if site.kg_per_kwh is None and site.series is not None:
@@ -126,7 +126,7 @@ def _counts_live(site: Carbon) -> bool:
 
 
 def _live_series(records: list[Any], site: Carbon, offline: CarbonFactor) -> CarbonSeries:
-    """What was answered, each time from then on; the offline factor where nothing was."""
+    """The recorded answers, each valid from its time on; the offline factor where there is none."""
     found = {0: replace(offline, basis=f"{offline.basis} (no live intensity on record)")}
     for record in records:
         if isinstance(record, dict) and record.get("country") == site.country:
@@ -148,12 +148,12 @@ def _live_factor(record: dict[str, Any], site: Carbon, offline: CarbonFactor) ->
 
 
 def _energy_j(ledger: Ledger) -> float:
-    # Without any sensor the energy is unknown, which is not nothing.
+    # Without a sensor the energy is unknown, which is not 0.
     return ledger.outer.energy_j if ledger.sensors else math.nan
 
 
 def _drawn(ledger: Ledger, attempt: Attempt) -> Drawn:
-    """What an attempt drew, on the wall clock, which its first event notes to the second."""
+    """The energy of an attempt over wall-clock time, which its first event has to the second."""
     began_ns = nanoseconds(datetime.fromisoformat(attempt.events[0]["wall"]))
     offset_ns = began_ns - attempt.start_ns
     return Drawn(

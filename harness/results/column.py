@@ -1,8 +1,8 @@
-"""What a column of a table holds: one description for everything that writes the table.
+"""Describes the columns of a table, for everything that writes it.
 
-Files for programs hold a column's values as they are, in its base unit, under its name. Whatever
-people read (page, Markdown, LaTeX, terminal) is made from the same values, scaled to a unit that
-its header names.
+Files for programs hold a column's values unscaled, in its base unit, under its name. What people
+read (page, Markdown, LaTeX, terminal) is made from the same values, scaled to the unit in the
+header.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _ENDINGS = {"J": "_j", "kg": "_kg", "s": "_s", "W": "_w", "°C": "_c"}
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """One column of a table.
 
     Attributes:
-        name: Under which programs find it; the name of a quantity ends in its unit.
-        kind: What its values are.
-        sentence: What it says.
+        name: Its name in files; that of a quantity ends in its unit.
+        kind: Type of its values.
+        sentence: What it means, in a sentence.
         unit: The base unit of its values: "J", "kg", "s", "W" or "°C"; empty for text, counts,
             shares of 1 and ratios.
         interval: Whether it is a mean with a 95 % interval, whose ends stand in `NAME_low` and
             `NAME_high`, in the same unit.
 
     Raises:
-        ValueError: The name does not end as its unit asks for.
+        ValueError: The name does not end in its unit.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Column:
     interval: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a name that says another unit."""
-        said = next((unit for unit, end in _ENDINGS.items() if self.name.endswith(end)), "")
-        if said != self.unit:
+        """Refuse a name that ends in another unit."""
+        named = next((unit for unit, end in _ENDINGS.items() if self.name.endswith(end)), "")
+        if named != self.unit:
             raise ValueError(f"column {self.name}: its unit is '{self.unit}'")
 
     @property
@@ -55,7 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """A table's name, what it is called for people, what a row is, and its columns."""
+    """One table: its name in files, its title, what a row is, and its columns."""
 
     name: str
     title: str

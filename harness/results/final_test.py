@@ -1,4 +1,4 @@
-"""The one look at the test set: what a run's journal keeps of it, and how it is read back."""
+"""The result on the test set: written into a run's journal, and read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinalTest:
-    """What a finished run's look at the test set found.
+    """The result of a finished run on the test set.
 
     Attributes:
         accuracy: Share of the test set classified rightly, 0 to 1.
@@ -30,10 +30,10 @@ class FinalTest:
 
 
 def facts_of_test(right: bytes) -> dict[str, Any]:
-    """The keys of a `result` event that the test set gives.
+    """The keys of a `result` event that hold it.
 
     Args:
-        right: A byte a sample, in the order of the test set: 1 where it was classified rightly.
+        right: One byte per sample, in the order of the test set: 1 where it was classified rightly.
     """
     import numpy as np  # in functions: `status` reads no such bits, and should not wait for it
 
@@ -46,7 +46,7 @@ def facts_of_test(right: bytes) -> dict[str, Any]:
 
 
 def final_test(journal: Journal) -> FinalTest | None:
-    """What the journal of a finished run says of its look at the test set; None without one."""
+    """The test result in the journal of a finished run; None without one."""
     results = journal.events("result") if journal.status == "done" else []
     accuracy = results[-1].get("test_accuracy") if results else None
     if accuracy is None:
@@ -56,7 +56,7 @@ def final_test(journal: Journal) -> FinalTest | None:
 
 
 def _bits(result: Mapping[str, Any], samples: int) -> bytes | None:
-    """The packed bits; None if there are none, or they are not what the accuracy was made of."""
+    """The packed bits; None if there are none, or they contradict the accuracy."""
     text = result.get("test_correct")
     if text is None or not samples:
         return None

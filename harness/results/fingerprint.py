@@ -1,9 +1,8 @@
-"""What a run was made of: the code of its method, and its data; two runs of one arm must agree.
+"""Identifies the code and the data of a run; two runs of one arm must agree in both.
 
-Of a source file two hashes are kept: of its bytes, and of its syntax tree, in which comments,
-docstrings, blank lines and formatting do not count (but which another version of Python may write
-otherwise).
-A file is the same where either agrees.
+For a source file two hashes are recorded: of its bytes, and of its syntax tree, in which comments,
+docstrings, blank lines and formatting do not count (but which may differ between versions of
+Python). A file is the same if either hash agrees.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ _MARK = b'"fingerprint"'
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a run was made of.
+    """The code and data of a run.
 
     Attributes:
         code: By source file, its hashes: of the bytes, and of the syntax.
-        data: `digest`, and what a person can tell data sets apart by (`train`, `test`: how many).
+        data: `digest`, and the numbers of samples (`train`, `test`), for people.
     """
 
     code: Mapping[str, Any]
@@ -35,7 +34,7 @@ class Fingerprint:
 
     @property
     def code_hash(self) -> str:
-        """A name for the code; empty where it is not recorded."""
+        """A short hash of the code; empty where it is not recorded."""
         if not self.code:
             return ""
         text = json.dumps({name: hashes[-1:] for name, hashes in self.code.items()}, sort_keys=True)
@@ -43,12 +42,12 @@ class Fingerprint:
 
     @property
     def data_hash(self) -> str:
-        """A name for the data; empty where they are not recorded."""
+        """A hash of the data; empty where they are not recorded."""
         return str(self.data.get("digest", ""))
 
 
 def fingerprint_of(run: RunFolder) -> Fingerprint | None:
-    """Of a run's last attempt; None where it did not come so far, or an older version ran it."""
+    """The fingerprint of a run's last attempt; None if it has none, as in older versions."""
     try:
         lines = run.journal.read_bytes().splitlines()
     except OSError:
@@ -75,13 +74,13 @@ def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def difference(before: Fingerprint, now: Fingerprint, method: str) -> str | None:
-    """What differs from a run as it was recorded, as "with other ..."; None if nothing does.
+    """How two fingerprints differ, as "with other ..."; None if they do not.
 
-    What is recorded on neither or one side does not differ.
+    What is recorded on one side only, or on neither, does not differ.
 
     Args:
-        before: Of the run.
-        now: What it would be made of today.
+        before: As the run recorded it.
+        now: As it would be today.
         method: The run's.
     """
     if changed := changed_code(before.code, now.code):
@@ -104,5 +103,5 @@ def _agree(one: Any, other: Any) -> bool:
 
 
 def same_code(known: Sequence[Fingerprint], one: Fingerprint) -> Fingerprint:
-    """The first of the known ones that was made of the same code; else the one itself."""
+    """The first of the known ones with the same code; else `one` itself."""
     return next((each for each in known if not changed_code(each.code, one.code)), one)

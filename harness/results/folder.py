@@ -1,6 +1,6 @@
-"""Where everything lies: one folder a study, one a run.
+"""Names and reads the files of results: one folder per study, and in it one per run.
 
-JSON files as this or an older version wrote them.
+JSON files may have been written by this or an older version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.utils.atomic_write import write_atomically
 from harness.utils.file_lock import Hold, Holder, hold, holder_of
 
 LOCK = ".lock"
-"""Name of the lock of a run, and of what all runs share; it is no record."""
+"""Name of the lock of a run, and of the study's; it is no record."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class RunFolder:
 
     @property
     def spec(self) -> Path:
-        """What was asked for."""
+        """The run's specification."""
         return self.path / "spec.json"
 
     @property
     def journal(self) -> Path:
-        """What happened when."""
+        """Its events, each with its moment."""
         return self.path / "journal.jsonl"
 
     def trace(self, attempt: int, node: int = 0) -> Path:
-        """What was drawn when, in one attempt, on one of its nodes."""
+        """The sensors' readings in one attempt, on one of its nodes."""
         return self.path / f"trace-{attempt}{f'.node-{node}' if node else ''}.jsonl"
 
     def pack_traces(self, node: int = 0) -> None:
-        """Make compact files of a node's traces; one that cannot be packed stays as it is."""
+        """Pack a node's traces into compact files; one that cannot be packed is left as it is."""
         for trace in sorted(self.path.glob("trace-*.jsonl")):
             number = trace.stem.removeprefix("trace-").partition(".")[0]
             if number.isdecimal() and trace == self.trace(int(number), node):
@@ -62,7 +62,7 @@ class RunFolder:
                     pack(trace)
 
     def hold(self) -> Hold:
-        """Take the run's lock; the folder is made if it is not there.
+        """Take the run's lock; the folder is created if necessary.
 
         Raises:
             AlreadyHeld: Another process works on the run.
@@ -72,16 +72,16 @@ class RunFolder:
         return hold(self.path / LOCK)
 
     def holder(self) -> Holder | None:
-        """Who works on the run; None if nobody does.
+        """The process that works on the run; None if there is none.
 
         Raises:
-            OSError: It cannot be told.
+            OSError: It cannot be determined.
         """
         lock = self.path / LOCK
         return holder_of(lock) if lock.exists() else None
 
     def start_over(self) -> None:
-        """Take away what a next attempt would go on from; records stay."""
+        """Delete what the next attempt would resume from; records are kept."""
         self.checkpoint.unlink(missing_ok=True)
         for snapshot in self.path.glob("snapshot-*.pt"):
             snapshot.unlink()
@@ -93,16 +93,16 @@ class RunFolder:
 
     @property
     def damaged_checkpoint(self) -> Path:
-        """A checkpoint that could not be read, kept for whoever wants to know why."""
+        """A checkpoint that could not be read, kept to find out why."""
         return self.path / "checkpoint.damaged.pt"
 
     def snapshot(self, name: str) -> Path:
-        """An earlier state that the method keeps under a name."""
+        """An earlier state that the method saved under a name."""
         return self.path / f"snapshot-{folder_name(name)}.pt"
 
     @property
     def log(self) -> Path:
-        """What the process printed, and its traceback if it failed."""
+        """The output of the process, with its traceback if it failed."""
         return self.path / "log.txt"
 
     def read_spec(self) -> RunSpec:
@@ -115,7 +115,7 @@ class RunFolder:
 
 
 class _Saved(BaseModel):
-    """What readers rely on in a study as it was saved; older versions may say less."""
+    """The keys of a saved study that readers need; older versions may lack some."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -147,7 +147,7 @@ class StudyFolder:
 
     @property
     def carbon_live(self) -> Path:
-        """What a live service said of the grid, a line each time it was asked."""
+        """The answers of a live service about the grid, one line each."""
         return self.path / "carbon_live.jsonl"
 
     @property
@@ -170,7 +170,7 @@ class StudyFolder:
         return RunFolder(self.path / "runs" / folder_name(spec.arm) / f"seed-{spec.seed}")
 
     def runs(self) -> list[RunFolder]:
-        """All runs there are, in the order of their names.
+        """All runs in the folder, ordered by name.
 
         Raises:
             UsageError: One of them is a link to elsewhere.
@@ -186,7 +186,7 @@ class StudyFolder:
         """The study as saved.
 
         Raises:
-            UsageError: No results lie here, or they are of a newer version.
+            UsageError: There are no results here, or they are of a newer version.
         """
         if not self.settings.exists():
             raise UsageError(f"{self.path}: no results here (no {self.settings.name})")
@@ -194,15 +194,15 @@ class StudyFolder:
         try:
             _Saved(**saved)
         except (ValidationError, TypeError) as error:
-            said = tell(error, _Saved) if isinstance(error, ValidationError) else str(error)
-            raise UsageError(f"{self.settings}: damaged: {said}") from None
+            message = tell(error, _Saved) if isinstance(error, ValidationError) else str(error)
+            raise UsageError(f"{self.settings}: damaged: {message}") from None
         return saved
 
     def study(self) -> Study:
-        """The study as saved, to be gone on with.
+        """The study as saved, to be continued.
 
         Raises:
-            UsageError: No results lie here, or they are of another version.
+            UsageError: There are no results here, or they are of another version.
         """
         saved = self.read_study()
         saved.pop("schema_version")
@@ -212,16 +212,16 @@ class StudyFolder:
             raise UsageError(f"{self.settings}: {tell(error, Study)}") from None
 
     def bind(self, study: Study, specs: list[RunSpec]) -> None:
-        """Make the folder this study's, or check that it is.
+        """Make this the study's folder, or check that it is.
 
-        Methods and seeds may be added to a folder; what all runs share may not differ.
+        Methods and seeds may be added to a folder; settings that all runs share may not differ.
 
         Raises:
             UsageError: The folder cannot be written, or holds runs made with other settings.
         """
         wanted = {"schema_version": SCHEMA, **study.model_dump(mode="json")}
         wanted["seeds"] = self._seeds(wanted)
-        self._check(wanted, specs)  # once before anything is written, and once more alone
+        self._check(wanted, specs)  # once before anything is written, and again under the lock
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with self.alone():
@@ -232,7 +232,7 @@ class StudyFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep others from changing what all runs share; waits for whoever does so now."""
+        """Lock what all runs share; waits until the lock is free."""
         held = hold(self.path / LOCK, wait=True)
         try:
             yield
@@ -248,10 +248,10 @@ class StudyFolder:
             self.check_run(spec)
 
     def check_run(self, spec: RunSpec) -> None:
-        """Find out whether the place of a run is free for it, or its own.
+        """Check that the place of a run is free, or already holds this run.
 
         Raises:
-            UsageError: Another run lies there.
+            UsageError: It holds another run.
         """
         folder = self.run(spec)
         if folder.spec.exists() and folder.read_spec().key != spec.key:
@@ -261,11 +261,11 @@ class StudyFolder:
             )
 
     def _seeds(self, study: dict[str, Any]) -> Any:
-        """The seeds to save: a rule that runs have followed stays, also if some are picked.
+        """The seeds to save: a rule that runs have followed is kept, also if only some are picked.
 
         Raises:
-            UsageError: They were to follow another rule or margin, or go beyond it: what is decided
-                after a look at results errs more often than it says.
+            UsageError: The rule or margin differs, or seeds exceed it: a rule changed after a look
+                at results has a higher error rate than stated.
         """
         there = self.read_study() if self.settings.exists() else {}
         saved, wanted = there.get("seeds"), study["seeds"]
@@ -307,7 +307,7 @@ class StudyFolder:
 
 
 def read_spec(path: Path) -> RunSpec:
-    """A run's specification, from wherever it lies.
+    """Read a run's specification from a file.
 
     Raises:
         UsageError: It is damaged, or was written by a newer version.
@@ -320,7 +320,7 @@ def read_spec(path: Path) -> RunSpec:
 
 
 def read_saved(path: Path) -> dict[str, Any]:
-    """What a file of a results folder says.
+    """Read a JSON file of a results folder.
 
     Raises:
         UsageError: It is damaged, or was written by a newer version.

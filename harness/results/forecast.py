@@ -1,4 +1,4 @@
-"""What runs that are left will cost, judged by finished runs of the same kind."""
+"""Predicts time, energy and disk space of the remaining runs from finished runs of the same arm."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from harness.results.status import status_of
 from harness.settings.run_spec import RunSpec
 
 MAX_EXAMPLES = 4
-"""So many finished runs of an arm are read; more would hardly tell more."""
+"""At most this many finished runs of an arm are read; more would hardly improve the forecast."""
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A sum over runs that are left.
+    """A predicted sum over the remaining runs.
 
     Attributes:
         value: Its expectation.
-        half_width: Half a 95 % prediction interval (Student's t over the runs it is judged by,
-            which must be like those to come); None if a single run is all there is to judge by.
+        half_width: Half a 95 % prediction interval (Student's t over the runs it is based on,
+            which must be like those to come); None if it is based on a single run.
     """
 
     value: float
@@ -34,20 +34,21 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One arm's runs: how many are left, and what they will cost.
+    """One arm: how many runs are left, and their predicted cost.
 
     Attributes:
         arm: Its label.
         runs: How many the study asks for.
         left: How many are not done.
-        examples: How many finished runs it is judged by; with none, the rest is None.
-        time_s: Time worked on all that are left.
+        examples: How many finished runs it is based on; without any, the rest is None.
+        time_s: Time worked on all remaining runs.
         energy_j: Their energy.
-        kinds: What kinds of figure the energy is judged by: "measured", "estimated", "simulated".
-        disk_bytes: Their records.
-        is_piloted: It is judged by a pilot on the dense network instead: methods that shrink it
-            cost less, and ± is the scatter of its steps alone.
-        cut_short: What the pilot had time for, if it was not all; ± is then wider.
+        kinds: Kinds of figure that the predicted energy is based on: "measured", "estimated",
+            "simulated".
+        disk_bytes: Size of their records.
+        is_piloted: Whether it is based on a pilot on the dense network instead: methods that
+            shrink it cost less, and ± is the scatter of its steps alone.
+        cut_short: What the pilot had time for, if not all; ± is then wider.
     """
 
     arm: str
@@ -64,20 +65,19 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a few seconds of training the dense network tell of its recipe.
+    """The cost of a recipe, from a few seconds of training the dense network.
 
     Attributes:
-        epoch_s: How long an epoch takes with its evaluations, judged by each chunk of steps.
-        epoch_j: What it draws.
-        once_s: What every run takes beside: opening the data, compiling, the test.
-        once_j: What that draws.
-        kinds: What kinds of figure the energy is.
+        epoch_s: Time per epoch with its evaluations, extrapolated from each chunk of steps.
+        epoch_j: Energy per epoch, likewise.
+        once_s: Time that every run takes once: opening the data, compiling, the test.
+        once_j: Energy of that.
+        kinds: Kinds of figure that the energy is made of.
         state_bytes: Size of a checkpoint.
         trace_bytes_per_s: Growth of the raw readings.
         cut_short: What it had time for, if that was not whole batches and all chunks.
-        drift: By which share the cost of a sample may differ in whole batches; None if that is not
-            known.
-        steps: Steps of an epoch.
+        drift: Share by which the cost per sample may differ in whole batches; None if unknown.
+        steps: Steps per epoch.
     """
 
     epoch_s: tuple[float, ...]
@@ -106,10 +106,10 @@ def finished(folder: StudyFolder, specs: Iterable[RunSpec]) -> frozenset[str]:
 
 
 def forecast(folder: StudyFolder, specs: Sequence[RunSpec], done: frozenset[str]) -> list[Forecast]:
-    """Every arm's runs, in the order in which arms first come.
+    """The forecast of every arm, in the order in which arms first occur.
 
     Args:
-        folder: Where finished runs lie.
+        folder: Where finished runs are stored.
         specs: All runs of the study.
         done: Titles of those that are done.
     """
@@ -120,12 +120,12 @@ def forecast(folder: StudyFolder, specs: Sequence[RunSpec], done: frozenset[str]
 
 
 def piloted(arm: Forecast, pilot: Pilot, epochs: int) -> Forecast:
-    """What an arm's runs will cost, judged by a pilot.
+    """The forecast of an arm from a pilot.
 
     Args:
-        arm: Of which no run is done.
-        pilot: Of its recipe.
-        epochs: How many a run will train, as far as can be known.
+        arm: An arm without a finished run.
+        pilot: The pilot of its recipe.
+        epochs: How many epochs a run will train, as planned.
     """
     time_s = _extrapolated(pilot, pilot.epoch_s, pilot.once_s, epochs, arm.left)
     size = pilot.state_bytes * arm.left + pilot.trace_bytes_per_s * time_s.value
@@ -150,7 +150,7 @@ def together(expected: Iterable[Prediction]) -> Prediction:
 
 
 def in_step(expected: Iterable[Prediction]) -> Prediction:
-    """The sum of sums that are judged by the same, and wrong together."""
+    """The sum of sums that are based on the same runs, so that their errors add."""
     parts = list(expected)
     widths = [part.half_width for part in parts if part.half_width is not None]
     half_width = math.fsum(widths) if len(widths) == len(parts) else None
@@ -191,7 +191,7 @@ def _cost(run: RunFolder) -> _Cost:
 def _extrapolated(
     pilot: Pilot, epoch: Sequence[float], once: float, epochs: int, runs: int
 ) -> Prediction:
-    """So many runs of so many epochs each; the same error of the mean is in all of them."""
+    """The cost of `runs` runs of `epochs` epochs; the same error of the mean is in all of them."""
     mean = statistics.fmean(epoch)
     value = (once + epochs * mean) * runs
     if pilot.drift is None or len(epoch) < 2:

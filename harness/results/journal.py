@@ -1,8 +1,7 @@
-"""The journal of a run, read back: attempts, windows, answers, and what was lost on the way.
+"""Reads the journal of a run: attempts, energy windows, answers, and work that was lost.
 
 Events are JSON objects with `event` and `time_ns` (monotonic clock); results/README.md lists them.
-
-What the lines of a journal must say to be events: a journal may come from anywhere.
+A journal may come from anywhere, so every line is checked before it counts as an event.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from harness.utils.jsonl import LogReader
 Status = Literal["planned", "running", "interrupted", "failed", "done", "damaged"]
 
 OVERHEAD = "overhead"
-"""Window of what belongs to no phase: loading data, building the network, resuming."""
+"""Window of work outside of phases: loading data, building the network, resuming."""
 TEST = "test"
-"""Window of the one look at the test set."""
+"""Window of the test."""
 LOST = "lost"
-"""Label of windows whose work was not kept, because the attempt ended before a checkpoint."""
+"""Label of windows whose work was lost, because the attempt ended before a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ class Attempt:
 
 
 class Journal:
-    """All that happened to one run.
+    """The events of one run.
 
     Attributes:
-        attempts: One a process that worked on it.
-        damaged_lines: How many lines could not be read; what they said is lost.
+        attempts: One per process that worked on it.
+        damaged_lines: How many lines could not be read; they are left out.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -115,24 +114,24 @@ class Journal:
         return bool(event["time_ns"] < self.attempts[-1].events[-1]["time_ns"])
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """All events of a kind, over all attempts."""
+        """All events of a kind, from all attempts."""
         return [e for attempt in self.attempts for e in attempt.events if e["event"] == kind]
 
     @property
     def status(self) -> Status:
-        """How the run stands. A process that died without a word left it "interrupted"."""
+        """The run's status; "interrupted" if the process died without an `end`."""
         if not self.attempts:
             return "planned"
         return ends_as(self.attempts[-1].events[-1])
 
     @property
     def reason(self) -> str | None:
-        """Why the last attempt did not finish, as far as anybody said."""
+        """Why the last attempt did not finish, if recorded."""
         last = self.attempts[-1].events[-1] if self.attempts else {}
         return last.get("reason") if last.get("event") in ("end", "died") else None
 
     def kept_events(self, *kinds: str) -> Iterator[tuple[Attempt, dict[str, Any]]]:
-        """Events of some kinds, in order, whose work was kept; with their attempts."""
+        """Events of some kinds whose work was kept, in order, with their attempts."""
         for attempt in self.attempts:
             checkpoint = attempt.restored
             for event in attempt.events:
@@ -142,7 +141,7 @@ class Journal:
                     yield attempt, event
 
     def evaluations(self) -> Iterator[tuple[Attempt, dict[str, Any]]]:
-        """Evaluations on validation data, in order, whose work was kept; with their attempts."""
+        """Evaluations on validation data whose work was kept, in order, with their attempts."""
         for attempt, event in self.kept_events("epoch"):
             if event.get("val_accuracy") is not None:
                 yield attempt, event
@@ -159,13 +158,13 @@ class Journal:
 
 
 def ends_as(last: dict[str, Any]) -> Status:
-    """How a run stands whose last event is this."""
+    """The status of a run with this last event."""
     status: Status = last["status"] if last["event"] in ("end", "died") else "interrupted"
     return status
 
 
 MAX_COUNT = 2**63
-"""Whole numbers stay below: they fit into 64 bits."""
+"""Integers are below this, so that they fit into 64 bits."""
 _STATUSES = frozenset({"interrupted", "failed", "done"})
 
 Check = Callable[[Any], bool]
@@ -244,7 +243,7 @@ _KEYS: dict[str, dict[str, Check]] = {
     "end": {"status": _STATUSES.__contains__},
     "died": {"status": _STATUSES.__contains__},
 }
-"""By kind, what each key must be, where it is given."""
+"""By kind, a check of each key, applied where the key is given."""
 _NEEDED: dict[str, tuple[str, ...]] = {
     "attempt": ("number", "restored"),
     "border": ("window",),
@@ -257,11 +256,11 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "end": ("status",),
     "died": ("status",),
 }
-"""By kind, the keys without which it says nothing; of others older versions say less."""
+"""By kind, the required keys; older versions may lack the others."""
 
 
 def is_event(line: Any) -> bool:
-    """Whether a line is an event that a reader can rely on; of unknown kinds, whatever they say."""
+    """Whether a line is a valid event; of unknown kinds any keys are."""
     if not isinstance(line, dict) or not _count(line.get("time_ns")):
         return False
     kind = line.get("event")

@@ -1,4 +1,4 @@
-"""Writing the journal: events as they happen, each with its moment on the monotonic clock."""
+"""Writes the journal: events as they happen, each with its moment on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class JournalWriter:
     """Appends the events of one attempt.
 
     A border ends one energy window and begins the next, so windows tile the attempt by
-    construction. Before a border the device is waited for: work that was launched in a window is
-    paid for in it. Every border is announced, so that the recorder looks closely there.
+    construction. A border waits for the device: work that was launched in a window is counted in
+    it. Every border is announced, so that the recorder reads closely there.
 
     Args:
         path: The journal.
         synchronize: Waits for the device.
         meet: Waits for the other processes of the run, if there are any.
-        announce: Called right after a window's end or beginning was noted.
+        announce: Called at every border, for the recorder.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class JournalWriter:
         line = {"event": name, "time_ns": time.monotonic_ns(), **values}
         if name in _BORDERS:
             self._announce()
-        # Stopped at any moment, an attempt is never ended twice, nor before it began.
+        # Whenever it is stopped, an attempt never ends twice, nor before it began.
         self._is_open = self._is_open and name != "end"
         self._log.append(line, durable=durable)
         self._is_open = self._is_open or name == "attempt"
@@ -68,7 +68,7 @@ class JournalWriter:
 
 
 class SilentJournal:
-    """What a process of a run has that is not the first: it waits at the same borders.
+    """In place of the journal in all processes of a run but the first: waits at the same borders.
 
     Args:
         synchronize: Waits for the device.

@@ -1,4 +1,4 @@
-"""The channel masks that a method looked at on its way, and how far they moved."""
+"""The channel masks that a method looked at during a run, and the distances between them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Look:
 
 
 def looks(journal: Journal) -> list[Look]:
-    """The masks that answered the question a method asked most often, of one network.
+    """The masks that answered a method's most frequent question about one network.
 
     Masks of other questions, such as the one by which a ticket is shrunk in the end, are not
     comparable, nor are masks from before and after a removal. A mask that keeps every channel is
-    left out: it answers a method that asks now and then whether there is anything to remove.
+    left out: some methods ask regularly whether there is anything to remove.
     """
     epochs = 0
     series: dict[tuple[Any, ...], list[Look]] = defaultdict(list)
@@ -60,7 +60,7 @@ def looks(journal: Journal) -> list[Look]:
 
 
 def _is_mask(layers: Any) -> bool:
-    """Whether a journal from anywhere says of every channel that it stays or goes."""
+    """Whether it is a well-formed mask: for every layer a text of 0 and 1."""
     return isinstance(layers, dict) and all(
         isinstance(bits, str) and not bits.strip("01") for bits in layers.values()
     )
@@ -85,7 +85,7 @@ def mask_distances(masks: Sequence[ChannelMask]) -> NDArray[np.float64]:
 
 
 def ticket_rows(ledger: Ledger, spec: RunSpec) -> list[dict[str, Any]]:
-    """A row a look: its distance to the one before, and the largest to all others of the FIFO.
+    """One row per look: its distance to the one before, and the largest to all others of the FIFO.
 
     The FIFO is as long as the method's hyper-parameter `window` says (5 in You et al., 2020); the
     largest distance is missing until it is full, and for a method that has none.

@@ -1,4 +1,4 @@
-"""One results folder out of several, such as those of several machines that share a study."""
+"""Merges results folders into one, such as those of several machines that share a study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.study.study import UntilDecided
 from harness.utils.atomic_write import sync_folder, write_atomically
 
 _OF_RUNS = frozenset({"methods", "seeds", "plugins", "limits", "energy"})
-"""Keys of a study that say which of its runs a folder holds, or that every run says for itself."""
+"""Keys of a study that select the runs of a folder, or that every run has in its own spec."""
 _OF_MACHINES = frozenset(
     {
         "carbon.series",
@@ -28,12 +28,12 @@ _OF_MACHINES = frozenset(
         *(f"engine.{key}" for key in ("kind", "at_once", "slurm")),
     }
 )
-"""Keys that say where a machine has its files, and how runs came to it; the series itself is
-compared."""
+"""Keys that depend on the machine: its paths, and how runs are started; of the carbon series the
+content is compared instead."""
 
 
 class _Chosen(BaseModel):
-    """What a saved study says of its runs, as far as it is joined; older versions may say less."""
+    """The keys of a saved study that are united; older versions may lack some."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -43,20 +43,20 @@ class _Chosen(BaseModel):
 
 
 def merge(sources: Sequence[StudyFolder], target: Path) -> int:
-    """Copy the runs of several folders into a new one; the sources stay as they are.
+    """Copy the runs of several folders into a new one; the sources are not changed.
 
-    Records are copied byte by byte; what is derived is left for `report`. A run that lies in two
-    folders with the very same records counts once.
+    Records are copied byte by byte; derived files are left for `report`. A run that is in two
+    folders with identical records counts once.
 
     Args:
         sources: Results of one study, at least two.
-        target: It does not exist, or is empty; it is there whole or not at all.
+        target: Must not exist, or be empty; it is created whole or not at all.
 
     Returns:
         How many runs it holds.
 
     Raises:
-        UsageError: The folders contradict each other, somebody works on a run, or something cannot
+        UsageError: The folders contradict each other, a process works on a run, or something cannot
             be read or written.
     """
     if len(sources) < 2:
@@ -65,7 +65,7 @@ def merge(sources: Sequence[StudyFolder], target: Path) -> int:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target}: already exists; choose a new folder with --out")
         study, runs, files = _together(sources), _runs(sources), _shared_files(sources)
-        place = target.resolve()  # "." has no name that the unfinished one could be called after
+        place = target.resolve()  # "." has no name for the unfinished one to be derived from
         unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
             _write(StudyFolder(unfinished), study, runs, files)
@@ -88,11 +88,11 @@ def _write(
         write_atomically(folder.path / name, content)
     for place, run in runs.items():
         shutil.copytree(run.path, folder.path / place, ignore=shutil.ignore_patterns(LOCK))
-    os.sync()  # whoever merged may delete the sources next
+    os.sync()  # the sources may be deleted next
 
 
 def _together(sources: Sequence[StudyFolder]) -> dict[str, Any]:
-    """The study that all folders are of, with the methods and seeds of all."""
+    """The study of all folders, with the methods and seeds of all."""
     first, *others = [(source.path, source.read_study()) for source in sources]
     path, study = first
     for other_path, other in others:
@@ -115,7 +115,7 @@ def _chosen(path: Path, study: dict[str, Any]) -> _Chosen:
 
 
 def _differing(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Keys that both have, with different values; older versions may say less."""
+    """Keys that both have, with different values; older versions may lack some."""
     if not (isinstance(first, dict) and isinstance(second, dict)):
         if first != second:
             yield place, first, second
@@ -161,11 +161,11 @@ def _tables(given: Any) -> list[Any]:
 
 
 def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
-    """From the place within a results folder to the run that goes there."""
+    """From paths within the results folder to the runs that go there."""
     found: dict[Path, RunFolder] = {}
     for source in sources:
         for run in source.runs():
-            run.read_spec()  # a damaged one is told here, not by the next `report`
+            run.read_spec()  # a damaged one is reported here, not by the next `report`
             _check_at_rest(run)
             place = run.path.relative_to(source.path)
             if place in found and not _same(found[place], run):
@@ -191,7 +191,7 @@ def _check_at_rest(run: RunFolder) -> None:
 
 
 def _same(first: RunFolder, second: RunFolder) -> bool:
-    """Whether two folders hold the very same records."""
+    """Whether two folders hold identical records."""
     names, others = (
         sorted(path.name for path in run.path.iterdir() if path.name != LOCK)
         for run in (first, second)
@@ -203,7 +203,7 @@ def _same(first: RunFolder, second: RunFolder) -> bool:
 
 
 def _shared_files(sources: Sequence[StudyFolder]) -> dict[str, bytes]:
-    """The raw files that all runs share, by name: answers about one grid are joined."""
+    """The raw files that all runs share, by name; answers about one grid are joined."""
     series = {source.carbon_series: _content(source.carbon_series) for source in sources}
     if len(set(series.values())) > 1:
         raise UsageError(f"{' and '.join(map(str, series))} are different carbon series")
@@ -215,7 +215,7 @@ def _shared_files(sources: Sequence[StudyFolder]) -> dict[str, bytes]:
 
 
 def _content(path: Path) -> bytes:
-    """What a file says, ended by a whole line; nothing if it is not there, or leads elsewhere."""
+    """The content of a file, ending in a newline; empty if there is none, or it is a link."""
     if path.is_symlink() or not path.is_file():
         return b""
     content = path.read_bytes()

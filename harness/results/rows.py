@@ -1,4 +1,4 @@
-"""One run as plain rows of the tidy tables. Derived from its journal and traces alone."""
+"""Derives the rows of one run in the tidy tables from its journal and traces alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDENTITY = ("arm", "method", "seed")
 CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
 PHASE = ("phase", "energy_j", "duration_s", "gpu_busy", "threads_in_use")
 MIN_GPU_BUSY = 0.8
-"""A GPU that is busy for less of its training waits for the host: it is that which is measured."""
+"""A GPU that is busy for less of its training waits for the host, whose speed is then measured."""
 BUSY_FOR_S = 5.0
 """Shorter trainings than this are over within a few sample periods of NVML's utilisation."""
 ATTEMPT = (
@@ -51,15 +51,15 @@ TICKET = ("order", "epochs_trained", "energy_j", "kept", "distance", "largest_di
 
 @dataclass(frozen=True)
 class RunRows:
-    """What one run adds to each table.
+    """The rows of one run in each table.
 
     Attributes:
         run: Its row in the table of runs.
-        curves: A row an evaluation on validation data whose work was kept.
-        phases: A row a window label; the energies add up to the run's total.
-        attempts: A row an attempt.
-        tickets: A row a channel mask that the method looked at.
-        tested: What a finished run found on the test set.
+        curves: One row per evaluation on validation data whose work was kept.
+        phases: One row per window label; the energies add up to the run's total.
+        attempts: One row per attempt.
+        tickets: One row per channel mask that the method looked at.
+        tested: The result of a finished run on the test set.
     """
 
     run: Row
@@ -71,13 +71,13 @@ class RunRows:
 
 
 def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) -> RunRows:
-    """Read one run and derive its rows; of records damaged beyond reading, a row that says so.
+    """Read one run and derive its rows; if its records cannot be read, one row with that status.
 
     Args:
-        folder: Where it lies.
-        spec: What was asked for.
+        folder: Its folder.
+        spec: Its specification.
         label: The arm's label among the study's arms.
-        carbon: What its electricity costs.
+        carbon: Computes its CO2e.
     """
     try:
         ledger = Ledger(folder)
@@ -91,7 +91,7 @@ def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) 
 
 
 class _Cost(NamedTuple):
-    """CO2e of a run where it ran, and the columns of elsewhere."""
+    """CO2e of a run where it ran, and the columns of further sites."""
 
     here: Co2e
     elsewhere: Row
@@ -122,7 +122,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     drawn: dict[str, float] = defaultdict(float)
     for entry in ledger.entries:
         drawn[entry.label] += entry.joules.energy_j
-    # Without any sensor the energy is unknown, which is not nothing.
+    # Without a sensor the energy is unknown, which is not 0.
     known = bool(ledger.sensors)
     facts = {
         key: value for _, e in journal.kept_events("record") for key, value in e["facts"].items()
@@ -176,7 +176,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
 
 
 def _uncounted(size: Mapping[str, Any]) -> Iterable[str]:
-    """Operators that a count of MACs left out; none where older versions did not look."""
+    """Operators that a count of MACs left out; none in records of older versions."""
     found: Iterable[str] = size.get("uncounted", ())
     return found
 
@@ -194,7 +194,7 @@ def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
 
 
 def _who(spec: RunSpec, label: str) -> Row:
-    """Which run a row is of."""
+    """The columns that identify a run."""
     return {
         "schema_version": SCHEMA,
         "study": spec.study,
@@ -239,20 +239,20 @@ def _trainings(journal: Journal) -> set[str]:
 
 
 def _waits(training: Busy) -> set[str]:
-    """Whether the GPU waited for much of the training."""
+    """A flag if the GPU waited for much of the training."""
     if training.watched_s < BUSY_FOR_S or training.share >= MIN_GPU_BUSY:
         return set()
     return {f"the GPU was busy for {training.share:.0%} of the training and else waited for work"}
 
 
 def _shared(journal: Journal) -> set[str]:
-    """With whom it shared its GPUs, as the run was told when it began."""
+    """The runs that it shared its GPUs with, as recorded when it began."""
     starts = journal.events("attempt")
     return {text for each in starts for text in each.get("gpu_shared_with", [])}
 
 
 def _health(attempts: list[Health], shared: set[str]) -> Row:
-    """How the measurement of a run went; of several attempts the worst counts."""
+    """The columns on the quality of the measurement; the worst of all attempts counts."""
 
     def worst(values: Iterable[float | None]) -> float | None:
         return max((value for value in values if value is not None), key=abs, default=None)
@@ -286,7 +286,7 @@ def _curve_rows(ledger: Ledger) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Search:
-    """What was spent until the network had its final shape; nothing if it never changed."""
+    """The cost until the network had its final shape; 0 if it never changed."""
 
     energy_j: float
     epochs: int
@@ -360,7 +360,7 @@ def _phase_rows(ledger: Ledger) -> list[Row]:
 
 
 def _threads_in_use(entries: list[Entry]) -> float | None:
-    """CPU time over wall time of several windows; None where it was recorded of none."""
+    """CPU time over wall time of several windows; None if it was recorded for none."""
     known = [
         (each.threads_in_use, each.duration_s)
         for each in entries

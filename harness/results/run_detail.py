@@ -1,4 +1,4 @@
-"""One run seen closely: its power over time, its devices' states, and how far its masks moved."""
+"""One run in detail: its power over time, its devices' states, and distances of its masks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 1000
-"""A figure shows no more; a trace may hold millions of readings."""
+"""A figure cannot show more; a trace may hold millions of readings."""
 READINGS_A_BIN = 3
-"""Narrower bins would show the sensor's steps as if they were the load's."""
+"""Narrower bins would show the sensor's steps as steps of the load."""
 GAP = 0.5
 """A bin that was observed for less than this share of its time is a gap."""
 
@@ -37,13 +37,13 @@ class CloseUp:
     Attributes:
         seed: Which run of its arm.
         power: Columns `device`, `start_s`, `end_s`, `low_w`, `mean_w`, `high_w`, `coverage`: at
-            most 1,000 bins a device and attempt. The area under `mean_w` is the run's energy;
+            most 1,000 bins per device and attempt. The area under `mean_w` is the run's energy;
             `low_w` and `high_w` are the extreme readings of power in the bin, or `mean_w` where it
-            lies beyond them or there are none; a bin with a `coverage` below `GAP` was not
+            is beyond them or there are none; a bin with a `coverage` below `GAP` was not
             observed.
         windows: Columns `attempt`, `phase`, `start_s`, `end_s`: the energy windows; they tile it.
-        states: Columns `device`, `start_s`, `end_s`, `temperature_c`, `throttled`: a row as long as
-            both stay; missing values where a device does not tell.
+        states: Columns `device`, `start_s`, `end_s`, `temperature_c`, `throttled`: one row for as
+            long as both stay the same; missing values where a device does not report them.
         mask_epochs: Epochs trained at each look at a channel mask, shape (looks,).
         mask_distances: Between any two of them, 0 to 1, shape (looks, looks).
     """
@@ -57,7 +57,7 @@ class CloseUp:
 
 
 def close_up(folder: RunFolder, seed: int) -> CloseUp:
-    """Read one run's records again, for figures that show it alone."""
+    """Read one run's records in detail, for figures that show it alone."""
     import pandas as pd
 
     ledger = Ledger(folder)
@@ -108,7 +108,7 @@ class _Clock:
 
 
 def _bins(curve: EnergyCurve, trace: Trace, clock: _Clock) -> list[dict[str, Any]]:
-    """The power of one device, thinned; its sum is what the curve says between the two ends."""
+    """The power of one device in bins; their energies add up to that of the attempt."""
     readings = power_of(trace, curve.sensor.device)
     seen_ns, seen_w = np.empty(0, dtype=np.int64), np.empty(0)
     if readings is not None:
@@ -138,7 +138,7 @@ def _bins(curve: EnergyCurve, trace: Trace, clock: _Clock) -> list[dict[str, Any
 
 
 def _edges_ns(time_ns: NDArray[np.int64], update_s: float, clock: _Clock) -> NDArray[np.int64]:
-    """Where bins begin and end: each wide enough for some readings, and for an update of them."""
+    """The edges of the bins, each wide enough for some readings, and for an update of them."""
     length_ns = clock.end_ns - clock.start_ns
     inside = int(((time_ns >= clock.start_ns) & (time_ns <= clock.end_ns)).sum())
     updates = int(length_ns * 1e-9 / update_s) if update_s else length_ns
@@ -147,7 +147,7 @@ def _edges_ns(time_ns: NDArray[np.int64], update_s: float, clock: _Clock) -> NDA
 
 
 def _seen(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """When power was drawn and what was read of it; a reading is late, and may be nonsense."""
+    """Moments and power of plausible readings, corrected for the sensor's delay."""
     sensor = readings.sensor
     most_w = max_power_w(sensor)
     good = (readings.value >= 0) & (readings.value <= most_w)
@@ -156,15 +156,15 @@ def _seen(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def _states(trace: Trace, clock: _Clock) -> list[dict[str, Any]]:
-    """What devices told of themselves during the attempt, each until they told something else."""
-    told = [each for each in trace.told if "state" in each and "time_ns" in each]
-    # Of a recorder that died nobody knows what it would have seen.
+    """States of devices during the attempt, one row for as long as each stays the same."""
+    events = [each for each in trace.events if "state" in each and "time_ns" in each]
+    # After a recorder died, states are unknown.
     last_ns = min(clock.end_ns, trace.end_ns)
     rows: list[dict[str, Any]] = []
-    for device in dict.fromkeys(each["device"] for each in told):
-        own = [each for each in told if each["device"] == device]
+    for device in dict.fromkeys(each["device"] for each in events):
+        own = [each for each in events if each["device"] == device]
         known = [_known(each["state"]) for each in own]
-        # Clocks and processes change too: only what is kept here begins a row.
+        # Clocks and processes change too: only the columns here begin a new row.
         new = [n for n, each in enumerate(known) if n == 0 or each != known[n - 1]]
         ends_ns = [own[n]["time_ns"] for n in new[1:]] + [last_ns]
         for n, end_ns in zip(new, ends_ns, strict=True):

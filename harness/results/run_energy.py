@@ -1,6 +1,6 @@
-"""The energy of one run, window by window, over all its attempts. Derived, never stored first.
+"""Derives the energy of one run, window by window, over all its attempts and nodes.
 
-What all nodes of an attempt drew, on the first node's clock.
+Readings of several nodes are put on the first node's clock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Entry:
     """One window with its energy.
 
     Attributes:
-        window: From where to where.
+        window: Its beginning and end.
         label: The window's label, or "lost" if its work was not kept.
         joules: Its energy.
         threads_in_use: CPU time of the run's processes over its length; None if not recorded.
@@ -47,13 +47,13 @@ class Entry:
 
 
 class Ledger:
-    """What one run drew, and for what.
+    """The energy of one run, by window.
 
     Attributes:
-        journal: What happened.
+        journal: Its events.
         entries: All windows of all attempts, in order; they tile the attempts.
-        notes: Why sensors are missing, and what of the records is damaged.
-        health: How sensors and devices behaved, an attempt each.
+        notes: Why sensors are missing, and which records are damaged.
+        health: How sensors and devices behaved, one per attempt.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -106,7 +106,7 @@ class Ledger:
 
     @cached_property
     def outer(self) -> Joules:
-        """The truth: every joule from each attempt's start to its end, summed over attempts."""
+        """Every joule from each attempt's start to its end, summed over attempts."""
         return total(self.of_attempt(attempt) for attempt in self.journal.attempts)
 
     def beside(self, owner: Owner) -> float | None:
@@ -128,7 +128,7 @@ class Ledger:
         return found
 
     def of_attempt(self, attempt: Attempt) -> Joules:
-        """All that one attempt drew."""
+        """The energy of one attempt."""
         end_ns = self._ends[attempt.number]
         return total(e.between(attempt.start_ns, end_ns) for e in self._curves[attempt.number])
 
@@ -156,7 +156,7 @@ class Ledger:
 
     @property
     def sensors(self) -> list[Sensor]:
-        """The sensors that make up the energy, a device each."""
+        """The sensors that make up the energy, one per device."""
         found = {
             curve.sensor.device: curve.sensor for each in self._curves.values() for curve in each
         }
@@ -164,11 +164,11 @@ class Ledger:
 
 
 def attempt_trace(folder: RunFolder, attempt: Attempt) -> Trace:
-    """The trace of an attempt; of several nodes, one of all their sensors.
+    """The trace of an attempt; of several nodes, one trace with all their sensors.
 
     Each node has a recorder and a clock of its own. The clocks were compared when the attempt began
-    and when it ended; between the two the offset is taken to grow evenly, as quartz does. What
-    recorders of other nodes told beside their readings stays in their files.
+    and when it ended; between the two the offset is taken to grow linearly, as that of quartz
+    clocks does. Events of the recorders of other nodes are left in their files.
     """
     trace = read_trace(folder.trace(attempt.number))
     seen: dict[int, list[dict[str, Any]]] = {}
@@ -182,7 +182,7 @@ def attempt_trace(folder: RunFolder, attempt: Attempt) -> Trace:
 
 
 def _joined(trace: Trace, other: Trace, node: int, offsets: list[dict[str, Any]]) -> Trace:
-    """The first trace with the sensors of another node's beside its own."""
+    """The first trace with the sensors of another node's added."""
     known = {each.sensor.device for each in trace.readings}
     before = len(trace.readings)
     missing = () if other.readings else (f"node {node}: no trace, so that its energy is missing",)
@@ -204,7 +204,7 @@ def _moved(
     ahead_ns = np.array([each["offset_ns"] for each in offsets], dtype=np.int64)
 
     def here(time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        # From the first moment on, since floats hold no nanoseconds of years.
+        # Relative to the first moment, since floats cannot hold nanoseconds of years.
         since = (time_ns - ahead_ns[0] - at_ns[0]).astype(np.float64)
         drift = np.interp(since, at_ns - at_ns[0], ahead_ns - ahead_ns[0])
         moved: NDArray[np.int64] = time_ns - ahead_ns[0] - np.round(drift).astype(np.int64)

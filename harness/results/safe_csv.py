@@ -1,6 +1,6 @@
-"""Tables as CSV that a spreadsheet shows as they are, whoever's texts are in them.
+"""Makes third-party text harmless where it is shown: in CSV, Markdown and on a terminal.
 
-Foreign text, such as the name of a method or a host, made harmless where it is shown.
+Names of methods and hosts may hold formulas, markup, links or control characters.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula."""
+"""First characters of a cell that a spreadsheet takes for a formula."""
 
 
 def inert_csv(table: pd.DataFrame) -> str:
-    """The table as CSV, a line a row; texts that would be formulas get a `'` in front.
+    """The table as CSV, one line per row; texts that would be formulas get a `'` in front.
 
-    Numbers stay as they are, also where they stand among texts.
+    Numbers are not changed, not even in columns of text.
     """
     safe = table.rename(columns=_inert)
     for number, column in enumerate(safe.dtypes):
@@ -31,7 +31,7 @@ def inert_csv(table: pd.DataFrame) -> str:
 def _inert(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    line = value.replace("\r", " ")  # alone it would end a row, and nobody quotes it
+    line = value.replace("\r", " ")  # alone it would end a row, and writers do not quote it
     return f"'{line}" if value.startswith(_FORMULA) and not _is_number(value) else line
 
 
@@ -49,7 +49,7 @@ _WORD_JOINER = "\u2060"
 
 
 def one_line(text: str) -> str:
-    """The text on one line; what a terminal would obey, or turn around, is spelled out."""
+    """The text on one line; control and direction characters are escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in " ".join(text.split())
@@ -57,10 +57,10 @@ def one_line(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """The text as it is: nothing in it becomes markup, or another line."""
+    """The text escaped for Markdown: nothing in it becomes markup, or another line."""
     return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(text))
 
 
 def quiet(markdown: str) -> str:
-    """Markdown in which no text becomes a link or calls a person, by characters without width."""
+    """Markdown in which no text becomes a link or mention, by zero-width characters."""
     return _CALLING.sub(lambda found: f"{found[0]}{_WORD_JOINER}", markdown)

@@ -1,7 +1,4 @@
-"""How a run stands, read off the end of its journal: enough for a look at ten thousand of them.
-
-How every run of a study stands, told quickly for ten thousand of them.
-"""
+"""Reads the status of runs from the ends of their journals: fast enough for ten thousand runs."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from harness.results.journal import Journal, Status, ends_as, is_event
 from harness.settings.run_spec import RunSpec
 
 TAIL_BYTES = 8192
-"""More than the last line of any journal."""
+"""Longer than the last line of any journal."""
 
 
 def status_of(run: RunFolder) -> Status:
@@ -29,12 +26,12 @@ def status_of(run: RunFolder) -> Status:
 
 
 def _last_event(run: RunFolder) -> dict[str, Any] | None:
-    """What the last whole line says; None if it is not for certain an event."""
+    """The event in the last whole line; None if that is not certainly an event."""
     with run.journal.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
         lines = file.read().split(b"\n")
-    if len(lines) < 3:  # the line before is not there whole, nor what follows the last one
+    if len(lines) < 3:  # the last line may not be whole
         return None
     try:
         event = json.loads(lines[-2])
@@ -45,15 +42,15 @@ def _last_event(run: RunFolder) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one run stands.
+    """The status of one run.
 
     Attributes:
         spec: The run.
         state: "done", "failed", "running", "queued", "interrupted" or "planned"; "not needed" for a
             planned run that a rule does not call for.
-        worker: Who works on it, or which job is to.
-        epochs: Epochs that a run under way has trained.
-        reason: Why it failed or was interrupted, as far as anybody said.
+        worker: The process that works on it, or its job.
+        epochs: Epochs trained so far, while it is running.
+        reason: Why it failed or was interrupted, if recorded.
     """
 
     spec: RunSpec
@@ -66,13 +63,13 @@ class Standing:
 def roll(
     folder: StudyFolder, specs: Sequence[RunSpec], jobs: Mapping[str, str], working: frozenset[str]
 ) -> list[Standing]:
-    """How each of some runs stands.
+    """The status of each of some runs.
 
     Args:
-        folder: Where they lie.
-        specs: The runs, in the order of the answer.
-        jobs: What a queue says of the job of a run that has one, by the run's name.
-        working: Names of those whose job has begun.
+        folder: The study's folder.
+        specs: The runs, in the order of the result.
+        jobs: The queue's description of the run's job, by the run's name.
+        working: Names of runs whose job has begun.
     """
     return [_standing(folder.run(spec), spec, jobs, working) for spec in specs]
 

@@ -1,4 +1,4 @@
-"""What was handed to a queue: a folder a submission."""
+"""Records what was submitted to a queue: one folder per submission."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from harness.utils.atomic_write import write_atomically
 
 @dataclass(frozen=True)
 class SubmissionFolder:
-    """What was handed to a queue at once: an array of jobs, a run each, and what they printed.
+    """One submission to a queue: an array of jobs, one per run, and their output.
 
-    Its name is the jobs' name there, and no other submission's ever: a queue counts its jobs from 1
-    again when it is set up anew.
+    Its name is the jobs' name there and unique: a queue that is set up again numbers its jobs from
+    1.
     """
 
     path: Path
 
     @property
     def record(self) -> Path:
-        """Which run each job of the array works on."""
+        """The run of each job in the array."""
         return self.path / "submission.json"
 
     def spec(self, index: int) -> Path:
-        """What the job at a place in the array was asked for."""
+        """The specification of a job in the array."""
         return self.path / f"{index}.spec.json"
 
     def log(self, index: int) -> Path | None:
-        """What that job printed last, if it ever began."""
+        """The newest output of that job, if it ever began."""
         found = list(self.path.glob(f"*_{index}_0_log.out"))
         if not found and len(self.runs()) == 1:  # an array of one is a plain job
             found = list(self.path.glob("*_0_log.out"))
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     def runs(self) -> list[str]:
-        """The runs by their places in the array, as ARM/seed-N.
+        """The runs in the order of the array, as ARM/seed-N.
 
         Raises:
             UsageError: The record is damaged, or of a newer version.
@@ -47,7 +47,7 @@ class SubmissionFolder:
         return [str(run) for run in read_saved(self.record).get("runs", [])]
 
     def write(self, specs: list[RunSpec], runs: list[RunFolder]) -> None:
-        """Put down what is about to be submitted.
+        """Record what is about to be submitted.
 
         Raises:
             OSError: It cannot be written.
@@ -55,11 +55,11 @@ class SubmissionFolder:
         self.path.mkdir(parents=True)
         for index, spec in enumerate(specs):
             self.spec(index).write_text(spec.model_dump_json(indent=2), "utf-8")
-        said = {"schema_version": SCHEMA, "runs": [run.name for run in runs]}
-        write_atomically(self.record, json.dumps(said, indent=2).encode())
+        record = {"schema_version": SCHEMA, "runs": [run.name for run in runs]}
+        write_atomically(self.record, json.dumps(record, indent=2).encode())
 
     def withdraw(self) -> None:
-        """Forget it: the queue did not take it."""
+        """Remove the record: the queue did not accept it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -69,7 +69,7 @@ def submission(study: StudyFolder, name: str) -> SubmissionFolder:
 
 
 def submissions(study: StudyFolder) -> list[SubmissionFolder]:
-    """All that there were, from the first to the last.
+    """All submissions of a study, oldest first.
 
     Raises:
         UsageError: A record cannot be read.

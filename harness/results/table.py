@@ -1,4 +1,4 @@
-"""Tidy tables of a study. Derived from raw records."""
+"""Derives the tidy tables of a study from raw records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def load(results: str | Path) -> pd.DataFrame:
-    """The tidy table of a results folder, one row a run, derived anew from journals and traces.
+    """The tidy table of a results folder, one row per run, derived from journals and traces.
 
     Args:
         results: The folder of one study, such as "results/quick".
@@ -41,20 +41,20 @@ def load(results: str | Path) -> pd.DataFrame:
 
 
 class Tables:
-    """The tidy tables of a study, and what it asks of its report.
+    """The tidy tables of a study, and the settings of its report.
 
     Attributes:
         study: The study's name.
         settings: The study as it was run.
-        report: What its report is to answer.
+        report: Settings of its report.
         baseline: The arm that others are compared with: dense, in the study's first variant.
-        runs: One row a run.
-        curves: One row an evaluation on validation data whose work was kept.
-        phases: One row a run and window label; the energies of a run add up to its total.
-        attempts: One row an attempt of a run.
-        tickets: One row a channel mask that a method looked at.
-        tested: By arm and seed, what each finished run found on the test set.
-        carbon: What electricity costs, where the study ran and elsewhere.
+        runs: One row per run.
+        curves: One row per evaluation on validation data whose work was kept.
+        phases: One row per run and window label; the energies of a run add up to its total.
+        attempts: One row per attempt of a run.
+        tickets: One row per channel mask that a method looked at.
+        tested: By arm and seed, the result of each finished run on the test set.
+        carbon: Computes CO2e, where the study ran and elsewhere.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class Tables:
         if not self._specs:
             raise UsageError(f"{path}: no runs here yet")
         made_of = _made_of(self._specs)
-        self._labels = _told_apart(short_labels_of(spec for _, spec in self._specs), made_of)
+        self._labels = _distinct_labels(short_labels_of(spec for _, spec in self._specs), made_of)
         first = next(iter(self.settings.get("variants", {})), None)
         labelled = zip(self._specs, self._labels, strict=True)
         dense = (n for (_, spec), n in labelled if (spec.method, spec.variant) == ("dense", first))
@@ -83,7 +83,7 @@ class Tables:
             ]
         )
         for name, column in self.runs.items():
-            # A yes or no that only some runs have stays one, with gaps, also in a file.
+            # A boolean that only some runs have stays boolean, with gaps, also in a file.
             if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
                 self.runs[name] = column.astype("boolean")
 
@@ -104,14 +104,14 @@ class Tables:
         )
 
     def arm(self, words: str) -> str | None:
-        """The label of the one arm that a selector means; None if none or several answer."""
+        """The label of the one arm that a selector matches; None if it matches none or several."""
         chosen = Selector.parse(words)
         labelled = zip(self._specs, self._labels, strict=True)
         found = {label for (_, spec), label in labelled if chosen.matches(spec)}
         return found.pop() if len(found) == 1 else None
 
     def folder(self, arm: str, seed: int) -> RunFolder:
-        """Where a run lies.
+        """The folder of a run.
 
         Raises:
             KeyError: There is no such run.
@@ -131,7 +131,7 @@ class Tables:
 
 
 def _made_of(specs: Sequence[tuple[RunFolder, RunSpec]]) -> list[tuple[str, str]]:
-    """Of each run, names for its code and its data; empty where they are not recorded."""
+    """Hashes of the code and data of each run; empty where they are not recorded."""
     known: dict[str, list[Fingerprint]] = {}
     found = []
     for run, spec in specs:
@@ -145,8 +145,8 @@ def _made_of(specs: Sequence[tuple[RunFolder, RunSpec]]) -> list[tuple[str, str]
     return found
 
 
-def _told_apart(labels: Sequence[str], made_of: Sequence[tuple[str, str]]) -> list[str]:
-    """Labels that tell runs apart which were made of different code or data."""
+def _distinct_labels(labels: Sequence[str], made_of: Sequence[tuple[str, str]]) -> list[str]:
+    """Labels that differ for runs with different code or data."""
     codes: dict[str, set[str]] = {}
     data: dict[str, set[str]] = {}
     for label, (code_hash, data_hash) in zip(labels, made_of, strict=True):
@@ -161,9 +161,9 @@ def _told_apart(labels: Sequence[str], made_of: Sequence[tuple[str, str]]) -> li
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with one type a column, as a typed file needs it.
+    """The table with one type per column, as a typed file needs it.
 
-    Methods may use one name for numbers and for words; as in the CSV file, all of it is text then.
+    Methods may use one name for numbers and for text; as in the CSV file, all of it is then text.
     """
     import pandas as pd
 

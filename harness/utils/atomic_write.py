@@ -1,4 +1,4 @@
-"""Files that a crash leaves old or new, never torn; also when the power goes."""
+"""Writes files so that a crash or power cut leaves the old or the new one, never a torn one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     When this returns the new one has reached the disk, under its name.
 
     Raises:
-        OSError: It could not be written; the old one stays, and nothing else is left behind.
+        OSError: It could not be written; the old one is kept, and nothing else is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -30,9 +30,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder have reached the disk: a file's own `fsync` leaves them out.
+    """Wait until the names in a folder have reached the disk, which a file's `fsync` does not do.
 
-    Some network file systems refuse; theirs is then as durable as they make it.
+    Some network file systems refuse; that is ignored.
     """
     with suppress(OSError):
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

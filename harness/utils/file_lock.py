@@ -1,8 +1,8 @@
-"""Who works on something: a lock that lives as long as any of its holders' processes does.
+"""Locks a file for as long as any of the processes that hold it lives.
 
 It is an `flock`, which belongs to the open file: passed on to other processes it is held until the
-last of them is gone, however they end, and never longer. What the file says is for people alone; of
-a lock that nobody holds it means nothing.
+last of them is gone, however they end, and never longer. The text in the file is for people only,
+and meaningless while no process holds the lock.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What file systems answer that know no locks, such as Lustre mounted without them."""
+"""Errors of file systems without locks, such as Lustre mounted without them."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as far as the file says."""
+    """The process that holds a lock, by the text in the file; None where it has none."""
 
     process_id: int | None = None
     host: str | None = None
@@ -38,8 +38,8 @@ class Holder:
         return f"process {self.process_id} on {self.host} since {self.since}"
 
 
-class AlreadyHeld(Exception):  # noqa: N818 - not an error of anybody's
-    """Somebody else holds the lock."""
+class AlreadyHeld(Exception):  # noqa: N818 - no fault: the caller decides what it means
+    """Another process holds the lock."""
 
     def __init__(self, holder: Holder) -> None:
         super().__init__(str(holder))
@@ -47,18 +47,18 @@ class AlreadyHeld(Exception):  # noqa: N818 - not an error of anybody's
 
 
 class Hold:
-    """A lock that this process holds; pickled to a process that is started, it holds it, too."""
+    """A lock that this process holds; a child process that it is pickled to holds it, too."""
 
     def __init__(self, file: int, path: Path) -> None:
         self._file = file
         self._path = path
 
     def fileno(self) -> int:
-        """The open file: who inherits it holds the lock as well."""
+        """The open file: a process that inherits it holds the lock as well."""
         return self._file
 
     def release(self) -> None:
-        """Let go, and leave nothing behind if nobody else holds it with us."""
+        """Let go, and remove the file."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
         os.close(self._file)
@@ -70,14 +70,14 @@ class Hold:
 def hold(path: Path, *, wait: bool = False) -> Hold:
     """Take the lock `path`.
 
-    Where the file system knows no locks it is as if nobody held any.
+    On a file system without locks it is always free.
 
     Args:
         path: The file; its folder exists.
-        wait: For whoever holds it now.
+        wait: Wait until it is free.
 
     Raises:
-        AlreadyHeld: Somebody else does, and `wait` is not set.
+        AlreadyHeld: Another process holds it, and `wait` is not set.
         OSError: The file cannot be written.
     """
     how = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
@@ -95,11 +95,11 @@ def hold(path: Path, *, wait: bool = False) -> Hold:
         if _is_still(file, path):
             _write(file)
             return Hold(file, path)
-        os.close(file)  # who let go of it took the name away meanwhile
+        os.close(file)  # the last holder removed the name meanwhile
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock `path`; None if nobody does.
+    """The process that holds the lock `path`; None if it is free.
 
     Raises:
         OSError: It cannot be read.
@@ -138,8 +138,8 @@ def _write(file: int) -> None:
 
 def _read(file: int) -> Holder:
     try:
-        said = json.loads(os.pread(file, 4096, 0))
-        return Holder(int(said["process_id"]), str(said["host"]), str(said["since"]))
+        holder = json.loads(os.pread(file, 4096, 0))
+        return Holder(int(holder["process_id"]), str(holder["host"]), str(holder["since"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return Holder()
 

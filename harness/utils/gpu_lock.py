@@ -1,8 +1,8 @@
-"""Which run uses a GPU: two never share one unless both were told to.
+"""Locks GPUs: two runs never share one unless both are set to.
 
-A lease is a locked file of the process that trains, so that it ends with it, however that ends. The
-files lie in one folder of the machine, whoever runs the harness there. A container with a folder of
-its own does not see what others lease; what the driver lists as running on the GPU, it may.
+The process that trains holds a locked file per GPU, so that the lock ends with it, however it ends.
+The files are in one folder of the machine, for all users. A container with a folder of its own does
+not see the locks of others; it may see their processes in the driver's list.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from harness.errors import MeasurementError
 from harness.utils.file_lock import Holder, hold, holder_of
 
 PLACE = "energy-harness-gpus"
-"""The folder's name, beside everybody's temporary files."""
+"""The folder's name, in the machine's folder of temporary files."""
 _SHARING, _ALONE = "shared", "alone"
 
 
 @contextmanager
 def lease(gpus: Sequence[str], *, share: bool) -> Iterator[tuple[str, ...]]:
-    """Use GPUs, and keep others from them; yields who else uses them, a text each.
+    """Lock GPUs; yields other runs that use them, one text each.
 
-    Slices of one board (MIG) are leased one by one, though they share its power.
+    Slices of one board (MIG) are locked one by one, though they share its power.
 
     Args:
         gpus: Their UUIDs.
-        share: Use them beside other runs that share, too.
+        share: Allow other runs that set this, too, beside this one.
 
     Raises:
-        MeasurementError: Another run uses one of them, and not both are to share it.
+        MeasurementError: Another run uses one of them, and not both set `share`.
     """
     with ExitStack() as leased:
         others = [text for gpu in gpus for text in _take(gpu, leased, share=share)]
@@ -56,7 +56,7 @@ def _take(gpu: str, leased: ExitStack, *, share: bool) -> list[str]:
             name = f"{os.getpid()}-{time.monotonic_ns()}.{how}"
             held = hold(folder / name)
             leased.callback(held.release)
-            os.fchmod(held.fileno(), 0o644)  # whatever the umask: other users must find it held
+            os.fchmod(held.fileno(), 0o644)  # whatever the umask: other users must see the lock
     except OSError as error:
         return [f"cannot determine whether other runs use {gpu} ({error.strerror}: {folder})"]
     return [f"{gpu} is shared with {holder}" for holder in found.values()]
@@ -70,17 +70,17 @@ def _refusal(gpu: str, holder: Holder) -> str:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder that everybody may add to; of what is there, nobody but its owner takes."""
+    """Make a folder to which all users may add files, and only owners remove theirs."""
     with suppress(FileExistsError):
         folder.mkdir()
         folder.chmod(0o1777)
-    if not stat.S_ISDIR(folder.lstat().st_mode):  # nor does anybody lead us elsewhere by a link
+    if not stat.S_ISDIR(folder.lstat().st_mode):  # a link could lead elsewhere
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    # The folder itself is locked: a file in it may belong to another user, who cannot be asked.
+    # The folder itself is locked: a file in it may belong to another user.
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -90,7 +90,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _holders(folder: Path) -> dict[Path, Holder]:
-    """Who leases it now; what those have left that were killed is taken away."""
+    """The holders now; files that killed processes have left are removed."""
     found = {}
     for path in folder.iterdir():
         with suppress(OSError):  # another user's leftovers stay

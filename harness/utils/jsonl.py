@@ -1,4 +1,4 @@
-"""Append-only logs of JSON lines: the form of every raw record (journal and trace).
+"""Reads and appends JSON lines: the form of every raw record (journal and trace).
 
 A line is written with one `write` call, so a process that dies leaves at most one torn line, the
 last one. Reading skips a torn last line, and counts broken lines in the middle.
@@ -15,10 +15,10 @@ from typing import Any
 
 
 class LogWriter:
-    """Appends JSON values to a file, a line each, handed to the system at once."""
+    """Appends JSON values to a file, one line each, without a buffer."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path` for appending; a torn last line of an earlier writer is closed off."""
+        """Open `path` for appending; a torn last line of an earlier writer is ended."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         size = os.fstat(self._file).st_size
         self._torn = bool(size and os.pread(self._file, 1, size - 1) != b"\n")
@@ -44,7 +44,7 @@ class LogWriter:
 
 
 class LogReader:
-    """Reads a log that may still be growing; every call of `new` goes on where the last ended."""
+    """Reads a log that may still be growing; each call of `new` continues where the last ended."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Keeps `methods` and `reports` the harness's own, whatever lies in the current folder."""
+"""Keeps `methods` and `reports` the harness's own, whatever is in the current folder."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """End this process when the one that asked for it is gone.
+    """Exit this process when its parent is gone.
 
-    A thread waits for that. On Linux the kernel does, too: it ends the process with the fork server
-    that it comes from, which goes with whoever started it; a thread alone would not get to run
-    while the training is stopped, or holds the interpreter.
+    A thread waits for that. On Linux the kernel does, too: it kills the process when the fork
+    server that it comes from ends, which ends with the process that started it; a thread alone
+    would not run while the training is stopped, or holds the interpreter.
     """
     if sys.platform == "linux":
         _let_fork_server_go()
@@ -38,7 +38,7 @@ def end_with_parent() -> None:
 
 
 def _let_fork_server_go() -> None:
-    # The server stays until this file is closed by all, and every process that it forks has it.
+    # The server runs until this file is closed by all, and every process that it forks has it.
     server: Any = vars(forkserver).get("_forkserver")  # there is no public way
     with suppress(AttributeError, TypeError, OSError):
         os.close(server._forkserver_alive_fd)  # noqa: SLF001

@@ -54,7 +54,7 @@ SLOW_MODELS: dict[str, dict[str, float]] = {
     "counter of 1 s": {**MODELS["a100"], "counter_update_ms": 1000},
 }
 """Counters slower than any known, as of other makers."""
-"""Settings of the stand-in; counters are updated every 100 ms where nothing else is said."""
+"""Settings of the stand-in; counters are updated every 100 ms unless stated otherwise."""
 
 Wave = Callable[[np.random.Generator, FakeGpu, int], list[int]]
 """Lets a GPU draw a load from a moment on, and returns the borders that a run would announce."""
@@ -184,7 +184,7 @@ class Drawn(NamedTuple):
         truth_j: What was drawn.
         sensed_j: What a sensor with this one's gain, but else perfect, had found.
         joules: What was found.
-        flags: What was said to cast doubt on it.
+        flags: What casts doubt on it.
     """
 
     wave: str
@@ -200,7 +200,7 @@ class Drawn(NamedTuple):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the truth lies within the stated uncertainty."""
+        """Whether the truth is within the stated uncertainty."""
         return abs(self.joules.energy_j - self.truth_j) <= self.joules.uncertainty_j
 
     @property

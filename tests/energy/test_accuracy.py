@@ -113,7 +113,7 @@ LATE_SHARE, LATE_NS = 0.3, 6_000_000
 
 
 class Busy(VirtualSignals):
-    """Threads go on late at times, as where other work keeps a core busy."""
+    """Threads resume late at times, as where other work keeps a core busy."""
 
     rng = np.random.default_rng(0)
 

@@ -1,4 +1,4 @@
-"""Work beside a run: what else keeps the CPUs busy, and what is said of it."""
+"""Work beside a run: what else keeps the CPUs busy, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.sensors import process_tree
 from harness.energy.sensors.process_tree import HostObserver
 from harness.energy.trace import Trace, read_trace
 from tests.energy.traces import SECOND, readings, sensor
@@ -33,8 +32,8 @@ input()
 """Uses its CPU for a while, and then stays."""
 
 
-def told(*looks: tuple[float, float]) -> tuple[dict[str, Any], ...]:
-    """What the recorder tells of the host: at so many seconds, so much CPU time."""
+def host_events(*looks: tuple[float, float]) -> tuple[dict[str, Any], ...]:
+    """Events of the host: pairs of moment and CPU time, in seconds."""
     settings = {"settings": {"cpus": CPUS}, "device": HOST}
     states = [
         {"state": {"other_cpu_s": busy_s}, "device": HOST, "time_ns": round(at_s * SECOND)}
@@ -44,7 +43,7 @@ def told(*looks: tuple[float, float]) -> tuple[dict[str, Any], ...]:
 
 
 def health(*looks: tuple[float, float], sensed: Any = MEASURED) -> Health:
-    trace = Trace((sensed,), period_s=0.05, told=told(*looks))
+    trace = Trace((sensed,), period_s=0.05, events=host_events(*looks))
     return Health(trace, 10 * SECOND, 20 * SECOND)
 
 
@@ -97,9 +96,7 @@ def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def own(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """CPU time of this process, as the test says."""
     used = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(
-        process_tree, "time", SimpleNamespace(process_time=lambda: float(used.seconds))
-    )
+    monkeypatch.setattr("time.process_time", lambda: float(used.seconds))
     return used
 
 
@@ -124,6 +121,6 @@ def test_neither_the_run_nor_who_watches_it_is_other_work(spend, own) -> None:
 def test_it_is_recorded_without_any_sensor(start, trace, meters) -> None:
     recorder = start(*meters, process_id=os.getpid())
     recorder.stop()
-    found = read_trace(trace).told
+    found = read_trace(trace).events
     assert any(each.get("settings", {}).get("cpus") == psutil.cpu_count() for each in found)
     assert any(each.get("state", {}).get("other_cpu_s", -1) >= 0 for each in found)

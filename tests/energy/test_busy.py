@@ -30,7 +30,7 @@ def look(at_s: float, percent: float, device: str = "GPU-0") -> dict[str, Any]:
 
 
 def curve(*looks: dict[str, Any]) -> BusyCurve:
-    return BusyCurve(Trace((readings([0, 100], [0, 1], sensor()),), told=looks))
+    return BusyCurve(Trace((readings([0, 100], [0, 1], sensor()),), events=looks))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_gpus_are_averaged_and_only_the_runs_own_count() -> None:
             readings([0, 9], [0, 1], sensor(device="GPU-1")),
             readings([0, 9], [0, 1], sensor(device="GPU-spare", owner="spare")),
         ),
-        told=looks,
+        events=looks,
     )
     assert BusyCurve(trace).between(0, 9 * SECOND).share == pytest.approx(0.6)
 
@@ -93,11 +93,11 @@ def test_that_it_cannot_be_read_is_written_once() -> None:
         stream.look(second * SECOND)
     stream.lose(10 * SECOND)
     stream.lose(11 * SECOND)
-    told = [(line["busy_percent"], line["time_ns"] // SECOND) for line in log.lines]
-    assert told == [(40, 1), (None, 3), (40, 5), (30, 6), (None, 10)]
+    found = [(line["busy_percent"], line["time_ns"] // SECOND) for line in log.lines]
+    assert found == [(40, 1), (None, 3), (40, 5), (30, 6), (None, 10)]
 
 
-def test_where_nothing_is_told_it_is_unknown() -> None:
+def test_where_nothing_is_reported_it_is_unknown() -> None:
     assert math.isnan(curve().between(0, SECOND).share)
     assert math.isnan(curve(look(10, 50)).between(0, 5 * SECOND).share)
 

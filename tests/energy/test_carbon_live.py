@@ -77,7 +77,7 @@ def test_an_answer_is_recorded_in_kilograms_with_its_time(service: Service) -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "told"),
+    ("status", "answer", "message"),
     [
         (401, '{"error": "Invalid auth-token"}', "Invalid auth-token"),
         (403, f"your key {SECRET} may not", "your key *** may not"),
@@ -93,12 +93,12 @@ def test_an_answer_is_recorded_in_kilograms_with_its_time(service: Service) -> N
     ],
 )
 def test_a_bad_answer_is_an_error_on_record(
-    service: Service, status: int, answer: str, told: str
+    service: Service, status: int, answer: str, message: str
 ) -> None:
     service.status, service.answer = status, answer
     record = carbon_live.ask("DEU")
     assert "kg_per_kwh" not in record
-    assert told in record["error"]
+    assert message in record["error"]
     assert len(record["error"]) <= 200
     assert "\n" not in record["error"]
     assert SECRET not in str(record)
@@ -113,7 +113,7 @@ def test_no_answer_in_time_is_an_error_on_record(
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "message"),
     [
         ("", "no key"),
         (" \n", "no key"),
@@ -122,11 +122,11 @@ def test_no_answer_in_time_is_an_error_on_record(
     ],
 )
 def test_a_missing_or_impossible_key_is_never_sent(
-    service: Service, monkeypatch: pytest.MonkeyPatch, key: str, told: str
+    service: Service, monkeypatch: pytest.MonkeyPatch, key: str, message: str
 ) -> None:
     monkeypatch.setenv(carbon_live.KEY, key)
     record = carbon_live.ask("DEU")
-    assert told in record["error"]
+    assert message in record["error"]
     assert carbon_live.KEY in record["error"]
     assert "lines" not in str(record)
     assert service.asked == []

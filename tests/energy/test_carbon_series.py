@@ -68,8 +68,8 @@ def test_by_hand(hours, kg, outside, tmp_path: Path) -> None:
 def test_the_basis_names_the_file_its_time_and_the_pue(tmp_path: Path) -> None:
     found = series(tmp_path / "x", pue=1.5).co2e([at_a_kilowatt(0, 1)])
     assert found.kg == pytest.approx(1.5 * 0.1)
-    told = "grid.csv, 2026-01-01T00:00:00+00:00 to 2026-01-01T02:00:00+00:00, PUE 1.5"
-    assert found.basis == told
+    basis = "grid.csv, 2026-01-01T00:00:00+00:00 to 2026-01-01T02:00:00+00:00, PUE 1.5"
+    assert found.basis == basis
 
 
 GAPPY = """time,g_per_kwh
@@ -89,7 +89,7 @@ GAPPY = """time,g_per_kwh
         ((5, 6), 0.2, None),
     ],
 )
-def test_energy_in_a_gap_is_told(hours, kg, share, tmp_path: Path) -> None:
+def test_energy_in_a_gap_is_reported(hours, kg, share, tmp_path: Path) -> None:
     """An hour each, but for the second: it holds for one hour, and three are missing."""
     found = series(tmp_path / "x", GAPPY).co2e([at_a_kilowatt(*hours)])
     assert found.kg == pytest.approx(kg)
@@ -97,7 +97,7 @@ def test_energy_in_a_gap_is_told(hours, kg, share, tmp_path: Path) -> None:
     assert share is None or share in found.basis
 
 
-def test_a_series_of_zeros_is_told(tmp_path: Path) -> None:
+def test_a_series_of_zeros_is_reported(tmp_path: Path) -> None:
     zeros = "time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,0\n"
     found = series(tmp_path / "x", zeros).co2e([at_a_kilowatt(0, 1)])
     assert found.kg == 0
@@ -113,7 +113,7 @@ def test_a_series_of_zeros_is_told(tmp_path: Path) -> None:
         ("time,g_per_kwh\n2026-01-01T00:00Z,0\n2026-01-01T01:00Z,1300\n", False),
     ],
 )
-def test_a_mean_that_no_grid_has_is_told(rows, strange, tmp_path: Path) -> None:
+def test_a_mean_that_no_grid_has_is_reported(rows, strange, tmp_path: Path) -> None:
     found = series(tmp_path / "x", rows).co2e([at_a_kilowatt(0, 1)])
     assert ("unit" in found.basis) == strange
 
@@ -185,7 +185,7 @@ def test_zones_units_and_other_columns_make_no_difference(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "no column 'time'"),
         ("time,g_per_kwh\n", "no rows"),
@@ -203,23 +203,23 @@ def test_zones_units_and_other_columns_make_no_difference(
         (ROWS + "2026-01-01T02:30+01:00,1\n", "2026-01-01T02:30:00+01:00 does not come after"),
     ],
 )
-def test_a_wrong_file_is_told_with_its_line(text: str, told: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_reported_with_its_line(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "grid.csv"
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
         check_site(Carbon(series=str(file), kg_per_kwh=0.3))
     assert str(caught.value).startswith(f"carbon.series: {file}")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "No such file"), (b"time,g_per_kwh\n\xff\xfe", "not CSV")]
+    ("content", "message"), [(None, "No such file"), (b"time,g_per_kwh\n\xff\xfe", "not CSV")]
 )
-def test_a_file_that_cannot_be_read_is_told(
-    content: bytes | None, told: str, tmp_path: Path
+def test_a_file_that_cannot_be_read_is_reported(
+    content: bytes | None, message: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "grid.csv"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         check_site(Carbon(series=str(file)))

@@ -23,7 +23,7 @@ from harness.settings.settings import EnergySettings
 from tests.energy.virtual import SECOND, VirtualSignals
 from tests.fakes.stand_in import StandIn
 
-NOBODY = 2**22 + 12345
+NO_PROCESS = 2**22 + 12345
 """A number that no process has: Linux gives none above 2**22."""
 
 
@@ -51,7 +51,7 @@ def test_own_processes_are_not_foreign_and_others_are_named(virtual, child) -> N
     assert foreign(machine, [own]) == []
     assert foreign(machine, [own, child]) == []
     assert foreign(machine, [own, 1]) == [1]
-    assert foreign(machine, [own, NOBODY]) == [NOBODY]
+    assert foreign(machine, [own, NO_PROCESS]) == [NO_PROCESS]
     assert foreign(machine, [child, own], process_id=child) == [own]
 
 
@@ -62,7 +62,7 @@ def test_processes_of_this_machine_are_foreign_even_before_the_run_is_listed(vir
 def test_whether_others_use_it_cannot_be_told_without_a_list_that_means_something(virtual) -> None:
     machine = virtual()
     assert foreign(machine, []) is None
-    assert foreign(machine, [NOBODY, NOBODY + 1]) is None
+    assert foreign(machine, [NO_PROCESS, NO_PROCESS + 1]) is None
     machine.gpus[0].processes_hidden = 1
     assert foreign(machine, [os.getpid()]) is None
     machine.gpus[0].processes_hidden = 0
@@ -77,7 +77,7 @@ def test_an_empty_list_means_nobody_where_another_card_lists_the_run(virtual) ->
     assert [found[gpu.uuid]["foreign"] for gpu in machine.gpus] == [[], []]
 
 
-def test_temperature_and_throttling_are_told_of_each_device(virtual) -> None:
+def test_temperature_and_throttling_are_reported_of_each_device(virtual) -> None:
     machine = virtual(gpus=2)
     machine.gpus[1].temperature_c, machine.gpus[1].throttle_reasons = 71, 0x4
     watcher = conditions()
@@ -107,23 +107,23 @@ class Cooling(VirtualSignals):
 def test_a_run_waits_until_its_warmest_gpu_is_cool(virtual) -> None:
     machine = virtual(gpus=2)
     machine.gpus[0].temperature_c = 66
-    told = conditions().cool_down(55, Cooling(machine))
-    assert told["warmest_c"] == 55
-    assert told["cooled_s"] == pytest.approx(110, abs=2)
+    event = conditions().cool_down(55, Cooling(machine))
+    assert event["warmest_c"] == 55
+    assert event["cooled_s"] == pytest.approx(110, abs=2)
 
 
 def test_a_card_that_stays_warm_is_given_up_on(virtual) -> None:
     machine = virtual(temperature_c=80)
-    told = conditions().cool_down(55, VirtualSignals(machine, []))
-    assert told["warmest_c"] == 80
-    assert MAX_COOL_DOWN_S <= told["cooled_s"] < MAX_COOL_DOWN_S + 5
+    event = conditions().cool_down(55, VirtualSignals(machine, []))
+    assert event["warmest_c"] == 80
+    assert MAX_COOL_DOWN_S <= event["cooled_s"] < MAX_COOL_DOWN_S + 5
 
 
 def test_nobody_waits_for_a_cool_card_or_without_a_limit(virtual) -> None:
     signals = VirtualSignals(virtual(), [])
     assert conditions().cool_down(None, signals) is None
-    told = conditions().cool_down(40, signals)
-    assert told == {"cooled_s": pytest.approx(0, abs=0.01), "warmest_c": 40}
+    event = conditions().cool_down(40, signals)
+    assert event == {"cooled_s": pytest.approx(0, abs=0.01), "warmest_c": 40}
 
 
 def test_stopping_ends_the_wait(virtual) -> None:

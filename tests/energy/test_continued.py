@@ -1,4 +1,4 @@
-"""A recorder that dies is replaced, on the same trace; the time in between is a gap, and told."""
+"""A recorder that dies is replaced, on the same trace; the time in between is a reported gap."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wait_until(holds, what: str) -> None:
 
 
 def kill(recorder: int) -> None:
-    """And wait until it is gone; it is nobody's child, so that a zombie counts as gone."""
+    """And wait until it is gone; no parent waits for it, so a zombie counts as gone."""
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
         os.kill(recorder, signal.SIGKILL)
         killed = psutil.Process(recorder)
@@ -54,7 +54,7 @@ def test_a_killed_recorder_is_replaced_and_the_joules_are_those_drawn(
         recorder.revive()
         return any("continues" in line for line in lines_of(trace) if isinstance(line, dict))
 
-    wait_until(replaced, "another recorder goes on")
+    wait_until(replaced, "another recorder continues")
     before = len(read_trace(trace).readings[0].value)
     wait_until(lambda: len(read_trace(trace).readings[0].value) > before + 3, "it reads")
     end_ns = time.monotonic_ns()

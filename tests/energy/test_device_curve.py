@@ -43,7 +43,7 @@ def found(library: Path, tmp_path: Path):
 
 
 def holds(joules: Joules, true_j: float) -> bool:
-    """Whether the truth lies within the uncertainty beside the gain, which is exact here."""
+    """Whether the truth is within the uncertainty beside the gain, which is exact here."""
     rest_j = np.sqrt(joules.uncertainty_j**2 - joules.gain_j**2)
     return abs(joules.energy_j - true_j) <= rest_j
 

@@ -60,7 +60,7 @@ for line in sys.stdin:
 
 
 class Run:
-    """A process that does as it is told."""
+    """A process that obeys commands."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -69,9 +69,9 @@ class Run:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.tell("burn 0")
+        self.send("burn 0")
 
-    def tell(self, words: str) -> None:
+    def send(self, words: str) -> None:
         self.process.stdin.write(f"{words}\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
@@ -99,7 +99,7 @@ def cpu_of(process_id: int) -> Meter:
 def test_energy_is_cpu_time_times_watts(run) -> None:
     meter = cpu_of(run.process.pid)
     before_j, before = meter.read(), psutil.Process(run.process.pid).cpu_times()
-    run.tell("burn 0.4")
+    run.send("burn 0.4")
     after_j, after = meter.read(), psutil.Process(run.process.pid).cpu_times()
     seconds = after.user + after.system - before.user - before.system
     assert seconds >= 0.35
@@ -109,13 +109,13 @@ def test_energy_is_cpu_time_times_watts(run) -> None:
 @pytest.mark.parametrize("look_ns", [0, process_tree.LOOK_PERIOD_NS])
 def test_a_child_that_ends_keeps_its_share_and_is_counted_once(run, monkeypatch, look_ns) -> None:
     monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", look_ns)
-    run.tell("child 0.5")
+    run.send("child 0.5")
     meter = cpu_of(run.process.pid)
     alive = meter.read()
     assert alive > 0.48 * WATTS
-    run.tell("end")
+    run.send("end")
     ended = meter.read()
-    run.tell("clear")
+    run.send("clear")
     cleared = meter.read()
     assert alive <= ended <= cleared
     assert cleared == pytest.approx(alive, abs=0.2 * WATTS)
@@ -124,22 +124,22 @@ def test_a_child_that_ends_keeps_its_share_and_is_counted_once(run, monkeypatch,
 def test_a_child_that_lives_shorter_than_a_look_is_counted(run) -> None:
     meter = cpu_of(run.process.pid)
     before = meter.read()
-    run.tell("brief 0.3")
+    run.send("brief 0.3")
     assert meter.read() - before > 0.27 * WATTS
 
 
 @pytest.mark.parametrize("look_ns", [0, process_tree.LOOK_PERIOD_NS])
 def test_a_child_that_nobody_waits_for_keeps_what_was_seen(run, monkeypatch, look_ns) -> None:
     monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", look_ns)
-    run.tell("ignore")
-    run.tell("child 0.5")
+    run.send("ignore")
+    run.send("child 0.5")
     meter = cpu_of(run.process.pid)
     alive = meter.read()
-    run.tell("end")
+    run.send("end")
     time.sleep(0.1)
     gone = meter.read()
     assert alive <= gone < alive + 0.2 * WATTS
-    run.tell("burn 0.2")
+    run.send("burn 0.2")
     assert meter.read() >= gone + 0.19 * WATTS - 1e-9  # a tick less, and a float's rounding
 
 
@@ -183,7 +183,7 @@ def test_memory_is_what_the_processes_hold_times_watts(run) -> None:
     before_w = memory.read()
     resident_gb = psutil.Process(run.process.pid).memory_info().rss * 1e-9
     assert before_w == pytest.approx(resident_gb * MEMORY_W_PER_GB, rel=0.02)
-    run.tell("hold 100")
+    run.send("hold 100")
     assert memory.read() - before_w == pytest.approx(0.1 * MEMORY_W_PER_GB, rel=0.05)
 
 
@@ -191,7 +191,7 @@ def test_memory_of_children_counts(run, monkeypatch) -> None:
     monkeypatch.setattr(process_tree, "LOOK_PERIOD_NS", 0)
     memory = meters_of(run.process.pid)[1]
     before_w = memory.read()
-    run.tell("child 0.01")
+    run.send("child 0.01")
     child_gb = psutil.Process(run.process.pid).children()[0].memory_info().rss * 1e-9
     assert memory.read() - before_w >= 0.9 * child_gb * MEMORY_W_PER_GB
 

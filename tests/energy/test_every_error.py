@@ -57,7 +57,7 @@ def record(machine: StandIn, code: int, call: str, moment: str) -> str:
     writer = TraceWriter(log)
     recording = Recording(found.meters, found.observers, writer, signals, SECOND // 20, neighbours)
     recording.get_to_know(SECOND)
-    writer.tell(Conditions(found.observers, neighbours).look())
+    writer.event(Conditions(found.observers, neighbours).look())
     begin_ns = max(begin_ns, machine.clock_ns)
     end_ns = begin_ns + WINDOW_S * SECOND
     signals.plan([begin_ns, end_ns], end_ns)
@@ -71,7 +71,7 @@ def record(machine: StandIn, code: int, call: str, moment: str) -> str:
     assert 0 <= joules.coverage <= 1
     if not result.devices:
         assert trace.notes
-        return "told to be missing"
+        return "reported as missing"
     assert all(device.source == "simulated" for device in result.devices)
     if joules.coverage > 0:
         assert abs(joules.energy_j - truth_j) <= joules.uncertainty_j

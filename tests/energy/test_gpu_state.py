@@ -1,4 +1,4 @@
-"""What is told of a card's settings and state, and that it is told when it changes."""
+"""Events of a card: its settings, and its state whenever that changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def observers() -> list:
 
 
 def observed(machine: StandIn, seconds: float) -> list[dict]:
-    """What a recorder tells in so much time, readings left out."""
+    """The events that a recorder writes in some seconds, without readings."""
     found = nvml.find(MeterSetup(os.getpid(), None, 4.0, ""))
     log, signals = Lines(), VirtualSignals(machine, [])
     recording = Recording(found.meters, found.observers, TraceWriter(log), signals, SECOND // 20)
@@ -104,16 +104,16 @@ def test_what_cannot_be_read_is_left_out_and_nothing_else(virtual, call, missing
     assert set(observer.settings()) == {"driver", "nvidia-ml-py"}
 
 
-def test_settings_are_told_once_and_a_state_when_it_changes(virtual) -> None:
+def test_settings_are_reported_once_and_a_state_when_it_changes(virtual) -> None:
     machine = virtual(gpus=2)
-    told = observed(machine, 60)
-    assert len([line for line in told if "settings" in line]) == 2
-    states = [line for line in told if "state" in line]
+    events = observed(machine, 60)
+    assert len([line for line in events if "settings" in line]) == 2
+    states = [line for line in events if "state" in line]
     assert {line["device"] for line in states} == {gpu.uuid for gpu in machine.gpus}
     assert len(states) == 2
 
 
-def test_a_change_of_state_is_told_within_the_period_and_of_that_card_alone(virtual) -> None:
+def test_a_change_of_state_is_reported_within_the_period_and_of_that_card_alone(virtual) -> None:
     machine = virtual(gpus=2)
     changed: list[int] = []
     now_ns = VirtualSignals.now_ns

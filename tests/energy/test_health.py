@@ -1,4 +1,4 @@
-"""What is said of sensors and devices beside the joules: each flag when it should, and not else."""
+"""Flags of sensors and devices: each when it should be there, and only then."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def counter(watts: float = 200) -> Readings:
     return counted(KnownPower(watts), TIMES_S, COUNTER)
 
 
-def health(*found: Readings, told: tuple[Any, ...] = (), **more: Any) -> Health:
-    trace = Trace(found or (counter(), power()), period_s=0.05, told=told, **more)
+def health(*found: Readings, events: tuple[Any, ...] = (), **more: Any) -> Health:
+    trace = Trace(found or (counter(), power()), period_s=0.05, events=events, **more)
     return Health(trace, BEGIN_NS, END_NS)
 
 
@@ -47,7 +47,7 @@ def state(at_s: float, throttling: list[str], device: str = "GPU-0") -> dict[str
 
 
 def test_sound_measurement_has_no_flags() -> None:
-    assert health(told=(conditions(), state(0, []))).flags == []
+    assert health(events=(conditions(), state(0, []))).flags == []
 
 
 def test_idle_power_is_that_before_the_run_and_its_energy_that_of_the_window() -> None:
@@ -102,7 +102,7 @@ def test_counter_that_reading_falsifies_is_flagged_and_not_compared() -> None:
     ],
 )
 def test_throttled_share(states, share) -> None:
-    found = health(told=tuple(states))
+    found = health(events=tuple(states))
     assert found.throttled_share == pytest.approx(share)
     assert any("throttled" in flag for flag in found.flags) == (share > 0)
 
@@ -112,9 +112,9 @@ def test_nobody_who_looked_knows_no_throttled_share() -> None:
 
 
 def test_start_temperature_is_that_of_the_warmest_device() -> None:
-    told = {"GPU-0": {**CONDITIONS, "temperature_c": 41}, "GPU-1": CONDITIONS}
-    assert health(told=({"conditions": told},)).start_temperature_c == 41
-    assert health(told=(conditions(temperature_c=None),)).start_temperature_c is None
+    found = {"GPU-0": {**CONDITIONS, "temperature_c": 41}, "GPU-1": CONDITIONS}
+    assert health(events=({"conditions": found},)).start_temperature_c == 41
+    assert health(events=(conditions(temperature_c=None),)).start_temperature_c is None
     assert health().start_temperature_c is None
 
 
@@ -127,16 +127,16 @@ def test_start_temperature_is_that_of_the_warmest_device() -> None:
     ],
 )
 def test_other_processes(foreign, flags) -> None:
-    assert health(told=(conditions(foreign=foreign),)).flags == flags
+    assert health(events=(conditions(foreign=foreign),)).flags == flags
 
 
 def used_by(at_s: float, foreign: dict[str, str] | None, device: str = "GPU-0") -> dict[str, Any]:
-    told = {"foreign": foreign} if foreign else {}
-    return {"state": told, "device": device, "time_ns": round(at_s * SECOND)}
+    state = {"foreign": foreign} if foreign else {}
+    return {"state": state, "device": device, "time_ns": round(at_s * SECOND)}
 
 
 @pytest.mark.parametrize(
-    ("told", "flag"),
+    ("events", "flag"),
     [
         ([used_by(0, None)], None),
         (
@@ -153,8 +153,8 @@ def used_by(at_s: float, foreign: dict[str, str] | None, device: str = "GPU-0") 
         ),
     ],
 )
-def test_processes_that_come_during_the_run_are_named(told, flag) -> None:
-    assert health(told=tuple(told)).flags == ([flag] if flag else [])
+def test_processes_that_come_during_the_run_are_named(events, flag) -> None:
+    assert health(events=tuple(events)).flags == ([flag] if flag else [])
 
 
 def busy(at_s: float, other_cpu_s: float) -> dict[str, Any]:
@@ -166,7 +166,7 @@ HOST = {"settings": {"cpus": 4}, "device": "host:x"}
 
 
 @pytest.mark.parametrize(
-    ("told", "share"),
+    ("events", "share"),
     [
         ([HOST, busy(0, 0), busy(20, 0)], 0.0),
         ([HOST, busy(0, 0), busy(5, 8), busy(15, 12), busy(20, 90)], 0.1),
@@ -176,8 +176,8 @@ HOST = {"settings": {"cpus": 4}, "device": "host:x"}
         ([], None),
     ],
 )
-def test_other_work_on_the_cpus_is_told_by_its_share(told, share) -> None:
-    found = health(told=tuple(told))
+def test_other_work_on_the_cpus_is_reported_by_its_share(events, share) -> None:
+    found = health(events=tuple(events))
     assert found.background_cpu == (None if share is None else pytest.approx(share))
     flags = ["other work kept 50% of the CPUs busy"] if share == 0.5 else []
     assert found.flags == flags
@@ -187,15 +187,15 @@ def test_other_work_casts_doubt_on_an_estimate_too() -> None:
     """Two of four CPUs are busy with other work, one with the run: up to two thirds are doubted."""
     model = sensor("energy", "estimated", device="cpu:host", thread_power_w=4.0)
     estimate = readings(TIMES_S, [4.0 * t for t in TIMES_S], model)
-    told = (HOST, busy(0, 0), busy(20, 40))
-    found = health(estimate, told=told)
+    events = (HOST, busy(0, 0), busy(20, 40))
+    found = health(estimate, events=events)
     assert found.background_cpu == pytest.approx(0.5)
     assert found.flags == ["other work kept 50% of the CPUs busy"]
     assert found.threads_in_use == pytest.approx(1.0, rel=0.01)
     window = (round(2 * SECOND), round(18 * SECOND))
-    [curve] = curves(Trace((estimate,), told=told), window)
+    [curve] = curves(Trace((estimate,), events=events), window)
     assert curve.between(*window).gap_j == pytest.approx(16 * 4.0 * 2 / 3, rel=0.02)
-    [curve] = curves(Trace((estimate,), told=(HOST, busy(0, 0), busy(20, 0))), window)
+    [curve] = curves(Trace((estimate,), events=(HOST, busy(0, 0), busy(20, 0))), window)
     assert curve.between(*window).gap_j == 0
 
 

@@ -1,4 +1,4 @@
-"""What happens to the machine under a recording: suspended, set, full. It is told, and a gap."""
+"""What happens to the machine under a recording: suspended, set, full. It is flagged, and a gap."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Happening(VirtualSignals):
 def recorded(
     machine: StandIn, happens: Callable[[Happening, Full], list[tuple[float, Callable[[], None]]]]
 ) -> tuple[Trace, int, int]:
-    """A minute's trace in which something happens at a second, and where that minute lies."""
+    """A minute's trace in which something happens at a second, and where that minute is."""
     log, signals = Full(), Happening(machine)
     meters = gpu_meters()
     log.append({"sensors": [m.sensor.to_json() for m in meters], "notes": [], "period_s": 0.05})
@@ -88,7 +88,7 @@ def test_a_full_disk_is_a_gap_with_its_reason(virtual, counter: int) -> None:
         assert found.gap_j > 0.1 * found.energy_j
 
 
-def test_a_suspended_machine_is_told(virtual) -> None:
+def test_a_suspended_machine_is_reported(virtual) -> None:
     machine = virtual(counter_supported=0)
 
     def happens(signals: Happening, _log: Full) -> list[tuple[float, Callable[[], None]]]:
@@ -102,20 +102,22 @@ def test_a_suspended_machine_is_told(virtual) -> None:
     assert drawn(trace, begin_ns, end_ns).coverage < 1
 
 
-@pytest.mark.parametrize(("step_s", "told"), [(3600, True), (-86400, True), (0.5, False)])
-def test_a_wall_clock_that_is_set_changes_no_joule(virtual, step_s: float, told: bool) -> None:
+@pytest.mark.parametrize(("step_s", "is_flagged"), [(3600, True), (-86400, True), (0.5, False)])
+def test_a_wall_clock_that_is_set_changes_no_joule(
+    virtual, step_s: float, is_flagged: bool
+) -> None:
     def happens(signals: Happening, _log: Full) -> list[tuple[float, Callable[[], None]]]:
         return [(30, lambda: setattr(signals, "wall_ns", round(step_s * SECOND)))]
 
     machine = virtual()
     trace, begin_ns, end_ns = recorded(machine, happens)
     flags = Health(trace, begin_ns, end_ns).flags
-    assert (f"the wall clock was set by {step_s:+.0f} s" in flags) == told
+    assert (f"the wall clock was set by {step_s:+.0f} s" in flags) == is_flagged
     found = drawn(trace, begin_ns, end_ns)
     assert found.coverage == pytest.approx(1)
     assert found.energy_j == pytest.approx(machine.gpus[0].truth_j(begin_ns, end_ns), rel=1e-3)
 
 
-def test_undisturbed_nothing_is_told(virtual) -> None:
+def test_undisturbed_nothing_is_reported(virtual) -> None:
     trace, begin_ns, end_ns = recorded(virtual(), lambda _signals, _log: [])
     assert Health(trace, begin_ns, end_ns).flags == []

@@ -35,7 +35,7 @@ from tests.fakes.stand_in import StandIn
 from tests.scheduler.started import called, recorders_of, trainer_of, wait_until
 
 GPU = "GPU-0"
-NOBODY = 2**22 + 12345
+NO_PROCESS = 2**22 + 12345
 """A number that no process has: Linux gives none above 2**22."""
 CONDITIONS = {"conditions": {GPU: {"temperature_c": 40, "throttling": [], "foreign": []}}}
 
@@ -50,8 +50,8 @@ class Endless(Method):
 
 
 def state(**foreign: str) -> dict[str, Any]:
-    told = {"processes": [1], **({"foreign": foreign} if foreign else {})}
-    return {"state": told, "device": GPU, "time_ns": SECOND}
+    state = {"processes": [1], **({"foreign": foreign} if foreign else {})}
+    return {"state": state, "device": GPU, "time_ns": SECOND}
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def recorded(machine: StandIn, run: int, planned: list[tuple[int, list[int]]], e
         found.meters, found.observers, trace, signals, SECOND // 20, Neighbours(run)
     )
     recording.get_to_know(0)
-    trace.tell({"conditions": {}})
+    trace.event({"conditions": {}})
     signals.plan([], end_ns)
     recording.read()
     return lines.lines
@@ -126,12 +126,12 @@ def test_the_recorder_names_who_came(stand_in, start, trace, child) -> None:
     machine = stand_in()
     machine.gpus[0].processes = {child: 1 << 20}
     recorder = start("nvml", process_id=child)
-    machine.gpus[0].processes = {child: 1 << 20, os.getpid(): 1 << 20, NOBODY: 1 << 20}
+    machine.gpus[0].processes = {child: 1 << 20, os.getpid(): 1 << 20, NO_PROCESS: 1 << 20}
     recorder.stop()
-    states = [each["state"] for each in read_trace(trace).told if "processes" in str(each)]
+    states = [each["state"] for each in read_trace(trace).events if "processes" in str(each)]
     assert "foreign" not in states[0]
     name = psutil.Process().name()
-    assert states[-1]["foreign"] == {str(os.getpid()): name, str(NOBODY): ""}
+    assert states[-1]["foreign"] == {str(os.getpid()): name, str(NO_PROCESS): ""}
 
 
 def test_what_draws_pictures_on_a_gpu_is_on_it_too(virtual, monkeypatch) -> None:

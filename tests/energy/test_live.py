@@ -202,7 +202,7 @@ def test_nothing_is_claimed_before_the_first_reading(trace) -> None:
         ([ESTIMATE], "estimated"),
     ],
 )
-def test_source_is_told(trace, sensors, source) -> None:
+def test_source_is_reported(trace, sensors, source) -> None:
     readings = [[number, SECOND, 1.0] for number in range(len(sensors))]
     trace.write_bytes(encode([header(sensors), *readings]))
     live = LiveEnergy(trace)

@@ -1,4 +1,4 @@
-"""Days of recording: memory stays flat, and the trace grows as was said before."""
+"""Days of recording: memory stays flat, and the trace grows as predicted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOUR_S = 3600
 
 
 class Changing(VirtualSignals):
-    """A card of which everything that is told changes all the time."""
+    """A card whose whole state changes all the time."""
 
     def now_ns(self) -> int:
         now_ns = super().now_ns()
@@ -64,8 +64,8 @@ def test_a_trace_grows_by_no_more_than_is_said_and_not_by_much_less(settings, vi
     signals.plan([], machine.clock_ns + seconds * SECOND)
     recording.read()
     size = sum(len(json.dumps(line, separators=(",", ":"))) + 1 for line in log.lines[known:])
-    said = trace_bytes(sensors, PERIOD_S, seconds, weak_counters(trace_of(log.lines)))
-    assert 0.65 * said < size <= said
+    predicted = trace_bytes(sensors, PERIOD_S, seconds, weak_counters(trace_of(log.lines)))
+    assert 0.65 * predicted < size <= predicted
 
 
 class Measuring(VirtualSignals):
@@ -107,17 +107,17 @@ def test_memory_stays_flat_and_the_trace_is_as_large_as_predicted(
     recording.read()
     log.close()
     grown = max(signals.memory) - signals.memory[len(signals.memory) // 24 or 1]
-    size, said = path.stat().st_size, trace_bytes(sensors, PERIOD_S, seconds)
-    said -= BUSY_BYTES * seconds  # nobody watches how busy the card is
+    size, predicted = path.stat().st_size, trace_bytes(sensors, PERIOD_S, seconds)
+    predicted -= BUSY_BYTES * seconds  # nothing observes how busy the card is
     drawn = total(c.between(begin_ns, end_ns) for c in curves(read_trace(path), (begin_ns, end_ns)))
     truth_j = machine.gpus[0].truth_j(begin_ns, end_ns)
     packed = pack(path).stat().st_size
     print(  # noqa: T201 - the figures
         f"{hours} h: memory grew by {grown / 2**20:.2f} MiB; trace {size / 1e6:.1f} MB, predicted "
-        f"{said / 1e6:.1f} MB, packed {packed / 1e6:.1f} MB; {drawn.energy_j / 3.6e6:.4f} kWh of "
-        f"{truth_j / 3.6e6:.4f} kWh"
+        f"{predicted / 1e6:.1f} MB, packed {packed / 1e6:.1f} MB; {drawn.energy_j / 3.6e6:.4f} kWh "
+        f"of {truth_j / 3.6e6:.4f} kWh"
     )
     assert grown < FLAT_BYTES
-    assert 0.65 * said < size <= said  # without observers nothing is told of states and load
-    assert packed <= PACKED * said
+    assert 0.65 * predicted < size <= predicted  # without observers no states and no load
+    assert packed <= PACKED * predicted
     assert drawn.energy_j == pytest.approx(truth_j, rel=1e-3)

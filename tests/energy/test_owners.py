@@ -21,7 +21,7 @@ from tests.energy.traces import SECOND, readings, sensor
 
 @dataclass
 class Still:
-    """A meter that nobody reads."""
+    """A meter that is not read."""
 
     sensor: Sensor
 

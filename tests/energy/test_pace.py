@@ -66,7 +66,7 @@ def test_three_updates_after_a_border_are_seen_to_2_ms_with_few_reads(offset_ms)
 
 
 def test_a_border_just_on_an_update_costs_the_reads_up_to_the_next() -> None:
-    """Whether the counter moved just now or long ago cannot be told."""
+    """Whether the counter moved just now or long ago cannot be determined."""
     border = 5_000 * MS
     found = watch(even())
     found.until(border + 900 * MS, [border])
@@ -84,7 +84,7 @@ def test_without_borders_one_update_a_second_is_seen_with_few_reads() -> None:
 @pytest.mark.parametrize("update_ms", [20, 33, 100])
 @pytest.mark.parametrize("drift", [-0.01, 0.01])
 def test_a_rhythm_off_by_a_percent_is_learnt(update_ms, drift) -> None:
-    """So it is at first, too: half a second of reading tells it no better."""
+    """So it is at first, too: half a second of reading is not enough."""
     found = watch(even(round(update_ms * MS * (1 + drift))), update_ms * MS)
     found.until(40_000 * MS)
     assert len(found.sharp(10_000 * MS, 40_000 * MS)) >= 28

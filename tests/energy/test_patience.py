@@ -1,4 +1,4 @@
-"""A driver that hangs, fails or is absurd: the other sensors go on, and so does the end."""
+"""A driver that hangs, fails or is absurd: the other sensors are read on, and the recorder ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETUP = MeterSetup(1, (), 4.0, "")
 
 
 class Asked:
-    """A meter that answers with what it is told to."""
+    """A meter that answers as given."""
 
     def __init__(self, device: str, answer: Callable[[], float]) -> None:
         self.sensor: Sensor = sensor("power", "sampled", device=device)
@@ -57,7 +57,7 @@ def test_while_a_question_hangs_others_fail_at_once_and_then_it_goes_on() -> Non
 
 
 class Watching:
-    """An observer that answers with what it is told to."""
+    """An observer that answers as given."""
 
     def __init__(self, device: str, answer: Callable[[], dict]) -> None:
         self.device = device
@@ -92,8 +92,8 @@ def test_finders_that_raise_or_hang_become_notes() -> None:
 
 ANSWERS = {
     "raises": (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
-    "no number": (lambda: float("nan"), "the sensor said nan"),
-    "without end": (lambda: float("inf"), "the sensor said inf"),
+    "no number": (lambda: float("nan"), "the sensor returned nan"),
+    "without end": (lambda: float("inf"), "the sensor returned inf"),
 }
 
 

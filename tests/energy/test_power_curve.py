@@ -1,4 +1,4 @@
-"""Sampled power, integrated, and what is said of the time in which nobody looked."""
+"""Sampled power, integrated, and what is reported of time without readings."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from pathlib import Path
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.recorder.process import RecorderProcess
 from harness.errors import MeasurementError
-from harness.settings import EnergySettings
+from harness.settings.settings import EnergySettings
 settings = EnergySettings(meters=sys.argv[2:3], period_s=0.02, idle_s=sys.argv[3])
 recorder = RecorderProcess(Path(sys.argv[1]), settings, MeterSetup(1, None, 5.0, ""))
 print("started", flush=True)
@@ -83,11 +83,11 @@ def test_ready_is_said_with_the_conditions_after_the_first_readings_are_on_file(
     }
     command = [sys.executable, "-m", "harness.energy.recorder", json.dumps(config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recorder:
-        said = json.loads(recorder.stdout.readline())
+        first_line = json.loads(recorder.stdout.readline())
         found = {"temperature_c": 47, "throttling": [], "foreign": [1]}
-        assert said == {"conditions": {machine.gpus[0].uuid: found}}
+        assert first_line == {"conditions": {machine.gpus[0].uuid: found}}
         assert all(len(each.value) for each in read_trace(trace).readings)
-        assert said in lines_of(trace)
+        assert first_line in lines_of(trace)
         recorder.stdin.close()
     assert recorder.returncode == 0
 
@@ -166,10 +166,10 @@ def test_a_starter_killed_before_the_recorder_is_ready_ends_it_soon(stand_in, tr
         assert wait_until(lambda: trace.exists() and count(trace) > 3)
         process_id = recorder_pid(trace)
         starter.kill()
-        said = starter.stderr.read()
+        errors = starter.stderr.read()
     assert wait_until(lambda: is_gone(process_id), 5)
     assert "end" in lines_of(trace)[-1]
-    assert said == b""
+    assert errors == b""
 
 
 def test_run_that_is_gone_already_is_a_note(start, trace) -> None:
@@ -210,7 +210,7 @@ def test_one_that_was_stopped_is_not_revived(start, trace) -> None:
     assert sum("recorder_pid" in line for line in lines_of(trace) if isinstance(line, dict)) == 1
 
 
-def test_one_whose_number_is_unknown_is_told_to_end_and_no_other_is_killed(
+def test_one_whose_number_is_unknown_is_asked_to_end_and_no_other_is_killed(
     start, monkeypatch
 ) -> None:
     """Ctrl-C while it starts: to the system process 0 is the group of this one."""

@@ -31,7 +31,7 @@ def truth_j(machine: StandIn, start_ns: int, end_ns: int) -> float:
     return sum(gpu.truth_j(start_ns, end_ns) for gpu in machine.gpus)
 
 
-def test_idle_power_is_measured_before_the_run_and_where_it_was_is_told(virtual) -> None:
+def test_idle_power_is_measured_before_the_run_and_where_it_was_is_reported(virtual) -> None:
     machine = virtual(power_w=60.0)
     machine.gpus[0].draw(300.0, at_ns=STARTS)
     trace, _ = record(machine, gpu_meters(), [STARTS, STARTS + 5 * SECOND], idle_s=3.0)
@@ -41,7 +41,7 @@ def test_idle_power_is_measured_before_the_run_and_where_it_was_is_told(virtual)
     assert energy_j(trace, start, end) / ((end - start) / SECOND) == pytest.approx(60, rel=0.01)
 
 
-def test_without_an_idle_time_none_is_told(virtual) -> None:
+def test_without_an_idle_time_none_is_reported(virtual) -> None:
     trace, _ = record(virtual(), gpu_meters(), [STARTS, STARTS + SECOND], idle_s=0.0)
     assert trace.idle_ns is None
 
@@ -53,7 +53,9 @@ def test_an_ordinary_counter_is_not_called_falsified(virtual, update_ms) -> None
     assert trace.falsified == {}
 
 
-def test_a_counter_that_loses_energy_when_read_closely_is_told_and_then_left_alone(virtual) -> None:
+def test_a_counter_that_loses_energy_when_read_closely_is_reported_and_left_alone(
+    virtual,
+) -> None:
     machine = virtual(read_cost_ms=15)
     gpu = machine.gpus[0]
     log = Lines()
@@ -187,7 +189,7 @@ def test_a_failing_counter_does_not_disturb_what_else_is_read(virtual) -> None:
 
 
 class _StallsAtFirst(VirtualSignals):
-    """A machine whose threads go on late until the first update of a slow counter has come."""
+    """A machine whose threads resume late until the first update of a slow counter has come."""
 
     def late_ns(self) -> int:
         return 60 * MS if self._machine.clock_ns < BEGINS_NS + 1_300 * MS else 0
@@ -197,8 +199,8 @@ def test_a_stall_at_an_update_of_a_slow_counter_leaves_its_rhythm_open(virtual) 
     machine = virtual(counter_update_ms=1000, counter_phase_ms=200)
     end = STARTS + 10 * SECOND
     trace, lines = record(machine, gpu_meters(), [STARTS, end], signals=_StallsAtFirst(machine, []))
-    told = [line["rhythm"] for line in lines if isinstance(line, dict) and "rhythm" in line]
-    assert "0" not in told[0]
+    found = [line["rhythm"] for line in lines if isinstance(line, dict) and "rhythm" in line]
+    assert "0" not in found[0]
     assert energy_j(trace, STARTS, end) == pytest.approx(truth_j(machine, STARTS, end), rel=0.01)
 
 

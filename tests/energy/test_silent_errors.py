@@ -51,7 +51,7 @@ def beside_gain_j(found: Measured) -> float:
     return (found.joules.uncertainty_j**2 - found.joules.gain_j**2) ** 0.5
 
 
-def test_a_reset_counter_gives_no_negative_energy_and_is_told(make) -> None:
+def test_a_reset_counter_gives_no_negative_energy_and_is_reported(make) -> None:
     made = make([250.0])
     made.gpus[0].reset_ns = BEGIN_NS + 4 * SECOND + 12_000_000
     found, _, end_ns = found_in(made, 10)

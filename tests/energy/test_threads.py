@@ -79,7 +79,7 @@ def test_no_border_and_no_end_is_slept_through_however_they_fall(ends) -> None:
 
 
 def test_what_a_device_s_thread_raises_ends_the_recorder_instead_of_the_device(ends) -> None:
-    """A recorder that ends is replaced; a device that nobody reads would be missing unnoticed."""
+    """A recorder that ends is replaced; a device that is not read would be missing unnoticed."""
 
     def broken() -> Steps:
         yield ends.signals.now_ns() + MS
@@ -123,7 +123,7 @@ def test_a_driver_that_hangs_at_the_start_is_read_once_it_answers(ends, monkeypa
     meter.lets.set()
 
     def stop() -> None:
-        # Reading goes on by itself, with a border now and then.
+        # Reading continues by itself, with a border now and then.
         while not meter.enough.wait(0.2) and not ends.signals.stopped:
             os.write(ends.borders_far, b"|")
         os.write(ends.input_far, b".")

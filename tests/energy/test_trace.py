@@ -56,4 +56,4 @@ def test_all_else_that_a_recorder_told_is_kept(trace) -> None:
     trace.write_bytes(encode([header([sensor()]), *lines, [0, 11, 1.0]]))
     found = read_trace(trace)
     assert (found.idle_ns, found.falsified, found.end_ns) == ((5, 9), {0: 0.9}, 11)
-    assert list(found.told) == lines
+    assert list(found.events) == lines

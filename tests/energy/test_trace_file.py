@@ -28,11 +28,11 @@ from tests.energy.traces import encode, header, sensor
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 reading = st.tuples(st.integers(0, 40), st.integers(0, 2**62), numbers).map(list)
 failure = st.tuples(st.integers(0, 40), st.integers(0, 2**62), st.none(), st.text()).map(list)
-told = st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.lists(st.integers())))
+event = st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.lists(st.integers())))
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
-@given(st.lists(st.one_of(reading, failure, told), max_size=30))
+@given(st.lists(st.one_of(reading, failure, event), max_size=30))
 def test_every_line_comes_back_in_its_place(tmp_path_factory, written: list[Any]) -> None:
     trace = tmp_path_factory.mktemp("pack") / "trace-1.jsonl"
     trace.write_bytes(encode(written))
@@ -101,7 +101,7 @@ def test_packed_it_takes_a_fraction_of_the_room_and_reads_the_same(trace: Path) 
     assert packed.stat().st_size < size / 3
     assert (after.readings[0].time_ns == before.readings[0].time_ns).all()
     assert (after.readings[0].value == before.readings[0].value).all()
-    assert after.told == before.told
+    assert after.events == before.events
 
 
 def test_more_rows_than_are_held_at_a_time(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Writing readings: nothing that tells is lost, and nothing that does not is kept."""
+"""Writing readings: no change is lost, and no repeat is kept."""
 
 from __future__ import annotations
 

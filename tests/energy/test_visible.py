@@ -146,7 +146,7 @@ def measured(harness: Harness, **environment: str) -> dict[str, Any]:
         ({VARIABLE: "GPU-b3"}, [2]),
         ({VARIABLE: "2,1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [2, 1]),
         ({VARIABLE: SLICE}, [1]),
-        ({VARIABLE: "0"}, [0, 1, 2]),  # cannot be told, see above
+        ({VARIABLE: "0"}, [0, 1, 2]),  # cannot be determined, see above
     ],
     ids=["abbreviated", "indices", "MIG", "unlike"],
 )
@@ -158,8 +158,8 @@ def test_the_commands_gpus_count_and_no_others(environment, numbers, boards, har
     assert report["energy_j"] == pytest.approx(true_j, rel=0.01)
     shared = [note for note in report["notes"] if "shared with other MIG slices" in note]
     assert len(shared) == (environment[VARIABLE] == SLICE)
-    told = [note for note in report["notes"] if "CUDA_DEVICE_ORDER" in note]
-    assert len(told) == (environment[VARIABLE] == "0")
+    found = [note for note in report["notes"] if "CUDA_DEVICE_ORDER" in note]
+    assert len(found) == (environment[VARIABLE] == "0")
 
 
 @pytest.mark.usefixtures("boards")

@@ -172,7 +172,7 @@ def test_many_windows_at_once_are_each_what_they_are_alone(tiling) -> None:
 
 
 def test_border_on_a_reading_of_a_fresh_counter_is_certain() -> None:
-    curve = EnergyCurve(readings([0, 1, 2], [0, 10, 30]), borders_ns=seconds(0, 1))
+    curve = EnergyCurve(readings([0, 1, 2], [0, 10, 30]), edges_ns=seconds(0, 1))
     assert curve.between(*seconds(0, 1)).border_j == 0
 
 

@@ -52,7 +52,7 @@ class VirtualSignals:
         return self.stop_ns is not None and self._machine.clock_ns >= self.stop_ns
 
     def now_ns(self) -> int:
-        """The machine's clock, which goes on a little with every look."""
+        """The machine's clock, which advances a little with every look."""
         self._machine.clock_ns += READ_NS // 2
         return self._machine.clock_ns
 
@@ -80,7 +80,7 @@ class VirtualSignals:
         machine.clock_ns = max(machine.clock_ns, *(each.free_ns for each in jobs[:-1]), 0)
 
     def late_ns(self) -> int:
-        """How much later than it wanted a thread goes on."""
+        """How much later than asked a thread resumes."""
         return 0
 
     def wait(self, until_ns: int) -> bool:
@@ -108,7 +108,7 @@ class _Job:
 
     @property
     def next_ns(self) -> int:
-        """When it goes on."""
+        """When it resumes."""
         return max(self.due_ns, self.free_ns)
 
     def go_on(self, machine: StandIn, late_ns: int = 0) -> None:

@@ -197,7 +197,7 @@ def test_no_series_no_figure(study: StudyResults) -> None:
 
 def test_the_caption_of_hours_names_the_series(study: StudyResults) -> None:
     basis = "series grid.csv, 2026-01-01T00:00:00+00:00 to 2026-02-01T00:00:00+00:00, PUE 1.2"
-    notes = ["", "; 3.0% of the energy lies outside its time, counted at its nearest end"]
+    notes = ["", "; 3.0% of the energy was drawn outside its time, counted at its nearest end"]
     runs = study.runs.assign(carbon_basis=[basis + notes[n % 2] for n in range(len(study.runs))])
     figured = co2_hours.draw(replace(study, runs=runs))
     assert figured is not None

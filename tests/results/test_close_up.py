@@ -62,8 +62,8 @@ def write(folder: Path, *parts: Part) -> RunFolder:
         for order, mask in enumerate(part.masks):
             at_s = part.length_s * order / len(part.masks)
             event("epoch", at_s, epochs_trained=order + 1, val_accuracy=0.5, window="search")
-            said = {"channel_mask": dict(mask.layers)}
-            event("answer", at_s, phase=order, description={"question": "which"}, answer=said)
+            answer = {"channel_mask": dict(mask.layers)}
+            event("answer", at_s, phase=order, description={"question": "which"}, answer=answer)
         if part.status:
             event("end", part.length_s, status=part.status)
         events[first:] = sorted(events[first:], key=lambda each: each["time_ns"])
@@ -77,7 +77,7 @@ def record(
     attempt: int,
     sensors: Sequence[Sensor],
     readings: Sequence[Sequence[tuple[float, float | None]]],
-    told: Sequence[dict[str, Any]] = (),
+    events: Sequence[dict[str, Any]] = (),
 ) -> None:
     """A trace: for each sensor its moments in seconds and values, None where it failed."""
     lines = [
@@ -86,7 +86,7 @@ def record(
         for at_s, value in own
     ]
     lines.sort(key=lambda line: line[1])
-    run.trace(attempt).write_bytes(encode([header(sensors), *lines, *told]))
+    run.trace(attempt).write_bytes(encode([header(sensors), *lines, *events]))
 
 
 def every(step_s: float, start_s: float, end_s: float) -> list[float]:
@@ -231,11 +231,11 @@ def test_a_device_that_was_never_read_is_one_gap(tmp_path: Path) -> None:
     assert area_j(close_up(run, 0)) == pytest.approx(9.0 * 20)
 
 
-def test_states_are_told_until_they_change_and_no_longer_than_the_recorder_lived(
+def test_states_are_reported_until_they_change_and_no_longer_than_the_recorder_lived(
     tmp_path: Path,
 ) -> None:
     run = write(tmp_path, Part(100.0, [], 20.0))
-    told = [
+    events = [
         {"state": state, "device": "GPU-0", "time_ns": ns(at_s)}
         for at_s, state in (
             (90.0, {"temperature_c": 30}),
@@ -245,7 +245,7 @@ def test_states_are_told_until_they_change_and_no_longer_than_the_recorder_lived
             (112.0, {"sm_clock_mhz": 3}),
         )
     ]
-    record(run, 1, [FRESH], [counting(lambda _: 9.0, every(0.1, 95, 115))], told)
+    record(run, 1, [FRESH], [counting(lambda _: 9.0, every(0.1, 95, 115))], events)
     states = close_up(run, 0).states
     assert states["start_s"].tolist() == pytest.approx([0, 6, 12])
     assert states["end_s"].tolist() == pytest.approx([6, 12, 15])

@@ -1,4 +1,4 @@
-"""Damaged results are told, or left out: never a traceback, never a nought for a missing figure."""
+"""Damaged results are reported, or left out: never a traceback, never 0 for a missing figure."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_damaged_line_of_the_journal_is_left_out(
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[]", "{}", '{"schema_version": 1}'])
-def test_a_damaged_specification_is_told(run: RunFolder, tmp_path: Path, content: str) -> None:
+def test_a_damaged_specification_is_reported(run: RunFolder, tmp_path: Path, content: str) -> None:
     run.spec.write_text(content)
     with pytest.raises(UsageError, match=r"spec\.json"):
         Tables(tmp_path)
@@ -76,7 +76,7 @@ def test_a_hyper_parameter_cannot_take_the_place_of_a_column(
     assert (row["status"], row["method_status"], row["method_energy_j"]) == ("done", "x", 1.0)
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results here"):
         Tables(tmp_path)
     settings = {"schema_version": 1, "name": "tiny", "carbon": {}}

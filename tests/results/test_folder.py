@@ -34,8 +34,8 @@ def test_who_wants_to_be_alone_waits_for_the_other(tmp_path: Path) -> None:
     first = other(tmp_path)
     assert first.stdout.readline() == "alone\n"
     second = other(tmp_path)
-    said, _ = first.communicate("", timeout=30)
-    assert said == "over\n"
+    output, _ = first.communicate("", timeout=30)
+    assert output == "over\n"
     assert second.stdout.readline() == "alone\n"
     second.communicate("", timeout=30)
     assert list(tmp_path.iterdir()) == []

@@ -122,7 +122,7 @@ class Dying(StudyCarbon):
 
 
 @pytest.mark.usefixtures("pool")
-def test_a_process_that_dies_is_told(jobs: list[Job]) -> None:
+def test_a_process_that_dies_is_reported(jobs: list[Job]) -> None:
     with pytest.raises(RuntimeError, match="a process that reads runs died"):
         gather(jobs, Dying(StudyFolder(STUDY)))
     assert children() == []
@@ -147,8 +147,8 @@ def script(code: str, tmp_path: Path, **more: Any) -> subprocess.Popen[str]:
 def test_a_script_without_a_guard_loads_a_study_once(tmp_path: Path) -> None:
     """What multiprocessing would run again in every process it spawns."""
     load = "import harness\nprint(len(harness.load(sys.argv[1])))"
-    said, complaints = script(load, tmp_path).communicate(timeout=60)
-    assert (said, complaints) == ("12\n", "")
+    output, complaints = script(load, tmp_path).communicate(timeout=60)
+    assert (output, complaints) == ("12\n", "")
 
 
 ENDLESS = """
@@ -182,8 +182,8 @@ def test_ctrl_c_ends_all_of_it_without_a_word_of_theirs(tmp_path: Path) -> None:
     process = script(ENDLESS, tmp_path, start_new_session=True)
     readers = started(process)
     os.killpg(process.pid, signal.SIGINT)
-    said, complaints = process.communicate(timeout=30)
-    assert (said, complaints) == ("interrupted\n", "")
+    output, complaints = process.communicate(timeout=30)
+    assert (output, complaints) == ("interrupted\n", "")
     assert psutil.wait_procs(readers, timeout=5)[1] == []
 
 

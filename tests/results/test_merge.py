@@ -99,7 +99,7 @@ def test_the_same_records_twice_count_once(
 ) -> None:
     place = "runs/dense/seed-0"
     shutil.copytree(first.path / place, second.path / place)
-    (second.path / place / ".lock").touch()  # nobody holds it
+    (second.path / place / ".lock").touch()  # no process holds it
     assert merge([first, second], tmp_path / "c") == len(harness.load(str(QUICK)))
     assert not (tmp_path / "c" / place / ".lock").exists()
 
@@ -111,8 +111,8 @@ def test_two_records_of_one_run_are_a_conflict(
     shutil.copytree(first.path / place, second.path / place)
     with (second.path / place / "journal.jsonl").open("a") as journal:
         journal.write("{}\n")
-    said = refused(first, second, out=tmp_path / "c")
-    assert f"{first.path / place} and {second.path / place}: conflicting records" in said
+    message = refused(first, second, out=tmp_path / "c")
+    assert f"{first.path / place} and {second.path / place}: conflicting records" in message
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_another_study_is_a_conflict(
     key: str,
 ) -> None:
     change(second, **changes)
-    said = refused(first, second, out=tmp_path / "c")
-    assert said.startswith(key)
-    assert str(second.path) in said
+    message = refused(first, second, out=tmp_path / "c")
+    assert message.startswith(key)
+    assert str(second.path) in message
 
 
 def test_a_recipe_is_a_conflict_but_a_place_of_files_is_not(
@@ -144,18 +144,18 @@ def test_a_recipe_is_a_conflict_but_a_place_of_files_is_not(
     change(second, workload=saved["workload"] | {"root": "/elsewhere", "workers": 1})
     merge([first, second], tmp_path / "c")
     change(second, training=saved["training"] | {"epochs": 99})
-    said = refused(first, second, out=tmp_path / "d")
-    assert "training.epochs is" in said
-    assert "but 99 in" in said
+    message = refused(first, second, out=tmp_path / "d")
+    assert "training.epochs is" in message
+    assert "but 99 in" in message
 
 
 def test_a_run_that_is_worked_on_is_left_to_whoever_does(
     first: StudyFolder, second: StudyFolder, tmp_path: Path
 ) -> None:
     held = second.runs()[0].hold()
-    said = refused(first, second, out=tmp_path / "c")
+    message = refused(first, second, out=tmp_path / "c")
     held.release()
-    assert "works on it; merge when it is done" in said
+    assert "works on it; merge when it is done" in message
     merge([first, second], tmp_path / "c")
 
 
@@ -180,10 +180,12 @@ def test_one_folder_is_nothing_to_merge(first: StudyFolder, tmp_path: Path) -> N
     assert "at least two" in refused(first, out=tmp_path / "c")
 
 
-def test_a_damaged_study_is_told(first: StudyFolder, second: StudyFolder, tmp_path: Path) -> None:
+def test_a_damaged_study_is_reported(
+    first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
     change(second, methods=[1, 2])
-    said = refused(first, second, out=tmp_path / "c")
-    assert f"{second.path}: damaged study: methods" in said
+    message = refused(first, second, out=tmp_path / "c")
+    assert f"{second.path}: damaged study: methods" in message
 
 
 def test_answers_about_the_grid_are_joined_and_a_series_must_be_the_same(

@@ -20,7 +20,7 @@ ROW = {"arm": "dense", "seed": 0, "energy_source": "counter", "coverage": 1.0, "
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({}, None),
         ({"energy_source": "counter+sampled"}, None),
@@ -37,9 +37,9 @@ ROW = {"arm": "dense", "seed": 0, "energy_source": "counter", "coverage": 1.0, "
         ),
     ],
 )
-def test_what_was_not_measured_is_told_with_its_reason(changed, said) -> None:
+def test_what_was_not_measured_is_reported_with_its_reason(changed, reason) -> None:
     tables = SimpleNamespace(runs=pd.DataFrame([ROW | changed]))
-    assert unmeasured(tables) == ([f"dense, seed 0: {said}"] if said else [])
+    assert unmeasured(tables) == ([f"dense, seed 0: {reason}"] if reason else [])
 
 
 def test_where_nothing_measures_a_study_is_refused_before_it_begins(

@@ -145,8 +145,8 @@ def test_a_search_without_a_ticket_is_on_record_and_trains_on(
     assert len(strict) == 2
     for spec in strict:
         journal = Journal(references[spec.key])
-        [said] = journal.events("record")
-        assert said["facts"] == {"ticket_emerged": False, "ticket_epoch": 2}
+        [record] = journal.events("record")
+        assert record["facts"] == {"ticket_emerged": False, "ticket_epoch": 2}
         [result] = journal.events("result")
         assert result["epochs_trained"] == (6 if spec.hyperparameters["reinit"] else 4)
         assert result["parameters"] < journal.events("dense")[0]["parameters"]
@@ -233,7 +233,7 @@ def test_lost_work_is_counted_and_called_lost(
     assert curves["energy_j"].is_monotonic_increasing
 
 
-def test_a_method_that_answers_differently_on_resuming_is_told(
+def test_a_method_that_answers_differently_on_resuming_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "JournalWriter", _Interrupted)

@@ -134,7 +134,7 @@ def test_prune_train_really_shrinks_and_masks_do_not(study: Path) -> None:
 
 
 @pytest.mark.parametrize(("seed", "method"), [(1, "early_bird"), (0, "progressive")])
-def test_a_run_that_is_not_there_is_told(seed: int, method: str, study: Path) -> None:
+def test_a_run_that_is_not_there_is_reported(seed: int, method: str, study: Path) -> None:
     mine = SPECS[0].model_copy(update={"seed": seed})
     with pytest.raises(RunError, match=f"needs one finished run of {method} with seed {seed}"):
         recall(StudyFolder(study), mine, method)

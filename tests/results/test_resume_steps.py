@@ -145,8 +145,8 @@ def test_a_snapshot_in_a_rewound_epoch_counts_the_steps_before(again: int, tmp_p
     spec = twice(tmp_path, again=again, back=True)
     folder = start(spec, tmp_path / "study")
     attempt(spec, folder)
-    [said] = Journal(folder).events("record")
-    assert said["facts"]["place"] == pytest.approx(again / 5)
+    [record] = Journal(folder).events("record")
+    assert record["facts"]["place"] == pytest.approx(again / 5)
 
 
 def test_a_snapshot_before_a_rewound_phase_begins_is_refused(tmp_path: Path) -> None:

@@ -1,11 +1,8 @@
-"""From joules to kilograms of CO2 equivalent, at one place.
+"""Converts joules to kilograms of CO2 equivalent, by the factor of a place.
 
-Well-known places whose electricity differs much, to hold a study's CO2e against.
-
-CodeCarbon's offline factors: the places that its data hold, and the number of each.
-
-CodeCarbon takes another place's number where it does not know one, with a line in a log at most.
-So every name is looked up in its data first, and its functions are asked only for what is there.
+The factors are CodeCarbon's offline data. For a place that it does not know it silently takes
+another's number, so every name is looked up in its data first, and its functions are called only
+for what is there. `reference_places` are well-known countries to compare a study's CO2e with.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ class Co2e:
 
     Attributes:
         kg: Kilograms.
-        basis: By what it was calculated, in words.
+        basis: How it was calculated, in words.
     """
 
     kg: float
@@ -39,7 +36,7 @@ class Co2e:
 
 @dataclass(frozen=True)
 class CarbonFactor:
-    """Kilograms of CO2e for a kilowatt-hour at the meter of the computer.
+    """Kilograms of CO2e per kilowatt-hour at the computer's meter.
 
     Attributes:
         kg_per_kwh: The factor, PUE included.
@@ -55,13 +52,13 @@ class CarbonFactor:
 
 
 def carbon_factor(site: Carbon) -> CarbonFactor:
-    """The factor of a site that holds at any time: given by hand, else its grid's.
+    """The factor of a site, constant over time: given by hand, else its grid's.
 
     Country figures are life-cycle averages of a year, those of most regions and of cloud regions
     direct emissions only: the basis says which, since the two are not comparable.
 
     Raises:
-        UsageError: CodeCarbon has no data for the place. (It would fall back silently.)
+        UsageError: CodeCarbon has no data for the place.
     """
     if site.kg_per_kwh is not None:
         kg_per_kwh, basis = site.kg_per_kwh, "factor given by the study"
@@ -76,7 +73,7 @@ def further_sites(site: Carbon) -> dict[str, CarbonFactor]:
     """The factors of the further places that a study names, with its own PUE.
 
     Raises:
-        UsageError: A name is no place that CodeCarbon has data for.
+        UsageError: CodeCarbon has no data for a name.
     """
     return {name: carbon_factor(_place(name, site.pue)) for name in site.also}
 
@@ -93,8 +90,8 @@ def _place(name: str, pue: float) -> Carbon:
 
 
 COUNTRIES = ("SWE", "FRA", "BRA", "GBR", "USA", "DEU", "JPN", "AUS", "CHN", "POL", "ZAF", "IND")
-"""From little carbon to much (2023); all life-cycle averages of a year, so comparable with each
-other."""
+"""From the least to the most carbon (2023); all are life-cycle averages of a year, so that they can
+be compared."""
 
 
 def reference_places(pue: float) -> dict[str, CarbonFactor]:
@@ -103,14 +100,14 @@ def reference_places(pue: float) -> dict[str, CarbonFactor]:
 
 
 ZONES = {"SWE": "SE", "NOR": "NO", "FIN": "FI"}
-"""Countries with figures by bidding zone, and how the names of their zones begin."""
+"""Countries with figures by bidding zone, and the prefix of their zones' names."""
 REGIONAL = ("CAN", "CHN", "USA", *ZONES)
 MISSPELT = {"gcp/me-central1": "gcp/me-cenrtal1"}
 """Cloud regions that CodeCarbon's file spells in its own way."""
 
 
 def grid_factor(site: Carbon) -> tuple[float, str]:
-    """Kilograms of CO2e a kilowatt-hour of a place, and its basis in words.
+    """Kilograms of CO2e per kilowatt-hour at a place, and its basis in words.
 
     Raises:
         UsageError: CodeCarbon has no data for the place.
@@ -142,7 +139,7 @@ def grid_factor(site: Carbon) -> tuple[float, str]:
 
 
 def check_place(site: Carbon, key: str = "carbon") -> None:
-    """Refuse a place that CodeCarbon's data do not hold.
+    """Check that CodeCarbon has data for a place.
 
     Args:
         site: The place.
@@ -176,7 +173,7 @@ def check_place(site: Carbon, key: str = "carbon") -> None:
 
 
 def is_country(word: str) -> bool:
-    """Whether a word, but for its case, is the code of a country that CodeCarbon has data for."""
+    """Whether a word, in any case, is the code of a country that CodeCarbon has data for."""
     return word.upper() in _countries()
 
 
@@ -209,16 +206,16 @@ def _regions(country: str) -> dict[str, str]:
     """Names of a country's regions as CodeCarbon's functions take them, with their basis."""
     if country == "USA":
         data = _data("2023/usa_emissions.json")
-        said = f"2023, direct emissions, CodeCarbon ({data['_source']['name']})"
-        return {name: f"{name}, United States {said}" for name in data if name[0] != "_"}
+        basis = f"2023, direct emissions, CodeCarbon ({data['_source']['name']})"
+        return {name: f"{name}, United States {basis}" for name in data if name[0] != "_"}
     if country == "CAN":
-        said = "Canada 2023, direct emissions of its fuels, CodeCarbon"
-        return {name: f"{name}, {said}" for name in _data("2023/canada_energy_mix.json")}
+        basis = "Canada 2023, direct emissions of its fuels, CodeCarbon"
+        return {name: f"{name}, {basis}" for name in _data("2023/canada_energy_mix.json")}
     if country == "CHN":
         data = _data("2023/china_provincial_emissions.json")["data"]
-        said = "direct emissions of CO2 alone, CodeCarbon (MEE and NBS of China)"
+        basis = "direct emissions of CO2 alone, CodeCarbon (MEE and NBS of China)"
         return {
-            name: f"{province['description']}, China {province['year']}, {said}"
+            name: f"{province['description']}, China {province['year']}, {basis}"
             for province in data.values()
             for name in province["names"]
         }
@@ -233,7 +230,7 @@ def _regions(country: str) -> dict[str, str]:
 
 
 def _basis_of_zone(zone: dict[str, Any]) -> str:
-    # CodeCarbon says of the one zone without a coverage that it kept an earlier value.
+    # For the one zone without a coverage CodeCarbon's data say that an earlier value was kept.
     known = f"ENTSO-E, covers {zone['coverage']}" if "coverage" in zone else "source not stated"
     kinds = "life cycle, but fossil fuels direct"
     return f"{zone['description']} {zone['year']}, {kinds}, CodeCarbon ({known})"

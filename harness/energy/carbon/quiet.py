@@ -1,4 +1,4 @@
-"""Importing CodeCarbon, for its data alone."""
+"""Imports CodeCarbon without its messages, for its data alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def codecarbon_data() -> Path:
 
 
 def import_codecarbon() -> None:
-    """Import CodeCarbon without what it says of sensors that it looks for meanwhile.
+    """Import CodeCarbon without its messages about sensors that it looks for meanwhile.
 
-    We read its tables; the sensors are our own matter, and `doctor` speaks of them.
+    Only its tables are used here; `doctor` reports the sensors.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

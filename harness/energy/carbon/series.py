@@ -1,8 +1,8 @@
-"""CO2e where the factor changes over time, and the file that says how it changes.
+"""Computes CO2e where the factor changes over time.
 
-How the carbon of a run depends on the hour at which it begins.
-
-The grid's carbon intensity of this moment, asked of a service once; a failure costs nothing.
+The factors come from a CSV file (`read_series`), or from a live service that is asked once when a
+study starts (`ask`) and whose failure costs nothing. `by_hour` gives the factor of a run by the
+hour at which it begins.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from harness.errors import UsageError, nearest
 from harness.settings.settings import Carbon
 
 SCALES = {"kg_per_kwh": 1.0, "g_per_kwh": 1e-3}
-"""Columns that may hold the factor, and what makes kilograms of them."""
+"""Columns that may hold the factor, and their scale in kilograms."""
 MAX_KG_PER_KWH = 10.0
-"""A bound against mistaken units: no grid comes near it, and grams in the wrong column pass it."""
+"""A bound against wrong units: no grid comes near it, and grams in the wrong column exceed it."""
 PLAUSIBLE_KG_PER_KWH = (0.001, 2.0)
-"""Between these lies every mean of a grid; CodeCarbon's countries have 0.02 to 1.3."""
+"""Range of the mean of any grid; CodeCarbon's countries have 0.02 to 1.3."""
 GAP = 1.5
 """A step longer than this multiple of the usual one has missing factors."""
 
@@ -45,7 +45,7 @@ _COUNTED_AT = {_OUTSIDE: "its nearest end", _IN_A_GAP: "the factor before"}
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one process drew over time.
+    """The energy of one process over time.
 
     Attributes:
         start_ns: When it began, on the wall clock (nanoseconds since 1970, UTC).
@@ -84,7 +84,7 @@ class CarbonSeries:
         ]
 
     def co2e(self, drawn: Iterable[Drawn]) -> Co2e:
-        """CO2e of all that was drawn; the basis names the factors used, and how much lay outside.
+        """CO2e of some energy; the basis names the factors used, and the share outside the series.
 
         Returns:
             The sum, over every piece of time under one factor, of its energy x that factor.
@@ -96,19 +96,20 @@ class CarbonSeries:
         for place, how in _COUNTED_AT.items():
             there_j = math.fsum(energy_j for _, energy_j, where in pieces if where == place)
             if there_j > 0:
-                note += f"; {there_j / all_j:.1%} of the energy lies {place}, counted at {how}"
+                share = there_j / all_j
+                note += f"; {share:.1%} of the energy was drawn {place}, counted at {how}"
         return Co2e(
             kg=math.fsum(factor.co2e_kg(energy_j) for factor, energy_j, _ in pieces),
             basis="; ".join(dict.fromkeys(factor.basis for factor in used)) + note,
         )
 
     def _pieces(self, drawn: Drawn) -> Iterator[tuple[CarbonFactor, float, str]]:
-        """Factor, energy, and where it lies if not within, of every piece of time under one."""
+        """Factor, energy, place if outside the series, of every piece of time at one factor."""
         gaps_ns = self.gaps_ns
         known_ns = (*self.starts_ns, self.end_ns, *(start for start, _ in gaps_ns))
         inside = [t for t in known_ns if drawn.start_ns < t < drawn.end_ns]
-        borders = sorted({drawn.start_ns, drawn.end_ns, *map(int, inside)})
-        for start_ns, end_ns in pairwise(borders):
+        moments = sorted({drawn.start_ns, drawn.end_ns, *map(int, inside)})
+        for start_ns, end_ns in pairwise(moments):
             number = max(bisect_right(self.starts_ns, start_ns) - 1, 0)
             energy_j = drawn.energy_j(end_ns) - drawn.energy_j(start_ns)
             where = ""
@@ -154,7 +155,7 @@ def read_series(path: Path, name: str, pue: float) -> CarbonSeries:
 
 
 def _doubts(found: list[tuple[datetime, float]], column: str) -> str:
-    """What is strange about a series as a whole, to be read beside every figure made with it."""
+    """Why a series as a whole looks wrong, to be printed beside every figure made with it."""
     mean_kg = math.fsum(kg for _, kg in found) / len(found)
     least_kg, most_kg = PLAUSIBLE_KG_PER_KWH
     if least_kg <= mean_kg <= most_kg:
@@ -168,7 +169,7 @@ def _doubts(found: list[tuple[datetime, float]], column: str) -> str:
 
 
 def check_site(site: Carbon) -> None:
-    """Refuse, before anything is trained, whatever of a study's carbon would go wrong after it.
+    """Check, before anything is trained, that the CO2e of a study can be computed after it.
 
     Raises:
         UsageError: A place is unknown, so that CodeCarbon would silently take another, or the
@@ -198,14 +199,14 @@ def _column(fields: Iterable[str], name: str) -> str:
 
 
 def _row(row: dict[str, str | None], column: str, place: str) -> tuple[datetime, float]:
-    said, number = row["time"], row[column]
+    text, number = row["time"], row[column]
     try:
-        time = datetime.fromisoformat((said or "").strip())
+        time = datetime.fromisoformat((text or "").strip())
         kg_per_kwh = float(number or "") * SCALES[column]
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     if time.tzinfo is None:
-        raise UsageError(f"{place}: time {said} has no zone; write it as {said}Z if it is UTC")
+        raise UsageError(f"{place}: time {text} has no zone; write it as {text}Z if it is UTC")
     if not 0 <= kg_per_kwh <= MAX_KG_PER_KWH:
         raise UsageError(f"{place}: {column} {number} is not between 0 and 10 kg/kWh")
     return time, kg_per_kwh
@@ -225,14 +226,14 @@ def by_hour(series: CarbonSeries, duration_s: float) -> list[dict[str, Any]]:
         duration_s: How long a run takes.
 
     Returns:
-        A row an hour: `hour`, `kg_per_kwh` (mean over days), `kg_per_kwh_low`, `kg_per_kwh_high`
+        A row per hour: `hour`, `kg_per_kwh` (mean over days), `kg_per_kwh_low`, `kg_per_kwh_high`
         (lowest and highest day). Hours at which no run fits into the series are left out.
     """
     if not (math.isfinite(duration_s) and duration_s > 0):
         return []
     duration_ns = round(duration_s * 1e9)
     first_ns = series.starts_ns[0]
-    # A factor that holds for ever says nothing of the days to come.
+    # A factor without an end says nothing of the days to come.
     end_ns = int(series.end_ns) if math.isfinite(series.end_ns) else series.starts_ns[-1]
     first_hour = -(-first_ns // HOUR_NS)
     last_hour = (end_ns - duration_ns) // HOUR_NS
@@ -240,12 +241,12 @@ def by_hour(series: CarbonSeries, duration_s: float) -> list[dict[str, Any]]:
         return []
     hours = np.arange(first_hour, last_hour + 1)
     # Seconds since the first factor: nanoseconds since 1970 are too large for a float.
-    knots_s = (np.array([*series.starts_ns, end_ns]) - first_ns) * 1e-9
+    starts_s = (np.array([*series.starts_ns, end_ns]) - first_ns) * 1e-9
     factors = np.array([factor.kg_per_kwh for factor in series.factors])
-    so_far = np.concatenate([[0.0], np.cumsum(factors * np.diff(knots_s))])
+    so_far = np.concatenate([[0.0], np.cumsum(factors * np.diff(starts_s))])
     begin_s = (hours * HOUR_NS - first_ns) * 1e-9
-    ends = np.interp(begin_s + duration_ns * 1e-9, knots_s, so_far)
-    means = (ends - np.interp(begin_s, knots_s, so_far)) / (duration_ns * 1e-9)
+    ends = np.interp(begin_s + duration_ns * 1e-9, starts_s, so_far)
+    means = (ends - np.interp(begin_s, starts_s, so_far)) / (duration_ns * 1e-9)
     rows = []
     for hour in range(24):
         days = means[hours % 24 == hour]
@@ -268,7 +269,7 @@ TIMEOUT_S = 10.0
 
 
 def ask(country: str) -> dict[str, Any]:
-    """What Electricity Maps says of a country's grid now, through CodeCarbon's client; never fails.
+    """Ask Electricity Maps for a country's carbon intensity, by CodeCarbon's client; never raises.
 
     Returns:
         The record to keep: `time` (UTC, to the second, before asking), `provider`, `country`, and
@@ -305,7 +306,7 @@ def _asked(country: str, key: str) -> dict[str, Any]:
         g_per_kwh = get_carbon_intensity(place, key)
         if isinstance(g_per_kwh, int | float) and 0 <= g_per_kwh <= MAX_KG_PER_KWH * 1000:
             return {"kg_per_kwh": g_per_kwh / 1000}
-        said = f"an answer that is no carbon intensity: {g_per_kwh!r}"
-    except Exception as error:  # noqa: BLE001 - whatever comes over a network, the runs go on
-        said = f"{type(error).__name__}: {error}"
-    return {"error": " ".join(said.replace(key, "***").split())[:200]}
+        reason = f"an answer that is no carbon intensity: {g_per_kwh!r}"
+    except Exception as error:  # noqa: BLE001 - whatever comes over a network must not end the runs
+        reason = f"{type(error).__name__}: {error}"
+    return {"error": " ".join(reason.replace(key, "***").split())[:200]}

@@ -1,1 +1,1 @@
-"""From what sensors reported to the energy of a window."""
+"""Integrates sensor readings to the energy of windows; `windows` explains how."""

@@ -1,8 +1,8 @@
-"""What an energy counter can vouch for: stretches of its readings, and the borders within them.
+"""Finds the stretches of an energy counter that can be trusted, and splits them at window edges.
 
-A counter that falls was set back (driver reload, GPU reset); one that stands still is frozen, since
-no card draws nothing; one that leaps shows nonsense. In between it is trusted, however long it was
-not read: what it counted meanwhile is in its next reading.
+A counter that falls was reset (driver reload, GPU reset); one that stands still is frozen, since
+every card draws power; one that leaps by more than the card can draw is wrong. In between it is
+trusted, however long it was not read: what it counted meanwhile is in its next reading.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from harness.energy.integration.curve import Curve
 from harness.energy.integration.update_period import at_most_s
 from harness.energy.integration.window_edges import (
     UNSTEADY,
+    CounterUpdates,
     Floats,
-    Knots,
-    counter_knots,
+    counter_updates,
     energies_at,
     pooled,
 )
@@ -28,14 +28,14 @@ from harness.energy.sensors.base import FRESH_S, SLOW_S, Sensor
 from harness.energy.trace import Readings
 
 FROZEN_UPDATES = 3
-"""A slow counter that shows nothing new for so many updates, though it is read, is frozen. The
-recorder reads on for longer than that at the end."""
+"""A slow counter that is read for this many updates without a new value is frozen. The recorder
+reads on for longer than that at the end."""
 UNSEEN_S = 5.0
-"""The same for one that moved once or never: how slow it is, is unknown."""
+"""The same, as a time, for one that moved once or never, so that its update period is unknown."""
 MAX_LIMIT_RATIO = 3.0
-"""More than so many times the board's limit is no power that it draws."""
+"""Power above this multiple of the board's limit is implausible."""
 MAX_POWER_W = 5000.0
-"""The same where no limit is known."""
+"""The same without a known limit."""
 
 
 @dataclass(frozen=True)
@@ -43,71 +43,75 @@ class Stretch:
     """A time over which a counter is trusted.
 
     Attributes:
-        time_s: Knots and borders, shape (nodes,), rising.
+        time_s: Moments of updates and edges, shape (nodes,), rising.
         energy_j: The counter at each, shape (nodes,).
-        border_var: Its variance at each, J², shape (nodes,).
+        edge_var: Its variance at each, J², shape (nodes,).
     """
 
     time_s: Floats
     energy_j: Floats
-    border_var: Floats
+    edge_var: Floats
 
 
 def stretches(
-    readings: Readings, borders_s: Floats, shape: Callable[[], Curve] | None = None
+    readings: Readings, edges_s: Floats, shape: Callable[[], Curve] | None = None
 ) -> list[Stretch]:
-    """The stretches of a counter's readings, with the energy at every border in them.
+    """The stretches of a counter's readings, with the energy at every edge in them.
 
     Args:
         readings: Of a counter.
-        borders_s: Where the load may change, rising.
-        shape: Gives what the device's power sensor says, if it has one: the updates of a counter
-            that is slow, or may be, are split by it as well.
+        edges_s: Where the load may change, rising.
+        shape: Gives the curve of the device's power sensor, if it has one: updates of a counter
+            that is slow, or may be, are also split by it.
     """
     found = []
     update_s = _update_s(readings)
     power = shape() if shape and update_s > SLOW_S else None
     for first, end in _trusted(readings):
-        knots = counter_knots(readings.part(first, end), update_s)
+        updates = counter_updates(readings.part(first, end), update_s)
         if first:
-            # What a counter shows first after a break is of no update: it began at some moment.
-            knots = knots.after_first()
-        if len(knots.time_s) > 1:
-            found.append(_stretch(knots, borders_s, readings.sensor.resolution_j, power))
+            # The first value after a break is no update: its moment is unknown.
+            updates = updates.after_first()
+        if len(updates.time_s) > 1:
+            found.append(_stretch(updates, edges_s, readings.sensor.resolution_j, power))
     return found
 
 
-def _stretch(knots: Knots, borders_s: Floats, resolution_j: float, power: Curve | None) -> Stretch:
-    inside = (borders_s >= knots.time_s[0]) & (borders_s <= knots.last_s)
-    moments_s = np.unique(np.concatenate([borders_s[inside], [knots.last_s]]))
-    energy_j, variance = energies_at(moments_s, knots)
+def _stretch(
+    updates: CounterUpdates, edges_s: Floats, resolution_j: float, power: Curve | None
+) -> Stretch:
+    inside = (edges_s >= updates.time_s[0]) & (edges_s <= updates.last_s)
+    moments_s = np.unique(np.concatenate([edges_s[inside], [updates.last_s]]))
+    energy_j, variance = energies_at(moments_s, updates)
     if power is not None and len(power.time_s):
-        split_j, split_var = _split_by_power(moments_s, knots, power)
+        split_j, split_var = _split_by_power(moments_s, updates, power)
         between_j, _ = pooled(energy_j, variance, split_j, split_var)
-        # What both disagree by is uncertain: a load that is not as steady as the counter's updates
-        # around take it to be, or that changes faster than the power sensor can see.
+        # What both disagree by is uncertain: the load may be less steady than extrapolation
+        # assumes, or change faster than the power sensor can show.
         known = np.isfinite(split_var)
         variance += np.where(known, (split_j - energy_j) ** 2 / 2 + split_var, 0.0)
         energy_j = between_j
-    time_s = np.concatenate([knots.time_s, moments_s])
+    time_s = np.concatenate([updates.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
         time_s=time_s[order],
-        # A border right at an update may be given less than the update showed: energy never falls.
-        energy_j=np.maximum.accumulate(np.concatenate([knots.energy_j, energy_j])[order]),
-        border_var=np.concatenate([_knot_var(knots, resolution_j), variance])[order],
+        # An edge right at an update may be given less than the update showed: energy never falls.
+        energy_j=np.maximum.accumulate(np.concatenate([updates.energy_j, energy_j])[order]),
+        edge_var=np.concatenate([_update_var(updates, resolution_j), variance])[order],
     )
 
 
-def _split_by_power(moments_s: Floats, knots: Knots, power: Curve) -> tuple[Floats, Floats]:
-    """The updates that moments fall in, split by what the power sensor says of them.
+def _split_by_power(
+    moments_s: Floats, updates: CounterUpdates, power: Curve
+) -> tuple[Floats, Floats]:
+    """The updates that moments fall in, split by the energy of the power sensor.
 
     Returns:
         The energy up to each moment, J, and its variance, J²: infinite outside of updates, and
         where power was not read.
     """
-    after = np.clip(np.searchsorted(knots.time_s, moments_s), 1, len(knots.time_s) - 1)
-    start_s, end_s = knots.time_s[after - 1], knots.time_s[after]
+    after = np.clip(np.searchsorted(updates.time_s, moments_s), 1, len(updates.time_s) - 1)
+    start_s, end_s = updates.time_s[after - 1], updates.time_s[after]
 
     def at_each(what: Floats) -> list[Floats]:
         return [np.interp(at_s, power.time_s, what) for at_s in (start_s, moments_s, end_s)]
@@ -116,24 +120,24 @@ def _split_by_power(moments_s: Floats, knots: Knots, power: Curve) -> tuple[Floa
     start_j, moment_j, end_j = at_each(power.energy_j)
     inside &= (end_s <= power.time_s[-1]) & (end_j > start_j)
     share = (moment_j - start_j) / np.where(inside, end_j - start_j, 1.0)
-    update_j = knots.energy_j[after] - knots.energy_j[after - 1]
-    # What varies between samples is known to the sensor no better than this, before and after.
+    update_j = updates.energy_j[after] - updates.energy_j[after - 1]
+    # The variance of samples before and after the moment.
     start_j2, moment_j2, end_j2 = at_each(power.random_var)
     variance = (1 - share) ** 2 * (moment_j2 - start_j2) + share**2 * (end_j2 - moment_j2)
     variance = np.maximum(variance, 0.0) + (UNSTEADY * update_j) ** 2
-    off_s2 = ((1 - share) * knots.half_s[after - 1]) ** 2 + (share * knots.half_s[after]) ** 2
+    off_s2 = ((1 - share) * updates.half_s[after - 1]) ** 2 + (share * updates.half_s[after]) ** 2
     variance += (update_j / np.where(inside, end_s - start_s, 1.0)) ** 2 * off_s2 / 3
-    energy_j: Floats = knots.energy_j[after - 1] + np.where(inside, share, 0.0) * update_j
+    energy_j: Floats = updates.energy_j[after - 1] + np.where(inside, share, 0.0) * update_j
     return energy_j, np.where(inside, variance, np.inf)
 
 
-def _knot_var(knots: Knots, resolution_j: float) -> Floats:
-    """Variance of the energy at a knot, from not knowing its moment."""
-    # The slope beside an unsure moment is as unsure: the steepest of its neighbours' counts.
-    slopes_w = np.gradient(knots.energy_j, knots.time_s)
+def _update_var(updates: CounterUpdates, resolution_j: float) -> Floats:
+    """Variance of the energy at an update, whose moment is not known exactly."""
+    # The slope beside an uncertain moment is uncertain, too: the steepest around it counts.
+    slopes_w = np.gradient(updates.energy_j, updates.time_s)
     padded_w = np.pad(slopes_w, 1, mode="edge")
     power_w = np.maximum(np.maximum(padded_w[:-2], padded_w[2:]), slopes_w)
-    variance: Floats = (power_w * knots.half_s) ** 2 / 3 + resolution_j**2 / 12
+    variance: Floats = (power_w * updates.half_s) ** 2 / 3 + resolution_j**2 / 12
     return variance
 
 
@@ -143,8 +147,8 @@ def _trusted(readings: Readings) -> list[tuple[int, int]]:
         return []
     time_s, steps_j = readings.time_s, np.diff(readings.value)
     cut = (steps_j < 0) | _absurd(readings, np.diff(time_s), steps_j)
-    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(time_s)]
-    parts = [(first, end) for first, end in pairwise(edges) if end > first]
+    cuts = [0, *(np.flatnonzero(cut) + 1).tolist(), len(time_s)]
+    parts = [(first, end) for first, end in pairwise(cuts) if end > first]
     if readings.sensor.update_s < FRESH_S:
         return parts
     frozen_s = _frozen_s(readings)
@@ -159,7 +163,7 @@ def _absurd(readings: Readings, apart_s: Floats, steps_j: Floats) -> NDArray[np.
 
 
 def max_power_w(sensor: Sensor) -> float:
-    """More than this is no power that a device draws."""
+    """The most power that is plausible for a device."""
     return MAX_LIMIT_RATIO * sensor.ceiling_w if sensor.ceiling_w else MAX_POWER_W
 
 
@@ -173,7 +177,7 @@ def _thawed(
 ) -> list[tuple[int, int]]:
     """Parts of a stretch without the time in which the counter stood still.
 
-    That began at some moment before the first reading to show it, so that this one is left out.
+    The freeze began at some moment before the first reading of the last value, which is left out.
     """
     starts, lasts = (each + first for each in _runs(value[first:end]))
     frozen = time_s[lasts] - time_s[starts] > frozen_s
@@ -194,7 +198,7 @@ def stood_still(readings: Readings) -> bool:
 
 
 def _frozen_s(readings: Readings) -> float:
-    """A counter that shows nothing new for longer stands still, however slow it is."""
+    """A counter without a new value for longer than this is frozen."""
     known_s = readings.sensor.update_s
     apart_s = at_most_s(readings.time_ns, readings.value)
     if np.isinf(apart_s):
@@ -203,15 +207,15 @@ def _frozen_s(readings: Readings) -> float:
 
 
 def _runs(value: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first and the last of each row of equal readings."""
+    """The first and the last index of each run of equal readings."""
     changed = np.flatnonzero(np.diff(value) != 0)
     return np.concatenate([[0], changed + 1]), np.concatenate([changed, [len(value) - 1]])
 
 
 def _update_s(readings: Readings) -> float:
-    """Time between two updates, over all stretches: one alone may show too few.
+    """Time between two updates, from all stretches: one alone may have too few.
 
-    Where they do not show it, it is what is known beforehand, unless the counter often showed the
+    If they do not show it, it is the value known beforehand, unless the counter often stayed the
     same for longer.
     """
     known_s = readings.sensor.update_s

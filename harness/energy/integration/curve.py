@@ -24,10 +24,10 @@ class Joules:
         energy_j: What was drawn.
         gain_j: Accuracy of the sensor: fixed for a device and the same in every window, so that it
             adds up over windows.
-        border_j: From not knowing exactly what was drawn up to the window's borders.
+        border_j: From splitting updates at the window's edges (named as the column in the tables).
         gap_j: From time in which the sensor gave no usable reading.
-        aliasing_j: From time in which a sampling sensor does not look, for a load that is not known
-            to keep step with the sensor (see `in_step_share`).
+        aliasing_j: From time between the looks of a sampling sensor, for a load that is not known
+            to be in step with it (see `in_step_share`).
         coverage: Share of the window that was observed, 0 to 1.
     """
 
@@ -58,19 +58,19 @@ class Curve:
     Attributes:
         time_s: Monotonic clock, shape (nodes,), rising.
         energy_j: Energy up to each node.
-        border_var: Variance of the energy up to a node that both of its sides share (a counter's
+        edge_var: Variance of the energy up to a node that both of its sides share (a counter's
             share of an update), J².
         random_var: Variance gathered up to a node (samples of a power that varies), J².
         gap_j: Uncertainty (95 %) gathered in gaps up to a node.
         aliasing_j: Uncertainty (95 %) gathered while not looking, up to a node, of a load that is
             in step with the looks.
-        looks: How often a sensor that is blind in between has looked, up to a node.
+        looks: Number of looks of a sensor that is blind in between, up to a node.
         seen_s: Time observed up to a node.
     """
 
     time_s: Floats
     energy_j: Floats
-    border_var: Floats
+    edge_var: Floats
     random_var: Floats
     gap_j: Floats
     aliasing_j: Floats
@@ -90,7 +90,7 @@ class Curve:
             starts_s: Their first moments, shape (windows,).
             ends_s: Their last, shape (windows,).
             gain: The sensor's relative uncertainty (95 %).
-            resolution_j: No border is known better than this.
+            resolution_j: No edge is known better than this.
         """
         if not len(self.time_s):
             return [Joules(0.0, 0.0, resolution_j, 0.0, 0.0, 0.0) for _ in starts_s]
@@ -102,7 +102,7 @@ class Curve:
             return at(ends_s, what) - at(starts_s, what)
 
         energy_j = over(self.energy_j)
-        variance = at(starts_s, self.border_var) + at(ends_s, self.border_var)
+        variance = at(starts_s, self.edge_var) + at(ends_s, self.edge_var)
         variance += over(self.random_var)
         lasts = ends_s > starts_s
         length_s = np.where(lasts, ends_s - starts_s, 1.0)
@@ -122,7 +122,7 @@ GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "looks", "seen_s")
 
 
 def joined(parts: Sequence[Curve]) -> Curve:
-    """Curves that follow each other in time, as one; each goes on from where the last ended."""
+    """Join curves that follow each other in time; each continues from the end of the last."""
     if not parts:
         return nothing()
 
@@ -136,24 +136,24 @@ def joined(parts: Sequence[Curve]) -> Curve:
 
     return Curve(
         time_s=np.concatenate([part.time_s for part in parts]),
-        border_var=np.concatenate([part.border_var for part in parts]),
+        edge_var=np.concatenate([part.edge_var for part in parts]),
         **{name: gathered(name) for name in GATHERED},
     )
 
 
 def nothing() -> Curve:
-    """The curve of a device of which nothing is known."""
-    return Curve(**{name: np.zeros(0) for name in ("time_s", "border_var", *GATHERED)})
+    """The curve of a device without any reading."""
+    return Curve(**{name: np.zeros(0) for name in ("time_s", "edge_var", *GATHERED)})
 
 
 def in_step_share(looks: Floats) -> Floats:
-    """By how much the bound of a load in step shrinks (95 %), as it is the less likely the longer.
+    """Factor on the bound for a load in step (95 %): the longer, the less likely it is.
 
     A sensor sees a periodic load as constant while its phase drifts by less than half a period. Of
     all frequencies between two multiples of the sensor's own, a share of 1 / looks keeps step for
-    so long; the others show in the spread of the samples. So what is hidden must hold with 95 % in
-    that share of cases only: with 19 in 20 of looks beyond 20 nothing is to be added. A load whose
-    frequency *is* the sensor's is not among them: nothing in its readings shows it.
+    this long; the others show in the spread of the samples. So what is hidden must hold with 95 %
+    in that share of cases only: with 19 in 20 of looks beyond 20 nothing is to be added. A load
+    whose frequency *is* the sensor's is not among them: nothing in its readings shows it.
     """
     in_step = np.minimum((1 - CONFIDENCE) * np.maximum(looks, 1.0), 1.0)
     share: Floats = (1 - np.sqrt(in_step)) / (1 - math.sqrt(1 - CONFIDENCE))
@@ -161,9 +161,9 @@ def in_step_share(looks: Floats) -> Floats:
 
 
 def unknown_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:
-    """How far off a mean power may be (95 %) for time that nobody looked at.
+    """Uncertainty of a mean power (95 %) over time without readings.
 
-    The power then is taken as evenly likely between the least and the most that the device draws.
+    The power is taken as evenly likely between the least and the most that the device draws.
     """
     below, above = max(mean_w - floor_w, 0.0), max(ceiling_w - mean_w, 0.0)
     both, less = below + above, min(below, above)
@@ -171,7 +171,7 @@ def unknown_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:
 
 
 def hidden_power_w(mean_w: float, floor_w: float, ceiling_w: float) -> float:
-    """How far off a mean power may be (95 %) for time between looks that all saw this power.
+    """Uncertainty of a mean power (95 %) over time between looks that all saw this power.
 
     Such a load is at another power for some part of its period, in step with the looks. The longer
     that part is, the less likely is it that none of them falls into it: the density of what was

@@ -1,10 +1,8 @@
-"""Windows of sampled power, each integrated over the readings that saw nothing but it.
+"""Integrates sampled power over windows, each from the readings that saw nothing but it.
 
-Sampled power, integrated: only readings that saw nothing but a window speak for it.
-
-A reading is an average over some time before it, and up to one update old. Those whose time
-reaches over a border are left out, and the window's own are carried on to its borders. What a
-sensor does not look at between two samples may be anything (aliasing): it is stated, not hidden.
+A reading is an average over some time before it, and up to one update old. Readings whose time
+reaches over an edge are left out, and the window's own are extended to its edges. What a sensor
+does not see between two samples may be anything (aliasing): it is part of the uncertainty.
 """
 
 from __future__ import annotations
@@ -31,8 +29,8 @@ from harness.energy.sensors.base import Sensor
 from harness.energy.trace import Readings
 
 SMOOTHED = 0.2
-"""How far power may wander within a window, as a share of it, if readings are averaged over a long
-time (our judgement: such a sensor cannot show it)."""
+"""Assumed variation of power within a window, as a share of it, if readings are averaged over a
+long time (our judgement: such a sensor cannot show it)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Samples:
 
     @cached_property
     def range_w(self) -> tuple[float, float]:
-        """The least and the most that the device draws, by what was seen and by its limit."""
+        """The least and the most that the device draws, from its readings and its limit."""
         most_w = max(self.sensor.ceiling_w or 0.0, float(self.power_w.max()))
         return float(self.power_w.min()), most_w
 
@@ -66,7 +64,7 @@ class Samples:
 
     @property
     def late_s(self) -> float:
-        """How long ago it was, on average, what a reading shows."""
+        """Mean age of what a reading shows."""
         return (self.sensor.update_s + self.sensor.window_s) / 2
 
     def curve(self, starts_s: Floats, ends_s: Floats) -> Curve:
@@ -77,9 +75,9 @@ class Samples:
 class _Windows:
     """Nodes of all windows, one window after the other, and the steps between them.
 
-    A step lies within a window: where one ends and the next begins, there are two nodes at the
-    same moment, and no step between them. What is of a window has the shape (windows,), what is of
-    a step (steps,).
+    A step is within a window: where one ends and the next begins, there are two nodes at the same
+    moment, and no step between them. Arrays per window have the shape (windows,), per step
+    (steps,).
     """
 
     def __init__(self, samples: Samples, starts_s: Floats, ends_s: Floats) -> None:
@@ -102,7 +100,7 @@ class _Windows:
         first = np.searchsorted(samples.time_s, starts_s + 2 * samples.late_s)
         end = np.searchsorted(samples.time_s, ends_s, side="right")
         self._clean = clean = end > first
-        # Where none saw nothing but the window, all that lie in it have to do.
+        # If none saw nothing but the window, all readings in it are used.
         first = np.where(clean, first, np.searchsorted(seen_s, starts_s, side="right"))
         end = np.where(clean, end, np.searchsorted(seen_s, ends_s))
         count = np.maximum(end - first, 0)
@@ -139,12 +137,12 @@ class _Windows:
         gathered = self._gathered(np.stack([steps[name] for name in GATHERED]))
         return Curve(
             time_s=self._time_s,
-            border_var=np.zeros(len(self._time_s)),
+            edge_var=np.zeros(len(self._time_s)),
             **dict(zip(GATHERED, gathered, strict=True)),
         )
 
     def _gathered(self, steps: Floats) -> Floats:
-        """What adds up from step to step, at every node."""
+        """Cumulative sums of the steps, at every node."""
         found = np.zeros((len(steps), len(self._time_s)))
         base = np.zeros((len(steps), 1))
         # Window by window: a sum from the first would round a short window by the whole run.
@@ -157,7 +155,7 @@ class _Windows:
         return found
 
     def _step(self, at_nodes: Floats) -> Floats:
-        """By how much something rises from node to node."""
+        """The rise from node to node."""
         rise: Floats = at_nodes[self._left + 1] - at_nodes[self._left]
         return rise
 
@@ -171,7 +169,7 @@ class _Windows:
         return np.add.reduceat(of_steps, self._first_step)
 
     def _lost_s(self) -> Floats:
-        """How much of each step lies in gaps."""
+        """Time of each step that is in gaps."""
         gaps = self._samples.gaps - self._samples.late_s
         if not len(gaps):
             return np.zeros(len(self._row))
@@ -181,7 +179,7 @@ class _Windows:
         return self._step(np.interp(self._time_s, gaps.ravel(), upto))
 
     def _bound(self, doubt_w: Callable[[float, float, float], float]) -> Floats:
-        """How far off each window's mean power may be, by the range of the device's power."""
+        """Uncertainty of each window's mean power, from the range of the device's power."""
         floor_w, ceiling_w = self._samples.range_w
         return np.array([doubt_w(mean_w, floor_w, ceiling_w) for mean_w in self._mean_w.tolist()])
 
@@ -200,7 +198,7 @@ class _Windows:
 
     @cached_property
     def _flicker_w(self) -> Floats:
-        """How much power varies from one update to the next, as a standard deviation.
+        """Variation of power from one update to the next, as a standard deviation.
 
         Slow changes are left out: they say nothing about what is drawn between two looks.
         """
@@ -211,7 +209,7 @@ class _Windows:
         return flicker_w
 
     def _random_var(self) -> Floats:
-        """Variance in each step: what varies, is carried to the borders, or is between samples."""
+        """Variance in each step: of power that varies, is extended to edges, or not sampled."""
         sensor, apart_s = self._samples.sensor, self._apart_s
         smoothed = sensor.window_s > sensor.update_s > 0
         unsteady_w = (SMOOTHED if smoothed else UNSTEADY) * self._mean_w
@@ -237,11 +235,11 @@ class _Windows:
         return off_j**2 / 3
 
     def _within_window_var(self) -> Floats:
-        """Variance of what a border takes of a reading's window, in J².
+        """Variance of the share of a reading's averaging window before an edge, in J².
 
         Of all loads that a sensor sees as constant, one that is either at the least or at the most
-        power in step with it is uneven most: the energy up to a moment then lies evenly within
-        this range, if no phase is likelier than another.
+        power in step with it is the most uneven: the energy up to a moment is then uniform within
+        this range, if all phases are equally likely.
         """
         floor_w, ceiling_w = self._samples.range_w
         below_w = np.maximum(self._mean_w - floor_w, 0.0)
@@ -262,18 +260,18 @@ _MAX_PERIODS = 3.0
 
 
 class SampledPower:
-    """The cumulative energy of one power sensor, worked out as far as it is asked for.
+    """The cumulative energy of one power sensor, computed only up to the moment asked for.
 
     A counter needs little of the power beside it, and windows do not depend on later ones.
 
     Args:
         readings: Its readings.
-        borders_s: Where the load may change, rising.
+        edges_s: Where the load may change, rising.
         period_s: Time between readings that was asked for.
     """
 
-    def __init__(self, readings: Readings, borders_s: Floats, period_s: float) -> None:
-        time_s, power_w, failed_s = _heard(readings)
+    def __init__(self, readings: Readings, edges_s: Floats, period_s: float) -> None:
+        time_s, power_w, failed_s = _split_plausible(readings)
         self._ends_s = np.zeros(0)
         self._done: list[Curve] = []
         self._begun = 0
@@ -281,7 +279,7 @@ class SampledPower:
             sensor = readings.sensor
             self._samples = Samples(sensor, time_s, power_w, _gaps(time_s, failed_s, period_s))
             first_s, last_s = time_s[[0, -1]] - self._samples.late_s
-            inside = borders_s[(borders_s > first_s) & (borders_s < time_s[-1])]
+            inside = edges_s[(edges_s > first_s) & (edges_s < time_s[-1])]
             self._ends_s = np.unique([first_s, *inside, inside.max(initial=last_s)])
 
     @property
@@ -301,13 +299,13 @@ class SampledPower:
 
 
 def plausible(readings: Readings) -> NDArray[np.bool_]:
-    """Which readings of power a device can draw, shape (readings,)."""
+    """Which power readings are plausible, shape (readings,)."""
     most_w = max_power_w(readings.sensor)
     good: NDArray[np.bool_] = (readings.value >= 0) & (readings.value <= most_w)
     return good
 
 
-def _heard(readings: Readings) -> tuple[Floats, Floats, Floats]:
+def _split_plausible(readings: Readings) -> tuple[Floats, Floats, Floats]:
     """Moments, powers, and moments of failed readings; absurd powers count as failed."""
     good = plausible(readings)
     time_s = readings.time_s

@@ -1,8 +1,8 @@
-"""How often a sensor is updated, and when, found from its readings. Pure functions.
+"""Finds how often a sensor is updated, and when, from its readings. Pure functions.
 
-An update happened between the last reading that did not show it and the first that did. One such
-time may be long, on a slow driver or a busy machine; but updates are evenly apart, so that each of
-them narrows the others.
+An update happened between the last reading without it and the first one with it. That bracket may
+be long, on a slow driver or a busy machine; but updates are evenly spaced, so that each narrows the
+others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SHARP_SHARE = 0.125
 """... or by this share of the time between two updates, up to ..."""
 _MAX_SHARP_NS = 25_000_000
 _CLEARLY = 0.1
-"""By this share a period must be too long to be one."""
+"""A candidate that is longer by this share is no period."""
 _PERIODS = 4
 _LAGS = 8
-"""So many sharp updates on either side narrow one."""
+"""Number of sharp updates on either side that narrow one."""
 DRIFT = 1e-4
-"""How far a measured update period may be off, as a share, at least."""
+"""Minimum relative error of a measured update period."""
 
 
 class Updates(NamedTuple):
@@ -52,7 +52,7 @@ def sharp_updates(
     Args:
         time_ns: Moments of the readings, rising.
         value: The readings.
-        period_s: Time between two updates, if known: of a slow one some more milliseconds are few.
+        period_s: Time between two updates, if known: for a slow sensor the bracket may be longer.
     """
     sharp_ns = max(SHARP_NS, min(_SHARP_SHARE * period_s * 1e9, _MAX_SHARP_NS))
     return _within(time_ns, value, sharp_ns)
@@ -102,7 +102,7 @@ def _period_s(updates_ns: NDArray[np.int64], most_ns: float) -> float | None:
 
 
 def _fitting(gaps: NDArray[np.int64], some: Sequence[float], most_ns: float) -> list[float]:
-    """Which parts of some gaps are periods, of which most gaps are multiples."""
+    """Fractions of some gaps of which most gaps are multiples."""
     shares = [gap / parts for gap in some for parts in range(1, _PERIODS + 1)]
     possible = np.array([share for share in shares if share <= (1 + _CLEARLY) * most_ns])
     if not len(possible):
@@ -132,10 +132,10 @@ def at_most_s(time_ns: NDArray[np.int64], value: NDArray[np.float64]) -> float:
 
 
 def narrowed(updates: Updates, period_s: float) -> tuple[Floats, Floats]:
-    """When sharp updates happened, each narrowed by those around it.
+    """The moments of sharp updates, each narrowed by those around it.
 
     Returns:
-        Moments in s, and how far off each may be, shape (updates,).
+        Moments in s, and the error bound of each, shape (updates,).
     """
     moment_s, half_s = updates.time_ns * 1e-9, updates.half_ns * 1e-9
     from_s, until_s = moment_s - half_s, moment_s + half_s
@@ -156,7 +156,7 @@ def narrowed(updates: Updates, period_s: float) -> tuple[Floats, Floats]:
 
 
 def _jitter_s(from_s: Floats, until_s: Floats, period_s: float) -> float:
-    """By how much updates come too early or too late, where neighbours contradict each other."""
+    """How much updates deviate from even spacing, where neighbours contradict each other."""
     if len(from_s) < 2:
         return 0.0
     middle_s = (from_s + until_s) / 2

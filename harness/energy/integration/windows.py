@@ -1,9 +1,42 @@
-"""From a trace and windows to joules, with their uncertainty. Pure functions.
+"""Computes the energy of windows from a trace, with its uncertainty. Pure functions.
 
-One curve for a device: its counter where that can be trusted, its power where it cannot.
+Every device gets one curve: its cumulative energy over time. The energy of a window is the curve at
+its end less the curve at its start, so that windows which tile a span add up to the span.
 
-Where neither gave a reading the energy is carried on at the power around, counted as not observed,
-and as uncertain as the device's range of power allows.
+An **edge** is where a window begins or ends; there the load may change. An **update** is a moment
+at which an energy counter showed a new value: counters move in steps, every 20 to 100 ms. An edge
+usually falls between two updates, and the energy from one to the next has to be **split**: the part
+up to the edge belongs to the window before it, the rest to the window after it.
+
+    energy, J
+      |                                   o u4     o  update: moment and value known
+      |                                 .          x  edge: moment known, value wanted
+      |                               .
+      |                             .
+      |                           o u3             slope of u3-u4: the power after the edge
+      |                         .
+      |             .  .  .  . x                   between u2 and u3 the counter stood still
+      |  o  .  .  o            |
+      |  u1       u2           |                   slope of u1-u2: the power before the edge
+      +------------------------+-----------> time
+              window 1         |  window 2
+
+A split in proportion to time (a straight line from u2 to u3) would give window 1 energy of window
+2. Instead the power before the edge is extrapolated from u2, the power after it back from u3. Each
+is an estimate of the energy at x; they are pooled by their variances, and what they disagree by
+counts as uncertainty.
+
+1. `counter_updates` finds the updates: when each happened, to about 2 ms where the recorder read
+   closely (`update_period.py` narrows the others), and `energies_at` splits at the edges
+   (`window_edges.py`).
+2. `stretches` leaves out time in which the counter was reset, stood still or leapt (`counter.py`).
+   A counter slower than `SLOW_S` is also split by the shape of the power sensor beside it.
+3. `SampledPower` integrates the readings of a power sensor: within a window only readings that saw
+   nothing but it count (`sampled_power.py`). It fills in where a counter cannot be trusted, and is
+   all there is on a device without a counter.
+4. `device_curve` joins these. Where neither gave a reading, the mean power around stands in: that
+   time counts as not observed, and is as uncertain as the device's range of power allows.
+5. `chosen` selects the sensors that make up a run's energy, and `total` adds up devices.
 """
 
 from __future__ import annotations
@@ -36,20 +69,20 @@ class EnergyCurve:
     """The cumulative energy of one device over time, from its best sensor.
 
     Args:
-        best: Readings of the sensor that the figure is named after.
+        best: Readings of its best sensor, which gives the energy its source.
         filler: Readings of its power, for time in which a counter cannot be trusted.
-        borders_ns: Moments at which the load may change: windows begin and end there.
+        edges_ns: Moments at which the load may change: windows begin and end there.
         period_s: Time between readings that was asked for.
         absent_ns: From when to when the recorder did not run. What a counter counted meanwhile is
             in the energy, but it was not observed: that time is not covered.
-        others: What else the machine did meanwhile, which casts doubt on an estimate.
+        others: CPU time of other work meanwhile, which makes an estimate uncertain.
     """
 
     def __init__(
         self,
         best: Readings,
         filler: Readings | None = None,
-        borders_ns: Iterable[int] = (),
+        edges_ns: Iterable[int] = (),
         period_s: float = 0.0,
         absent_ns: Sequence[tuple[int, int]] = (),
         others: OtherWork | None = None,
@@ -57,12 +90,12 @@ class EnergyCurve:
         self._absent_ns = absent_ns
         self._others = others if best.sensor.thread_power_w else None
         self.sensor: Sensor = best.sensor
-        borders_s = np.unique(np.array(sorted(borders_ns), dtype=np.float64)) * 1e-9
+        edges_s = np.unique(np.array(sorted(edges_ns), dtype=np.float64)) * 1e-9
         is_counter = best.sensor.quantity == "energy"
         self._curve = device_curve(
             best if is_counter else None,
             filler if is_counter else best,
-            borders_s,
+            edges_s,
             period_s,
         )
 
@@ -71,7 +104,7 @@ class EnergyCurve:
         return self._curve.at(time_ns * 1e-9, self._curve.energy_j)
 
     def between(self, start_ns: int, end_ns: int) -> Joules:
-        """The energy of one window. It is sharpest where its ends were named as borders."""
+        """The energy of one window. It is most certain if its ends are among the edges."""
         return self.windows([start_ns], [end_ns])[0]
 
     def windows(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> list[Joules]:
@@ -106,22 +139,20 @@ class EnergyCurve:
         return 1 - away_ns / max(end_ns - start_ns, 1)
 
 
-def curves(
-    trace: Trace, borders_ns: Collection[int] = (), owner: Owner = "run"
-) -> list[EnergyCurve]:
-    """The curves that make up a run's energy: a device each (see `best_readings`).
+def curves(trace: Trace, edges_ns: Collection[int] = (), owner: Owner = "run") -> list[EnergyCurve]:
+    """The curves that make up a run's energy, one per device (see `best_readings`).
 
     Args:
         trace: What was recorded.
-        borders_ns: Where windows begin and end.
-        owner: Whose devices; what is not the run's own is never added to it.
+        edges_ns: Where windows begin and end.
+        owner: Which devices: those that are not the run's own are never added to it.
     """
     others = OtherWork(trace)
     return [
         EnergyCurve(
             readings,
             power_of(trace, readings.sensor.device),
-            borders_ns,
+            edges_ns,
             trace.period_s,
             trace.absent_ns,
             others,
@@ -131,9 +162,9 @@ def curves(
 
 
 def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
-    """The readings of the sensors that a run's energy is taken from: a device each (see `chosen`).
+    """The readings that a run's energy is taken from, one sensor per device (see `chosen`).
 
-    A device that was found but never read is there, too: its energy is missing from the total, and
+    A device that was found but never read is included: its energy is missing from the total, and
     its curve has no coverage.
     """
     own = [n for n, each in enumerate(trace.readings) if each.sensor.owner == owner]
@@ -153,7 +184,7 @@ def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
 
 
 def power_of(trace: Trace, device: str) -> Readings | None:
-    """The power readings that say most about a device: those averaged over the shortest time."""
+    """The most detailed power readings of a device: those averaged over the shortest time."""
     found = [
         readings
         for readings in trace.readings
@@ -166,7 +197,7 @@ def power_of(trace: Trace, device: str) -> Readings | None:
 
 
 def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[int]:
-    """Which sensors make up the energy: one a device, and measured ones only if there is any.
+    """The sensors that make up the energy: one per device, and no estimates if any is measured.
 
     A device's energy counter is taken before its power readings, unless reading it falsifies it;
     power averaged over a short time before power averaged over a long one. Estimates stand in only
@@ -193,7 +224,7 @@ def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[i
 def total(parts: Iterable[Joules]) -> Joules:
     """The sum over devices or windows.
 
-    Gains, gaps and aliasing are taken as fully dependent (they add), borders as independent (their
+    Gains, gaps and aliasing are taken as fully dependent (they add), edges as independent (their
     squares add), and coverage is the worst of all.
     """
     found = list(parts)
@@ -229,40 +260,40 @@ def threads_in_use(
 
 
 _RANGE = 2.0
-"""A device whose limit is unknown may draw so many times what it was seen to draw."""
-_TELLING_S = 0.01
+"""A device without a known limit may draw this multiple of the most that was read."""
+_MIN_STEP_S = 0.01
 """Shorter steps of a curve say little about power."""
 _SAME = 1e-6
 """Powers of a curve that differ less, as a share, do so by rounding alone."""
 
 
 def device_curve(
-    counter: Readings | None, power: Readings | None, borders_s: Floats, period_s: float
+    counter: Readings | None, power: Readings | None, edges_s: Floats, period_s: float
 ) -> Curve:
-    """The cumulative energy of a device, from the first border to the last if it was read at all.
+    """The cumulative energy of a device, from the first edge to the last if it was read at all.
 
     Args:
         counter: Readings of its energy counter, if it has one that can be trusted at all.
         power: Readings of its power, if it has any.
-        borders_s: Where the load may change, rising.
+        edges_s: Where the load may change, rising.
         period_s: Time between readings that was asked for.
     """
-    curve = _observed(counter, power, borders_s, period_s)
-    if len(curve.time_s) < 2 or not len(borders_s):
+    curve = _observed(counter, power, edges_s, period_s)
+    if len(curve.time_s) < 2 or not len(edges_s):
         return curve
     ceilings_w = [each.sensor.ceiling_w for each in (counter, power) if each]
     missing = _Missing([curve], None, None, ceilings_w[0])
-    before = missing.time(borders_s[0], _start(curve))
-    return joined([*before, curve, *missing.time(_end(curve), borders_s[-1])])
+    before = missing.time(edges_s[0], _start(curve))
+    return joined([*before, curve, *missing.time(_end(curve), edges_s[-1])])
 
 
 def _observed(
-    counter: Readings | None, power: Readings | None, borders_s: Floats, period_s: float
+    counter: Readings | None, power: Readings | None, edges_s: Floats, period_s: float
 ) -> Curve:
     """The same, from its first reading to its last."""
-    sampled = SampledPower(power, borders_s, period_s) if power else None
+    sampled = SampledPower(power, edges_s, period_s) if power else None
     shape = sampled.curve if sampled else None
-    trusted = [_counted(part) for part in stretches(counter, borders_s, shape)] if counter else []
+    trusted = [_counted(part) for part in stretches(counter, edges_s, shape)] if counter else []
     if counter is None or not trusted:
         return sampled.curve() if sampled else nothing()
     missing = _Missing(trusted, sampled, counter, counter.sensor.ceiling_w)
@@ -277,13 +308,13 @@ def _observed(
 
 
 class _Missing:
-    """Stands in for a counter in time that it cannot vouch for.
+    """Fills time in which a counter cannot be trusted.
 
     Args:
-        trusted: What is known of the device.
+        trusted: The curves of the device that can be.
         filler: Its power, if there is any.
         counter: Its counter, if there is any.
-        ceiling_w: The most that it may draw, if that is known.
+        ceiling_w: The most that it may draw, if known.
     """
 
     def __init__(
@@ -316,9 +347,9 @@ class _Missing:
         ]
 
     def _all_stands_still(self, filler: Curve, start_s: float, end_s: float) -> bool:
-        """Whether power says nothing new either while the counter is read in vain.
+        """Whether power, too, is constant while the counter stands still.
 
-        A board whose sensors are frozen as one shows a power that it drew once.
+        If all sensors of a board freeze together, its power reading is an old one.
         """
         if self._counter is None:
             return False
@@ -332,7 +363,7 @@ class _Missing:
 
     @cached_property
     def _range_w(self) -> tuple[float, float, float]:
-        """The least, the mean and the most that the device may draw, by all that is known of it."""
+        """The least, mean and most that the device may draw, from its curves and its limit."""
         trusted = self._trusted
         known = [*trusted, self._filler.curve()] if self._filler else trusted
         powers = np.concatenate([_powers_w(curve) for curve in known])
@@ -351,7 +382,7 @@ class _Missing:
         return Curve(
             time_s=np.array([start_s, end_s]),
             energy_j=np.array([0.0, mean_w * length_s]),
-            border_var=zeros,
+            edge_var=zeros,
             random_var=zeros,
             gap_j=np.array([0.0, unknown_w * length_s]),
             aliasing_j=zeros,
@@ -362,14 +393,14 @@ class _Missing:
 
 def _counted(part: Stretch) -> Curve:
     zeros = np.zeros(len(part.time_s))
-    # Where another curve takes over, what is not known of the ends stays within the window.
-    random_var = np.full(len(part.time_s), part.border_var[0])
+    # Where another curve continues, the uncertainty of the ends belongs to the window.
+    random_var = np.full(len(part.time_s), part.edge_var[0])
     random_var[0] = 0
-    random_var[-1] += part.border_var[-1]
+    random_var[-1] += part.edge_var[-1]
     return Curve(
         time_s=part.time_s,
         energy_j=part.energy_j,
-        border_var=part.border_var,
+        edge_var=part.edge_var,
         random_var=random_var,
         gap_j=zeros,
         aliasing_j=zeros,
@@ -382,13 +413,13 @@ def _cut(curve: Curve, start_s: float, end_s: float) -> Curve:
     inner = (curve.time_s > start_s) & (curve.time_s < end_s)
     time_s = np.concatenate([[start_s], curve.time_s[inner], [end_s]])
     values = {name: np.interp(time_s, curve.time_s, getattr(curve, name)) for name in GATHERED}
-    return Curve(time_s=time_s, border_var=np.zeros(len(time_s)), **values)
+    return Curve(time_s=time_s, edge_var=np.zeros(len(time_s)), **values)
 
 
 def _powers_w(curve: Curve) -> Floats:
     apart_s, steps_j = np.diff(curve.time_s), np.diff(curve.energy_j)
-    telling = apart_s > _TELLING_S
-    powers_w: Floats = steps_j[telling] / apart_s[telling]
+    long_enough = apart_s > _MIN_STEP_S
+    powers_w: Floats = steps_j[long_enough] / apart_s[long_enough]
     return powers_w
 
 

@@ -1,16 +1,13 @@
-"""The recorder: a small process of its own that reads every meter and appends to the trace.
+"""Runs the recorder: a small process of its own that reads every meter and appends to the trace.
 
 Started as `python -m harness.energy.recorder CONFIG`, with CONFIG as JSON. It prints a JSON line
 once it knows the sensors and its first readings are on file, and ends, after its last readings,
 when a byte comes on its standard input, when that closes, or when the process that started it is
 gone: so it never outlives it, even if a fork of that process holds the pipe open.
 
-Whose energy a sensor reads, where a run does not have the whole machine to itself.
-
-A recorder that takes the place of one that died, and goes on with the same trace.
-
-It numbers its sensors as the first one did, so that readers of the trace need not tell the two
-apart. The time in between is a gap: every sensor gets a failed reading there.
+A recorder that replaces one that died continues the same trace. It numbers its sensors as the first
+one did, so that readers of the trace see one recording; the time in between is a gap, marked by a
+failed reading of every sensor.
 """
 
 from __future__ import annotations
@@ -39,16 +36,16 @@ from harness.energy.sensors.process_tree import HostObserver
 from harness.utils.jsonl import LogReader, LogWriter
 
 SWITCH_S = 0.0005
-"""A thread that works, such as on a list of processes, lets one that reads go first after this."""
+"""After this time a thread that computes yields to one that waits to read a sensor."""
 
 
 def record(config: dict[str, Any]) -> None:
-    """Record until standard input says so or closes, or the starter is gone.
+    """Record until a byte comes on standard input, it closes, or the starter is gone.
 
     Args:
         config: `trace` (path), `meters` (kinds), `period_s`, `idle_s`, `cool_down_c`, `borders` (a
-            file descriptor, or none), `setup` for `MeterSetup`, `continues`: whether it takes the
-            place of a recorder that died, during the run, and `starter`: the process that
+            file descriptor, or none), `setup` for `MeterSetup`, `continues`: whether it replaces
+            a recorder that died during the run, and `starter`: the process that
             started it, if that is not its parent's.
     """
     sys.setswitchinterval(SWITCH_S)
@@ -65,7 +62,7 @@ def record(config: dict[str, Any]) -> None:
     period_ns = round(config["period_s"] * 1e9)
     if before:
         meters = in_their_places(meters, before)
-        trace.tell({"continues": signals.now_ns(), "notes": notes, "recorder_pid": os.getpid()})
+        trace.event({"continues": signals.now_ns(), "notes": notes, "recorder_pid": os.getpid()})
         for number in range(len(meters)):
             trace.reading(number, signals.now_ns(), None, RESTARTED)
     else:
@@ -86,18 +83,18 @@ def record(config: dict[str, Any]) -> None:
     else:
         cooled = conditions.cool_down(config["cool_down_c"], signals)
         if cooled:
-            trace.tell(cooled)
+            trace.event(cooled)
         recording.get_to_know(round(config["idle_s"] * 1e9))
         ready = conditions.look()
-        trace.tell(ready)
+        trace.event(ready)
         with contextlib.suppress(BrokenPipeError):  # who started this may be gone already
             os.write(sys.stdout.fileno(), json.dumps(ready).encode() + b"\n")
-    gc.freeze()  # nothing that is here by now will go: let the collector leave it alone
+    gc.freeze()  # what exists by now stays: the garbage collector need not look at it again
     recording.read()
 
 
 def _host(process_id: int) -> list[Observer]:
-    """Who watches the machine beside the run; nobody if the run is gone already."""
+    """The observer of the machine; none if the run is gone already."""
     try:
         return [HostObserver(process_id)]
     except (psutil.Error, SensorError, OSError):
@@ -122,17 +119,17 @@ RESTARTED = "the recorder was restarted"
 
 @dataclass
 class _Lost:
-    """Stands for a sensor that was there and is not any more."""
+    """In place of the meter of a sensor that is gone."""
 
     sensor: Sensor
 
     def read(self) -> float:
-        """Never a reading."""
+        """Fail."""
         raise SensorError("gone since the recorder was restarted")
 
 
 def sensors_in(trace: Path) -> list[Sensor]:
-    """The sensors of the last recorder that began the trace; none if none did."""
+    """The sensors in the trace's last header; none without a header."""
     found: list[Sensor] = []
     for line in LogReader(trace).new():
         if isinstance(line, dict) and "sensors" in line:
@@ -151,10 +148,10 @@ def _identity(sensor: Sensor) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    # The recorder stops when its starter says so, and not before the run has; a queue that ends a
-    # job sends SIGTERM to everybody.
+    # The recorder stops when its starter asks for it, after the run; a queue that ends a job sends
+    # SIGTERM to all of its processes.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     record(json.loads(sys.argv[1]))
     sys.stdout.flush()
-    os._exit(0)  # a driver that hangs keeps nobody waiting
+    os._exit(0)  # without waiting for threads that hang in a driver

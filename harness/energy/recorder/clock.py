@@ -1,6 +1,7 @@
-"""Time, what the recorder hears of the run, and a thread for each device.
+"""The recorder's clock, its signals from the run, and a thread per device.
 
-How a run tells its recorder that a border has come: a byte on a pipe, never waiting.
+The run announces every border, where one energy window ends and the next begins, by a byte on a
+pipe, and never waits for the recorder.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple, Protocol
 
 Steps = Generator[int, bool, None]
-"""Work that sleeps in between: it yields the moment at which it wants to go on, and is sent whether
-a border was announced meanwhile. A border wakes it early, and so does the end of the run."""
+"""Work that sleeps in between: it yields the moment at which it is to resume, and is sent whether a
+border was announced meanwhile. A border wakes it early, and so does the end of the run."""
 
 
 class Clocks(NamedTuple):
     """How far other clocks are ahead of the monotonic one.
 
     Attributes:
-        away_ns: The one that goes on while the machine is suspended.
+        away_ns: The clock that also counts while the machine is suspended.
         wall_ns: The wall clock.
     """
 
@@ -33,7 +34,7 @@ class Clocks(NamedTuple):
 
 
 class Signals(Protocol):
-    """Time, and what is heard of the run."""
+    """Time, and signals from the run."""
 
     stopped: bool
 
@@ -46,7 +47,7 @@ class Signals(Protocol):
         ...
 
     def wait(self, until_ns: int) -> bool:
-        """Wait, but no longer than to the next word; whether a border was announced."""
+        """Wait until then or the next signal; whether a border was announced."""
         ...
 
     def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
@@ -55,12 +56,11 @@ class Signals(Protocol):
 
 
 class PipeSignals:
-    """Standard input, whoever started this, and the pipe on which the run announces its borders.
+    """Listens to standard input, the starter's end, and the pipe with the run's borders.
 
     Args:
         borders: The pipe; None if there is none.
-        starter: The process whose end is to stop this one, too; None for whoever holds the other
-            end of standard input.
+        starter: The process whose end is to stop this one, too; None if only standard input is.
     """
 
     def __init__(self, borders: int | None, starter: int | None = None) -> None:
@@ -78,36 +78,36 @@ class PipeSignals:
         return time.monotonic_ns()
 
     def clocks(self) -> Clocks:
-        """Of Linux, CLOCK_BOOTTIME; elsewhere nothing tells of a suspension."""
+        """CLOCK_BOOTTIME on Linux; elsewhere a suspension is not seen."""
         now_ns = time.monotonic_ns()
-        going_on = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        return Clocks(time.clock_gettime_ns(going_on) - now_ns, time.time_ns() - now_ns)
+        suspend_aware = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        return Clocks(time.clock_gettime_ns(suspend_aware) - now_ns, time.time_ns() - now_ns)
 
     def wait(self, until_ns: int) -> bool:
-        """Wait, but no longer than to the next word; whether a border was announced."""
+        """Wait until then or the next signal; whether a border was announced."""
         seconds = max(until_ns - time.monotonic_ns(), 0) * 1e-9
-        heard = {key.fd for key, _ in self._sources.select(seconds)}
-        for stop in self._stops.intersection(heard):
+        ready = {key.fd for key, _ in self._sources.select(seconds)}
+        for stop in self._stops.intersection(ready):
             self.stopped = True
             self._stops.remove(stop)
-            self._sources.unregister(stop)  # from now on it would always be heard
-        if self._done in heard:
+            self._sources.unregister(stop)  # closed, it would be ready for ever
+        if self._done in ready:
             os.read(self._done, 4096)
-        if self._borders in heard and self._borders is not None:
+        if self._borders in ready and self._borders is not None:
             if os.read(self._borders, 4096):
                 return True
-            self._sources.unregister(self._borders)  # the run is gone; what started us will say so
+            self._sources.unregister(self._borders)  # the run is gone; the starter will stop us
         return False
 
     def run(self, work: Mapping[str, Steps], watch: Steps) -> None:
         """Do all `work` at once, a thread each, beside `watch`, until all or `watch` is done.
 
-        A call that hangs in a driver cannot be ended. So it is left to its thread, which does no
-        more once this has returned.
+        A call that hangs in a driver cannot be ended. So it is left to its thread, which does
+        nothing more once this has returned.
 
         Raises:
-            Exception: What some of the work raised; a recorder that cannot go on with a device
-                ends, so that another takes its place.
+            Exception: What some of the work raised; a recorder that fails on a device ends, so
+                that another replaces it.
         """
         sleepers = [_Sleeper(name, steps, self._say_done) for name, steps in work.items()]
         due_ns = next(watch)
@@ -130,7 +130,7 @@ class PipeSignals:
 
 
 class _Sleeper:
-    """Does some work in a thread of its own, and sleeps when it says so."""
+    """Does some work in a thread of its own, and sleeps for as long as the work asks."""
 
     def __init__(self, name: str, steps: Steps, say_done: int) -> None:
         self.is_done = False
@@ -178,7 +178,7 @@ class _Sleeper:
 
 
 def _end_of(process_id: int | None) -> list[int]:
-    """A descriptor that can be read once the process has ended; none where there are no such."""
+    """A descriptor that can be read once the process has ended; none where unsupported."""
     if process_id is None or not hasattr(os, "pidfd_open"):
         return []
     try:
@@ -188,9 +188,9 @@ def _end_of(process_id: int | None) -> list[int]:
 
 
 def announcer(borders: Connection) -> Callable[[], None]:
-    """What announces a border on `borders`.
+    """A function that announces a border on `borders`.
 
-    If nobody reads any more, nothing happens: a recorder that is gone must not end the run.
+    Without a reader it does nothing: a recorder that is gone must not end the run.
     """
     file = borders.fileno()
     os.set_blocking(file, False)

@@ -1,7 +1,4 @@
-"""The conditions around a run: who else uses its GPUs, and how warm they are when it starts.
-
-Who else uses the GPUs of a run, by the driver's lists of processes.
-"""
+"""Looks at the conditions around a run: other processes on its GPUs, and their temperature."""
 
 from __future__ import annotations
 
@@ -29,8 +26,8 @@ class Conditions:
     """Looks at the devices of a run before it starts; it changes nothing.
 
     Args:
-        observers: One a device.
-        neighbours: Tells the run's own processes from others.
+        observers: One per device.
+        neighbours: Separates the run's own processes from others.
     """
 
     def __init__(self, observers: Sequence[Observer], neighbours: Neighbours) -> None:
@@ -56,7 +53,7 @@ class Conditions:
         }
 
     def cool_down(self, limit_c: float | None, signals: Signals) -> dict[str, Any] | None:
-        """Wait until every device is at most `limit_c` warm; says how long that took."""
+        """Wait until every device is at most `limit_c` warm; the event to record."""
         if limit_c is None:
             return None
         started_ns = signals.now_ns()
@@ -70,7 +67,7 @@ class Conditions:
 
 
 def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, Any]]) -> None:
-    """Refuse to start a run beside other processes on its GPUs, where the study says so.
+    """Refuse to start a run beside other processes on its GPUs, if the study asks for that.
 
     Raises:
         MeasurementError: There are some, or that cannot be determined.
@@ -89,7 +86,7 @@ def check_isolation(settings: EnergySettings, conditions: dict[str, dict[str, An
 
 
 class Neighbours:
-    """Tells a run's own processes from others.
+    """Separates a run's own processes from others, by the driver's lists of processes.
 
     Args:
         process_id: The run's process; it and its descendants are not foreign.
@@ -97,7 +94,7 @@ class Neighbours:
 
     def __init__(self, process_id: int) -> None:
         self._process_id = process_id
-        self._telling = False
+        self._lists_own = False
 
     def foreign(self, states: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int] | None]:
         """By device, the PIDs of others on it.
@@ -106,13 +103,13 @@ class Neighbours:
         but not the run's own, under numbers that mean nothing here.
 
         Args:
-            states: By device, what its observer says.
+            states: By device, the state that its observer reports.
         """
         own = self._family()
-        # A driver that lists the run's own process on one device tells the truth of them all.
-        self._telling |= any(own & set(each.get("processes", [])) for each in states.values())
+        # A driver that lists the run's own process on one device is reliable on all of them.
+        self._lists_own |= any(own & set(each.get("processes", [])) for each in states.values())
         return {
-            device: _foreign(state.get("processes"), own, telling=self._telling)
+            device: _foreign(state.get("processes"), own, is_reliable=self._lists_own)
             for device, state in states.items()
         }
 
@@ -125,24 +122,24 @@ class Neighbours:
 
 
 def named(processes: Iterable[int]) -> dict[str, str]:
-    """From PIDs to names, as far as the system tells them."""
+    """From PIDs to names; "" where the system has none."""
     found = {}
     for process in processes:
         found[str(process)] = ""
         with contextlib.suppress(psutil.Error):
             name = psutil.Process(process).name()
-            # Anybody gives a process any name, and it ends up in tables and on pages.
+            # A process may have any name, and it ends up in tables and on pages.
             found[str(process)] = "".join(c if c.isprintable() else "?" for c in name)
     return found
 
 
-def _foreign(processes: list[int] | None, own: set[int], *, telling: bool) -> list[int] | None:
-    if processes is None or not (processes or telling):
+def _foreign(processes: list[int] | None, own: set[int], *, is_reliable: bool) -> list[int] | None:
+    if processes is None or not (processes or is_reliable):
         return None
     foreign = sorted(set(processes) - own)
-    return foreign if telling or _exist(foreign) else None
+    return foreign if is_reliable or _exist(foreign) else None
 
 
 def _exist(processes: list[int]) -> bool:
-    """Whether the numbers are of this machine's processes, as far as can be seen from here."""
+    """Whether the numbers are PIDs of this machine's processes, seen from this process."""
     return all(psutil.pid_exists(process) for process in processes)

@@ -1,11 +1,9 @@
-"""Reads the sensors of one device: gets to know them, and then reads each at its pace.
+"""Reads the sensors of one device: finds their rhythms first, then reads each at its pace.
 
-It knows no thread and no clock of its own: its work are `Steps`, which say when they want to go on,
-so that on a real machine every device has a thread, and tests run days of many devices in seconds.
-
-Writes how busy GPUs are into the trace, beside the readings of their sensors.
-
-Whether GPUs have gone to idle clocks: until then their power is not what the card draws idle.
+It has no thread and no clock of its own: its work are `Steps`, which say when they are to resume.
+So on a real machine every device has a thread, and tests run days of many devices in seconds.
+Beside the readings it writes how busy a GPU is, and before idle power is measured it waits until a
+GPU has gone to idle clocks.
 """
 
 from __future__ import annotations
@@ -43,23 +41,23 @@ has no rhythm."""
 MIN_REST_NS = 1_000_000_000
 """How long they are left alone then, to see whether reading closely falsified them."""
 FALSIFIED_BELOW = 0.7
-"""Read closely, a counter that shows less than this share of what it shows else loses energy."""
+"""A counter that shows less than this share of its usual power when read closely loses energy."""
 FALSIFIED_PERIOD_NS = 10 * RHYTHM_PERIOD_NS
 READ_ON_NS = 350_000_000
 """By then a usual counter shows what was drawn up to the end."""
 STATE_PERIOD_NS = 5_000_000_000
 POWER_ALONE_PERIOD_NS = 20_000_000
-"""Time between readings of a power sensor that has to do without a counter."""
+"""Time between readings of a power sensor on a device without a counter."""
 _TIMEOUT_NS = round(TIMEOUT_S * 1e9)
 _HELD_NS = 100_000_000
 """While a counter is watched other readings of its device wait, but no longer than this."""
 _FAILING_NS = 1_000_000_000
-"""A counter that has given no reading for so long is learnt no further."""
+"""A counter without a reading for this long is given up."""
 
 
 @dataclass
 class _Heard:
-    """What was read of a sensor so far, and how often it moved."""
+    """The readings of a sensor so far, and how often it moved."""
 
     time_ns: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
@@ -71,14 +69,14 @@ class DeviceReader:
 
     Args:
         meters: The device's meters, by their numbers in the trace.
-        observers: Who watches it.
+        observers: Its observers.
         trace: Where readings go.
         signals: Time.
         period_ns: Time between readings of power.
 
     Attributes:
-        settings: What its observers said of its settings.
-        state: When its state was read last, and the state.
+        settings: Its settings, from its observers.
+        state: When its state was last read, and the state.
         rhythm: By sensor, its update period in seconds, where that was found.
         falsified: By sensor, the share of energy that a counter loses when read closely.
         at_idle: Whether the card has slowed down for lack of work; None if that is unknown.
@@ -113,12 +111,12 @@ class DeviceReader:
         self.measures = bool(measured)
         self.counters = [n for n in measured if meters[n].sensor.is_stepped_counter]
         self._rhythmic = [n for n in measured if _has_rhythm(meters[n].sensor)]
-        # A driver that hangs cuts short what would find better ones.
+        # Until better ones are found, which a driver that hangs may prevent.
         self._set_paces({n: SearchPace(signals.now_ns()) for n in self.counters})
 
     @property
     def watches(self) -> bool:
-        """Whether anybody watches the device."""
+        """Whether the device has an observer."""
         return bool(self._observers)
 
     def hangs(self, now_ns: int) -> bool:
@@ -127,7 +125,7 @@ class DeviceReader:
         return since_ns is not None and now_ns - since_ns > _TIMEOUT_NS
 
     def lose(self, now_ns: int) -> None:
-        """Write down that nothing can be read while the driver hangs."""
+        """Record that nothing can be read while the driver hangs."""
         for number in self.meters:
             self._trace.reading(number, now_ns, None, NO_ANSWER)
         self._busy.lose(now_ns)
@@ -170,7 +168,7 @@ class DeviceReader:
         self.is_done = True
 
     def rest(self, least_ns: int) -> Steps:
-        """Read seldom for so long, or until it shows whether reading closely falsified a counter.
+        """Read rarely for this long, or until it shows whether reading closely falsified a counter.
 
         Then set the paces of the run.
         """
@@ -248,7 +246,7 @@ class DeviceReader:
                 pace.read(began_ns, ended_ns, moved=moved)
                 if isinstance(pace, SearchPace) and (found := pace.rhythm):
                     self._paces[number] = found
-                    self._trace.tell({"rhythm": {str(number): found.update_ns * 1e-9}})
+                    self._trace.event({"rhythm": {str(number): found.update_ns * 1e-9}})
         now_ns = self._signals.now_ns()
         if self._busy.next_ns is not None and self._busy.next_ns + self._held_ns() <= now_ns:
             self._patiently(lambda: self._busy.look(now_ns))
@@ -265,7 +263,7 @@ class DeviceReader:
             self.state = now_ns, state
 
     def _patiently(self, question: Callable[[], T]) -> T | None:
-        """What the driver answers, while it is watched whether it does; None if it fails."""
+        """The driver's answer, with the time of asking noted; None if it fails."""
         self._asking_since_ns = self._signals.now_ns()
         try:
             return question()
@@ -281,10 +279,10 @@ class DeviceReader:
         try:
             value = self.meters[number].read()
             if not math.isfinite(value):
-                value, error = None, f"the sensor said {value}"
+                value, error = None, f"the sensor returned {value}"
         except SensorError as failure:
             error = str(failure)
-        except Exception as failure:  # noqa: BLE001 - whatever a sensor does, recording goes on
+        except Exception as failure:  # noqa: BLE001 - whatever a sensor does, recording continues
             error = f"{type(failure).__name__}: {failure}"
         self._asking_since_ns = None
         ended_ns = self._signals.now_ns()
@@ -295,7 +293,7 @@ class DeviceReader:
             self._values[number] = value
         time_ns = (began_ns + ended_ns) // 2
         if number in self.counters:
-            # An update lies between the last reading that did not show it and the first that did.
+            # An update happened between the last reading without it and the first one with it.
             time_ns = ended_ns if moved else began_ns
         self._trace.reading(number, time_ns, value, error)
         return began_ns, ended_ns, moved
@@ -337,7 +335,7 @@ class DeviceReader:
                 self._paces[number] = EvenPace(period_ns, at_borders=at_borders)
 
     def _counter_pace(self, number: int) -> Pace:
-        """The pace for a counter, by its rhythm and by what reading it closely does to it."""
+        """The pace for a counter, by its rhythm and its loss when read closely."""
         heard, period_s = self._heard[number], self.rhythm.get(number)
         now_ns = self._signals.now_ns()
         now_j = self._values.get(number)
@@ -372,7 +370,7 @@ def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
 
 
 def _has_rhythm(sensor: Sensor) -> bool:
-    """Whether a sensor is worth reading closely: not what is averaged, nor a part of a device."""
+    """Whether a sensor is worth reading closely: not if it averages, or sees a part of a device."""
     is_shape = sensor.part == "device" and sensor.window_s <= sensor.update_s
     return sensor.update_s >= FRESH_S and (is_shape or sensor.is_stepped_counter)
 
@@ -410,11 +408,11 @@ class BusyObserver(Protocol):
 
 
 class BusyStream:
-    """Looks at a steady pace, and writes a line when a figure has changed or cannot be read.
+    """Records how busy GPUs are: an event when a figure has changed or cannot be read.
 
     Args:
-        observers: Those that can tell are asked.
-        trace: Where lines go.
+        observers: Those that are a `BusyObserver` are asked.
+        trace: Where events go.
 
     Attributes:
         next_ns: When to look next; None if there is nothing to look at.
@@ -439,13 +437,13 @@ class BusyStream:
             self._note(observer.device, percent, now_ns)
 
     def lose(self, now_ns: int) -> None:
-        """The driver does not answer: from now on nothing is known."""
+        """Record that the driver does not answer: from now on nothing is known."""
         for device in list(self._known):
             self._note(device, None, now_ns)
 
     def _note(self, device: str, percent: float | None, now_ns: int) -> None:
         if percent != self._known.get(device):
-            self._trace.tell({"busy_percent": percent, "device": device, "time_ns": now_ns})
+            self._trace.event({"busy_percent": percent, "device": device, "time_ns": now_ns})
             self._known[device] = percent
 
 
@@ -464,7 +462,7 @@ class IdleObserver(Protocol):
 
 
 def at_idle_clocks(observers: Sequence[Observer]) -> bool | None:
-    """Whether all devices that can tell have slowed down for lack of work; None if none can."""
-    told = [each.is_idle() for each in observers if isinstance(each, IdleObserver)]
-    known = [each for each in told if each is not None]
+    """Whether all devices that report it have slowed down for lack of work; None if none do."""
+    answers = [each.is_idle() for each in observers if isinstance(each, IdleObserver)]
+    known = [each for each in answers if each is not None]
     return all(known) if known else None

@@ -1,9 +1,8 @@
-"""The recorder, seen from whoever starts it.
+"""Starts, restarts and stops the recorder's process.
 
-What a fork must leave alone: a child has copies of its parent's pipes, but none of its threads.
-
-A copy of the pipe to a recorder keeps the recorder waiting for as long as the child lives, and a
-thread that held a lock while another one forked leaves it locked in the child.
+Forks need care: a child has copies of its parent's pipes, but none of its threads. A copy of the
+pipe to a recorder keeps the recorder waiting for as long as the child lives, and a thread that held
+a lock while another one forked leaves it locked in the child. `prepare_for_forks` registers hooks.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 """Time the recorder gets for its last readings before it is killed."""
 MAX_REVIVALS = 100
-"""A recorder that has died so often will not live."""
+"""After this many restarts a recorder that dies is left dead."""
 BETWEEN_REVIVALS_S = 2.0
 _DETACH = """
 import os, sys
@@ -71,12 +70,12 @@ class RecorderProcess:
         Args:
             trace: Where it writes.
             settings: Which sensors, and how.
-            setup: Whom it watches.
+            setup: What its sensors need to know of the run.
             borders: A file descriptor on which the run announces borders, a byte or more each.
             keep: File descriptors that it holds open as long as it lives.
 
         Raises:
-            MeasurementError: It failed to start; its output says why.
+            MeasurementError: It failed to start; its output has the reason.
         """
         self._config = {
             "trace": str(trace),
@@ -99,36 +98,36 @@ class RecorderProcess:
         self._is_stopped = False
         prepare_for_forks(self)
         # One that was killed while it started is started once more.
-        said = self._said_at_start() or self._said_at_start()
-        if not said:
+        first_line = self._start_and_read() or self._start_and_read()
+        if not first_line:
             raise MeasurementError("the recorder failed to start; see its output above")
-        self.conditions: dict[str, dict[str, Any]] = json.loads(said)["conditions"]
+        self.conditions: dict[str, dict[str, Any]] = json.loads(first_line)["conditions"]
 
     def revive(self) -> None:
-        """Start another in its place if it has died; it goes on with the same trace.
+        """Start another one if it has died; that one continues the trace.
 
-        Called over and over while the recorder should live. It does not raise, and does nothing
-        once the recorder was stopped.
+        Called repeatedly while the recorder should live. It does not raise, and does nothing once
+        the recorder was stopped.
         """
         if os.getpid() != self._owner or self._is_stopped:
             return
         soon = self._revivals and time.monotonic() - self._began_s < BETWEEN_REVIVALS_S
         if self._has_ended(0) and not soon:
-            self._go_on()
+            self._restart()
 
     def stop(self) -> None:
-        """Have it take its last readings and end; if it has died, another one takes them.
+        """Ask it to take its last readings and end; if it has died, another one takes them.
 
-        What a counter has counted meanwhile is in these.
+        They include what a counter has counted meanwhile.
         """
         if os.getpid() != self._owner or self._output is None:
             return
         self._is_stopped = True
         if self._has_ended(0):
-            self._go_on()
-        # One that was dying already has heard nothing.
+            self._restart()
+        # One that was dying already may not have received it.
         if self._end() and not self._took_last_readings():
-            self._go_on()
+            self._restart()
             self._end()
 
     def _took_last_readings(self) -> bool:
@@ -140,7 +139,7 @@ class RecorderProcess:
             return True  # nothing could be written there anyway
 
     def before_fork(self) -> None:
-        """Nothing: it has no thread."""
+        """Do nothing: it has no thread."""
 
     def after_fork(self, *, in_child: bool) -> None:
         """In the child, close its copies of the pipes: the recorder ends when all are closed."""
@@ -149,7 +148,7 @@ class RecorderProcess:
             _open.clear()
             _unreaped.clear()
 
-    def _go_on(self) -> None:
+    def _restart(self) -> None:
         if self._revivals >= MAX_REVIVALS:
             return
         self._revivals += 1
@@ -172,12 +171,12 @@ class RecorderProcess:
         return False
 
     def _end(self) -> bool:
-        """Tell it to end, and wait; whether it did, rather than being killed."""
+        """Ask it to end, and wait; whether it did, rather than being killed."""
         by_itself = True
         if not self._has_ended(0):
             with contextlib.suppress(OSError):
-                self._kill(signal.SIGCONT)  # one that was stopped would not hear
-                # A byte, since a copy of the pipe may be open in a process that we do not know.
+                self._kill(signal.SIGCONT)  # a stopped process would not read it
+                # A byte, since closing is not enough if an unknown process has a copy of the pipe.
                 os.write(self._control, b".")
             by_itself = self._has_ended(TIMEOUT_S)
             if not by_itself:
@@ -199,32 +198,32 @@ class RecorderProcess:
             os.close(self._control)
             self._output = None
 
-    def _said_at_start(self) -> str:
-        """Start it, and wait for its first word; "" if it ended without one."""
+    def _start_and_read(self) -> str:
+        """Start it, and wait for its first line; "" if it ended without one."""
         try:
             self._start()
-            said = self._output.readline() if self._output else ""
+            first_line = self._output.readline() if self._output else ""
         except BaseException:
             self._end()
             raise
-        if not said:
+        if not first_line:
             self._end()
-        return said
+        return first_line
 
     def _start(self) -> None:
         self._began_s = time.monotonic()
         self.process_id = 0
-        with contextlib.ExitStack() as theirs:
-            heard, self._control = os.pipe()
-            theirs.callback(os.close, heard)
-            said, saying = os.pipe()
-            theirs.callback(os.close, saying)
-            self._output = os.fdopen(said, encoding="utf-8")
+        with contextlib.ExitStack() as its_ends:
+            stdin, self._control = os.pipe()
+            its_ends.callback(os.close, stdin)
+            output, stdout = os.pipe()
+            its_ends.callback(os.close, stdout)
+            self._output = os.fdopen(output, encoding="utf-8")
             recorder = ["-m", "harness.energy.recorder", json.dumps(self._config)]
             subprocess.run(
                 [sys.executable, "-I", "-S", "-c", _DETACH, *recorder],
-                stdin=heard,
-                stdout=saying,
+                stdin=stdin,
+                stdout=stdout,
                 start_new_session=True,  # out of reach of the terminal's Ctrl-C
                 pass_fds=self._files,
                 env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1"},
@@ -235,10 +234,10 @@ class RecorderProcess:
 
 
 def _reap(pid: int) -> None:
-    """Let go of recorders that have ended, if the system gave them to this process.
+    """Reap recorders that have ended, if the system made them children of this process.
 
-    It does so where this process is the first of a container. While another recorder watches this
-    process they are left as they are, since their CPU time would be added to this process's.
+    It does so where this process is the first one of a container. While another recorder watches
+    this process they are not reaped, since their CPU time would be added to this process's.
     """
     _open.discard(pid)
     _unreaped.update({pid} - {0})
@@ -252,20 +251,20 @@ def _reap(pid: int) -> None:
 
 
 def _import_path() -> str:
-    # The recorder must find the same package, from whatever folder it is started.
+    # The recorder must find the same package, whatever the current folder.
     home = str(Path(__file__).resolve().parents[3])
     return os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 class Forkable(Protocol):
-    """Prepares for a fork of this process."""
+    """Something with threads or pipes that a fork of this process must take care of."""
 
     def before_fork(self) -> None:
         """End threads; called in the thread that forks."""
         ...
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Start threads again, or in the child close what is the parent's."""
+        """Start threads again; in the child, close the parent's pipes."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""When a sensor is read next. Pure: given readings, borders and updates; it reads no clock.
+"""Decides when a sensor is read next, from its readings and updates; it reads no clock.
 
-Power is polled evenly. An energy counter is read seldom, since on some boards reading falsifies
+Power is polled evenly. An energy counter is read rarely, since on some boards reading falsifies
 it, and closely only where one of its updates is expected: once a second, to keep their rhythm
 known, and three times after every border that the run announces, so that the updates around
 the border are known to about 2 ms. A reading has two moments, its begin and its end: an update
@@ -17,20 +17,20 @@ CLOSE_NS = 2_000_000
 RHYTHM_PERIOD_NS = 1_000_000_000
 """Time between two looks at a counter's rhythm."""
 UPDATES_AFTER_BORDER = 3
-"""The one that the border falls in, and two whole ones that tell the power after it."""
+"""The one that the border falls in, and two whole ones that show the power after it."""
 LOOSE_NS = 10_000_000
 """Time between two readings of a counter of unknown rhythm some time after a border."""
 SEARCH_CLOSE_NS = 300_000_000
 SEARCH_NS = 3_000_000_000
-"""After a border a counter of unknown rhythm is read closely for so long, and loosely then."""
+"""After a border a counter of unknown rhythm is read closely, then loosely, until this time."""
 SLOW_NS = round(SLOW_S * 1e9)
 READ_ON_UPDATES = 3.5
-"""At the end a slow counter has stood still after this many missed updates."""
+"""At the end a slow counter that has missed this many updates stands still."""
 _EARLY_NS = 4_000_000
 _AT_ONCE_NS = 50_000
 """A driver that takes longer than `CLOSE_NS` is asked again after this."""
-_TELLING_STEPS = 5
-"""Over so many updates the time between two is told to half a percent, though each is blurred."""
+_MIN_STEPS = 5
+"""Over this many updates their period is known to half a percent, though each one is blurred."""
 _DRIFT = 0.03
 """A rhythm that seems to have changed by a larger share than this has jumped in phase instead."""
 
@@ -48,15 +48,15 @@ class EvenPace:
         self.next_ns = 0
 
     def border(self, now_ns: int) -> None:
-        """A border was announced."""
+        """Note that a border was announced."""
         if self._at_borders:
             self.next_ns = now_ns
 
     def read(self, began_ns: int, ended_ns: int, *, moved: bool) -> None:
-        """The sensor was read; `moved` if it showed something new."""
+        """Note a reading; `moved` if it showed a new value."""
         del moved
         late = began_ns - self.next_ns
-        # Keep the beat, but never try to catch up with what was missed.
+        # Keep the phase, but do not catch up on missed readings.
         next_ns = began_ns + self._period_ns - (late if late < self._period_ns else 0)
         self.next_ns = max(next_ns, ended_ns + 1)
 
@@ -97,26 +97,26 @@ class CounterPace:
         return self._wanted == 0 or (self.update_ns > SLOW_NS and seen > 0)
 
     def border(self, now_ns: int) -> None:
-        """A border was announced: the counter is read at once, and closely around what follows."""
+        """Note a border: the counter is read at once, and closely around the next updates."""
         self._wanted = UPDATES_AFTER_BORDER
         if self._watching_since is None:
-            # An update that should just have happened may still be to come: it is watched for, too.
+            # An update that should just have happened may be late: it is watched for, too.
             ahead = -(-(now_ns - self._early_ns - self._expected_ns) // self.update_ns)
             self._expected_ns += ahead * self.update_ns
         self.next_ns = now_ns
 
     def read(self, began_ns: int, ended_ns: int, *, moved: bool) -> None:
-        """The counter was read; `moved` if it showed something new since the last reading."""
+        """Note a reading; `moved` if it showed a new value."""
         early_ns = self._expected_ns - self._early_ns
         shown_ns, self._shown_ns = self._shown_ns, began_ns
         if self._watching_since is None:
-            # What moved since the last watch moved at some time or other.
+            # It moved at some unknown time since the last watch.
             self._watching_since = began_ns if began_ns >= early_ns else None
             self.next_ns = max(began_ns + CLOSE_NS, ended_ns + _AT_ONCE_NS, early_ns)
         elif moved:
             self._seen(shown_ns, ended_ns)
         elif self._watching_since > self._expected_ns and began_ns > self._expected_ns + _EARLY_NS:
-            self._go_on(self._expected_ns + self.update_ns, ended_ns)  # it had come before
+            self._expect(self._expected_ns + self.update_ns, ended_ns)  # it had come before
         elif began_ns - self._watching_since > 2 * self.update_ns:
             self._lost(ended_ns)
         else:
@@ -132,25 +132,25 @@ class CounterPace:
             self._learn(moment_ns)
         self._wanted = max(self._wanted - 1, 0)
         steps = 1 if self._wanted else max(RHYTHM_PERIOD_NS // self.update_ns, 1)
-        self._go_on(moment_ns + steps * self.update_ns, ended_ns)
+        self._expect(moment_ns + steps * self.update_ns, ended_ns)
 
     def _learn(self, moment_ns: int) -> None:
         """Correct the time between two updates: read for half a second, it was known roughly."""
         if self._seen_ns is not None:
             steps = round((moment_ns - self._seen_ns) / self.update_ns)
             # A slow counter's steps are watched one by one, and each counts as much.
-            if steps >= _TELLING_STEPS or (steps > 0 and self.update_ns > SLOW_NS):
+            if steps >= _MIN_STEPS or (steps > 0 and self.update_ns > SLOW_NS):
                 found_ns = round((moment_ns - self._seen_ns) / steps)
                 if abs(found_ns - self.update_ns) < _DRIFT * self.update_ns:
                     self.update_ns = found_ns
         self._seen_ns = moment_ns
 
     def _lost(self, now_ns: int) -> None:
-        """It stands still: look again later."""
+        """Look again later: it stands still."""
         self._wanted = 0
-        self._go_on(now_ns + RHYTHM_PERIOD_NS, now_ns)
+        self._expect(now_ns + RHYTHM_PERIOD_NS, now_ns)
 
-    def _go_on(self, expected_ns: int, now_ns: int) -> None:
+    def _expect(self, expected_ns: int, now_ns: int) -> None:
         self._expected_ns = expected_ns
         self._watching_since = None
         self.next_ns = max(expected_ns - self._early_ns, now_ns + CLOSE_NS)
@@ -198,13 +198,13 @@ class SearchPace:
         return CounterPace((least_ns + most_ns) // 2, (last_a + last_b) // 2)
 
     def border(self, now_ns: int) -> None:
-        """A border was announced: the counter is read at once, and closely for a while."""
+        """Note a border: the counter is read at once, and closely for a while."""
         self.next_ns = self._since_ns = now_ns
         self._shown_ns = 0
         self._moves = []
 
     def read(self, began_ns: int, ended_ns: int, *, moved: bool) -> None:
-        """The counter was read; `moved` if it showed something new since the last reading."""
+        """Note a reading; `moved` if it showed a new value."""
         shown_ns, self._shown_ns = self._shown_ns, began_ns
         if self._since_ns is None:
             self.next_ns = ended_ns + RHYTHM_PERIOD_NS

@@ -1,8 +1,8 @@
-"""What the recorder does, from getting to know the sensors to the last reading.
+"""Records a run, from finding the sensors' rhythms to the last reading.
 
 Every device is read by a `DeviceReader` beside the others, so that a slow driver, a device that
 hangs or a machine with many boards does not blur when a counter moved. It knows no process, thread
-or clock: `Signals` is time and what is heard meanwhile, so that tests run days of it in seconds.
+or clock: `Signals` gives time and the run's signals, so that tests run days of it in seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AFTER_NS = 250_000_000
 
 
 class Recording:
-    """Reads every meter into a trace until it is told to stop."""
+    """Reads every meter into a trace until it is stopped."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Recording:
         self._run({device: each.learn() for device, each in readers.items()})
         for device, each in readers.items():
             if each.watches:
-                self._trace.tell({"settings": each.settings, "device": device})
+                self._trace.event({"settings": each.settings, "device": device})
         self._observe()
         rhythm = {str(n): s for each in readers.values() for n, s in sorted(each.rhythm.items())}
-        self._trace.tell({"rhythm": rhythm})
+        self._trace.event({"rhythm": rhythm})
         measures = any(each.measures for each in readers.values())
         at_idle = None
         if measures and idle_ns:
@@ -75,19 +75,19 @@ class Recording:
         self._run({device: each.rest(rest_ns) for device, each in readers.items()})
         if measures and idle_ns:
             idle = [start_ns, self._signals.now_ns()]
-            self._trace.tell({"idle": idle, "at_idle_clocks": at_idle})
+            self._trace.event({"idle": idle, "at_idle_clocks": at_idle})
         for each in readers.values():
             for number, loss in each.falsified.items():
-                self._trace.tell({"falsified": number, "loss": loss})
+                self._trace.event({"falsified": number, "loss": loss})
         self._seen_ns = self._signals.now_ns()
 
     def read(self) -> None:
-        """Read at every sensor's pace until told to stop, then until counters have caught up."""
+        """Read at every sensor's pace until stopped, then until counters have caught up."""
         self._note_absence(self._seen_ns)
         self._run({d: each.read() for d, each in self._readers.items()}, until_stopped=True)
         self._observe()
         self._trace.release()
-        self._trace.tell({"end": self._signals.now_ns()}, durable=True)
+        self._trace.event({"end": self._signals.now_ns()}, durable=True)
 
     def _run(self, work: dict[str, Steps], *, until_stopped: bool = False) -> None:
         self._seen_ns = self._seen_ns if until_stopped else self._signals.now_ns()
@@ -100,7 +100,7 @@ class Recording:
             due_ns = min(now_ns + _LOOK_NS, max(self._next_state_ns, now_ns))
             yield due_ns
             now_ns = self._note_absence(due_ns)
-            # A process that did not run cannot tell who kept it waiting.
+            # If this process did not run, it does not know whether a driver hangs.
             was_absent = now_ns - due_ns > ABSENT_NS
             hanging = [] if was_absent else [r for r in self._readers.values() if r.hangs(now_ns)]
             for each in hanging:
@@ -113,10 +113,10 @@ class Recording:
                 return
 
     def _note_absence(self, due_ns: int) -> int:
-        """Tell if this process did not run when it should have; the time now."""
+        """Record if this process did not run when it should have; the time now."""
         now_ns = self._signals.now_ns()
         if now_ns - due_ns > ABSENT_NS:
-            self._trace.tell({"absent": [due_ns, now_ns]})
+            self._trace.event({"absent": [due_ns, now_ns]})
         self._seen_ns = now_ns
         return now_ns
 
@@ -126,34 +126,36 @@ class Recording:
         self._watch_clocks(now_ns)
         for device, (time_ns, state) in self._look(now_ns).items():
             if state != self._states.get(device):
-                self._trace.tell({"state": state, "device": device, "time_ns": time_ns})
+                self._trace.event({"state": state, "device": device, "time_ns": time_ns})
                 self._states[device] = state
 
     def _look(self, now_ns: int) -> dict[str, tuple[int, dict[str, Any]]]:
-        """By device, its state, and who else uses it."""
+        """By device, its state, and other processes on it."""
         states = {
             device: (now_ns, {}) if each.hangs(now_ns) else (each.state[0], dict(each.state[1]))
             for device, each in self._readers.items()
             if each.watches
         }
-        said = {device: state for device, (_, state) in states.items()}
-        others = self._neighbours.foreign(said) if self._neighbours else {}
+        current = {device: state for device, (_, state) in states.items()}
+        others = self._neighbours.foreign(current) if self._neighbours else {}
         for device, processes in others.items():
             if processes:
-                said[device]["foreign"] = named(processes)
+                current[device]["foreign"] = named(processes)
         return states
 
     def _watch_clocks(self, now_ns: int) -> None:
-        """Tell when the machine was suspended, or its wall clock set, since the last look."""
+        """Record if the machine was suspended, or its wall clock set, since the last look."""
         before, self._clocks = self._clocks, self._signals.clocks()
         away_ns = self._clocks.away_ns - before.away_ns
         step_ns = self._clocks.wall_ns - before.wall_ns - away_ns
         if away_ns > SUSPENDED_NS:
-            self._trace.tell({"suspended_s": away_ns * 1e-9, "between": [self._looked_ns, now_ns]})
+            self._trace.event({"suspended_s": away_ns * 1e-9, "between": [self._looked_ns, now_ns]})
             for each in self._readers.values():
                 for number in each.meters:
-                    # A failed reading: what lies around it is not what was drawn in between.
+                    # A failed reading marks a gap: power around it does not hold in between.
                     self._trace.reading(number, now_ns, None, "the machine was suspended")
         if abs(step_ns) > CLOCK_STEP_NS:
-            self._trace.tell({"clock_step_s": step_ns * 1e-9, "between": [self._looked_ns, now_ns]})
+            self._trace.event(
+                {"clock_step_s": step_ns * 1e-9, "between": [self._looked_ns, now_ns]}
+            )
         self._looked_ns = now_ns

@@ -1,4 +1,4 @@
-"""How large a trace will grow: from how often each sensor is read, and what a reading takes."""
+"""Predicts the size of a trace, from how often each sensor is read and the size of a reading."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.energy.trace import Trace
 LINE_BYTES = 30
 """A reading as a line of JSON, such as [1,864000123456789,212.345]."""
 STATE_BYTES = 300
-"""What is told of a device's state, every five seconds if it changes."""
+"""The state of a device, every five seconds if it changes."""
 STATES_PER_S = 0.2
 BUSY_BYTES = 110
 """How busy a GPU is, once a second if it changes."""
 UPDATE_LINES = 4
 """A counter is watched once a second: before an update, at it, and at most twice more."""
 PACKED = 0.25
-"""Packed, a trace takes at most so much of that."""
+"""A packed trace takes at most this share of that."""
 
 
 def trace_bytes(
@@ -30,7 +30,7 @@ def trace_bytes(
     """How large the trace of a run grows at most while it is recorded, borders left out.
 
     Args:
-        sensors: What is read, as it was known beforehand.
+        sensors: What is read, as known beforehand.
         period_s: Time between readings of power that is asked for.
         duration_s: How long.
         weak: Numbers of the counters beside which power is read as if there were none (see

@@ -1,4 +1,4 @@
-"""Questions to a driver that may not answer, each asked by a thread of its own.
+"""Calls drivers that may hang, each from a thread of its own, with a timeout.
 
 A call that hangs in a driver cannot be ended. So it is left to its thread, and as long as it hangs
 every further question fails at once.
@@ -15,7 +15,7 @@ from typing import Any
 from harness.energy.sensors.base import Finder, Found, MeterSetup, Observer, SensorError
 
 TIMEOUT_S = 2.0
-"""A reading that takes longer hangs."""
+"""A call that takes longer hangs."""
 FINDING_TIMEOUT_S = 60.0
 """A driver that is loaded first takes up to ten seconds a board."""
 NO_ANSWER = "the driver does not answer"
@@ -31,10 +31,10 @@ class DriverThread:
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def ask(self, question: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-        """The answer.
+        """Ask, and return the answer.
 
         Raises:
-            SensorError: There was none in time, or the question before has not been answered yet.
+            SensorError: There was none in time, or the previous call still hangs.
             Exception: What the question raised.
         """
         if self._hangs:
@@ -66,7 +66,7 @@ class DriverThread:
 class _PatientObserver:
     device: str
     observer: Observer
-    desk: DriverThread
+    thread: DriverThread
 
     def settings(self) -> dict[str, Any]:
         return self._asked(self.observer.settings)
@@ -76,7 +76,7 @@ class _PatientObserver:
 
     def _asked(self, question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self.desk.ask(question)
+            answer: dict[str, Any] = self.thread.ask(question)
         except Exception:  # noqa: BLE001 - whatever a driver does: what cannot be read is left out
             return {}
         return answer
@@ -90,10 +90,10 @@ def patient(observers: Sequence[Observer]) -> list[Observer]:
 def found(
     kind: str, finder: Finder, setup: MeterSetup, timeout_s: float = FINDING_TIMEOUT_S
 ) -> Found:
-    """What a finder finds; nothing, and a note, if it fails or hangs."""
+    """The result of a finder; nothing, and a note, if it fails or hangs."""
     try:
-        said: Found = DriverThread(kind).ask(lambda: finder(setup), timeout_s)
+        result: Found = DriverThread(kind).ask(lambda: finder(setup), timeout_s)
     except Exception as error:  # noqa: BLE001 - one kind of sensor must not hide the others
         what = str(error) if isinstance(error, SensorError) else f"{type(error).__name__}: {error}"
         return Found([], (f"{kind}: {what}",))
-    return said
+    return result

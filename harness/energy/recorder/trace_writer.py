@@ -1,4 +1,4 @@
-"""Writing a trace: readings as they come, without those that say nothing new."""
+"""Writes a trace: readings as they come, without repeats."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from harness.utils.jsonl import LogWriter
 
 SILENT_NS = 1_000_000_000
-"""A reading that repeats the last is written after this time at the latest: proof of life."""
+"""A repeated reading is written at least this often, to show that the recorder lives."""
 
 
 class TraceWriter:
-    """Appends readings; of a row of equal ones it writes the first and the last.
+    """Appends readings; of consecutive equal ones only the first and the last.
 
     Both moments of a change stay exact: when the old value was last seen, and the new one first.
     What cannot be written, since the disk is full, is dropped; once there is room again, a failed
-    reading of each sensor says so. Several threads may write, a sensor each.
+    reading of each sensor records that. Several threads may write, each for its own sensor.
     """
 
     def __init__(self, log: LogWriter) -> None:
@@ -26,8 +26,8 @@ class TraceWriter:
         self._held: dict[int, list[Any]] = {}
         self._dropped: str | None = None
 
-    def tell(self, line: dict[str, Any], *, durable: bool = False) -> None:
-        """Append what is no reading."""
+    def event(self, line: dict[str, Any], *, durable: bool = False) -> None:
+        """Append a line that is no reading."""
         with self._lock:
             self._append(line, durable=durable)
 
@@ -47,7 +47,7 @@ class TraceWriter:
             self._written[sensor] = line
 
     def release(self) -> None:
-        """Append what is held back."""
+        """Append readings that are held back."""
         with self._lock:
             for line in self._held.values():
                 self._append(line)

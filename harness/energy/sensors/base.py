@@ -1,4 +1,4 @@
-"""The seam between sensors and everything that reads them."""
+"""The interface between sensors and everything that reads them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Source = Literal["counter", "sampled", "estimated", "simulated"]
 Owner = Literal["run", "spare", "host"]
 
 MODULE = "the whole module's: GPU, CPU and memory"
-"""What the note of a sensor says whose kind is "module"."""
+"""Part of the note of a sensor whose kind is "module"."""
 FRESH_S = 0.01
 """A counter updated faster than this is as good as fresh at every reading: its updates need no
 watching."""
 SLOW_S = 0.15
-"""Of a counter updated more seldom the power sensor shows what happens within an update."""
+"""For a counter updated less often, the power sensor shows what happens within an update."""
 
 
 class SensorError(Exception):
@@ -25,7 +25,7 @@ class SensorError(Exception):
 
 @dataclass(frozen=True)
 class Sensor:
-    """What one sensor reads, and how far it may be off.
+    """One sensor: what it reads, and its uncertainty.
 
     Attributes:
         device: A stable id, such as a GPU's UUID.
@@ -38,11 +38,11 @@ class Sensor:
         resolution_j: Smallest step of an energy reading.
         note: The assumptions behind the figure, in a sentence.
         part: "device", or the part of it that this sensor sees alone, such as "memory": such a
-            reading lies within the device's own and is never added to it.
-        update_s: Time between two updates of the reading as far as is known beforehand; 0 if every
-            reading is fresh.
-        window_s: Time over which a power reading is averaged, as far as is known beforehand; a
-            sensor whose window is shorter than `update_s` is blind in between.
+            reading is contained in the device's own and never added to it.
+        update_s: Time between two updates of the reading, as known beforehand; 0 if every reading
+            is fresh.
+        window_s: Time over which a power reading is averaged, as known beforehand; a sensor
+            whose window is shorter than `update_s` is blind in between.
         ceiling_w: The most that the device can draw for long; infinite if unknown.
         owner: Whose energy it is: the run's; of a GPU that was handed over with the run's and stays
             "spare"; or of a "host" that others use meanwhile. Only the first is in a run's total.
@@ -75,10 +75,10 @@ class Sensor:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Sensor:
-        """The sensor that `to_json` gave; older traces say less of it.
+        """The sensor that `to_json` wrote; older traces lack some keys.
 
         Raises:
-            ValueError: It was given by something else.
+            ValueError: `saved` is no sensor.
         """
         known = {each.name for each in fields(cls)}
         found = {key: value for key, value in saved.items() if key in known}
@@ -102,7 +102,7 @@ class Meter(Protocol):
 
 
 class Observer(Protocol):
-    """Says how a device is doing, at a slow rate: temperature, clocks, who uses it."""
+    """Reports the state of a device, at a slow rate: temperature, clocks, processes on it."""
 
     @property
     def device(self) -> str:
@@ -110,11 +110,11 @@ class Observer(Protocol):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What stays: limits and modes, recorded and never changed."""
+        """What does not change: limits and modes, recorded and never set."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """What changes. Never raises: what cannot be read is left out."""
+        """What changes. Never raises; what cannot be read is left out."""
         ...
 
 
@@ -128,7 +128,7 @@ class MeterSetup:
         watts_per_thread: Power of one busy hardware thread, for the estimate.
         watts_note: Where `watts_per_thread` comes from.
         spare_gpus: UUIDs of GPUs that were handed over with the run's and stay idle; read, too.
-        own_host: Whether what the host's processors draw is the run's.
+        own_host: Whether the energy of the host's processors is the run's.
     """
 
     process_id: int
@@ -141,7 +141,7 @@ class MeterSetup:
 
 @dataclass(frozen=True)
 class Found:
-    """The meters of one kind on this machine, who watches the devices, and what is missing."""
+    """The meters of one kind on this machine, the observers of devices, and what is missing."""
 
     meters: list[Meter]
     notes: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
-"""From kinds of sensor, as a study names them, to what there is of them on this machine.
+"""Finds the sensors of this machine, and the GPUs that a process started from here would use.
 
-Which GPUs a process started from here would use: CUDA_VISIBLE_DEVICES, by UUID.
-
-CUDA's order of devices is not NVML's, and the variable may hold indices, UUIDs of boards or of MIG
-slices, or beginnings of them. So CUDA's own driver is asked first; only where there is none is the
-text taken by its rules (CUDA C++ Programming Guide, "CUDA Environment Variables").
+A study names kinds of sensor; `finder` gives what finds those of a kind. `visible_gpus` resolves
+CUDA_VISIBLE_DEVICES to UUIDs: CUDA's order of devices is not NVML's, and the variable may hold
+indices, UUIDs of boards or of MIG slices, or prefixes of them. So CUDA's own driver is asked first;
+only without one is the text parsed by its rules (CUDA C++ Programming Guide, "CUDA Environment
+Variables").
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def finder(kind: str) -> Finder:
-    """What finds sensors of a kind; it imports no more than that kind needs."""
+    """The function that finds sensors of a kind; it imports no more than that kind needs."""
 
     def find(setup: MeterSetup) -> Found:
         found: Found = METERS.load(kind)(setup)
@@ -36,7 +36,7 @@ def finder(kind: str) -> Finder:
 
 
 def check_measurable(settings: EnergySettings) -> None:
-    """Find out whether any sensor of this machine measures, before anything is run.
+    """Check that some sensor of this machine measures energy, before anything is run.
 
     Raises:
         MeasurementError: None does; the message says why each is missing.
@@ -71,7 +71,7 @@ class Visible(NamedTuple):
 
     Attributes:
         gpus: Their UUIDs; None if it would see all.
-        note: What could not be told, if anything.
+        note: What could not be determined, if anything.
     """
 
     gpus: tuple[str, ...] | None
@@ -90,18 +90,18 @@ def visible_gpus() -> Visible:
     for entry in map(str.strip, text.split(",")):
         if entry.isdigit() and not entry.isascii():
             raise UsageError(f"{VARIABLE}={text}: '{entry}' is neither an index nor a UUID")
-    told = _told_by_cuda()
-    if told is not None:
-        return Visible(tuple(map(_known_to_nvml, told)))
+    uuids = _uuids_from_cuda()
+    if uuids is not None:
+        return Visible(tuple(map(_with_prefix, uuids)))
     try:
         pynvml.nvmlInit()
         boards = [_board(index) for index in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError:
         return Visible(())
-    return _by_the_text(text, boards)
+    return _parsed(text, boards)
 
 
-def _by_the_text(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
+def _parsed(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
     """What the text means on a machine with these boards (UUID and name, in the order of PCI)."""
     uuids = [uuid for uuid, _ in boards]
     in_order = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
@@ -114,14 +114,14 @@ def _by_the_text(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
                 f"{VARIABLE}={text}: cannot determine which boards these are without CUDA's "
                 "driver, since they differ; all are read (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
             )
-        gpu = _meant(entry, uuids)
+        gpu = _match(entry, uuids)
         if gpu is None:
             break  # CUDA shows those before the first wrong entry, and no others
         found.append(gpu)
     return Visible(tuple(found))
 
 
-def _meant(entry: str, uuids: Sequence[str]) -> str | None:
+def _match(entry: str, uuids: Sequence[str]) -> str | None:
     if entry.isdigit():
         return uuids[int(entry)] if int(entry) < len(uuids) else None
     if entry.startswith("MIG-"):
@@ -130,7 +130,7 @@ def _meant(entry: str, uuids: Sequence[str]) -> str | None:
     return matches[0] if len(matches) == 1 else None
 
 
-def _told_by_cuda() -> list[str] | None:
+def _uuids_from_cuda() -> list[str] | None:
     # In a process of its own: CUDA, once there, stays, and takes memory on every board.
     try:
         asked = subprocess.run(
@@ -145,7 +145,7 @@ def _told_by_cuda() -> list[str] | None:
     return asked.stdout.split() if asked.returncode == 0 else None
 
 
-def _known_to_nvml(uuid: str) -> str:
+def _with_prefix(uuid: str) -> str:
     """The UUID with the prefix of what it names: a board or a MIG slice."""
     try:
         pynvml.nvmlInit()

@@ -1,4 +1,4 @@
-"""A stated estimate for machines without a sensor: the run's CPU time and memory x stated powers.
+"""Estimates energy where there is no sensor: the run's CPU time and memory x stated powers.
 
 It is a model, not a measurement, and is called an estimate wherever it appears. It ignores disks,
 fans and idle power, and it takes the power of a thread and of a gigabyte as constant. That of a
@@ -22,17 +22,17 @@ from harness.energy.sensors.process_tree import ProcessTree
 FALLBACK_WATTS_PER_THREAD = 4.0
 """CodeCarbon's figure for a CPU that is not in its table."""
 MODEL_UNCERTAINTY = 2.0
-"""How far a power a thread may be off. Held against counters of four machines under load
+"""Uncertainty of the power per thread. Compared with counters of four machines under load
 (CodeCarbon's load profiles), design power over threads is a third of what one busy thread draws
 above idle (EPYC 8024P: 5.6 W for 16.3 W), and twice what each of all draws (2 x E5-2620: 7.9 W for
-3.3 W); the two others lie within (Threadripper 1950X, E3-1240)."""
+3.3 W); the two others are in between (Threadripper 1950X, E3-1240)."""
 MEMORY_UNCERTAINTY = 0.5
-"""Our judgement of how far power a gigabyte may be off; it is not a confidence interval."""
+"""Our judgement of the uncertainty of the power per gigabyte; it is not a confidence interval."""
 MEMORY_W_PER_GB = 0.375
 """CodeCarbon's figure for memory by size: 3 W for 8 GB."""
 CPU_INFO = Path("/proc/cpuinfo")
 _DECORATION = r"\((r|tm|c)\)|\bcpu\b|\bprocessor\b|\b\d+-core\b|\b\d+th gen\b|\bwith radeon.*|@.*"
-"""What a CPU's name says beyond its model, in lower case."""
+"""Parts of a CPU's name beyond its model, in lower case."""
 
 
 class CpuEstimate:
@@ -51,7 +51,7 @@ class CpuEstimate:
             resolution_j=self._watts / os.sysconf("SC_CLK_TCK"),
             thread_power_w=self._watts,
             note=(
-                f"CPU time of the run's processes x {self._watts:g} W a busy thread "
+                f"CPU time of the run's processes x {self._watts:g} W per busy thread "
                 f"({setup.watts_note}), right at one number of busy threads alone; idle power and "
                 "everything else left out"
             ),
@@ -83,7 +83,7 @@ class MemoryEstimate:
 
 
 def find(setup: MeterSetup) -> Found:
-    """The estimate is always there, as long as the run's process is."""
+    """The meters of the estimate, available as long as the run's process exists."""
     try:
         family = ProcessTree(setup.process_id)
     except psutil.Error as failure:
@@ -120,7 +120,7 @@ def cpu_name() -> str:
 
 
 def _cpu_field(name: str) -> str:
-    """What Linux says of the first CPU; "" elsewhere."""
+    """A field of the first CPU in /proc/cpuinfo; "" elsewhere."""
     try:
         found = re.search(rf"^{name}\s*: (.+)$", CPU_INFO.read_text(), flags=re.MULTILINE)
     except OSError:

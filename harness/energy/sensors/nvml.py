@@ -1,10 +1,9 @@
-"""NVIDIA GPUs through NVML: the total energy counter where there is one, and power beside it.
+"""Reads NVIDIA GPUs through NVML: the total energy counter where there is one, and power beside it.
 
-Boards are named by UUID, since CUDA's order of devices is not NVML's. What is known of the power
-sensors of each generation follows Yang et al., "Accurate and Convenient Energy Measurements for
-GPUs" (SC 2024, arXiv 2312.02741).
-
-How a GPU is doing, at a slow rate: settings, temperature, clocks, throttling, who uses it.
+Boards are named by UUID, since CUDA's order of devices is not NVML's. Update period and averaging
+window of the power sensors of each generation follow Yang et al., "Accurate and Convenient Energy
+Measurements for GPUs" (SC 2024, arXiv 2312.02741). `GpuObserver` reports the state of a board at a
+slow rate: settings, temperature, clocks, throttling, processes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ GAIN_UNCERTAINTY = 0.05
 COUNTER_UPDATE_S = 0.1
 """Longest known time between two updates of a board's energy counter."""
 AVERAGE_S = 1.0
-"""What "average" power is averaged over, on Ampere and newer."""
+"""Averaging window of "average" power, on Ampere and newer."""
 _BLIND = (0.1, 0.025)
 _SEEING = (0.1, 0.1)
 _KNOWN_SENSORS = {
@@ -61,7 +60,7 @@ class NvmlMeter:
     ask: Callable[[], int]
 
     def read(self) -> float:
-        """Read once, in J or W; "unknown error" is asked again once, since it often passes."""
+        """Read once, in J or W; an "unknown error" is retried once, since it often passes."""
         try:
             try:
                 return self.ask() / 1000
@@ -158,7 +157,7 @@ class Board:
         ], failed
 
     def observer(self) -> Observer:
-        """What tells its state."""
+        """The observer of its state."""
         return GpuObserver(self.uuid, self._handle, self._driver)
 
     def _sensor(self, reading: _Reading) -> Sensor:
@@ -186,7 +185,7 @@ class Board:
         )
 
     def _readings(self) -> tuple[list[_Reading], list[str]]:
-        """What it offers; of what fails in any other way, the reason: it hides no other reading."""
+        """The readings it offers, and the reasons why others failed."""
         found: list[_Reading] = []
         failed: list[str] = []
 
@@ -204,10 +203,10 @@ class Board:
         return found, failed
 
     def _known(self) -> tuple[_Reading, ...]:
-        """What it may offer.
+        """The readings that it may offer.
 
         On Grace-Hopper the energy counter is the whole module's (Zeus, pull request 172), and so is
-        then the power beside it; the GPU's own lies within. What it counts on later superchips,
+        then the power beside it; the GPU's own is part of it. What it counts on later superchips,
         where two GPUs share a CPU, is not known: their power alone has a scope.
         """
         if not self.is_superchip:
@@ -354,7 +353,7 @@ class GpuObserver:
         )
 
     def is_idle(self) -> bool | None:
-        """See `IdleObserver`: the driver's own word for it."""
+        """See `IdleObserver`: as the driver reports it."""
         try:
             return bool(_clock_reasons(self.handle) & pynvml.nvmlClocksEventReasonGpuIdle)
         except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):
@@ -383,8 +382,8 @@ def _throttling(handle: Any) -> list[str]:
 
 
 def _clock_reasons(handle: Any) -> int:
-    """Why clocks are as they are, a bit each."""
-    # Drivers before 535 know the reasons by their older name only.
+    """The reasons for the current clocks, one bit each."""
+    # Drivers before 535 have the reasons under their older name only.
     try:
         return int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
     except pynvml.NVMLError_FunctionNotFound:

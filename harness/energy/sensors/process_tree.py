@@ -1,7 +1,4 @@
-"""A run's process and its descendants, without recorders: their CPU time and memory.
-
-How busy the machine is beside the run: CPU time of everything else.
-"""
+"""CPU time and memory of a run's process and its descendants, and CPU time of everything else."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from harness.energy.sensors.base import SensorError
 LOOK_PERIOD_NS = 1_000_000_000
 """Time between two looks for new descendants."""
 RECORDER = "harness.energy.recorder"
-"""What the command of a recorder holds; this process is one, and others may measure, too."""
+"""Part of the command line of a recorder; this process is one, and others may run beside it."""
 
 
 class ProcessTree:
@@ -42,9 +39,9 @@ class ProcessTree:
         Raises:
             SensorError: The process is gone.
         """
-        # Who has ended and was waited for lives on in the times of its parent's children; who
-        # vanished without (its parent ignores it) makes the sum fall, and is kept apart. So does
-        # who ended after its parent was asked: asked again, the parent knows.
+        # The time of a child that was waited for is in its parent's children times. A child that
+        # vanished without (its parent ignores it) makes the sum fall; what is lost is added up. So
+        # does one that ended after its parent was read: read again, the parent includes it.
         now_s = self._sum_s()
         if now_s < self._last_s:
             now_s = self._sum_s()
@@ -69,7 +66,7 @@ class ProcessTree:
         return resident * 1e-9
 
     def _ask(self, question: Callable[[psutil.Process], Any]) -> list[Any]:
-        # Looking for descendants reads the whole process table; their figures are cheap.
+        # Looking for descendants reads the whole process table; reading their figures is cheap.
         answers = []
         try:
             if time.monotonic_ns() - self._looked_ns > LOOK_PERIOD_NS:

@@ -1,7 +1,7 @@
-"""CPU packages and DRAM through RAPL, as Linux shows it under /sys/class/powercap.
+"""Reads CPU packages and DRAM through RAPL, as Linux shows it under /sys/class/powercap.
 
-Only packages and their DRAM are read: "core" and "uncore" lie within a package, "psys" overlaps it,
-and the mmio zones show the same counters again. The counters are the whole machine's, not the
+Only packages and their DRAM are read: "core" and "uncore" are parts of a package, "psys" overlaps
+it, and the mmio zones show the same counters again. The counters are the whole machine's, not the
 run's: with them, what else runs on the machine is in the figure.
 """
 
@@ -35,7 +35,7 @@ class RaplMeter:
     """
 
     def __init__(self, zone: Path, name: str) -> None:
-        """Begin at the counter as it stands, so that a recorder which is restarted goes on.
+        """Start from the counter's present value, so that a restarted recorder continues it.
 
         Raises:
             OSError: The zone cannot be read.
@@ -58,13 +58,13 @@ class RaplMeter:
         )
 
     def read(self) -> float:
-        """Joules as the counter has them; it wraps at its range, this does not."""
+        """Read the counter in joules, with its wraps added up."""
         try:
             now_uj = self._read_uj()
         except (OSError, ValueError) as failure:
             raise SensorError(f"{type(failure).__name__}: {failure}") from None
-        # One that was set back seems to wrap, too; it leaps by more than a package can draw then,
-        # and is not trusted.
+        # One that was reset seems to wrap, too; it then leaps by more than a package can draw, and
+        # is not trusted.
         step_uj = now_uj - self._last_uj
         self._total_uj += step_uj if self._range_uj is None else step_uj % (self._range_uj + 1)
         self._last_uj = now_uj

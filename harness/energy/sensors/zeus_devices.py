@@ -1,7 +1,7 @@
-"""AMD GPUs, Apple silicon and Jetson boards through the device layer of Zeus (an extra).
+"""Reads AMD GPUs, Apple silicon and Jetson boards through the device layer of Zeus (an extra).
 
 NVIDIA's GPUs are read by `nvml`, directly. Zeus (You et al., NSDI 2023) knows the others' own
-libraries; where it is not installed, this finds nothing and says nothing.
+libraries; where it is not installed, nothing is found and nothing reported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.energy.sensors.base import (
 )
 
 GAIN_UNCERTAINTY = 0.05
-"""Our judgement, as for NVIDIA's boards: nobody has published more for these."""
+"""Our judgement, as for NVIDIA's boards: nothing better is published for these."""
 UPDATE_S = 0.1
 """A first guess: the recorder finds each sensor's own update period."""
 SOC_FIELDS = {
@@ -70,7 +70,7 @@ class ZeusMeter:
 
 
 def find(setup: MeterSetup) -> Found:
-    """The devices that Zeus knows and NVML does not; a run's GPUs are not told apart."""
+    """The devices that Zeus knows and NVML does not: all of them, whichever the run uses."""
     del setup
     # Importing it takes a second and tens of megabytes that most machines would pay for nothing.
     if find_spec("zeus") is None or not (sys.platform == "darwin" or any(map(Path.exists, SIGNS))):

@@ -21,7 +21,7 @@ _RUN = ["arm", "method", "seed"]
 
 
 def csv(tables: Tables, folder: Path, out: str | None) -> str:
-    """Write a CSV file a table; what is unknown is empty."""
+    """Write a CSV file per table; unknown values are empty."""
     path = place(folder, out, "csv")
     for name, frame in _frames(tables):
         write_atomically(path / f"{name}.csv", inert_csv(frame).encode())
@@ -29,7 +29,7 @@ def csv(tables: Tables, folder: Path, out: str | None) -> str:
 
 
 def parquet(tables: Tables, folder: Path, out: str | None) -> str:
-    """Write a Parquet file a table; what is unknown is null, moments are timestamps in UTC."""
+    """Write a Parquet file per table; unknown values are null, moments are timestamps in UTC."""
     path = place(folder, out, "parquet")
     for name, frame in _frames(tables):
         buffer = io.BytesIO()
@@ -39,7 +39,7 @@ def parquet(tables: Tables, folder: Path, out: str | None) -> str:
 
 
 def _frames(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every table with its name; each says of what source its joules are."""
+    """Every table with its name; each one with joules also has their source."""
     import pandas as pd
 
     sources = tables.runs[[*_RUN, "energy_source"]].drop_duplicates(_RUN)
@@ -53,7 +53,7 @@ def _frames(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with moments as such."""
+    """The table with moments as timestamps."""
     import pandas as pd
 
     if "started_at" not in frame:

@@ -1,4 +1,4 @@
-"""Which exporters there are. None of their libraries is imported before one is asked for."""
+"""Lists the exporters; the libraries of one are imported only when it is used."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 Export = Callable[["Tables", Path, str | None], str]
 """`export(tables, folder, out)`: writes a study's tables, read from the results in `folder`, to
-`out`, or to a place of its own if that is None; says where everything went."""
+`out`, or to a default place if that is None; returns a text that says where."""
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """One way out of a results folder.
+    """One exporter.
 
     Attributes:
-        name: What `--to` calls it; also the name of the extra that brings its packages.
-        help: What one finds there, in a line.
+        name: Its name for `--to`; also the name of the extra that installs its packages.
+        help: What it writes, in a line.
         target: Its `Export`, as `package.module:function`.
-        needs: Packages that do not come with every installation.
+        needs: Packages that not every installation has.
     """
 
     name: str
@@ -60,30 +60,30 @@ EXPORTERS = {
         Exporter("parquet", "every table as a Parquet file, typed", f"{_HERE}.files:parquet"),
         Exporter(
             "mlflow",
-            "an MLflow experiment, a run each; in MLFLOW_TRACKING_URI, or a SQLite file",
+            "an MLflow experiment with a run each; in MLFLOW_TRACKING_URI, or a SQLite file",
             f"{_HERE}.to_mlflow:export",
             ("mlflow", "sqlalchemy", "alembic"),
         ),
         Exporter(
             "wandb",
-            "a Weights & Biases project, a run each; offline unless you are logged in",
+            "a Weights & Biases project with a run each; offline unless you are logged in",
             f"{_HERE}.to_wandb:export",
             ("wandb",),
         ),
         Exporter(
             "tensorboard",
-            "TensorBoard event files, a folder a run",
+            "TensorBoard event files, a folder per run",
             f"{_HERE}.to_tensorboard:export",
             ("tensorboard",),
         ),
         Exporter(
             "boamps",
-            "BoAmps reports (Boavizta's open data model), a JSON file a finished run",
+            "BoAmps reports (Boavizta's open data model), a JSON file per finished run",
             f"{_HERE}.to_boamps:export",
         ),
     )
 }
-"""Those of the harness, by name."""
+"""The exporters of the harness, by name."""
 
 TARGETS = Catalogue("exporters", {name: each.target for name, each in EXPORTERS.items()})
 """From a name to an `Export`."""
@@ -101,6 +101,6 @@ def find(name: str) -> Exporter:
 
 
 def _installed(package: str) -> bool:
-    """Whether a package can be imported; a mere folder of that name is none."""
+    """Whether a package can be imported; a folder of that name without code does not count."""
     found = find_spec(package)
     return found is not None and found.origin is not None

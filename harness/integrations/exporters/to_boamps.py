@@ -1,6 +1,6 @@
-"""`boamps`: a report in BoAmps' open data model a finished run, by CodeCarbon's classes for it.
+"""`boamps`: a report per finished run in the open data model of BoAmps, by CodeCarbon's classes.
 
-One finished run in the words of BoAmps (Boavizta, https://github.com/Boavizta/BoAmps).
+BoAmps is by Boavizta, https://github.com/Boavizta/BoAmps.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def export(tables: Tables, folder: Path, out: str | None) -> str:
-    """Write a report a run, as a JSON file.
+    """Write a report per run, as a JSON file.
 
-    Only finished runs with a known energy make one: the model needs a figure, and a training that
-    broke off is no training.
+    Only finished runs with a known energy get one: the model requires an energy, and describes
+    complete trainings.
     """
     path = place(folder, out, "boamps")
     attempts = dict(iter(tables.attempts.groupby(["arm", "seed"])))
@@ -42,9 +42,9 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
         if row["status"] != "done" or not row["energy_j"] > 0:
             continue
         run = tables.folder(row["arm"], row["seed"])
-        told = report(row, attempts[row["arm"], row["seed"]], run, tables.settings["carbon"])
+        content = report(row, attempts[row["arm"], row["seed"]], run, tables.settings["carbon"])
         name = f"{run.path.parent.name}_{run.path.name}.json"
-        write_atomically(path / name, json.dumps(told, indent=2, allow_nan=False).encode())
+        write_atomically(path / name, json.dumps(content, indent=2, allow_nan=False).encode())
         written += 1
     left_out = len(tables.runs) - written
     note = f"; {left_out} left out: not finished, or of unknown energy" if left_out else ""
@@ -52,10 +52,10 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
 
 
 _QUALITY = ((10, "high"), (25, "medium"), (50, "low"))
-"""BoAmps' words for an error of up to so many percent; it has none for more."""
+"""Upper limits of the error in percent, with BoAmps' words; it has none for more."""
 _COMPONENTS = {"dram": "ram", "module": "gpu"}
-"""What BoAmps calls kinds of device that it knows by another name."""
-_UNKNOWN_TO_OTHERS = "folder"
+"""BoAmps' names for kinds of device, where they differ."""
+_PRIVATE_DATA = "folder"
 """The data set that is the user's own."""
 
 
@@ -77,7 +77,7 @@ def report(
     last = attempts.iloc[-1]
     versions: dict[str, str] = json.loads(last["versions"])
     sensors = _sensors(folder, int(last["attempt"]))
-    told: dict[str, Any] = models.BoAmpsReport(
+    content: dict[str, Any] = models.BoAmpsReport(
         header=models.BoAmpsHeader(
             format_version=mapper.BOAMPS_FORMAT_VERSION,
             format_version_specification_uri=mapper.BOAMPS_FORMAT_SPEC_URI,
@@ -94,7 +94,7 @@ def report(
         environment=_environment(models, row, site),
         quality=_quality(row),
     ).to_dict()
-    return told
+    return content
 
 
 def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, str]) -> Any:
@@ -119,7 +119,7 @@ def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, s
             models.BoAmpsDataset(
                 data_usage="input",
                 data_type="image",
-                source=None if spec.workload.data == _UNKNOWN_TO_OTHERS else "public",
+                source=None if spec.workload.data == _PRIVATE_DATA else "public",
             )
         ],
         measured_accuracy=accuracy if math.isfinite(accuracy) else None,
@@ -128,14 +128,14 @@ def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, s
 
 
 def _description(row: dict[str, Any], spec: RunSpec) -> str:
-    """What the data model has no field for: the method, and what the figure is worth."""
+    """What the data model has no field for: the method, and the quality of the figure."""
     hyper = ", ".join(f"{key}={value}" for key, value in spec.hyperparameters.items())
     energy = (
         f"is {standing(row['energy_source'])}: {row['energy_j'] / JOULES_PER_KWH:.4g} kWh "
         f"± {_relative(row):.1f} % (95 %), source {row['energy_source']}, devices "
         f"{row['energy_scope']}, {row['coverage'] * 100:.1f} % of the time observed."
     )
-    told = [
+    sentences = [
         f"{spec.workload.model} on {spec.workload.data}, trained by {spec.method}",
         f"({hyper})" if hyper else "",
         f"with seed {spec.seed}.",
@@ -145,7 +145,7 @@ def _description(row: dict[str, Any], spec: RunSpec) -> str:
         f"Doubts: {row['energy_flags']}." if row["energy_flags"] else "",
         "Times are UTC.",
     ]
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, sentences))
 
 
 def _measure(
@@ -172,7 +172,7 @@ def _measure(
 
 
 def _tracking(kind: str, row: dict[str, Any], sensors: list[Sensor]) -> str | None:
-    """How devices of a kind were read, if they are part of the figure."""
+    """How devices of a kind were read; None if they are not part of the figure."""
     if kind not in row["energy_scope"].split("+"):
         return None
     sources = row["energy_source"].split("+")
@@ -183,7 +183,7 @@ def _tracking(kind: str, row: dict[str, Any], sensors: list[Sensor]) -> str | No
 def _calibration(row: dict[str, Any], spec: RunSpec) -> tuple[float | None, float | None]:
     """Idle energy before the run, in kWh, and how long it was measured.
 
-    The table has idle power times the run's duration; the idle time is the one asked for.
+    The table has idle power times the run's duration; the idle time is that of the settings.
     """
     idle_j = row["idle_energy_j"]
     if idle_j is None or not math.isfinite(idle_j):
@@ -210,7 +210,7 @@ def _infrastructure(models: Any, sensors: list[Sensor], site: dict[str, Any]) ->
 
 
 def _environment(models: Any, row: dict[str, Any], site: dict[str, Any]) -> Any:
-    """Where the electricity came from, if the study says; the world's average is no place."""
+    """The place of the electricity; None if the study names none."""
     if not site.get("country"):
         return None
     import pycountry
@@ -225,7 +225,7 @@ def _environment(models: Any, row: dict[str, Any], site: dict[str, Any]) -> Any:
 
 
 def _quality(row: dict[str, Any]) -> str | None:
-    """BoAmps' word for the relative uncertainty; none for a figure that no sensor made."""
+    """BoAmps' word for the relative uncertainty; None for simulated figures."""
     if "simulated" in row["energy_source"]:
         return None
     percent = round(_relative(row))
@@ -239,8 +239,8 @@ def _relative(row: dict[str, Any]) -> float:
 
 def _sensors(folder: RunFolder, attempt: int) -> list[Sensor]:
     """The sensors of an attempt, each of a whole device."""
-    said = (line for line in lines(folder.trace(attempt)) if isinstance(line, dict))
-    header: dict[str, Any] = next((line for line in said if "sensors" in line), {"sensors": []})
+    records = (line for line in lines(folder.trace(attempt)) if isinstance(line, dict))
+    header: dict[str, Any] = next((line for line in records if "sensors" in line), {"sensors": []})
     sensors = [Sensor.from_json(saved) for saved in header["sensors"]]
     return [sensor for sensor in sensors if sensor.part == "device"]
 

@@ -1,4 +1,4 @@
-"""`mlflow`: an experiment a study, an MLflow run a run."""
+"""`mlflow`: an experiment per study, with an MLflow run per run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from harness.results.table import Tables
 
 RUN = "energy_harness.run"
-"""Tag by which a run is known again."""
+"""Tag that identifies a run."""
 DIGEST = "energy_harness.digest"
-"""Tag that is set last, to what was told: without it, or with another, a run is told anew."""
+"""Tag that is set last, to a hash of what was written: if it differs, the run is written again."""
 
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 _METRICS, _PARAMETERS = 1000, 100
@@ -31,9 +31,9 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
     """Write the runs to MLflow.
 
     They go to `out`: a tracking URI, or a folder that gets a SQLite file; else to where
-    MLFLOW_TRACKING_URI points; else to a folder beside the results. A run that is there already,
-    as it is now, is left alone. One that has changed since is deleted there, as MLflow deletes
-    (`mlflow gc` makes it final), and written anew: parameters and histories cannot be rewritten.
+    MLFLOW_TRACKING_URI points; else to a folder beside the results. A run that is there already
+    and unchanged is left alone. One that has changed since is deleted there, as MLflow deletes
+    (`mlflow gc` makes it final), and written again: MLflow cannot change parameters and histories.
 
     Raises:
         UsageError: MLflow refuses; the message is its own.
@@ -48,12 +48,12 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
         done = _write(tables, uri, project, artifacts)
     except MlflowException as error:
         raise UsageError(f"mlflow, {uri}: {error.message}") from None
-    told = ", ".join(f"{count} {what}" for what, count in sorted(done.items())) or "no runs"
-    return f"{uri}, experiment {project}: {told}{look}"
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(done.items())) or "no runs"
+    return f"{uri}, experiment {project}: {counts}{look}"
 
 
 def _target(folder: Path, out: str | None) -> tuple[str, str | None, str]:
-    """The tracking URI, where its artifacts go if that is ours to say, and how to look at it."""
+    """The tracking URI, the place of artifacts if we choose it, and how to open it."""
     uri = out if out is not None and "://" in out else None
     if out is None:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or None
@@ -66,7 +66,7 @@ def _target(folder: Path, out: str | None) -> tuple[str, str | None, str]:
 
 
 def _write(tables: Tables, uri: str, project: str, artifacts: str | None) -> Counter[str]:
-    """Write what is new or has changed; how many runs were what."""
+    """Write runs that are new or changed; returns how many were new, replaced and unchanged."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -108,7 +108,7 @@ def _write_run(client: Any, experiment: str, run: TrackedRun) -> None:
         tags=tags,
         run_name=shortened(run.title, 250),
     )
-    # Results stand behind the curve's last step, so that they are a metric's latest value.
+    # Results come at the curve's last step, so that they are a metric's latest value.
     last = max((point.epochs_trained for point in run.curve), default=0)
     metrics = [
         Metric(key, value, _milliseconds(point.at), point.epochs_trained)

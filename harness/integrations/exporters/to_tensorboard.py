@@ -1,4 +1,4 @@
-"""`tensorboard`: event files, a folder a run, by TensorBoard's own writer."""
+"""`tensorboard`: event files, a folder per run, by TensorBoard's own writer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ENERGY = "cumulative_energy_j"
 _OURS = ".energy-harness"
-"""End of the names of files that an export may replace."""
+"""Suffix of the files that an export may replace."""
 _FEW_JOULES = 10_000.0
 """Below this, joules are too coarse a step: steps are whole numbers."""
 
@@ -45,9 +45,9 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
 
 
 def _scalars(run: TrackedRun, unit: str, steps_per_j: int) -> Iterable[_Scalar]:
-    """A run's curve, twice, and its results behind the curve's last step.
+    """A run's curve by epochs and by energy, and its results at the curve's last step.
 
-    The axis says what the energy is worth, so that measured and estimated joules never share one.
+    The axis names the kind of energy, so that measured and estimated joules never share one.
     """
     word = "" if run.standing == "measured" else f"{run.standing.replace(' ', '_')}_"
     for point in run.curve:

@@ -1,4 +1,4 @@
-"""`wandb`: a Weights & Biases project a study, a run each. Nothing is uploaded by surprise."""
+"""`wandb`: a Weights & Biases project per study, with a run each. No unexpected uploads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def export(tables: Tables, folder: Path, out: str | None) -> str:
     """Write the runs for Weights & Biases, grouped by arm.
 
-    They are uploaded if WANDB_MODE says "online", or if it says nothing, no folder was asked for
-    and the user is logged in; else they lie in a folder, to be uploaded with `wandb sync`. A run
-    has the same id in every export: it takes the place of the one before.
+    They are uploaded if WANDB_MODE is "online", or if it is not set, no folder was asked for and
+    the user is logged in; else they are stored in a folder, to be uploaded with `wandb sync`. A run
+    has the same id in every export, so that it replaces the one before.
 
     Raises:
         UsageError: wandb refuses; the message is its own.
@@ -49,14 +49,14 @@ def export(tables: Tables, folder: Path, out: str | None) -> str:
 
 
 def _mode(wandb: Any, out: str | None) -> str:
-    """Online for those who are logged in and have not asked for files, or to be offline."""
+    """Online if the user is logged in and has not asked for files or to be offline."""
     if out is not None or not wandb.login(prompt=False, verify=False):
         return "offline"
     return str(wandb.setup().settings.mode)
 
 
 def _forget(path: Path, run: TrackedRun) -> None:
-    """Remove what an earlier export left of a run."""
+    """Remove an earlier export of a run."""
     for old in path.glob(f"wandb/offline-run-*-{run.identity}"):
         shutil.rmtree(old)
 
@@ -68,7 +68,7 @@ def _write_run(wandb: Any, path: Path, project: str, mode: str, run: TrackedRun)
         host=run.tags.get("host"),
         console="off",
         silent=True,
-        # What runs here is an export: this machine, its code and its load say nothing of the run.
+        # This is an export: this machine, its code and its load are not the run's.
         disable_code=True,
         disable_git=True,
         save_code=False,
@@ -90,7 +90,7 @@ def _write_run(wandb: Any, path: Path, project: str, mode: str, run: TrackedRun)
         settings=settings,
     )
     written.define_metric("cumulative_energy_j")
-    # Synchronised, a step that is missing would be filled in: with 0.
+    # Synchronised, a missing step would be filled in with 0.
     written.define_metric("val_accuracy", step_metric="cumulative_energy_j", step_sync=False)
     for point in run.curve:
         written.log(

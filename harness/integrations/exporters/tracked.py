@@ -1,7 +1,4 @@
-"""What experiment trackers are told about a run: parameters, metrics, tags, and a curve.
-
-Where an export goes, and names that are safe there.
-"""
+"""Prepares a run for experiment trackers: parameters, metrics, tags and curve, with safe names."""
 
 from __future__ import annotations
 
@@ -30,12 +27,12 @@ if TYPE_CHECKING:
 Value = bool | int | float | str | None
 
 _WHERE = frozenset({"root", "download"})
-"""Keys of the workload that are nobody else's business."""
+"""Keys of the workload that are private."""
 _NOT_RESULTS = frozenset(
     {"schema_version", "study", "arm", "method", "variant", "precision", "seed"}
 )
 _NO_TIME = datetime.fromtimestamp(0, UTC)
-"""Where the journal does not say when: a moment that nobody takes for real."""
+"""In place of a moment that the journal lacks: obviously not real."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +52,23 @@ class MetricPoint:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """One run. What is unknown is left out everywhere: nothing stands in for it.
+    """One run. Unknown values are left out.
 
     Attributes:
-        identity: The same in every export of this run, and of no other, not even of one with the
-            same settings elsewhere.
+        identity: The same in every export of this run, and different for every other run, also
+            one with the same settings elsewhere.
         place: Names of its two folders: safe as a path, and as a label.
-        title: How people call it.
-        arm: Runs that differ in their seed only share it.
+        title: Its name for people.
+        arm: Its arm; runs that differ in their seed only share it.
         status: "done", "failed" or "interrupted".
         standing: The word to put before "energy".
         caption: What the energy figures are, in a sentence.
-        parameters: What was chosen.
-        metrics: What came out, as finite numbers; keys are plain.
-        tags: What came out, in words; keys are plain.
+        parameters: Settings and hyper-parameters.
+        metrics: Results that are finite numbers; keys are plain.
+        tags: Other results, as text; keys are plain.
         curve: Its evaluations, in order.
         started: When it began, first attempt.
-        ended: When its last attempt did.
+        ended: When its last attempt ended.
     """
 
     identity: str
@@ -90,9 +87,9 @@ class TrackedRun:
 
     @property
     def digest(self) -> str:
-        """A hash of all that is told, so that an export can see that nothing changed."""
-        told = json.dumps(asdict(self), sort_keys=True, default=str)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """A hash of everything here, so that an export can see whether a run has changed."""
+        content = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def tracked_runs(tables: Tables) -> Iterator[TrackedRun]:
@@ -114,10 +111,10 @@ def tracked_runs(tables: Tables) -> Iterator[TrackedRun]:
 
 
 def identity(spec: RunSpec, attempts: pd.DataFrame) -> str:
-    """A name for one run: its settings, and when and where it first began.
+    """An id for one run, from its settings, and when and where it first began.
 
     Args:
-        spec: What was asked for.
+        spec: Its specification.
         attempts: The run's rows in the table of attempts.
     """
     first = attempts.iloc[0]
@@ -134,14 +131,14 @@ def _tracked(
 ) -> TrackedRun:
     spec = folder.read_spec()
     last = attempts.iloc[-1]
-    came_out = _came_out(row, spec)
+    results = _results(row, spec)
     if phases is not None:
         drawn = zip(phases["phase"], phases["energy_j"], strict=True)
-        came_out |= {f"phase_energy_j.{label}": float(energy_j) for label, energy_j in drawn}
+        results |= {f"phase_energy_j.{label}": float(energy_j) for label, energy_j in drawn}
     word = standing(row["energy_source"])
-    metrics = {key: float(value) for key, value in came_out.items() if _is_number(value)}
-    words = {key: str(value) for key, value in came_out.items() if not _is_number(value)}
-    told = {"study": spec.study, "arm": row["arm"], "spec_key": spec.key, "energy_standing": word}
+    metrics = {key: float(value) for key, value in results.items() if _is_number(value)}
+    texts = {key: str(value) for key, value in results.items() if not _is_number(value)}
+    labels = {"study": spec.study, "arm": row["arm"], "spec_key": spec.key, "energy_standing": word}
     return TrackedRun(
         identity=identity(spec, attempts),
         place=(folder.path.parent.name, folder.path.name),
@@ -152,7 +149,7 @@ def _tracked(
         caption=_caption(row, word),
         parameters=_plain(_parameters(spec)),
         metrics={key: value for key, value in _plain(metrics).items() if math.isfinite(value)},
-        tags=_plain(words | told),
+        tags=_plain(texts | labels),
         curve=tuple(_points(Journal(folder), curve)),
         started=_moment(attempts.iloc[0]["started_at"]),
         ended=_moment(last["started_at"]) + timedelta(seconds=float(last["duration_s"])),
@@ -172,8 +169,8 @@ def _parameters(spec: RunSpec) -> dict[str, Value]:
     return own | {key: _flat(value) for key, value in every.items()}
 
 
-def _came_out(row: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
-    """What a run's row says beyond what was asked for; missing values left out."""
+def _results(row: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
+    """The results in a run's row, without its settings and missing values."""
     # A hyper-parameter with the name of another column has the prefix there.
     asked = {
         prefixed if (prefixed := f"method_{key}") in row else key for key in spec.hyperparameters
@@ -185,7 +182,7 @@ def _came_out(row: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
 
 
 def _points(journal: Journal, curve: pd.DataFrame | None) -> Iterator[MetricPoint]:
-    """The curve with its moments. A journal that has grown since gives no more than the curve."""
+    """The curve with its moments. Events that the journal has got since are ignored."""
     energies = repeat(math.nan) if curve is None else iter(curve["energy_j"])
     for (attempt, event), energy_j in zip(journal.evaluations(), energies, strict=False):
         after = timedelta(microseconds=(event["time_ns"] - attempt.start_ns) / 1000)
@@ -235,12 +232,12 @@ def _moment(wall: object) -> datetime:
 
 
 def place(folder: Path, out: str | None, name: str) -> Path:
-    """The folder an exporter writes to, made if it is not there.
+    """The folder an exporter writes to, created if necessary.
 
     Args:
         folder: The study's results.
-        out: Where the user wants it; None for a folder beside the results.
-        name: The exporter's.
+        out: The folder that the user chose; None for one beside the results.
+        name: The exporter's name.
     """
     path = Path(out) if out is not None else folder / "export" / name
     path.mkdir(parents=True, exist_ok=True)
@@ -255,7 +252,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def plain_keys(keys: Iterable[str]) -> dict[str, str]:
-    """From every key to one of letters, digits, `_`, `.` and `-` that no other has.
+    """From every key to a unique one of letters, digits, `_`, `.` and `-`.
 
     Methods and plugins name facts and windows as they like; trackers make folders of slashes, and
     refuse other characters.

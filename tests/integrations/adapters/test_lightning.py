@@ -72,5 +72,5 @@ turns.open()
 turns.turn_to("train")
 print(json.dumps([turns.is_open, turns.so_far_j(), turns.close()]))
 """
-    said, _ = measured(script, library, tmp_path, LOCAL_RANK="1")
-    assert said == [False, None, {}]
+    output, _ = measured(script, library, tmp_path, LOCAL_RANK="1")
+    assert output == [False, None, {}]

@@ -23,7 +23,7 @@ MARKUP = '../../<img src=x onerror="alert(1)">'
 
 
 @pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A user without accounts or settings."""
     for name in ("MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -68,15 +68,15 @@ def fail(journal: Path) -> None:
 
 def _simulate(trace: Path) -> None:
     table = pq.read_table(trace)
-    said = [
+    texts = [
         text and text.replace('"estimated"', '"simulated"') for text in table["text"].to_pylist()
     ]
     position = table.schema.get_field_index("text")
-    pq.write_table(table.set_column(position, "text", pa.array(said, pa.string())), trace)
+    pq.write_table(table.set_column(position, "text", pa.array(texts, pa.string())), trace)
 
 
 def _rename(path: Path) -> None:
-    """Names that nobody means well by, wherever a study or a plugin can put some."""
+    """Hostile names, wherever a study or a plugin can put some."""
     study = json.loads((path / "study.json").read_text())
     (path / "study.json").write_text(json.dumps(study | {"name": MARKUP + "x" * 300}))
     run = path / "runs/early_bird/seed-0"
@@ -111,5 +111,5 @@ def unknown(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[], set[Path]]:
-    """Every file below the test's own folder, to see that none lies outside an export's."""
+    """Every file below the test's own folder, to see that none is outside an export's."""
     return lambda: {path for path in tmp_path.rglob("*") if path.is_file()}

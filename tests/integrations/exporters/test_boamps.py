@@ -78,9 +78,9 @@ def test_a_report_says_what_the_table_says(exported: Path, tables: Tables) -> No
 def test_the_uncertainty_is_carried_over(exported: Path) -> None:
     report = reports(exported)["dense_seed-0"]
     assert "quality" not in report  # there is no word for an error beyond 50 %
-    told = report["task"]["taskDescription"]
-    assert "attempts that broke off) is estimated: " in told
-    assert re.search(r"kWh ± 1\d\d\.\d % \(95 %\)", told)
+    text = report["task"]["taskDescription"]
+    assert "attempts that broke off) is estimated: " in text
+    assert re.search(r"kWh ± 1\d\d\.\d % \(95 %\)", text)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ SENSORS = [
         ({"country": "DEU", "kg_per_kwh": 0.4, "pue": 1.5}, ("Germany", 400), "other"),
     ],
 )
-def test_the_place_is_told_if_the_study_tells_it(
+def test_the_place_is_reported_if_the_study_tells_it(
     folder: Path,
     tmp_path: Path,
     site: dict[str, Any],
@@ -181,8 +181,8 @@ def test_the_place_is_told_if_the_study_tells_it(
 
 def test_only_finished_runs_of_known_energy_make_a_report(ills: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = export(Tables(ills), ills, str(out))
-    assert told == f"{out}: 2 reports; 2 left out: not finished, or of unknown energy"
+    report = export(Tables(ills), ills, str(out))
+    assert report == f"{out}: 2 reports; 2 left out: not finished, or of unknown energy"
     found = reports(out)
     assert set(found) == {"dense_seed-2", "early_bird_seed-0"}
     simulated = found["dense_seed-2"]

@@ -15,18 +15,18 @@ from harness.integrations.exporters.registry import EXPORTERS, TARGETS, Exporter
 from tests.conftest import REPOSITORY
 
 
-def test_an_unknown_exporter_is_told_with_the_nearest_name() -> None:
+def test_an_unknown_exporter_is_reported_with_the_nearest_name() -> None:
     with pytest.raises(
         UsageError, match="--to: 'tensorbord' is unknown; did you mean 'tensorboard'"
     ):
         export_results("nowhere", "tensorbord", None)
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
+def test_a_missing_package_is_reported_with_the_command_that_installs_it() -> None:
     exporter = Exporter("wandb", "", "nowhere:export", ("no_such_package",))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         exporter.load()
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "--to wandb needs no_such_package: pip install 'energy-harness[wandb]'"
     )
 
@@ -56,12 +56,12 @@ def test_an_exporter_is_in_the_module_that_the_registry_names(name: str) -> None
     assert callable(TARGETS.load(name))
 
 
-def test_no_results_are_told(tmp_path: Path) -> None:
+def test_no_results_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results here"):
         export_results(str(tmp_path), "csv", None)
 
 
-def test_a_place_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot write"):
         export_results(str(folder), "csv", str(tmp_path / "file" / "out"))

@@ -73,10 +73,10 @@ def test_the_curve_is_a_history_by_epochs_at_its_moments(exported: Path, tables:
     run = read(exported)["dense, seed 1"]
     client = MlflowClient(tracking_uri=f"sqlite:///{exported / 'mlflow.db'}")
     curve = tables.curves[(tables.curves["arm"] == "dense") & (tables.curves["seed"] == 1)]
-    told = client.get_metric_history(run.info.run_id, "cumulative_energy_j")
-    assert [each.step for each in told] == curve["epochs_trained"].tolist()
-    assert [each.value for each in told] == curve["energy_j"].tolist()
-    moments = [run.info.start_time, *(each.timestamp for each in told), run.info.end_time]
+    history = client.get_metric_history(run.info.run_id, "cumulative_energy_j")
+    assert [each.step for each in history] == curve["epochs_trained"].tolist()
+    assert [each.value for each in history] == curve["energy_j"].tolist()
+    moments = [run.info.start_time, *(each.timestamp for each in history), run.info.end_time]
     assert moments == sorted(moments)
     assert len(set(moments)) == len(moments)
     accuracies = client.get_metric_history(run.info.run_id, "val_accuracy")
@@ -156,8 +156,8 @@ def test_hostile_names_are_text_and_nothing_else(
     [run] = [each for each in read(out, project).values() if "ticket_epoch" in each.data.metrics]
     assert run.data.params["method"].startswith(MARKUP)
     assert run.data.tags["word"] == MARKUP
-    told = {key: value for key, value in run.data.metrics.items() if value in {1.5, 2, 3, 4}}
-    assert sorted(told.values()) == [1.5, 2, 3, 4]
+    metrics = {key: value for key, value in run.data.metrics.items() if value in {1.5, 2, 3, 4}}
+    assert sorted(metrics.values()) == [1.5, 2, 3, 4]
     assert all(set("/<>\"' ").isdisjoint(key) for key in run.data.metrics)
 
 
@@ -172,7 +172,7 @@ def test_the_users_server_is_used_unless_a_place_is_asked_for(
     assert "12 new" in export(tables, folder, str(tmp_path / "elsewhere"))
 
 
-def test_what_mlflow_refuses_is_told_in_its_words(
+def test_what_mlflow_refuses_is_reported_in_its_words(
     tables: Tables, folder: Path, tmp_path: Path
 ) -> None:
     export(tables, folder, str(tmp_path))
@@ -184,9 +184,9 @@ def test_what_mlflow_refuses_is_told_in_its_words(
         export(tables, folder, str(tmp_path))
 
 
-def _project(told: str) -> str:
+def _project(report: str) -> str:
     """The experiment's name, as an export says it."""
-    return told.partition("experiment ")[2].partition(":")[0]
+    return report.partition("experiment ")[2].partition(":")[0]
 
 
 @pytest.mark.parametrize("wish", [None, "false"])

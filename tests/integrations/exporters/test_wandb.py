@@ -79,8 +79,8 @@ def read_all(out: Path) -> dict[str, Written]:
 @pytest.fixture(scope="module")
 def exported(tables: Tables, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wandb")
-    told = export(tables, folder, str(out))
-    assert told.startswith(f"{out}: 12 runs, offline\nupload: wandb sync ")
+    report = export(tables, folder, str(out))
+    assert report.startswith(f"{out}: 12 runs, offline\nupload: wandb sync ")
     return out
 
 
@@ -110,13 +110,13 @@ def test_the_history_is_accuracy_against_energy(exported: Path, tables: Tables) 
     run = read_all(exported)["lottery_ticket, seed 2"]
     curve = tables.curves[(tables.curves["arm"] == "lottery_ticket") & (tables.curves["seed"] == 2)]
     assert run.steps["val_accuracy"] == "cumulative_energy_j"
-    for told, column in (
+    for key, column in (
         ("_step", "epochs_trained"),
         ("epochs_trained", "epochs_trained"),
         ("val_accuracy", "val_accuracy"),
         ("cumulative_energy_j", "energy_j"),
     ):
-        assert [each[told] for each in run.history] == pytest.approx(curve[column].tolist())
+        assert [each[key] for each in run.history] == pytest.approx(curve[column].tolist())
     moments = [each["_timestamp"] for each in run.history]
     assert moments == sorted(moments)
     assert moments[-1] - moments[0] < run.summary["duration_s"]
@@ -168,7 +168,7 @@ def test_hostile_names_are_text_and_nothing_else(
 
 KEY = "0123456789" * 4
 SERVER = "127.0.0.1:9"
-"""Where nobody answers."""
+"""Where no server answers."""
 
 
 class AskedError(Exception):
@@ -223,7 +223,7 @@ def test_the_mode_that_is_set_wins(
     assert asked_mode(str(tmp_path / "files")) == "online"
 
 
-def test_what_wandb_refuses_is_told_in_its_words(
+def test_what_wandb_refuses_is_reported_in_its_words(
     tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> None:
