@@ -1,7 +1,4 @@
-"""One attempt at a run, in the process that trains: journaled from its first moment to its last.
-
-What a finished run of the same study left, for a method that builds on it.
-"""
+"""One attempt at a run, in the process that trains: journaled from its first moment to its last."""
 
 from __future__ import annotations
 
@@ -57,7 +54,7 @@ LAUNCHER_S = 5.0
 
 
 class Stopped(BaseException):
-    """The run was told to stop; not an error of anybody's."""
+    """Raised in a run that must stop; not an error."""
 
 
 class MadeOtherwiseError(RunError):
@@ -70,7 +67,7 @@ class RunContext:
 
     Attributes:
         spec: The run.
-        folder: Where it lies.
+        folder: The run's folder.
         device: What this process computes on.
         world: The processes that work together.
         gpus: UUIDs of all their GPUs.
@@ -86,7 +83,7 @@ class RunContext:
 
 
 def attempt(
-    desk: RunContext,
+    context: RunContext,
     announce: Callable[[], None],
     shared_with: Sequence[str] = (),
     order: Callable[[], tuple[str, str | None] | None] = lambda: None,
@@ -96,7 +93,7 @@ def attempt(
     Returns:
         Why results could not be written; None if they could.
     """
-    folder, device, world = desk.folder, desk.device, desk.world
+    folder, device, world = context.folder, context.device, context.world
     try:
         journal = JournalWriter(
             folder.journal, functools.partial(wait_for, device), announce, world.barrier
@@ -114,13 +111,13 @@ def attempt(
                 number=number,
                 restored=start.number if start else 0,
                 damage=damage,
-                gpus=desk.gpus,
+                gpus=context.gpus,
                 gpu_shared_with=list(shared_with),
                 processes=world.size,
                 **_environment(device),
             )
             _look_at_clocks(world, journal)
-            _run(desk, journal, start)
+            _run(context, journal, start)
             _look_at_clocks(world, journal)
             journal.end("done")
         except Stopped:
@@ -131,39 +128,40 @@ def attempt(
             time.sleep(LAUNCHER_S)
             raise Stopped from None
     except Stopped:
-        said = order()
-        status, reason = said or ("interrupted", None)
-        if said is None and world.size > 1:
+        given = order()
+        status, reason = given or ("interrupted", None)
+        if given is None and world.size > 1:
             reason = f"one of its {world.size} processes was ended"
         first_error = world.first_error()
         journal.end("failed" if first_error else status, reason=first_error or reason)
     return None
 
 
-def attempt_beside(desk: RunContext, announce: Callable[[], None] = lambda: None) -> None:
+def attempt_beside(context: RunContext, announce: Callable[[], None] = lambda: None) -> None:
     """The same attempt in a process that is not the first of its world.
 
     Args:
-        desk: What it works with.
+        context: What it works with.
         announce: Tells the recorder of another node of every border.
     """
     try:
-        desk.world.barrier()  # the first has looked at the checkpoint, and put aside a damaged one
-        start, _ = _restored(desk.folder, desk.device)
+        # The first has looked at the checkpoint, and put aside a damaged one.
+        context.world.barrier()
+        start, _ = _restored(context.folder, context.device)
         journal = SilentJournal(
-            functools.partial(wait_for, desk.device), desk.world.barrier, announce
+            functools.partial(wait_for, context.device), context.world.barrier, announce
         )
         announce()
-        _look_at_clocks(desk.world, journal)
-        _run(desk, journal, start)
-        _look_at_clocks(desk.world, journal)
+        _look_at_clocks(context.world, journal)
+        _run(context, journal, start)
+        _look_at_clocks(context.world, journal)
         announce()
     except Stopped:
         sys.exit(STOPPED)
-    except BaseException as error:  # noqa: BLE001 - as of the first, which will tell
+    except BaseException as error:  # noqa: BLE001 - as of the first, which reports it
         if is_silence(error):
             sys.exit(STOPPED)
-        desk.world.report_error(_reason(error))
+        context.world.report_error(_reason(error))
         traceback.print_exc()
         sys.exit(1)
 
@@ -193,8 +191,8 @@ def _fail(error: BaseException, journal: JournalWriter, folder: RunFolder) -> st
 
 
 def _reason(error: BaseException) -> str:
-    said = [] if isinstance(error, RunError | UsageError) else [type(error).__name__]
-    return ": ".join(filter(None, [*said, str(error)]))
+    kind = [] if isinstance(error, RunError | UsageError) else [type(error).__name__]
+    return ": ".join(filter(None, [*kind, str(error)]))
 
 
 def _cannot_store(error: OSError, folder: RunFolder) -> str | None:
@@ -220,42 +218,37 @@ def _restored(folder: RunFolder, device: torch.device) -> tuple[Checkpoint | Non
 
 
 def _run(
-    desk: RunContext, journal: JournalWriter | SilentJournal, start: Checkpoint | None
+    context: RunContext, journal: JournalWriter | SilentJournal, start: Checkpoint | None
 ) -> None:
-    spec, folder = desk.spec, desk.folder
+    spec, folder = context.spec, context.folder
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
-    workload = open_workload(spec.workload, spec.training, desk.device, desk.world.part)
+    workload = open_workload(spec.workload, spec.training, context.device, context.world.part)
     code = code_of(type(method).__module__, spec.workload)
-    if start and desk.world.is_first:
+    if start and context.world.is_first:
         _check_made_of(folder, Fingerprint(code, workload.identity), spec.method)
     journal.event(FINGERPRINT, code=code, data=workload.identity)
-    state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, desk.world)
-    if desk.one_thread_if_small:
+    state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, context.world)
+    if context.one_thread_if_small:
         one_thread_if_small(state.network, workload.example, spec.training.batch_size)
     journal.event("threads", threads=torch.get_num_threads())
     if start:
         state.load_state_dict(start.state)
     study = StudyFolder(folder.path.parents[2])
-    bench = PhaseContext(
-        workload,
-        spec.training,
-        spec.seed,
-        state,
-        journal,
-        functools.partial(recall, study, spec),
+    phases = PhaseContext(
+        workload, spec.training, spec.seed, state, journal, functools.partial(recall, study, spec)
     )
-    run_method(method, bench, folder, start)
+    run_method(method, phases, folder, start)
 
 
 def _check_made_of(folder: RunFolder, now: Fingerprint, method: str) -> None:
-    """Find out whether what a run goes on from was made of the same code and data.
+    """Find out whether the checkpoint that a run resumes from was made of the same code and data.
 
     Raises:
         MadeOtherwiseError: It was not.
     """
     known = fingerprint_of(folder)
-    if known and (said := difference(known, now, method)):
-        raise MadeOtherwiseError(f"the run was begun {said}; undo the change to resume it")
+    if known and (change := difference(known, now, method)):
+        raise MadeOtherwiseError(f"the run was begun {change}; undo the change to resume it")
 
 
 def _environment(device: torch.device) -> dict[str, Any]:

@@ -48,10 +48,10 @@ def code_of(module: str | None, workload: WorkloadChoice) -> dict[str, Hashes]:
 def harness_hash() -> str:
     """A name for the harness's own source: a checkout changes between two versions, too."""
     home = Path(__file__).parents[1]
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(home.rglob("*.py")):
-        told.update(str(file.relative_to(home)).encode() + file.read_bytes())
-    return told.hexdigest()[:12]
+        digest.update(str(file.relative_to(home)).encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _add(module: str, found: dict[str, Hashes], *, is_root: bool = False) -> None:
@@ -112,7 +112,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def _found(module: str) -> ModuleSpec | None:
-    """Where a module lies; `importlib.util.find_spec` would import the packages it is in."""
+    """The file of a module; `importlib.util.find_spec` would import the packages it is in."""
     top, *parts = module.split(".")
     found = importlib.util.find_spec(top)
     for part in parts:

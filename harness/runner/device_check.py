@@ -35,20 +35,20 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
             f"training.deterministic: PyTorch cannot repeat the gradients of {layer}, a layer of "
             f"{spec.workload.model}; choose another model, or training.deterministic = false"
         )
-    said = refusal(spec.training.precision, device, processes)
-    if said:
-        return f"training.precision: {said}"
+    reason = refusal(spec.training.precision, device, processes)
+    if reason:
+        return f"training.precision: {reason}"
     method = Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters)
     try:
         phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     except UsageError as error:
         return str(error)
     trainings = [phase for phase in phases if isinstance(phase, Train)]
-    if said := uncapturable(spec.training, trainings, device, processes):
-        return said
+    if reason := uncapturable(spec.training, trainings, device, processes):
+        return reason
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
-    return next((f"methods.{spec.method}: {said}" for said in refused if said), None)
+    return next((f"methods.{spec.method}: {reason}" for reason in refused if reason), None)
 
 
 _UNREPEATABLE = (

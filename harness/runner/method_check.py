@@ -136,10 +136,10 @@ class _Trial:
             state.load_state_dict(start.state)
         journal = _Journal(self.folder.journal, stop_after)
         journal.event("attempt", number=self._attempts, restored=start.number if start else 0)
-        bench = PhaseContext(self._workload, RECIPE, SEED, state, journal, _recalled)
+        context = PhaseContext(self._workload, RECIPE, SEED, state, journal, _recalled)
         begun_s = time.thread_time()
         try:
-            run_method(self.watched, bench, self.folder, start)  # type: ignore[arg-type]
+            run_method(self.watched, context, self.folder, start)  # type: ignore[arg-type]
         except _Stop:
             return
         except RunError:

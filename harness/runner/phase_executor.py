@@ -72,12 +72,12 @@ class PhaseContext:
 SaveEpoch = Callable[[int], None]
 
 
-def execute(phase: Phase, bench: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Any:
+def execute(phase: Phase, context: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Any:
     """Carry out one phase and return its answer.
 
     Args:
         phase: What to do.
-        bench: What to do it on.
+        context: What to do it on.
         first_epoch: How many of the phase's epochs are done already.
         save_epoch: Called with the number of epochs done when a checkpoint is due before the
             phase's end.
@@ -86,75 +86,75 @@ def execute(phase: Phase, bench: PhaseContext, first_epoch: int, save_epoch: Sav
         RunError: The phase cannot be carried out.
     """
     if isinstance(phase, Train):
-        return _train(phase, bench, first_epoch, save_epoch)
+        return _train(phase, context, first_epoch, save_epoch)
     if not phase.keeps_state:
-        bench.val_accuracy = None
-    bench.journal.border(phase.window)
-    return _do(phase, bench)
+        context.val_accuracy = None
+    context.journal.border(phase.window)
+    return _do(phase, context)
 
 
-def evaluate(bench: PhaseContext) -> None:
+def evaluate(context: PhaseContext) -> None:
     """Look at the network as it is with the validation split, in a window of its own."""
-    make_first_steps(bench, None)  # a method may end by changing the structure
-    bench.journal.border("evaluation")
-    bench.val_accuracy = accuracy(bench.state, bench.workload.validation, bench.training)
+    make_first_steps(context, None)  # a method may end by changing the structure
+    context.journal.border("evaluation")
+    context.val_accuracy = accuracy(context.state, context.workload.validation, context.training)
 
 
-def _train(phase: Train, bench: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
-    state, recipe = bench.state, bench.training
-    refused = refusal(recipe, [phase], bench.workload.device, state.world.size)
+def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
+    state, recipe = context.state, context.training
+    refused = refusal(recipe, [phase], context.workload.device, state.world.size)
     if refused:  # a phase that could not be foreseen before the run
         raise RunError(refused)
     if first_epoch == 0 and phase.start_epoch is not None:
         state.schedule_epoch = float(phase.start_epoch)
-    snapshots = _Snapshots(phase, bench, first_epoch)
+    snapshots = _Snapshots(phase, context, first_epoch)
     if first_epoch < phase.epochs:
-        _guarded(phase, bench, lambda: make_first_steps(bench, phase))
+        _guarded(phase, context, lambda: make_first_steps(context, phase))
     for epoch in range(first_epoch + 1, phase.epochs + 1):
-        bench.journal.border(phase.window)
-        loss = _train_epoch(phase, bench, snapshots.within(epoch))
-        bench.val_accuracy = None
+        context.journal.border(phase.window)
+        loss = _train_epoch(phase, context, snapshots.within(epoch))
+        context.val_accuracy = None
         is_last = epoch == phase.epochs
         if not math.isfinite(loss):
             raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
         if state.epochs_trained % recipe.evaluate_epochs == 0 or (is_last and phase.evaluate):
-            evaluate(bench)
-        bench.journal.event(
+            evaluate(context)
+        context.journal.event(
             "epoch",
             window=phase.window,
             epoch=epoch,
             of=phase.epochs,
             epochs_trained=state.epochs_trained,
             loss=loss,
-            val_accuracy=bench.val_accuracy,
+            val_accuracy=context.val_accuracy,
         )
-        if not is_last and checkpoint_is_due(bench):
+        if not is_last and checkpoint_is_due(context):
             save_epoch(epoch)
-    if phase.evaluate and bench.val_accuracy is None:  # of a phase that trained nothing
-        evaluate(bench)
-    return Trained(bench.val_accuracy if phase.evaluate else None)
+    if phase.evaluate and context.val_accuracy is None:  # of a phase that trained nothing
+        evaluate(context)
+    return Trained(context.val_accuracy if phase.evaluate else None)
 
 
-def checkpoint_is_due(bench: PhaseContext) -> bool:
+def checkpoint_is_due(context: PhaseContext) -> bool:
     """Whether the epoch that was just trained is one to save after."""
-    return bench.state.epochs_trained % bench.training.checkpoint_epochs == 0
+    return context.state.epochs_trained % context.training.checkpoint_epochs == 0
 
 
-def make_first_steps(bench: PhaseContext, phase: Train | None) -> None:
+def make_first_steps(context: PhaseContext, phase: Train | None) -> None:
     """Make the first steps of a new structure in windows of their own.
 
     Args:
-        bench: With the structure.
+        context: With the structure.
         phase: What it is to train; None if it is to be evaluated only.
     """
-    state, recipe = bench.state, bench.training
+    state, recipe = context.state, context.training
     precision = (phase.precision or recipe.precision) if phase else None
     window = window_of(state, precision, recipe)
     if window:
-        bench.journal.border(window)
+        context.journal.border(window)
         step_ahead(state, precision, recipe)
     if phase and recipe.graphs:
-        bench.journal.border("capture")
+        context.journal.border("capture")
         capture_ahead(state, phase, recipe)
 
 
@@ -168,13 +168,13 @@ class _Snapshots:
         RunError: It does not fall into the phase.
     """
 
-    def __init__(self, phase: Train, bench: PhaseContext, first_epoch: int) -> None:
-        self._phase, self._bench = phase, bench
+    def __init__(self, phase: Train, context: PhaseContext, first_epoch: int) -> None:
+        self._phase, self._context = phase, context
         asked = phase.snapshot
         if asked is None:
             return
-        self._steps = steps = len(bench.workload.train.epoch(bench.training.batch_size, 0))
-        behind = 0 if first_epoch else round(bench.state.schedule_epoch * steps) % steps
+        self._steps = steps = len(context.workload.train.epoch(context.training.batch_size, 0))
+        behind = 0 if first_epoch else round(context.state.schedule_epoch * steps) % steps
         if not phase.epochs or not behind <= asked.step <= phase.epochs * steps:
             already = f", {behind} of them behind it" if behind else ""
             raise RunError(
@@ -192,25 +192,25 @@ class _Snapshots:
         return (step, self._take) if first <= step <= self._steps else None
 
     def _take(self, place: float) -> None:
-        journal, asked = self._bench.journal, self._phase.snapshot
+        journal, asked = self._context.journal, self._phase.snapshot
         if asked is not None:
             journal.border("snapshot")
-            self._bench.state.take_snapshot(asked.name, place)
+            self._context.state.take_snapshot(asked.name, place)
             journal.border(self._phase.window)
 
 
 def _train_epoch(
-    phase: Train, bench: PhaseContext, snapshot: tuple[int, Callable[[float], None]] | None
+    phase: Train, context: PhaseContext, snapshot: tuple[int, Callable[[float], None]] | None
 ) -> float:
     """The mean loss of one epoch; the device has been waited for."""
     return _guarded(
         phase,
-        bench,
-        lambda: float(train_epoch(bench.state, phase, bench.training, bench.seed, snapshot)),
+        context,
+        lambda: float(train_epoch(context.state, phase, context.training, context.seed, snapshot)),
     )
 
 
-def _guarded(phase: Train, bench: PhaseContext, work: Callable[[], T]) -> T:
+def _guarded(phase: Train, context: PhaseContext, work: Callable[[], T]) -> T:
     """Do some work of a training phase; what a person can do about its errors becomes plain."""
     try:
         with never_silent():
@@ -219,56 +219,56 @@ def _guarded(phase: Train, bench: PhaseContext, work: Callable[[], T]) -> T:
         if not is_out_of_memory(error):
             raise
     # Outside the handler, where nothing holds on to the tensors of the failed step any more.
-    size = bench.training.batch_size
-    if bench.state.world.size > 1:  # to try would take all of them
+    size = context.training.batch_size
+    if context.state.world.size > 1:  # to try would take all of them
         raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}")
-    fits = fitting_batch_size(bench.state, phase.precision, bench.training)
+    fits = fitting_batch_size(context.state, phase.precision, context.training)
     advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
     raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
 
 
 @singledispatch
-def _do(phase: Phase, _bench: PhaseContext) -> Any:
+def _do(phase: Phase, _context: PhaseContext) -> Any:
     raise RunError(f"the harness does not know the phase {type(phase).__name__}")
 
 
-def _seed(bench: PhaseContext, purpose: str) -> int:
+def _seed(context: PhaseContext, purpose: str) -> int:
     """Seed torch for one purpose at this point of the run; the seed."""
-    seed = stream(bench.seed, purpose, bench.state.epochs_trained)
+    seed = stream(context.seed, purpose, context.state.epochs_trained)
     torch.manual_seed(seed)
     return seed
 
 
 @_do.register
-def _inspect(phase: Inspect, bench: PhaseContext) -> Any:
+def _inspect(phase: Inspect, context: PhaseContext) -> Any:
     def look() -> Any:
-        batch = bench.workload.train.sample(phase.samples, _seed(bench, "inspect"))
-        return phase.question(bench.state.network, batch)
+        batch = context.workload.train.sample(phase.samples, _seed(context, "inspect"))
+        return phase.question(context.state.network, batch)
 
-    return bench.state.world.broadcast_object(look)
-
-
-@_do.register
-def _shrink(phase: Shrink, bench: PhaseContext) -> Size:
-    bench.state.shrink(phase.mask)
-    return _resized(bench)
+    return context.state.world.broadcast_object(look)
 
 
 @_do.register
-def _mask(phase: Mask, bench: PhaseContext) -> Size:
-    if bench.state.world.is_first:
-        _prune(phase, bench)
-    bench.state.agree_on_masks()
-    return _resized(bench)
+def _shrink(phase: Shrink, context: PhaseContext) -> Size:
+    context.state.shrink(phase.mask)
+    return _resized(context)
 
 
-def _prune(phase: Mask, bench: PhaseContext) -> None:
-    state = bench.state
-    seed = _seed(bench, "mask")
+@_do.register
+def _mask(phase: Mask, context: PhaseContext) -> Size:
+    if context.state.world.is_first:
+        _prune(phase, context)
+    context.state.agree_on_masks()
+    return _resized(context)
+
+
+def _prune(phase: Mask, context: PhaseContext) -> None:
+    state = context.state
+    seed = _seed(context, "mask")
     alive = None
     for step in range(1, phase.iterations + 1):
-        samples = phase.samples or bench.training.batch_size
-        batch = bench.workload.train.sample(samples, stream(seed, step))
+        samples = phase.samples or context.training.batch_size
+        batch = context.workload.train.sample(samples, stream(seed, step))
         scores = phase.score(copy.deepcopy(state.network), batch)
         now = alive_weights(scores, state.masks)
         alive = now if alive is None else alive
@@ -278,42 +278,42 @@ def _prune(phase: Mask, bench: PhaseContext) -> None:
 
 
 @_do.register
-def _shuffle(_phase: Shuffle, bench: PhaseContext) -> Size:
-    if bench.state.world.is_first:
-        _seed(bench, "shuffle")
-        bench.state.masks = shuffle_masks(bench.state.masks)
-    bench.state.agree_on_masks()
-    return _resized(bench)
+def _shuffle(_phase: Shuffle, context: PhaseContext) -> Size:
+    if context.state.world.is_first:
+        _seed(context, "shuffle")
+        context.state.masks = shuffle_masks(context.state.masks)
+    context.state.agree_on_masks()
+    return _resized(context)
 
 
 @_do.register
-def _recall(phase: Recall, bench: PhaseContext) -> Finished:
-    return bench.recall(phase.method)
+def _recall(phase: Recall, context: PhaseContext) -> Finished:
+    return context.recall(phase.method)
 
 
 @_do.register
-def _snapshot(phase: Snapshot, bench: PhaseContext) -> None:
-    bench.state.take_snapshot(phase.name)
+def _snapshot(phase: Snapshot, context: PhaseContext) -> None:
+    context.state.take_snapshot(phase.name)
 
 
 @_do.register
-def _rewind(phase: Rewind, bench: PhaseContext) -> float:
-    bench.state.rewind(phase.name)
-    return bench.state.schedule_epoch
+def _rewind(phase: Rewind, context: PhaseContext) -> float:
+    context.state.rewind(phase.name)
+    return context.state.schedule_epoch
 
 
 @_do.register
-def _reinitialise(_phase: Reinitialise, bench: PhaseContext) -> None:
-    bench.state.reinitialise(draw=bench.state.epochs_trained)
+def _reinitialise(_phase: Reinitialise, context: PhaseContext) -> None:
+    context.state.reinitialise(draw=context.state.epochs_trained)
 
 
 @_do.register
-def _record(phase: Record, bench: PhaseContext) -> None:
-    bench.journal.event("record", facts=phase.facts)
+def _record(phase: Record, context: PhaseContext) -> None:
+    context.journal.event("record", facts=phase.facts)
 
 
-def _resized(bench: PhaseContext) -> Size:
-    state = bench.state
-    size = size_of(state.network, bench.workload.example, state.masks)
-    bench.journal.event("size", **dataclasses.asdict(size))
+def _resized(context: PhaseContext) -> Size:
+    state = context.state
+    size = size_of(state.network, context.workload.example, state.masks)
+    context.journal.event("size", **dataclasses.asdict(size))
     return size

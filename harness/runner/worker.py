@@ -1,4 +1,4 @@
-"""The processes of one run: they find their devices, wait for the recorder, and set to work."""
+"""The processes of one run: find the devices, wait for the recorder, run the method."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+import torch
+
 from harness.energy.recorder.clock import announcer
 from harness.errors import MeasurementError
 from harness.results.folder import RunFolder
 from harness.runner.attempt import RunContext, Stopped, attempt, attempt_beside
+from harness.runner.worker_main import Resources
 from harness.training.device import gpu_uuids, open_device
 from harness.training.distributed.launch import launch
-from harness.training.distributed.node import ONLY, Node
 from harness.training.distributed.world import ALONE, Ranks
 from harness.training.gpu_load import warm_up
 from harness.utils.gpu_lock import lease
@@ -23,42 +25,34 @@ from harness.utils.own_packages import prefer_own_packages
 from harness.utils.parent_death import end_with_parent
 
 
-def main(
-    folder_path: Path,
-    channel: Connection,
-    borders: Connection,
-    processes: int = 1,
-    node: Node = ONLY,
-    *,
-    one_thread_if_small: bool = True,
-) -> None:
+def main(folder_path: Path, channel: Connection, borders: Connection, resources: Resources) -> None:
     """Work on one run until it is done, fails, or is stopped.
 
     Args:
         folder_path: The run's folder, with its specification.
-        channel: To the engine: this process says which GPUs it uses, or why it may not, is told
-            "go" when the recorder reads, says when its last window is closed, and leaves when told.
-            With SIGTERM comes the reason, if there is one.
-        borders: To the recorder: a byte for every border between two windows.
-        processes: How many of this node train together; if the run has several, this one starts
-            them and waits.
-        node: Which of the run's nodes this is.
-        one_thread_if_small: Use a single CPU thread where the network is small.
+        channel: To the engine: this process sends which GPUs it uses, or why it may not use them,
+            receives "go" when the recorder reads, sends when its last window is closed, and exits
+            on the next message. With SIGTERM comes the reason, if there is one.
+        borders: To the recorder: a byte per border between two windows.
+        resources: What it may use. If several processes train the run, this one starts those of
+            its node and waits for them.
     """
+    if resources.threads is not None:
+        torch.set_num_threads(resources.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     prefer_own_packages()
     folder = RunFolder(folder_path)
     _redirect_output(folder.log)
-    if processes * node.of == 1:
-        _run(folder, channel, borders, one_thread_if_small)
+    small = resources.one_if_small
+    if resources.processes * resources.node.of == 1:
+        _run(folder, channel, borders, small)
         return
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    several = (folder, channel, borders, one_thread_if_small)
-    launch(node, processes, _run_as_one_of_several, *several)
+    launch(resources.node, resources.processes, _run_rank, folder, channel, borders, small)
 
 
-def _run_as_one_of_several(
+def _run_rank(
     folder: RunFolder, channel: Connection, borders: Connection, one_thread_if_small: bool
 ) -> None:
     end_with_parent()
@@ -80,7 +74,7 @@ def _run(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         world = ALONE if rank is None else Ranks(device)
         gpus = world.all_gather([(world.node, gpu) for gpu in gpu_uuids(device)])
-        desk = RunContext(
+        context = RunContext(
             spec,
             folder,
             device,
@@ -90,28 +84,28 @@ def _run(
         )
         if world.leads_node:
             own = [gpu for node, gpu in gpus if node == world.node]
-            _lead(desk, channel, borders, own)
+            _lead(context, channel, borders, own)
         else:
-            _follow(desk)
+            _follow(context)
         world.close()
     except (Stopped, EOFError, BrokenPipeError):
-        return  # stopped before it began, or told to leave
+        return  # stopped before it began, or asked to exit
 
 
-def _lead(desk: RunContext, channel: Connection, borders: Connection, gpus: list[str]) -> None:
+def _lead(context: RunContext, channel: Connection, borders: Connection, gpus: list[str]) -> None:
     """Agree with this node's engine on when to begin; on the first node, decide and write."""
-    spec, world = desk.spec, desk.world
+    spec, world = context.spec, context.world
     try:
         with lease(gpus, share=spec.energy.share_gpu) as shared_with:
-            warm_up(desk.device, spec.energy.warm_up_s)
+            warm_up(context.device, spec.energy.warm_up_s)
             channel.send({"gpus": gpus, "refused": None})
             if not all(world.all_gather([channel.recv() == "go"])):
                 return  # stopped before it began
             others, cannot_store = world.all_gather(list(shared_with)), None
             if world.is_first:
-                cannot_store = attempt(desk, announcer(borders), others, lambda: _order(channel))
+                cannot_store = attempt(context, announcer(borders), others, lambda: _order(channel))
             else:
-                attempt_beside(desk, announcer(borders))
+                attempt_beside(context, announcer(borders))
             channel.send({"cannot_store": cannot_store})
             channel.recv()
     except MeasurementError as error:
@@ -119,21 +113,21 @@ def _lead(desk: RunContext, channel: Connection, borders: Connection, gpus: list
         channel.send({"gpus": [], "refused": str(error)})
 
 
-def _follow(desk: RunContext) -> None:
-    """Do the same work on another share of every batch, and leave all words to the first."""
-    warm_up(desk.device, desk.spec.energy.warm_up_s)
+def _follow(context: RunContext) -> None:
+    """Do the same work on another share of every batch; the first process alone reports."""
+    warm_up(context.device, context.spec.energy.warm_up_s)
     nothing: list[object] = []
-    if all(desk.world.all_gather(nothing)):
-        desk.world.all_gather(nothing)
-        attempt_beside(desk)
+    if all(context.world.all_gather(nothing)):
+        context.world.all_gather(nothing)
+        attempt_beside(context)
 
 
 def _order(channel: Connection) -> tuple[str, str | None] | None:
-    """As what the engine ends the run, and why if it said so; None if it is not the engine."""
+    """Status and reason with which the engine ends the run; None if it is not the engine."""
     if not channel.poll():
         return None
-    said = channel.recv()
-    return (said[0], said[1]) if isinstance(said, list) else ("interrupted", None)
+    order = channel.recv()
+    return (order[0], order[1]) if isinstance(order, list) else ("interrupted", None)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

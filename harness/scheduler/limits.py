@@ -1,9 +1,4 @@
-"""What a study's runs have spent, and when it is enough.
-
-What is watched while a run works, beside its progress: its limits, and others on its GPUs.
-
-Others on a run's GPUs while it works: read off its growing trace.
-"""
+"""Limits of energy and time, and other processes on a run's GPUs: what ends a run early."""
 
 from __future__ import annotations
 
@@ -26,11 +21,11 @@ from harness.utils.jsonl import LogReader
 
 @dataclass(frozen=True)
 class Spent:
-    """Energy and time of some work.
+    """Energy and time spent.
 
     Attributes:
-        energy_j: Joules, measured or estimated; what is unknown counts as none.
-        time_s: Time worked.
+        energy_j: Joules, measured or estimated; unknown energy counts as 0.
+        time_s: Duration of the attempts.
     """
 
     energy_j: float = 0.0
@@ -54,10 +49,10 @@ class LimitReached:
 
 
 class Budgets:
-    """What every run of a study has spent in all its attempts; several threads may ask.
+    """Energy and time that the runs of a study have spent in all attempts; any thread may call it.
 
     Args:
-        limits: When it is enough.
+        limits: The limits of the study and of each run.
         runs: The folders of all runs that count.
     """
 
@@ -124,7 +119,7 @@ def _reached(energy_j: float | None, time_s: float | None, spent: Spent, whose: 
 
 
 class Guard:
-    """Ends one attempt at one run in order when it must not go on.
+    """Ends one attempt at one run cleanly when it may not continue.
 
     Attributes:
         reached: The limit that ended it, if one did.
@@ -166,9 +161,9 @@ class Guard:
 
 
 class Intruders:
-    """Follows the trace of one attempt.
+    """Finds other processes on the GPUs of one attempt, in its growing trace.
 
-    Who was there only before the run began has not disturbed it.
+    A process that was there only before the run began has not disturbed it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -176,12 +171,12 @@ class Intruders:
         self._has_begun = False
 
     def look(self) -> str | None:
-        """Who has come since the last look, in a sentence; None if nobody has."""
+        """A sentence about processes that have come since the last look; None if none have."""
         found = None
         for line in self._reader.new():
-            told = line if isinstance(line, dict) else {}
-            self._has_begun |= "conditions" in told
-            foreign = told.get("state", {}).get("foreign")
+            entry = line if isinstance(line, dict) else {}
+            self._has_begun |= "conditions" in entry
+            foreign = entry.get("state", {}).get("foreign")
             if foreign and self._has_begun:
                 found = f"energy.isolation: other processes use {line['device']}: {listed(foreign)}"
         return found

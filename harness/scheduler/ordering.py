@@ -1,12 +1,4 @@
-"""In which order runs are begun, so that one card or one hot hour favours no method.
-
-How long a list of runs takes on several places: list scheduling, as the engines do it.
-
-Each run goes to the place that is free first, in the order of turns (Graham, 1966: never longer
-than twice the best schedule).
-
-Which runs a run builds on: those must be done before it begins.
-"""
+"""The order of runs: which a run builds on, when each begins, and how long all take."""
 
 from __future__ import annotations
 
@@ -15,6 +7,7 @@ import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from graphlib import TopologicalSorter
 
 from harness.settings.arm_selector import Selector
 from harness.settings.run_spec import RunSpec
@@ -24,36 +17,56 @@ from harness.study.registry import Registry
 def in_random_order(
     specs: Iterable[RunSpec], relied_on: Callable[[RunSpec], list[RunSpec]]
 ) -> list[RunSpec]:
-    """Randomised complete blocks: seed by seed, and within each in a random order drawn from it.
+    """Randomised complete blocks, so that one card or one hot hour favours no method.
 
-    Whoever stops early has whole blocks. What a run builds on comes before it.
+    The order is seed by seed, so that a study stopped early has whole blocks, and random within
+    each, drawn from the seed. What a run builds on comes before it.
 
     Args:
-        specs: Seed by seed, each after what it builds on.
-        relied_on: What a run builds on.
+        specs: Seed by seed.
+        relied_on: The runs that a run builds on.
     """
     ordered: list[RunSpec] = []
     for seed, block in itertools.groupby(specs, key=lambda spec: spec.seed):
         runs = list(block)
-        depth: dict[str, int] = {}
-        for spec in runs:
-            before = (depth[other.title] for other in relied_on(spec) if other.title in depth)
-            depth[spec.title] = max((each + 1 for each in before), default=0)
         shuffled = random.Random(seed).sample(runs, len(runs))  # noqa: S311 - an order, no secret
-        ordered += sorted(shuffled, key=lambda spec: depth[spec.title])
+        ordered += itertools.chain(*levels(shuffled, relied_on))
     return ordered
+
+
+def levels(
+    specs: Sequence[RunSpec], relied_on: Callable[[RunSpec], list[RunSpec]]
+) -> list[list[RunSpec]]:
+    """Runs in levels: those of the first build on none of `specs`, the others on levels before.
+
+    Within a level the order stays.
+    """
+    titles = {spec.title for spec in specs}
+    sorter = TopologicalSorter(
+        {spec.title: titles & {other.title for other in relied_on(spec)} for spec in specs}
+    )
+    sorter.prepare()
+    found = []
+    while sorter.is_active():
+        ready = set(sorter.get_ready())
+        found.append([spec for spec in specs if spec.title in ready])
+        sorter.done(*ready)
+    return found
 
 
 def makespan_s(
     durations_s: Sequence[float], places: int, before: Sequence[Sequence[int]] = ()
 ) -> float:
-    """Time from the first start to the last end.
+    """Time from the first start to the last end, by list scheduling, as the engines do it.
+
+    Each run begins where a place is free first, in the given order (Graham, 1966: never longer than
+    twice the best schedule).
 
     Args:
-        durations_s: Of each run, in the order of their turns.
-        places: How many run at a time, at least one.
-        before: By run, the places in the order of those that must have ended before it begins, all
-            earlier in the order.
+        durations_s: Duration of each run, in the order in which they begin.
+        places: Number of parallel runs, at least one.
+        before: Per run, the indices of those that must have ended before it begins, all smaller
+            than its own.
     """
     free_s = [0.0] * min(places, max(len(durations_s), 1))
     ends_s: list[float] = []

@@ -46,7 +46,7 @@ class Rounds:
 
     By a rule, every arm runs with the first seeds; each further seed is for the arms whose verdict
     is open after all runs before it have ended, with the baseline and what they build on. It
-    follows from the records alone, so that whoever continues a study comes to the same runs.
+    follows from the records alone, so that a resumed study comes to the same runs.
 
     Args:
         study: What is run.

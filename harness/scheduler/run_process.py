@@ -29,16 +29,16 @@ POLL_S = 0.2
 _FAULTS = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS}
 )
-"""Signals that a process brings upon itself."""
+"""Signals that a process causes itself."""
 TIMEOUT_S = 20.0
 """Time that a stopped run gets before it is killed."""
 
 Look = Callable[[], None]
-"""Called over and over while a run works; raises `StopRun` to end it."""
+"""Called repeatedly while a run works; raises `StopRun` to end it."""
 
 
 class StopRun(Exception):  # noqa: N818 - an order, not an error
-    """The run is to end in order.
+    """Raised to end a run cleanly.
 
     Attributes:
         status: As what: "interrupted" may go on later, "failed" not.
@@ -53,7 +53,7 @@ class StopRun(Exception):  # noqa: N818 - an order, not an error
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a busy thread is taken to draw where no sensor tells, and where that comes from."""
+    """Assumed power of a busy thread on a machine without a sensor, and its source."""
 
     watts_per_thread: float
     note: str
@@ -64,7 +64,7 @@ class RunProcess:
 
     Args:
         spec: The run.
-        folder: Where it lies.
+        folder: The run's folder.
         held: Its lock, passed on to both processes, so that it outlives this one if they do; the
             first node has it.
         context: Starts processes that have torch already.
@@ -98,10 +98,10 @@ class RunProcess:
             look: Called meanwhile; what it raises ends the run in order, and is raised again.
 
         Returns:
-            Why the process died without a word; None if it ended in order.
+            Why the process died without a message; None if it ended in order.
 
         Raises:
-            StopRun: `look` said so.
+            StopRun: `look` raised it.
             StorageError: The run could not write its results.
             MeasurementError: The energy cannot be measured as asked for.
         """
@@ -136,7 +136,7 @@ class RunProcess:
     def _converse(
         self, process: BaseProcess, channel: Connection, announced: Connection, look: Look
     ) -> dict[str, Any] | None:
-        """What the run says when it is over; None if its process died."""
+        """The last message of the run; None if its process died."""
 
         def watch() -> None:
             if self._recorder is not None:
@@ -193,7 +193,7 @@ class RunProcess:
             self._over_ns = time.monotonic_ns()
 
     def _note_death(self, reason: str, status: Status) -> None:
-        """Write down how the process ended, if it did so without a word."""
+        """Write to the journal how the process ended, if the process itself has not."""
         if self._resources.node.rank:
             return  # the journal is the first node's
         attempts = Journal(self._folder).attempts
@@ -212,7 +212,7 @@ class RunProcess:
 
 
 def _by_itself(exit_code: int | None) -> bool:
-    """Whether a process ended through what it did, and not by somebody's signal."""
+    """Whether a process ended through a fault of its own, not by a signal of another process."""
     return exit_code is not None and (exit_code >= 0 or -exit_code in _FAULTS)
 
 
@@ -242,11 +242,11 @@ def _send(channel: Connection, word: str | list[str] | None) -> None:
 
 
 def receive(channel: Connection, meanwhile: Look) -> dict[str, Any] | None:
-    """What the run says next; None if its process is gone."""
+    """The next message of the run; None if its process is gone."""
     while not channel.poll(POLL_S):
         meanwhile()
     try:
-        said: dict[str, Any] = channel.recv()
+        message: dict[str, Any] = channel.recv()
     except (EOFError, ConnectionResetError):
         return None
-    return said
+    return message

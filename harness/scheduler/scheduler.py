@@ -1,12 +1,7 @@
-"""One run's turn: whether it needs work, whether it may be worked on, and the work itself.
+"""Executing one run if it is needed and allowed, in a process that has torch already.
 
-Every engine gives turns in its own order and at its own places; what a turn is, is the same.
-
-How OpenMP's threads wait for each other: asleep. It decides when torch loads it.
-
-By default they spin, which is quick on cores of their own. Beside other work a spinning thread
-keeps a core from the one that it waits for: a small network then takes several times as long, and
-the CPU time of the waiting is counted as the run's.
+LocalEngine.run or `worker` -> RunScheduler.run_if_needed -> RunProcess.run
+    -> (in the run's process) worker.main -> run_method
 """
 
 from __future__ import annotations
@@ -33,12 +28,12 @@ from harness.utils.file_lock import AlreadyHeld, Hold
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How one run stands now, and whether this call worked on it.
+    """The state of one run, and whether this call worked on it.
 
     Attributes:
         spec: The run.
-        folder: Where it lies.
-        status: How it stands.
+        folder: The run's folder.
+        status: Its state.
         worked: Whether this call worked on it.
         note: Why it is not done, if it is neither done nor failed.
         reached: The limit that ended it, or kept it from being begun.
@@ -58,20 +53,20 @@ class RunOutcome:
 
 
 Watcher = Callable[[RunSpec, RunFolder], None]
-"""Called over and over while a run works; what it raises ends the run in order."""
+"""Called repeatedly while a run works; what it raises ends the run cleanly."""
 
 
 class RunScheduler:
-    """Gives runs their turns, in processes forked from a server that has imported torch once.
+    """Executes runs in processes forked from a server that has imported torch once.
 
     Several of these, here or elsewhere, may work on one results folder: each takes the runs that no
     other holds.
 
     Args:
         study: The results folder.
-        budgets: What runs have spent, and when it is enough.
+        budgets: What runs have spent, and the limits.
         relied_on: The runs that a run builds on, which must be done before.
-        retry_failed: Begin failed runs anew, each as a further attempt beside those that failed.
+        retry_failed: Retry failed runs, each as a further attempt beside those that failed.
     """
 
     def __init__(
@@ -92,7 +87,7 @@ class RunScheduler:
         self._estimate = Estimate(*watts_per_thread())
 
     def check(self, specs: list[RunSpec], processes: int = 1) -> None:
-        """Find out whether this machine can carry out all of the runs, before any begins.
+        """Check that this machine can carry out all of the runs, before any begins.
 
         Args:
             specs: The runs; of an arm with several seeds one is looked at.
@@ -108,12 +103,12 @@ class RunScheduler:
         process = self._context.Process(target=refusals, args=(arms, processes, theirs))
         process.start()
         theirs.close()
-        said = receive(mine, lambda: None)
+        reply = receive(mine, lambda: None)
         process.join()
-        if said is None:
-            raise RuntimeError("the process that looks at this machine's devices died")
-        if said["refused"]:
-            raise UsageError("\n".join(said["refused"]))
+        if reply is None:
+            raise RuntimeError("the process that examines this machine's devices died")
+        if reply["refused"]:
+            raise UsageError("\n".join(reply["refused"]))
 
     def run_if_needed(self, spec: RunSpec, resources: Resources, watch: Watcher) -> RunOutcome:
         """Work on one run, if it needs work and nothing stands in the way.
@@ -243,9 +238,12 @@ conda's builds. GNU's then does not spin at all, unless GOMP_SPINCOUNT says so."
 
 @contextmanager
 def sleeping_threads() -> Iterator[None]:
-    """The environment for processes to be started within, whose idle threads are to sleep.
+    """Set the environment so that idle OpenMP threads of processes started within sleep.
 
-    What the user has set stays.
+    By default they spin, which is quick on cores of their own. Beside other work a spinning thread
+    keeps a core from the one that it waits for: a small network then takes several times as long,
+    and the CPU time of the waiting is counted as the run's. OpenMP decides when torch loads it.
+    Variables that the user has set stay.
     """
     added = {name: value for name, value in WAITING.items() if name not in os.environ}
     os.environ.update(added)

@@ -1,7 +1,6 @@
-"""What a Slurm cluster says: which jobs of a study wait or run, asked in one call.
+"""The jobs of a study that are pending or running on a Slurm cluster, in one query.
 
-Only what waits or runs is asked for: how a job ended is told by the run's own records, so that no
-accounting database is needed.
+How a job ended is in the run's own records, so that no accounting database is needed.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from harness.results.folder import StudyFolder
 from harness.results.submission import SubmissionFolder, submissions
 
 TIMEOUT_S = 60
-"""A busy controller is given so long to answer."""
+"""Time for a busy controller to answer."""
 _FIELDS = "%i|%j|%K|%T|%r"
 """Job, name, place in its array, state, reason."""
 _NO_ARRAY = "N/A"
 MAX_ARRAY_SIZE = 1000
-"""Of a cluster that does not tell, with Slurm's default."""
+"""Slurm's default, if the cluster does not report its own."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def jobs_of(study: StudyFolder, settled: frozenset[str] = frozenset()) -> dict[s
 
     Args:
         study: The results folder.
-        settled: Runs that nobody needs to ask for, since they are done.
+        settled: Runs that need no query, since they are done.
 
     Raises:
         UsageError: There were submissions, and the queue cannot be read.
@@ -62,14 +61,14 @@ def jobs_of(study: StudyFolder, settled: frozenset[str] = frozenset()) -> dict[s
     if not asked:
         return {}
     found = {}
-    said = _ask(
+    output = _ask(
         "squeue",
         "--noheader",
         "--array",
         f"--format={_FIELDS}",
         f"--name={','.join(sorted(asked))}",
     )
-    for line in said.splitlines():
+    for line in output.splitlines():
         number, name, index, state, reason = line.strip().split("|", 4)
         place = 0 if index == _NO_ARRAY else int(index)
         reason = "" if reason == "None" else reason
@@ -86,7 +85,7 @@ def ended_jobs(study: StudyFolder, runs: frozenset[str]) -> dict[str, Submission
 
 
 def longest_array() -> int:
-    """How many jobs the cluster takes at once.
+    """Maximum number of jobs in an array.
 
     Raises:
         UsageError: There is no cluster here, or it does not answer.
@@ -98,17 +97,19 @@ def longest_array() -> int:
 
 
 def _ask(*command: str) -> str:
-    """What a command of Slurm answers."""
+    """The output of a Slurm command."""
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except FileNotFoundError:
-        said = "not found; run this on a submit node"
+        problem = "not found; run this on a submit node"
     except subprocess.TimeoutExpired:
-        said = f"no answer within {TIMEOUT_S} s"
+        problem = f"no answer within {TIMEOUT_S} s"
     else:
         if ended.returncode == 0:
             return ended.stdout
-        said = ended.stderr.strip().split("\n")[0] or f"it ended with exit code {ended.returncode}"
-    raise UsageError(f"cannot query Slurm: {command[0]}: {said}")
+        problem = (
+            ended.stderr.strip().split("\n")[0] or f"it ended with exit code {ended.returncode}"
+        )
+    raise UsageError(f"cannot query Slurm: {command[0]}: {problem}")

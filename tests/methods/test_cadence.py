@@ -107,10 +107,10 @@ def run(method: Method, workload: Workload, path: Path, stop_at: int | None = No
     try:
         journal.event("attempt", number=number, restored=start.number if start else 0)
         ticket = bn_channel_mask(0.5, 8, 8)(state.network, workload.train.sample(1, 0))
-        bench = PhaseContext(
+        context = PhaseContext(
             workload, RECIPE, 0, state, journal, lambda _: Finished(1.0, 1, ticket)
         )
-        run_method(method, bench, folder, start)
+        run_method(method, context, folder, start)
     except _Stop:
         pass
     return Journal(folder)

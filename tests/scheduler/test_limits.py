@@ -62,10 +62,10 @@ def test_what_is_on_record_counts_with_what_is_not_yet(two_runs: list[RunFolder]
     first, second = two_runs
     spent_s = {f: Budgets(Limits(), two_runs)._of(f).time_s for f in two_runs}
     whole_j = POWER_W * sum(spent_s.values())
-    account = Budgets(Limits(energy_j=whole_j + 10), two_runs)
-    assert account.reached(first) is None
-    assert account.reached(first, Spent(energy_j=9.5)) is None
-    reached = account.reached(first, Spent(energy_j=10.5))
+    budgets = Budgets(Limits(energy_j=whole_j + 10), two_runs)
+    assert budgets.reached(first) is None
+    assert budgets.reached(first, Spent(energy_j=9.5)) is None
+    reached = budgets.reached(first, Spent(energy_j=10.5))
     assert reached
     assert reached.ends_study
     assert "the energy limit of the study" in reached.text
@@ -80,21 +80,21 @@ def test_what_is_on_record_counts_with_what_is_not_yet(two_runs: list[RunFolder]
 def test_what_runs_draw_side_by_side_counts_together(two_runs: list[RunFolder]) -> None:
     first, second = two_runs
     whole_j = POWER_W * sum(Budgets(Limits(), two_runs)._of(f).time_s for f in two_runs)
-    account = Budgets(Limits(energy_j=whole_j + 10), two_runs)
-    assert account.reached(first, Spent(energy_j=6)) is None
-    assert account.reached(second, Spent(energy_j=3)) is None
-    assert account.reached(second, Spent(energy_j=5)), "6 J and 5 J are more than 10 J"
-    account.close(first)  # nothing of it came on record
-    assert account.reached(second, Spent(energy_j=5)) is None
+    budgets = Budgets(Limits(energy_j=whole_j + 10), two_runs)
+    assert budgets.reached(first, Spent(energy_j=6)) is None
+    assert budgets.reached(second, Spent(energy_j=3)) is None
+    assert budgets.reached(second, Spent(energy_j=5)), "6 J and 5 J are more than 10 J"
+    budgets.close(first)  # nothing of it came on record
+    assert budgets.reached(second, Spent(energy_j=5)) is None
 
 
 def test_what_an_attempt_spent_counts_once_it_is_over(tmp_path: Path) -> None:
     folder = start(SPECS[0], tmp_path)
-    account = Budgets(Limits(run_energy_j=1e-3), [folder])
-    assert account.reached(folder) is None
+    budgets = Budgets(Limits(run_energy_j=1e-3), [folder])
+    assert budgets.reached(folder) is None
     attempt(SPECS[0], folder)
-    account.close(folder)
-    assert account.reached(folder)
+    budgets.close(folder)
+    assert budgets.reached(folder)
 
 
 def test_a_run_that_never_ends_is_ended_and_the_study_goes_on(tmp_path: Path) -> None:

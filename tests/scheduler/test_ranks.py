@@ -164,7 +164,7 @@ def test_a_rank_that_raises_fails_the_run_and_says_which(tmp_path: Path) -> None
 FAULTY = '''
 import os
 
-from harness.method import Method
+from harness.method.base import Method
 from harness.method.phases import Train
 
 

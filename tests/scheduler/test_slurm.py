@@ -21,7 +21,7 @@ import os
 import time
 from pathlib import Path
 
-from harness.method import Method
+from harness.method.base import Method
 from harness.method.phases import Train
 
 

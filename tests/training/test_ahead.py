@@ -121,7 +121,7 @@ def test_training_is_the_same_bit_by_bit_with_and_without(
 def test_a_cpu_has_nothing_to_search(make: MakeState) -> None:
     state = make()
     assert windows_of(state, RECIPE) == ["train", "evaluation"]
-    assert windows_while(state, RECIPE, lambda bench: make_first_steps(bench, None)) == []
+    assert windows_while(state, RECIPE, lambda context: make_first_steps(context, None)) == []
 
 
 def test_a_search_has_a_window_once_a_structure(
@@ -141,11 +141,11 @@ def test_a_search_has_a_window_once_a_structure(
     shrink(state)
     assert windows_of(state, RECIPE) == ["autotune", "train", "evaluation"]
     shrink(state)
-    only_evaluated = windows_while(state, RECIPE, lambda bench: make_first_steps(bench, None))
+    only_evaluated = windows_while(state, RECIPE, lambda context: make_first_steps(context, None))
     assert only_evaluated == ["autotune"]
     other = Train("train", epochs=1, precision="bf16")
     assert windows_while(
-        state, RECIPE, lambda bench: execute(other, bench, 0, lambda _epoch: None)
+        state, RECIPE, lambda context: execute(other, context, 0, lambda _epoch: None)
     ) == ["autotune", "train", "evaluation"]
 
 

@@ -34,8 +34,8 @@ def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]
     """The energy windows that a phase of so many epochs opens."""
     windows: list[str] = []
     journal = SimpleNamespace(border=windows.append, event=lambda *_, **__: None)
-    bench = PhaseContext(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
-    execute(Train("train", epochs=epochs), bench, 0, lambda _epoch: None)
+    context = PhaseContext(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
+    execute(Train("train", epochs=epochs), context, 0, lambda _epoch: None)
     return windows
 
 

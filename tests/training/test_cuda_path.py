@@ -84,8 +84,8 @@ def attempt(method: Method, recipe: Training, device: torch.device, path: Path) 
         state.load_state_dict(start.state)
     journal = (JournalWriter if start else _Stopping)(folder.journal, lambda: None)
     journal.event("attempt", number=2 if start else 1, restored=1 if start else 0)
-    bench = PhaseContext(workload, recipe, 0, state, journal, recall=lambda _method: None)  # type: ignore[arg-type, return-value]
-    run_method(method, bench, folder, start)
+    context = PhaseContext(workload, recipe, 0, state, journal, recall=lambda _method: None)  # type: ignore[arg-type, return-value]
+    run_method(method, context, folder, start)
     return state
 
 

@@ -47,10 +47,10 @@ def trained(
     """Two epochs of a phase, from the same start."""
     state = TrainingState(workload, recipe, 0, lambda name: path / name)
     if masked:
-        bench = PhaseContext(
+        context = PhaseContext(
             workload, recipe, 0, state, SilentJournal(lambda: None, lambda: None), None
         )  # type: ignore[arg-type]
-        execute(Mask(magnitude, 0.5, samples=1), bench, 0, lambda _: None)
+        execute(Mask(magnitude, 0.5, samples=1), context, 0, lambda _: None)
     for _ in range(2):
         train_epoch(state, phase, recipe, seed=0)
     return state
@@ -162,11 +162,11 @@ def test_a_phase_that_nobody_foresaw_is_refused_when_it_comes(
     workload: Workload, tmp_path: Path
 ) -> None:
     state = TrainingState(workload, GRAPHS, 0, lambda name: tmp_path / name)
-    bench = PhaseContext(
+    context = PhaseContext(
         workload, GRAPHS, 0, state, SilentJournal(lambda: None, lambda: None), None
     )  # type: ignore[arg-type]
     with pytest.raises(RunError, match=r"^training\.graphs needs an NVIDIA GPU"):
-        execute(Train("train", epochs=1), bench, 0, lambda _: None)
+        execute(Train("train", epochs=1), context, 0, lambda _: None)
     assert state.epochs_trained == 0
 
 

@@ -166,7 +166,7 @@ def test_strides_stay_alike_through_a_method(
         }
         return Finished(1.0, 2, ChannelMask(halved))
 
-    bench = PhaseContext(workload, RECIPE, 0, state, journal, recall)  # type: ignore[arg-type]
+    context = PhaseContext(workload, RECIPE, 0, state, journal, recall)  # type: ignore[arg-type]
     method = Registry.discover().get(name.split()[0])(**METHODS[name])
     phases = method.phases(Budget(RECIPE.epochs))
     answer = None
@@ -175,7 +175,7 @@ def test_strides_stay_alike_through_a_method(
             phase = phases.send(answer)
         except StopIteration:
             break
-        answer = phase.decode(phase.encode(execute(phase, bench, 0, lambda _epoch: None)))
+        answer = phase.decode(phase.encode(execute(phase, context, 0, lambda _epoch: None)))
         assert_strides(state)
         for layout in (torch.channels_last, torch.contiguous_format):
             resumed = TrainingState(workload, RECIPE, 1, lambda name: tmp_path / name)

@@ -36,10 +36,10 @@ def work(folder: str, processes: int) -> None:
     workload = open_workload(CHOICE, RECIPE, device, world.part)
     state = TrainingState(workload, RECIPE, SEED, lambda name: Path(folder) / name, world)
     journal = SilentJournal(lambda: None, world.barrier)
-    bench = PhaseContext(workload, RECIPE, SEED, state, journal, recall=lambda _: None)
+    context = PhaseContext(workload, RECIPE, SEED, state, journal, recall=lambda _: None)
 
     def do(phase):
-        return execute(phase, bench, 0, lambda _: None)
+        return execute(phase, context, 0, lambda _: None)
 
     do(Snapshot("start"))
     losses = do(Train("search", epochs=1, l1_gamma=1e-4, evaluate=True))

@@ -18,7 +18,7 @@ import multiprocessing, sys, time
 
 def train(how):
     import torch, psutil
-    from harness.settings import Training, WorkloadChoice
+    from harness.settings.settings import Training, WorkloadChoice
     from harness.workloads.workload import open_workload
     choice = WorkloadChoice(data="digits", model="vgg_small", input="loader", workers=2)
     train = open_workload(choice, Training(), torch.device("cpu")).train
