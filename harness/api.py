@@ -297,7 +297,8 @@ def run(
         seeds: Replace the study's.
         out: The results folder; None is `results/<study>`.
         plugins: Python files with more methods.
-        settings: Changes such as {"training.epochs": 20}.
+        settings: Changes by dotted key, such as {"training.epochs": 20}. Values are as in Python: a
+            path may be a `Path`, and None is what a setting is that was not given.
 
     Returns:
         The table of `harness.load`: a row a run; `status` says which are not done.
@@ -312,15 +313,15 @@ def run(
     from harness.study.choose import choose_study
 
     words = [str(study), *methods]
-    changes = [f"{key}={_toml(value)}" for key, value in (settings or {}).items()]
+    values = json.dumps(dict(settings or {}), default=os.fspath)
     named = [str(plugin) for plugin in plugins]
     given = tuple(seeds)
-    chosen, _ = choose_study(tuple(words), given, tuple(named), tuple(changes), ())
+    chosen, _ = choose_study(tuple(words), given, tuple(named), (), (), values=json.loads(values))
     folder = Path(out) if out else Path("results") / chosen.name
     command = [sys.executable, "-m", "harness", "run", *words, "--out", str(folder)]
     command += [word for seed in given for word in ("--seed", str(seed))]
     command += [word for plugin in named for word in ("--plugin", plugin)]
-    command += [word for change in changes for word in ("--set", change)]
+    command += ["--values", values]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     sys.stderr.write(ended.stderr)
     match ended.returncode:
@@ -333,7 +334,3 @@ def run(
         case ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
     raise RuntimeError(f"the harness ended with exit code {ended.returncode}")
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(value)

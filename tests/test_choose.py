@@ -96,3 +96,19 @@ def test_a_plugin_beside_the_file_that_is_missing_is_told(file: str, tmp_path: P
     (tmp_path / "plugins" / "half.py").unlink()
     with pytest.raises(UsageError, match=r"half\.py: no such file"):
         choose(file)
+
+
+def test_values_from_python_are_no_toml(file: str) -> None:
+    def with_values(**values: object) -> Study:
+        settings = {key.replace("__", "."): value for key, value in values.items()}
+        return choose_study((file,), (), (), (), (), values=settings)[0]
+
+    assert with_values(carbon__series=None).carbon.series is None
+    assert with_values(engine__options={"a": [1, "\U0001f600"]}).engine.options == {
+        "a": [1, "\U0001f600"]
+    }
+    assert with_values(workload__root="null").workload.root == str(Path.cwd() / "null")
+    with pytest.raises(UsageError, match=r"training\.epochs: should be .*, not None"):
+        with_values(training__epochs=None)
+    with pytest.raises(UsageError, match=r"settings name\.of: 'name' is a value, not a table"):
+        with_values(name__of=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.results.folder import StudyFolder
 from tests.conftest import REPOSITORY
 from tests.fakes.stand_in import StandIn
 
@@ -62,9 +63,14 @@ def test_a_block_and_a_function_are_measured(library: Path, tmp_path: Path) -> N
 def test_a_study_is_run_and_its_table_returned(tmp_path: Path) -> None:
     # A search shorter than its window: no mask has all of the others to be compared with.
     table = harness.run(
-        "quick", "early_bird", seeds=[0], out=tmp_path / "out", settings={"training.epochs": 4}
+        "quick",
+        "early_bird",
+        seeds=[0],
+        out=tmp_path / "out",
+        settings={"training.epochs": 4, "workload.root": None},
     )
     assert list(table["status"]) == ["done"]
+    assert StudyFolder(tmp_path / "out").study().workload.root is None
     assert (tmp_path / "out" / "report" / "figures" / "ticket_emergence.svg").exists()
 
 

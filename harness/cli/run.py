@@ -1,13 +1,9 @@
-"""`run`: a study from its choice to its report.
-
-Whether new runs would join old ones that were made of something else.
-
-How runs that are not done are told to a person and to the shell.
-"""
+"""`run`: a study from its choice to its report."""
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +41,7 @@ def run_study(
     commands: tuple[str, ...],
     *,
     until_decided: str | None,
+    values: str,
     retry_failed: bool,
     require_measured: bool,
     wants_report: bool,
@@ -61,7 +58,8 @@ def run_study(
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
-        retry_failed: Begin failed runs anew.
+        values: Further settings as a JSON object, by dotted key.
+        retry_failed: Retry failed runs.
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.
         wait: Until the jobs of a queue have ended.
@@ -72,7 +70,9 @@ def run_study(
         MeasurementError: The energy cannot be measured as requested.
         StorageError: Results cannot be written any more.
     """
-    study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
+    study, registry = choose_study(
+        words, seeds, plugins, changes, commands, until_decided, json.loads(values)
+    )
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
     from harness.cli.progress import open_progress
@@ -125,7 +125,7 @@ def run_study(
     if wants_report and (not queued or any(outcome.status == "done" for outcome in outcomes)):
         with folder.alone():
             make_report((str(folder.path),), None)
-    code = told([outcome for outcome in outcomes if outcome.status != "done"])
+    code = report_unfinished([outcome for outcome in outcomes if outcome.status != "done"])
     if queued:
         click.echo(
             f"{queued} runs are queued. Check with `python -m harness status {folder.path}`; when "
@@ -148,7 +148,7 @@ def _engine(assignment: Assignment) -> Engine:
 
 
 def _measured(tables: Tables, code: ExitCode) -> ExitCode:
-    """Exit code 5 where energy was not measured, unless something worse is to be told."""
+    """Exit code 5 if energy was not measured, unless runs are not done, which is worse."""
     from harness.results.energy_source import unmeasured
 
     reasons = unmeasured(tables)
@@ -196,9 +196,9 @@ def check_unchanged(folder: StudyFolder, missing: list[RunSpec], registry: Regis
         now = Fingerprint(code[method, name], data.get(name, {}))
         if method is None:  # another method: what both share is the workload
             known = Fingerprint({each: known.code.get(each, ()) for each in now.code}, known.data)
-        if said := difference(known, now, spec.method):
+        if change := difference(known, now, spec.method):
             raise UsageError(
-                f"{run.path} was made {said}; new runs cannot be compared with it: undo the "
+                f"{run.path} was made {change}; new runs cannot be compared with it: undo the "
                 "change, or give this study another folder with --out"
             )
 
@@ -214,8 +214,8 @@ def _foreign_identity(workload: WorkloadChoice) -> dict[str, Any]:
     return check_foreign(workload)
 
 
-def told(unfinished: Sequence[RunOutcome]) -> ExitCode:
-    """Say which runs are not done, and what to do about them."""
+def report_unfinished(unfinished: Sequence[RunOutcome]) -> ExitCode:
+    """Print which runs are not done, and what to do about them; the exit code."""
     for outcome in unfinished:
         why = f": {outcome.note}" if outcome.note else ""
         where = f" (see {outcome.folder.log})" if outcome.worked else ""

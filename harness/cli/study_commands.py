@@ -161,6 +161,7 @@ def _commands() -> tuple[str, ...]:
     help="Meanwhile serve http://HOST:PORT/metrics for Prometheus.  [default host: 127.0.0.1]",
 )
 @click.option("--wait", is_flag=True, help="Stay until all jobs have ended, then report.")
+@click.option("--values", default="{}", hidden=True)  # settings from `harness.run`, as JSON
 def run(
     max_energy: float | None,
     max_time: float | None,

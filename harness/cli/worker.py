@@ -1,11 +1,11 @@
-"""`worker`: one run with its recorder, as an engine asks for it."""
+"""`worker`: execute one run with its recorder, for an engine."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.run import told
+from harness.cli.run import report_unfinished
 from harness.errors import ExitCode, UsageError
 from harness.results.folder import StudyFolder, read_spec
 from harness.settings.run_spec import RunSpec
@@ -21,7 +21,7 @@ def work_on_run(
 
     Args:
         run_spec: Its specification, a file within the results folder.
-        retry_failed: Begin it anew if it has failed.
+        retry_failed: Retry the run if it has failed.
         shared_node: Others run on this machine meanwhile.
         spare_gpus: GPUs that the environment shows and the run does not use were handed over with
             the others.
@@ -63,11 +63,11 @@ def work_on_run(
         run = scheduler.run_beside if node.rank else scheduler.run_if_needed
         outcome = run(spec, resources, progress.look)
         progress.finish(outcome)
-    return told([outcome] if outcome.status != "done" else [])
+    return report_unfinished([outcome] if outcome.status != "done" else [])
 
 
 def _study_of(path: Path) -> StudyFolder:
-    """The results folder that a file lies in."""
+    """The results folder that contains a file."""
     for parent in path.resolve().parents:
         folder = StudyFolder(parent)
         if folder.settings.exists():

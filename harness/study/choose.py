@@ -1,8 +1,9 @@
-"""From the words of a command line to a study."""
+"""Choosing a study by the words and options of a command line."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def choose_study(
     changes: tuple[str, ...],
     commands: tuple[str, ...],
     until_decided: str | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> tuple[Study, Registry]:
     """The study that a command line means, and the methods it may use.
 
@@ -35,6 +37,7 @@ def choose_study(
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
+        values: Further settings by dotted key, such as {"training.epochs": 20}; None is a value.
 
     Raises:
         UsageError: Any of it is wrong.
@@ -47,6 +50,8 @@ def choose_study(
     _find_files(settings, folder)
     for change in changes:
         _apply(change, settings)
+    for key, value in (values or {}).items():
+        _set(key, value, settings, f"settings {key}")
     _find_files(settings, Path.cwd())
     if seeds:
         settings["seeds"] = list(seeds)
@@ -113,13 +118,17 @@ def _apply(change: str, settings: dict[str, Any]) -> None:
     key, equals, text = change.partition("=")
     if not equals or not all(key.split(".")):
         raise UsageError(f"--set {change}: must be KEY=VALUE, such as training.epochs=20")
+    _set(key, _value(text), settings, f"--set {change}")
+
+
+def _set(key: str, value: Any, settings: dict[str, Any], origin: str) -> None:
     *tables, last = key.split(".")
     place = settings
     for table in tables:
         place = place.setdefault(table, {})
         if not isinstance(place, dict):
-            raise UsageError(f"--set {change}: '{table}' is a value, not a table")
-    place[last] = _value(text)
+            raise UsageError(f"{origin}: '{table}' is a value, not a table")
+    place[last] = value
 
 
 def _value(text: str) -> Any:
