@@ -23,11 +23,11 @@ _ENDINGS = {
     ExitCode.DONE: "done",
     ExitCode.INTERNAL: "internal error: a bug in energy-harness",
     ExitCode.USAGE: "wrong input; nothing was run",
-    ExitCode.RUNS_FAILED: "some runs failed or are not done; something is not as it must be",
+    ExitCode.RUNS_FAILED: "some runs failed or are not done, or a check failed",
     ExitCode.THRESHOLD: "a threshold of `compare` is exceeded or cannot be checked",
     ExitCode.NOT_MEASURABLE: "energy cannot be measured as asked for",
     ExitCode.LIMIT: "a limit of energy or time was reached",
-    ExitCode.INTERRUPTED: "interrupted; the same command goes on",
+    ExitCode.INTERRUPTED: "interrupted; the same command resumes",
 }
 
 
@@ -113,11 +113,11 @@ def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the pages, or say with `--check` which are not as the code is."""
+    """Write the pages, or report with `--check` which are out of date."""
     made = pages()
     if "--check" in sys.argv:
         stale = [str(path) for path, text in made.items() if path.read_text("utf-8") != text]
-        sys.exit(f"not as the code is: {', '.join(stale)}" if stale else 0)
+        sys.exit(f"out of date: {', '.join(stale)}" if stale else 0)
     for path, text in made.items():
         path.write_text(text, "utf-8")
 
