@@ -429,11 +429,5 @@ class Climb:
 
     def _obstacles(self, axes: Axes) -> list[Bbox]:
         """Every line as a row of small boxes in display coordinates."""
-        along = []
-        for points in self._drawn[axes]:
-            corners = axes.transData.transform(points)
-            lengths = np.hypot(*np.diff(corners, axis=0).T)
-            far = np.concatenate([[0.0], np.cumsum(lengths)])
-            stops = np.arange(0.0, far[-1] + _STEP, _STEP)
-            along.append(np.column_stack([np.interp(stops, far, each) for each in corners.T]))
-        return naming.around(np.concatenate(along), 3)
+        lines = [axes.transData.transform(points) for points in self._drawn[axes]]
+        return naming.around(np.concatenate([naming.along(line, _STEP) for line in lines]), 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -215,11 +214,7 @@ def _lines(axes: Axes) -> list[Bbox]:
     boxes = []
     for line in axes.lines:
         corners = line.get_transform().transform(line.get_xydata())
-        far = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
-        stops = np.arange(0.0, far[-1] + _STEP_PX, _STEP_PX)
-        boxes += naming.around(
-            np.column_stack([np.interp(stops, far, each) for each in corners.T]), 2
-        )
+        boxes += naming.around(naming.along(corners, _STEP_PX), 2)
     return boxes
 
 

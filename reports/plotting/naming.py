@@ -50,6 +50,13 @@ def around(corners: npt.ArrayLike, pad: float) -> list[Bbox]:
     return [Bbox.from_extents(x, y, x, y).padded(pad) for x, y in cells]
 
 
+def along(corners: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
+    """Points `step` apart on the line through some corners, both of shape (points, 2)."""
+    far = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+    stops = np.arange(0.0, far[-1] + step, step)
+    return np.column_stack([np.interp(stops, far, each) for each in corners.T])
+
+
 def name_groups(
     axes: Axes,
     groups: Sequence[ArmGroup],

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from harness.results.column import Column, Schema
 from harness.results.safe_csv import in_markdown, one_line, quiet
+from reports.statistics.statistics import Interval
 from reports.tables.formats import as_markdown
 from reports.tables.table import ARM, Table, View
 from reports.text.comparison import gate_sentence, intervals, notes, remarks, sides, warnings
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reports.statistics.comparison import ArmComparison, Change, Comparison
-    from reports.statistics.result_set import ResultSet
     from reports.statistics.threshold_check import Checked
     from reports.tables.table import Cell, Record
 
 
 _LARGE = 9999
 _TIMES = Unit("×", 1.0)
+_NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
 def _change(name: str, sentence: str) -> Column:
@@ -90,10 +91,16 @@ def _record(arm: ArmComparison) -> Record:
         "co2e_ratio": arm.changes["co2e"].found,
         "parameters_ratio": arm.parameters,
         "macs_ratio": arm.macs,
-        "finished_a": len(arm.first.finished),
+        **_runs(arm),
+    }
+
+
+def _runs(arm: ArmComparison) -> dict[str, int]:
+    return {
         "started_a": len(arm.first.runs),
-        "finished_b": len(arm.second.finished),
         "started_b": len(arm.second.runs),
+        "finished_a": len(arm.first.finished),
+        "finished_b": len(arm.second.finished),
     }
 
 
@@ -140,8 +147,9 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     - Each of these four: `reasons` (why it is not comparable; empty if it is), `change` with
       `low` and `high` (95 %) in `change_unit` ("points": B − A; "ratio": B / A), `interval`
       ("paired", "Welch"), `n_a`, `n_b` (runs that entered), `mean_a`, `mean_b` (arithmetic, over
-      these) in `mean_unit` ("%", "J", "s", "kg"), `sensor_gain` (what sensors of two machines may
-      add to a ratio, as a share; 0 on one machine).
+      these) in `mean_unit` ("%", "J", "s", "kg"), `sensor_gain` and
+      `borders_gaps_aliasing` (what sensors may add to a ratio, as shares; the first is 0 on one
+      machine).
     - `only_a`, `only_b`: labels of arms in one only.
     - `warnings`, `notes`: sentences.
     - `thresholds`: one object per arm that a threshold is about: `threshold` (as given), `arm`,
@@ -153,8 +161,10 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     gates = [_gate(each) for each in checked]
     return {
         "version": VERSION,
-        "a": _side(comparison.first),
-        "b": _side(comparison.second),
+        **{
+            key: {"folder": side.folder, "study": side.study}
+            for key, side in (("a", comparison.first), ("b", comparison.second))
+        },
         "arms": [_arm(arm) for arm in comparison.arms],
         "only_a": list(comparison.only_first),
         "only_b": list(comparison.only_second),
@@ -165,19 +175,12 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     }
 
 
-def _side(side: ResultSet) -> dict[str, Any]:
-    return {"folder": side.folder, "study": side.study}
-
-
 def _arm(arm: ArmComparison) -> dict[str, Any]:
     return {
         "arm": arm.label,
         "arm_a": arm.names.first,
         "arm_b": arm.names.second,
-        "started_a": len(arm.first.runs),
-        "started_b": len(arm.second.runs),
-        "finished_a": len(arm.first.finished),
-        "finished_b": len(arm.second.finished),
+        **_runs(arm),
         "energy_standing": arm.standing,
         "differences": list(arm.differences),
         "parameters_ratio": _known(arm.parameters),
@@ -187,21 +190,21 @@ def _arm(arm: ArmComparison) -> dict[str, Any]:
 
 
 def _change_json(change: Change) -> dict[str, Any]:
-    found, percent = change.found, 100 if change.metric == "accuracy" else 1
+    found, percent = change.found or _NOTHING, 100 if change.metric == "accuracy" else 1
     return {
         "reasons": list(change.reasons),
-        "change": _known(found.mean) if found else None,
-        "low": _known(found.low) if found else None,
-        "high": _known(found.high) if found else None,
+        "change": _known(found.mean),
+        "low": _known(found.low),
+        "high": _known(found.high),
         "change_unit": "points" if change.metric == "accuracy" else "ratio",
-        "interval": change.way if found and found.bounded else None,
+        "interval": change.way if found.bounded else None,
         "n_a": change.n_a,
         "n_b": change.n_b,
         "mean_a": _known(change.mean_a * percent),
         "mean_b": _known(change.mean_b * percent),
         "mean_unit": _MEANS[change.metric],
-        "sensor_gain": _known(change.doubt.gain) if found else None,
-        "borders_gaps_aliasing": _known(change.doubt.blur) if found else None,
+        "sensor_gain": _known(change.doubt.gain) if change.found else None,
+        "borders_gaps_aliasing": _known(change.doubt.blur) if change.found else None,
     }
 
 

@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from harness.results.safe_csv import one_line
 from reports.statistics.comparability import NAMES
+from reports.text.phrases import listed
 from reports.text.units import fixed, signed
+from reports.text.warnings import flag_counts, runs_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 EVERY = "every method"
 _LARGE = 99_999
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names with commas, and "and" before the last."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def gate_sentence(checked: Checked) -> str:
@@ -227,15 +221,9 @@ def _gpus(arms: Iterable[ArmRuns]) -> set[str]:
 
 
 def _flags(side: ResultSet) -> Iterator[str]:
-    """What the recorder found around the measurement of some runs: throttling, other processes."""
     finished = side.runs[side.runs["status"] == "done"]
-    counts: dict[str, int] = {}
-    for text in finished.get("energy_flags", pd.Series(dtype=str)).dropna():
-        for flag in filter(None, str(text).split("; ")):
-            counts[flag] = counts.get(flag, 0) + 1
-    for flag, count in counts.items():
-        runs = "one run" if count == 1 else f"{count} runs"
-        yield f"measurement of {runs} in {side.side}: {one_line(flag)}"
+    for flag, count in flag_counts(finished).items():
+        yield f"measurement of {runs_text(count)} in {side.side}: {one_line(flag)}"
 
 
 def _same_folder(comparison: Comparison) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,20 +125,21 @@ def _coverage(runs: pd.DataFrame) -> list[Warned]:
     if not few:
         return []
     limit, least = percent(COVERED), fixed(float(shares.min()) * 100, 1)
-    text = f"In {_runs(few)} less than {limit} % of the time was observed, down to {least} %."
+    text = f"In {runs_text(few)} less than {limit} % of the time was observed, down to {least} %."
     return [Warned("coverage", text, few)]
 
 
 def _flags(runs: pd.DataFrame) -> list[Warned]:
-    """What the recorder found around the measurement of some runs: throttling, other processes."""
-    counts: dict[str, int] = {}
-    for text in runs.get("energy_flags", pd.Series(dtype=str)).dropna():
-        for flag in filter(None, str(text).split("; ")):
-            counts[flag] = counts.get(flag, 0) + 1
     return [
-        Warned("measurement", f"Measurement of {_runs(count)}: {flag}.", count)
-        for flag, count in counts.items()
+        Warned("measurement", f"Measurement of {runs_text(count)}: {flag}.", count)
+        for flag, count in flag_counts(runs).items()
     ]
+
+
+def flag_counts(runs: pd.DataFrame) -> Counter[str]:
+    """Runs per flag of the recorder, such as throttling or other processes, in order of sight."""
+    texts = runs.get("energy_flags", pd.Series(dtype=str)).dropna()
+    return Counter(flag for text in texts for flag in str(text).split("; ") if flag)
 
 
 def _uncounted(runs: pd.DataFrame) -> list[Warned]:
@@ -197,7 +199,7 @@ def _unfinished(results: StudyResults) -> list[Warned]:
     found = []
     count = len(results.runs) - len(results.finished)
     if count:
-        text = f"{_runs(count).capitalize()} did not finish; their energy is in no mean."
+        text = f"{runs_text(count).capitalize()} did not finish; their energy is in no mean."
         found.append(Warned("unfinished", text, count))
     if results.finished_arms and results.baseline_arm not in results.finished_arms:
         text = f"There is no finished run of {results.baseline}, so no ratio is given."
@@ -205,5 +207,6 @@ def _unfinished(results: StudyResults) -> list[Warned]:
     return found
 
 
-def _runs(count: int) -> str:
+def runs_text(count: int) -> str:
+    """A number of runs: "one run", "3 runs"."""
     return "one run" if count == 1 else f"{count} runs"
