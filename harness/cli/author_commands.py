@@ -1,11 +1,4 @@
-"""The commands for whoever writes a study or a method.
-
-`methods` and `describe`: what there is, from the methods' own words.
-
-What there is, with a sentence each: for people or, as JSON, for scripts.
-
-`studies` and `init`: what comes with the harness, and a commented file of one's own.
-"""
+"""The commands for authors of studies and methods: list, describe, create and check them."""
 
 from __future__ import annotations
 
@@ -37,7 +30,7 @@ from harness.study.registry import Registry
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by name.")
 def methods(*, as_json: bool) -> None:
-    """List the methods there are.
+    """List all methods.
 
     \b
     Examples:
@@ -52,7 +45,7 @@ def methods(*, as_json: bool) -> None:
 @click.option("--plugin", "plugins", metavar="FILE", multiple=True, help="Python file to look in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def describe(method: str, plugins: tuple[str, ...], *, as_json: bool) -> None:
-    """Say what METHOD does, and its hyper-parameters with their defaults.
+    """Show what METHOD does, and its hyper-parameters with their defaults.
 
     \b
     Examples:
@@ -79,7 +72,7 @@ def studies(*, as_json: bool) -> None:
 @click.argument("file", default="my-study.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--from", "source", metavar="STUDY", help="Copy a study that comes with the harness.")
 def init(file: Path, source: str | None) -> None:
-    """Write a study file to begin with: every key, with its help and its default.
+    """Create a study file that lists every key with its help and its default.
 
     \b
     Examples:
@@ -91,12 +84,14 @@ def init(file: Path, source: str | None) -> None:
 
 @click.command("new-method")
 @click.argument("name")
-@click.option("--package", is_flag=True, help="An installable package with a conformance test.")
 @click.option(
-    "--in", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write it to."
+    "--package",
+    is_flag=True,
+    help="Create an installable package with a test of the method contract.",
 )
+@click.option("--in", "folder", type=click.Path(path_type=Path), default=".", help="Output folder.")
 def new_method(**options: Any) -> None:
-    """Write a method to begin with: a short file that runs.
+    """Create a method: a short file that runs.
 
     \b
     Examples:
@@ -114,8 +109,8 @@ def new_method(**options: Any) -> None:
 def check_method(file: str, *, as_json: bool) -> None:
     """Check that the methods in FILE satisfy the method contract, on a small network on the CPU.
 
-    The same seed gives the same weights; a run that is stopped anywhere ends the same; torch works
-    in phases alone, and phases cover the work. Exit code 3 if not.
+    The same seed must give the same weights, also if the run is stopped and resumed anywhere; torch
+    must be used in phases only, and phases must cover the work. Exit code 3 if a check fails.
 
     \b
     Example:
@@ -131,8 +126,8 @@ def check_method(file: str, *, as_json: bool) -> None:
 def selftest(*, as_json: bool) -> None:
     """Test this installation in about a minute.
 
-    A window of known energy is integrated; a small study runs from its command to its page, adds up
-    to the joule, and is not run twice. Exit code 3 if something is not as it must be.
+    Integrates a window of known energy; then runs a small study from its command to its page, and
+    checks that it adds up to the joule and is not run twice. Exit code 3 if a check fails.
 
     \b
     Example:
@@ -147,9 +142,9 @@ def selftest(*, as_json: bool) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands, options, studies and methods.
+    """Print the completion script of SHELL for commands, options, studies and methods.
 
-    It is for the command `energy-harness`, which pip installs beside `python -m harness`.
+    It completes the command `energy-harness`, which pip installs beside `python -m harness`.
 
     \b
     Examples:

@@ -280,7 +280,7 @@ def _cpu_times() -> dict[int, float]:
 
 
 def software_lines(found: dict[str, Any], boards: int) -> Iterator[str]:
-    """What `software` found, beside so many GPUs that the driver lists."""
+    """What `software` found, beside the number of GPUs that the driver lists."""
     versions = f"torch {found.get('torch')}, torchvision {found.get('torchvision')}"
     if "torch" not in found:
         todo = "pip install torch torchvision; reading results needs neither"

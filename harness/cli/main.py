@@ -1,9 +1,4 @@
-"""The command line: which command, and how each ending is told to the shell.
-
-`export`: a study's results for other programs.
-
-`merge`: the results of several machines in one folder.
-"""
+"""The command line: its commands, and the exit code of each ending."""
 
 from __future__ import annotations
 
@@ -25,7 +20,7 @@ from harness.utils.own_packages import prefer_own_packages
 
 
 class _RunByDefault(click.Group):
-    """A group in which a first word that is no command is an argument of `run`."""
+    """A group that passes its arguments to `run` if the first is not a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
@@ -42,7 +37,7 @@ class _RunByDefault(click.Group):
 def cli() -> None:
     """Which way of training gives the accuracy for the fewest joules?
 
-    Without a command: `run`. So `python -m harness` runs the built-in study, and
+    The default command is `run`: `python -m harness` runs the built-in study, and
     `python -m harness dense early_bird` two of its methods.
 
     Exit codes: 0 done, 1 internal error, 2 wrong input, 3 some runs failed or are not done, 4 a
@@ -63,10 +58,10 @@ for command in (run, plan, status, show, worker, *AUTHOR_COMMANDS):
     help="Output folder.  [default: DIR/report; ./report for several DIRs]",
 )
 def report(folders: tuple[str, ...], out: str | None) -> None:
-    """Derive tables, figures and page anew from the raw records in DIR (results of one study).
+    """Build tables, figures and page from the raw records in DIR (results of one study).
 
-    Several DIRs make one page with all of them, and from four workloads on a performance profile.
-    It needs neither torch nor the machine that the runs were made on.
+    Several DIRs make one page with all of them and, from four workloads on, a performance profile.
+    Neither torch nor the machine that the runs were made on is needed.
 
     \b
     Examples:
@@ -89,7 +84,7 @@ def report(folders: tuple[str, ...], out: str | None) -> None:
     is_flag=True,
     flag_value=False,
     default=True,
-    help="Leave the title to the caption.",
+    help="Draw no title above the figure.",
 )
 @click.option(
     "--format",
@@ -97,14 +92,14 @@ def report(folders: tuple[str, ...], out: str | None) -> None:
     type=click.Choice(["pdf", "svg", "png"]),
     default="pdf",
     show_default=True,
-    help="Kind of file; png has 300 dots per inch.",
+    help="File format; png has 300 dots per inch.",
 )
-@click.option("--out", metavar="FILE", help="Where it goes.  [default: NAME.FORMAT]")
+@click.option("--out", metavar="FILE", help="Output file.  [default: NAME.FORMAT]")
 def figure(**options: Any) -> None:
-    """Draw one figure of the results in DIR, as a journal asks for it.
+    """Draw one figure of the results in DIR for a publication.
 
-    NAME is that of its files in DIR/report/figures. No text is smaller than 6 points at the width
-    asked for. A text file beside it has two captions: one of at most 40 words, and the whole.
+    NAME is the name of its files in DIR/report/figures. No text is smaller than 6 points at the
+    given width. A text file beside it has two captions: one of at most 40 words, and a full one.
 
     \b
     Examples:
@@ -124,7 +119,7 @@ def figure(**options: Any) -> None:
     "thresholds",
     metavar="METRIC:CHANGE",
     multiple=True,
-    help="End with exit code 4 if B changes by more, such as energy:+5% or accuracy:-0.5points "
+    help="Exit with 4 if B differs by more, such as energy:+5% or accuracy:-0.5points "
     "(repeatable; METHOD/energy:+5% for one method).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -132,8 +127,8 @@ def figure(**options: Any) -> None:
 def compare(**options: Any) -> None:
     """Compare results B with results A, method by method, each difference with its interval.
 
-    What was measured on other devices, in another way or on another workload is not compared: the
-    reason is told instead.
+    Results of different devices, sensors or workloads are not compared; the reason is printed
+    instead.
 
     \b
     Examples:
@@ -169,12 +164,12 @@ def merge(folders: tuple[str, ...], out: str) -> None:
     required=True,
     help="csv, parquet, mlflow, wandb, tensorboard or boamps.",
 )
-@click.option("--out", metavar="PATH", help="Where it goes.  [default: export/FORMAT in DIR]")
+@click.option("--out", metavar="PATH", help="Output path.  [default: DIR/export/FORMAT]")
 def export(folder: str, to: str, out: str | None) -> None:
-    """Hand the results in DIR on to another tool, through its own library.
+    """Export the results in DIR to another tool, through its own library.
 
     The trackers are extras, such as 'energy-harness[mlflow]'. Nothing leaves the machine unless
-    that tool was told so before. Exporting again adds what is new, and nothing twice.
+    that tool is configured to send it. Exporting again adds what is new, and nothing twice.
 
     \b
     Examples:
@@ -212,12 +207,12 @@ def export(folder: str, to: str, out: str | None) -> None:
     help="Country for the CO2e factor (ISO 3166-1 alpha-3, e.g. DEU).  [default: world]",
 )
 def measure(**options: Any) -> None:
-    """Measure the energy of COMMAND, whatever it is.
+    """Measure the energy of any COMMAND.
 
-    Its exit code is passed through. GPUs are those that CUDA_VISIBLE_DEVICES leaves to it. The
-    figure goes to standard error, so that the command's output stays its own; with --json the
-    command's output goes to standard error, and standard output is one JSON object: duration_s,
-    energy_j, uncertainty_j, co2e_kg, coverage, devices, ...
+    Its exit code is passed through. GPUs are those in CUDA_VISIBLE_DEVICES, or all. The energy is
+    printed to standard error, apart from the command's output; with --json the command's output
+    goes to standard error, and standard output is one JSON object: duration_s, energy_j,
+    uncertainty_j, co2e_kg, coverage, devices, ...
 
     \b
     Examples:
@@ -231,13 +226,17 @@ def measure(**options: Any) -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--load", is_flag=True, help="Load the GPUs for some seconds, to see them respond.")
-@click.option("--root", metavar="DIR", help="Where data sets lie.  [default: data]")
+@click.option(
+    "--load",
+    is_flag=True,
+    help="Load the GPUs for a few seconds, and check that their power responds.",
+)
+@click.option("--root", metavar="DIR", help="Folder of the data sets.  [default: data]")
 def doctor(**options: Any) -> None:
-    """Find every sensor, measure what it can do, and say what to do about what is missing.
+    """Examine every sensor of this machine, and explain how to enable missing ones.
 
-    Also whether torch and torchvision work together, which data sets are there, and who else keeps
-    the machine busy. Exit code 5 where energy would be an estimate.
+    Also check whether torch and torchvision work together, which data sets are present, and which
+    other processes use the machine. Exit code 5 if energy would be an estimate.
 
     \b
     Examples:
@@ -276,7 +275,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(ExitCode.DONE)
-    except Exception:  # noqa: BLE001 - a fault of ours, told as such
+    except Exception:  # noqa: BLE001 - reported as a bug
         traceback.print_exc()
         _end("internal error: this is a bug in energy-harness; please report it", ExitCode.INTERNAL)
 

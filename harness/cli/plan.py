@@ -88,7 +88,7 @@ def tell_plan(
 
     arms = judged(specs)
     least = judged(called.runs) if study.rule else []
-    said = {
+    facts = {
         "study": study.name,
         "folder": str(folder.path),
         "runs": len(specs),
@@ -107,11 +107,11 @@ def tell_plan(
         "arms": [_as_table(arm) for arm in arms],
     }
     if as_json:
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(facts, indent=2))
     else:
         short = short_labels_of(specs)
         names = {spec.arm: name for spec, name in zip(specs, short, strict=True)}
-        _tell(said, arms, names)
+        _tell(facts, arms, names)
 
 
 def _called_for(specs: list[RunSpec], called: Called) -> list[RunSpec]:
@@ -144,12 +144,12 @@ def _with_pilots(
     slots = at_once if engine.kind == "local" and at_once else 1
     resources = divide_machine(slots, threads=engine.threads)[0]
     first = {spec.arm: spec for spec in reversed(specs)}
-    told = []
+    with_pilots = []
     for arm in arms:
         spec = first[arm.arm]
         recipe = spec.model_dump_json(include={"workload", "training"})
         if arm.time_s or not arm.left:
-            told.append(arm)
+            with_pilots.append(arm)
             continue
         if recipe not in found:
             what = f"{spec.workload.model} on {spec.workload.data}"
@@ -162,8 +162,8 @@ def _with_pilots(
                 raise UsageError(f"--pilot: training {what} failed: {error}") from None
         method = registry.get(spec.method)(**spec.hyperparameters)
         epochs = planned_epochs(method, Budget(spec.training.epochs), found[recipe].steps)
-        told.append(piloted(arm, found[recipe], epochs))
-    return told
+        with_pilots.append(piloted(arm, found[recipe], epochs))
+    return with_pilots
 
 
 def _divide(study: Study) -> int | None:
@@ -242,21 +242,22 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
     }
 
 
-def _tell(said: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -> None:
+def _tell(facts: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -> None:
     from rich.console import Console
 
     from reports.tables.plan import plan_table, plan_totals
 
     click.echo(
-        f"study {said['study']}: {_runs(said)}, {said['left']} to do, results in {said['folder']}"
+        f"study {facts['study']}: {_runs(facts)}, {facts['left']} to do, "
+        f"results in {facts['folder']}"
     )
     Console(highlight=False).print(plan_table(arms, names))
-    for line in plan_totals(said):
+    for line in plan_totals(facts):
         click.echo(line)
 
 
-def _runs(said: dict[str, Any]) -> str:
+def _runs(facts: dict[str, Any]) -> str:
     """How many; by a rule from the least to the most."""
-    if said["at_least"] is None:
-        return f"{said['runs']} runs"
-    return f"{said['at_least']['runs']} to {said['runs']} runs (seeds until decided)"
+    if facts["at_least"] is None:
+        return f"{facts['runs']} runs"
+    return f"{facts['at_least']['runs']} to {facts['runs']} runs (seeds until decided)"

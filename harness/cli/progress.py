@@ -103,8 +103,8 @@ class Progress:
 
     def _look(self, spec: RunSpec, folder: RunFolder) -> None:
         current = self._follow(spec, folder)
-        for said in current.update():
-            self._display.epoch(f"{self._titles[spec.title]}: {said}", self._share())
+        for epoch_line in current.update():
+            self._display.epoch(f"{self._titles[spec.title]}: {epoch_line}", self._share())
         self._doing[spec.title] = f"{self._titles[spec.title]}: {current.doing()}"
         self._display.now(" | ".join(self._doing.values()), self._share())
 
@@ -116,8 +116,8 @@ class Progress:
             self._ended.append(Now(spec.arm, spec.seed, outcome.status, "", 0, 0, 0, None))
         else:
             current = self._follow(spec, outcome.folder)
-            for said in current.update():
-                self._display.epoch(f"{title}: {said}", self._share())
+            for epoch_line in current.update():
+                self._display.epoch(f"{title}: {epoch_line}", self._share())
             self._display.line(f"{title}: {_ending(outcome)} · {current.drawn(final=True)}")
             self._ended.append(current.now(outcome.status))
         self._epochs_behind += self._epochs[spec.title]
@@ -209,7 +209,7 @@ class _Follower:
         return f"{name} epoch {number}/{last}"
 
     def doing(self) -> str:
-        """What goes on now, after which epoch, and what it draws."""
+        """The current window, the last epoch, and energy so far."""
         return " · ".join(filter(None, [self._window, self._epoch, self.drawn()]))
 
     def drawn(self, *, final: bool = False) -> str:

@@ -67,9 +67,9 @@ def _known_power() -> Finding:
     found = curve.between(start_ns, end_ns)
     truth_j = POWER_W * (end_ns - start_ns) * 1e-9
     error_j = found.energy_j - truth_j
-    told = f"{found.energy_j:.1f} J ± {found.uncertainty_j:.1f} J of {truth_j:.1f} J"
+    energies = f"{found.energy_j:.1f} J ± {found.uncertainty_j:.1f} J of {truth_j:.1f} J"
     is_sound = abs(error_j) <= max(found.uncertainty_j, 1e-3 * truth_j)
-    return Finding(is_sound, f"a window that cuts a counter's steps: {told}")
+    return Finding(is_sound, f"a window that cuts a counter's steps: {energies}")
 
 
 def _small_study(out: Path) -> Iterator[Finding]:
@@ -99,8 +99,8 @@ def _adds_up(out: Path) -> Finding:
         own = (tables.phases["arm"] == run["arm"]) & (tables.phases["seed"] == run["seed"])
         parts_j = math.fsum(tables.phases[own]["energy_j"])
         worst_j = max(worst_j, abs(parts_j - run["energy_j"]))
-    told = f"{len(tables.runs)} runs: phases and overhead are the total to {worst_j:.1e} J"
-    return Finding(worst_j < 1e-6 * max(tables.runs["energy_j"]), told)
+    energies = f"{len(tables.runs)} runs: phases and overhead are the total to {worst_j:.1e} J"
+    return Finding(worst_j < 1e-6 * max(tables.runs["energy_j"]), energies)
 
 
 def _page(page: Path) -> Finding:

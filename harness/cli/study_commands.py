@@ -1,7 +1,4 @@
-"""The commands that deal with a study's runs: carry them out, and say how they stand.
-
-Amounts of energy and time on the command line: a number with a unit.
-"""
+"""The commands for a study's runs: `run`, `plan`, `status`, `show` and `worker`."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ TIME = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]
-    """A number above 0 with one of the units; without a unit it is of the first."""
+    """A number above 0 with a unit; the first unit if none is given."""
 
     name = "amount"
 
@@ -48,7 +45,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]
 
 
 def _complete_words(_context: object, _parameter: object, begun: str) -> list[CompletionItem]:
-    """Studies and methods that begin so; else files."""
+    """Studies and methods that begin with `begun`; files if there are none."""
     from harness.study.choose import built_in_studies
     from harness.study.registry import Registry
 
@@ -67,7 +64,7 @@ _STUDY = (
         metavar="MIN-MAX",
         help="Add seeds until each verdict is decided: from MIN to at most MAX, such as 3-10.",
     ),
-    click.option("--out", metavar="DIR", help="Folder of the results.  [default: results/<study>]"),
+    click.option("--out", metavar="DIR", help="Results folder.  [default: results/<study>]"),
     click.option(
         "--plugin", "plugins", metavar="FILE", multiple=True, help="Python file with more methods."
     ),
@@ -82,7 +79,7 @@ _STUDY = (
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """The words and options that say which runs are meant."""
+    """Add the arguments and options that choose the runs."""
     for option in reversed(_STUDY):
         command = option(command)
     return command
@@ -117,19 +114,19 @@ def _commands() -> tuple[str, ...]:
     "--max-time",
     type=Amount(TIME),
     metavar="TIME",
-    help="Stop in order after so much work on all runs together, such as 90min or 8h.",
+    help="Stop cleanly once all runs together have taken this long, such as 90min or 8h.",
 )
 @click.option(
     "--max-run-energy",
     type=Amount(ENERGY),
     metavar="ENERGY",
-    help="End a run when it has drawn so much, and go on with the next.",
+    help="End a run once it has used this much energy, and start the next.",
 )
 @click.option(
     "--max-run-time",
     type=Amount(TIME),
     metavar="TIME",
-    help="End a run after so much work, and go on with the next.",
+    help="End a run once it has taken this long, and start the next.",
 )
 @click.option(
     "--retry-failed",
@@ -158,9 +155,10 @@ def _commands() -> tuple[str, ...]:
 @click.option(
     "--metrics",
     metavar="[HOST:]PORT",
-    help="Meanwhile serve http://HOST:PORT/metrics for Prometheus.  [default host: 127.0.0.1]",
+    help="Serve http://HOST:PORT/metrics for Prometheus while runs execute.  [default host: "
+    "127.0.0.1]",
 )
-@click.option("--wait", is_flag=True, help="Stay until all jobs have ended, then report.")
+@click.option("--wait", is_flag=True, help="Wait until all jobs have ended, then build the report.")
 @click.option("--values", default="{}", hidden=True)  # settings from `harness.run`, as JSON
 def run(
     max_energy: float | None,
@@ -201,7 +199,7 @@ def run(
 
 @click.command()
 @click.argument("run_spec", metavar="RUN_SPEC")
-@click.option("--retry-failed", is_flag=True, help="Begin it anew if it has failed.")
+@click.option("--retry-failed", is_flag=True, help="Retry the run if it has failed.")
 @click.option(
     "--shared-node",
     is_flag=True,
@@ -210,21 +208,21 @@ def run(
 @click.option(
     "--spare-gpus",
     is_flag=True,
-    help="GPUs that CUDA_VISIBLE_DEVICES shows beside the run's were handed over with them: "
-    "measure them, too, and list them.",
+    help="The other GPUs in CUDA_VISIBLE_DEVICES are reserved for this run, too: measure and list "
+    "them.",
 )
 @click.option(
     "--node",
     metavar="RANK/OF",
     default="0/1",
-    help="Which of the run's nodes this is, where several work on it, such as 1/2.",
+    help="Rank of this node among the run's nodes, such as 1/2.",
 )
 @click.option("--meet", metavar="HOST:PORT", help="Rendezvous address: HOST:PORT of node 0.")
 def worker(node: str, meet: str | None, **options: Any) -> None:
-    """Carry out one run with its recorder: the unit of work of every engine.
+    """Execute one run with its recorder: the unit of work of every engine.
 
-    RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder; it lies within
-    the results folder. A finished run is left alone, one that was interrupted goes on.
+    RUN_SPEC is a JSON file that specifies the run, such as spec.json in its folder, inside the
+    results folder. A finished run is left alone; an interrupted one is resumed.
 
     \b
     Example:
@@ -239,7 +237,7 @@ def worker(node: str, meet: str | None, **options: Any) -> None:
 @click.argument("folder", metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every run.")
 def status(**options: Any) -> None:
-    """Say how the runs in DIR stand: done, running and where, in the queue, failed and why.
+    """Show the state of the runs in DIR: done, running and where, queued, failed and why.
 
     \b
     Examples:
@@ -270,10 +268,10 @@ def status(**options: Any) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(**options: Any) -> None:
-    """Say what `run` would do, and what it would cost; nothing is run or written.
+    """Show what `run` would do and what it would cost; nothing is run or written.
 
-    Hours, kWh, CO2e, disk: each with its ± and judged by finished runs of the same arm in the
-    results folder. What no run tells is unknown, or judged by a pilot with --pilot.
+    Hours, kWh, CO2e and disk space, each with its ±, are predicted from finished runs of the same
+    arm in the results folder. Without such a run they are unknown, unless --pilot measures one.
 
     \b
     Examples:
@@ -292,7 +290,7 @@ def plan(**options: Any) -> None:
 @click.argument("run", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(run: str, *, as_json: bool) -> None:
-    """Tell one run from its records: how it stands, its accuracy, its energy phase by phase.
+    """Show one run: its state, its accuracy, its energy per phase.
 
     RUN is its folder.
 

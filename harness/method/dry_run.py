@@ -1,4 +1,4 @@
-"""What a method will ask for, found out without a network: its phases with invented answers."""
+"""Dry run: the phases that a method yields, with dummy answers instead of a network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.pruning.channel_mask import ChannelMask
 
 MAX_PHASES = 100_000
 MAX_DURATION_S = 2.0
-"""Longer than this nobody waits to know what a method will ask for."""
+"""Time after which a dry run is given up."""
 
 
 def planned_phases(
     method: Method, budget: Budget, *, settles: bool = True, steps: int | None = None
 ) -> list[Phase]:
-    """The phases a method yields when every answer is invented; at most `MAX_PHASES`.
+    """The phases that a method yields when every answer is a dummy; at most `MAX_PHASES`.
 
     A method that decides on what it sees may take another way with a real network.
 
@@ -83,24 +83,24 @@ class _Schedule:
 def foreseen_phases(
     method: Method, budget: Budget, *, settles: bool = True, steps: int | None = None
 ) -> list[Phase] | None:
-    """The same, whatever the method does; None if it does not bear invented answers.
+    """The same for any method; None if the method fails on dummy answers.
 
-    The run will tell then. Called by the main thread alone.
+    Only the run can show its phases then. Called by the main thread only.
 
     Raises:
-        UsageError: The method uses an answer as it cannot be used, whatever the network.
+        UsageError: The method uses an answer in a way that fails for every network.
     """
     try:
         with _at_most(MAX_DURATION_S):
             return planned_phases(method, budget, settles=settles, steps=steps)
     except UsageError as error:
         raise UsageError(f"methods.{method.method_name()}: {error}") from None
-    except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code
+    except (Exception, SystemExit):  # noqa: BLE001 - it is third-party code
         return None
 
 
 def planned_epochs(method: Method, budget: Budget, steps: int | None = None) -> int:
-    """How many epochs a method will train, as far as can be known before.
+    """Number of epochs that a method will train, according to a dry run.
 
     Args:
         method: What to ask.
@@ -114,7 +114,7 @@ def planned_epochs(method: Method, budget: Budget, steps: int | None = None) -> 
 
 
 def max_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
-    """How many epochs at most a method will train under one name, in several phases.
+    """Maximum number of epochs that a method will train under one name, in several phases.
 
     A search that trains an epoch, looks, and trains another has one name, such as "search".
     Names that only one phase has are left out: it says itself how long it is.
@@ -130,7 +130,7 @@ def max_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Whatever is done within, and be it a loop without an end, is over after so long."""
+    """End what is done within after `seconds`, even an endless loop."""
 
     def over(*_: object) -> None:
         raise TimeoutError

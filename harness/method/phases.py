@@ -137,7 +137,7 @@ class Train(Phase):
     Attributes:
         name: The energy window, such as "search" or "retrain".
         epochs: How many epochs (0 trains nothing).
-        start_epoch: Where on the learning-rate schedule to begin; None goes on where training
+        start_epoch: Where on the learning-rate schedule to begin; None continues where training
             stands. Setting it back is learning-rate rewinding (Renda et al., 2020).
         horizon: Over how many epochs the schedule is stretched; None for the budget's.
         rate: A constant learning rate, as a share of the recipe's, in place of the schedule.
@@ -243,7 +243,7 @@ class Mask(_Resizing):
             network is a copy, with masked weights at zero, that it may change as it likes. If it
             draws random numbers from torch, they follow from the run's seed.
         fraction: Share of the weights still alive to drop, strictly between 0 and 1.
-        iterations: Reach that share in so many steps of equal ratio, scoring anew before each.
+        iterations: Number of steps of equal ratio to reach that share, each with new scores.
         samples: How many training samples the score sees, drawn at random for each step; None for
             a batch of the recipe's size.
     """
@@ -294,7 +294,7 @@ class Rewind(Phase):
 
 @dataclass(frozen=True)
 class Reinitialise(Phase):
-    """Draw the weights of today's structure anew, and go back to the start of the schedule."""
+    """Re-initialise the weights of the current structure, and restart the schedule."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Whether a method keeps its word: tried on a small network, on the CPU, in less than a minute.
 
 What a study relies on without looking: the same seed gives the same result, a run that was stopped
-goes on as if nothing had happened, and work is done in phases alone, where its energy has a name.
+ends as if it had not been stopped, and work is done in phases alone, where its energy has a name.
 
 What a check found: the unit of `check-method` and `selftest`.
 """
@@ -47,7 +47,7 @@ def check_method(method: Method) -> Iterator[Finding]:
     """
     try:
         phases = planned_phases(method, Budget(RECIPE.epochs))
-    except Exception as error:  # noqa: BLE001 - a stranger's code
+    except Exception as error:  # noqa: BLE001 - third-party code
         # It may look closely at answers; then only a real network tells.
         yield Finding(True, f"a plan cannot foresee it ({type(error).__name__}: {error})")
     else:

@@ -101,7 +101,7 @@ def pilot(
 
             begun_ns = now_ns()
             workload = open_workload(spec.workload, recipe, device)
-            # Uncompiled while the batch grows: each size would be compiled or captured anew.
+            # Uncompiled while the batch grows: each size would be compiled or captured again.
             eager = recipe.model_copy(update={"compile": False, "graphs": False})
             state = TrainingState(workload, eager, spec.seed, lambda name: scratch / name)
             if one_if_small:

@@ -1,4 +1,4 @@
-"""What there is by name, of the harness and of other packages; nothing is imported before its use.
+"""Data sets, models, sensors and engines by name, own and third-party, imported when first used.
 
 Another package adds to a kind by an entry point in its group (Python Packaging User Guide, "Entry
 points specification"), such as
@@ -22,7 +22,7 @@ class Catalogue(Mapping[str, str]):
     """From names of one kind to where each is found, as `package.module:name`.
 
     Args:
-        kind: In the plural; the group of entry points is `energy_harness.<kind>`.
+        kind: The kind, in the plural; the group of entry points is `energy_harness.<kind>`.
         own: What comes with the harness.
     """
 
@@ -63,7 +63,7 @@ class Catalogue(Mapping[str, str]):
             return resolve(target)
         try:
             return resolve(target)
-        except Exception as error:  # noqa: BLE001 - a stranger's package must not take ours down with a traceback
+        except Exception as error:  # noqa: BLE001 - a third-party package must not end the harness with a traceback
             raise UsageError(f"entry point {self.group}:{name} does not load: {error}") from None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Where a study's runs execute, and how many at a time."""
+"""Settings of the engine: where runs execute, and how many in parallel."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ Minutes = Annotated[int, Field(ge=1, le=525_600)]
 
 
 class SlurmSettings(Settings):
-    """What to ask a Slurm cluster for; what is not set is left to the cluster's defaults."""
+    """Options of Slurm jobs; those not set are left to the cluster's defaults."""
 
     partition: str | None = None
     """The queue."""
     account: str | None = None
-    """Who pays."""
+    """The account to charge."""
     qos: str | None = None
-    """Quality of service, where the cluster has several."""
+    """Quality of service, if the cluster has several."""
     constraint: str | None = None
     """Features that a node must have, such as "nvlink"."""
     gpus: bool = True
-    """Ask for GPUs, as many as a run uses."""
+    """Request GPUs, as many as a run uses."""
     gpu_type: str | None = None
-    """As the cluster calls it, such as "a100". Energy is best compared on one type."""
+    """The cluster's name of a GPU type, such as "a100". Energy is best compared on one type."""
     cpus: Count | None = None
-    """Processor cores of a run."""
+    """CPU cores per run."""
     memory_gb: Positive | None = None
-    """Memory of a run's node."""
+    """Memory per node of a run."""
     time_min: Minutes = 60
-    """Time limit of a job. A run that reaches it goes on in the queue from its last checkpoint."""
+    """Time limit of a job. A run that reaches it is requeued, and resumes from its checkpoint."""
     warn_s: Annotated[int, Field(ge=15, le=3600)] = 120
-    """So long before the limit a run is told to close its last window and save its place. Slurm may
-    be a minute early."""
+    """Seconds before the time limit at which a run closes its last window and saves its state.
+    Slurm may be a minute early."""
     timeouts: Annotated[int, Field(ge=0)] = 100
-    """So many times a job that reached its limit goes on by itself."""
+    """Number of times a job that reached its time limit is requeued automatically."""
     at_once: Count | None = None
-    """So many jobs of an array at a time."""
+    """Maximum number of jobs of an array that run in parallel."""
     exclusive: bool = False
-    """Take whole nodes. What their processors draw is then a run's own; GPUs that stay idle are
-    measured and listed."""
+    """Reserve whole nodes. The energy of their CPUs then belongs to the run; GPUs that stay idle
+    are measured and listed."""
     prologue: tuple[str, ...] = ()
     """Lines of shell before the run, such as `module load cuda`."""
     python: str | None = None
@@ -60,27 +60,27 @@ class SlurmSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """Where runs execute. None of it decides their result, but for the order of sums."""
+    """Where runs execute. It does not affect their results, except through the order of sums."""
 
     kind: Annotated[str, one_of(ENGINES)] = "local"
     """"local": on this machine while the command runs; "slurm": as jobs of a Slurm cluster; or
     the engine of another package."""
     at_once: Annotated[int, Field(ge=1, le=1024)] = 1
-    """On this machine, so many runs at a time: one a GPU, or over shares of the CPU where there is
-    none. Runs that share a host disturb each other's energy, and what its processors draw is then
-    no run's."""
+    """Number of parallel runs on this machine: one per GPU, or on shares of the CPU if there is no
+    GPU. Runs that share a host disturb each other's energy, and the energy of its CPUs is then not
+    attributed to any run."""
     gpus_per_run: Annotated[int, Field(ge=1, le=64)] = 1
-    """So many GPUs train a run together (torch's DistributedDataParallel), or so many processes
-    where there are none. Batch size and learning rate stay as `training` says: each GPU works on
-    its share of every batch, with BatchNorm statistics of the whole batch."""
+    """Number of GPUs that train a run together (torch's DistributedDataParallel), or of processes
+    if there are no GPUs. Batch size and learning rate stay as in `training`: each GPU works on its
+    share of every batch, with BatchNorm statistics of the whole batch."""
     nodes_per_run: Annotated[int, Field(ge=1, le=64)] = 1
-    """Over so many nodes of a cluster, equally many on each."""
+    """Number of nodes of a cluster that train a run together, with equally many GPUs on each."""
     threads: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """CPU threads of each training process. "auto": on a CPU one, if the network is so small that
     threads would mostly wait for each other; else as many as torch takes, or the run's share of the
     cores. An estimate of energy is comparable only between runs with equally many."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """For the engine of another package: whatever it wants to know."""
+    """Options for the engine of another package."""
     slurm: SlurmSettings = SlurmSettings()
 
     @model_validator(mode="after")
@@ -94,5 +94,5 @@ class EngineSettings(Settings):
 
     @property
     def gpus_per_node(self) -> int:
-        """So many GPUs of one node train a run together."""
+        """Number of GPUs per node that train a run together."""
         return self.gpus_per_run // self.nodes_per_run

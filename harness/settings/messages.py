@@ -1,7 +1,4 @@
-"""Pydantic's findings in words: the place, what is wrong, and the nearest right word.
-
-TOML from anywhere: whatever is wrong with it is one kind of error.
-"""
+"""Messages about wrong settings: the key, what is wrong, and the nearest right word; safe TOML."""
 
 from __future__ import annotations
 
@@ -43,15 +40,15 @@ def _line(finding: Any, model: type[BaseModel], prefix: str) -> str:
         case "missing":
             return f"{place}: missing"
         case "literal_error":
-            said = finding["input"]
+            given = finding["input"]
             known = finding["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return f"{place}: {said!r} is unknown; {nearest(str(said), known)}"
+            return f"{place}: {given!r} is unknown; {nearest(str(given), known)}"
         case "too_short":
             return f"{place}: must not be empty"
         case "value_error":
             return f"{place}: {finding['ctx']['error']}".removeprefix(": ")
-    said = finding["msg"].replace("Input should", "should")
-    return f"{place}: {said}, not {_shown(finding['input'])}"
+    message = finding["msg"].replace("Input should", "should")
+    return f"{place}: {message}, not {_shown(finding['input'])}"
 
 
 def _shown(value: Any) -> str:

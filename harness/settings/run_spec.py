@@ -37,17 +37,17 @@ class RunSpec(BaseModel):
     @property
     def key(self) -> str:
         """A stable hash of all that decides the result (not of how its energy is measured)."""
-        told = self.model_dump(
+        content = self.model_dump(
             mode="json",
             include={"method", "hyperparameters", "seed", "workload", "training"},
             exclude={"workload": set(WHEREABOUTS)},
         )
         # None is "not given": runs made before a method had an option keep their key.
         given = {
-            name: value for name, value in told["hyperparameters"].items() if value is not None
+            name: value for name, value in content["hyperparameters"].items() if value is not None
         }
-        told["hyperparameters"] = given
-        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        content["hyperparameters"] = given
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -54,13 +54,13 @@ class WorkloadChoice(Settings):
     download: bool = False
     """Fetch the data set into `root` if it is not there (MNIST, Fashion-MNIST, CIFAR)."""
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
-    """Height and width that images are brought to. Needed where a folder's images differ."""
+    """Height and width to scale images to. Required if a folder's images differ in size."""
     input: Literal["auto", "resident", "loader"] = "auto"
     """Where training samples come from: "resident" keeps the data set on the device and augments
     batches there, "loader" reads and augments sample by sample in worker processes (torch's
     DataLoader). "auto" is resident if the data set is small enough."""
     workers: Annotated[int, Field(ge=0, le=256)] = 4
-    """Processes that load samples, for the loader."""
+    """Number of worker processes of the loader."""
     validation_share: Ratio = 0.125
     """Share of the training data that decisions may look at; the same split in every run."""
     gamma_init: Positive = 0.5
@@ -90,11 +90,11 @@ class Training(Settings):
     epochs: Count = 160
     """Length of one full training, the budget of every method."""
     batch_size: Count = 256
-    """Of all GPUs together; the last batch of an epoch may be smaller."""
+    """Samples per step on all GPUs together; the last batch of an epoch may be smaller."""
     learning_rate: Positive = 0.1
-    """The highest of the schedule."""
+    """Highest learning rate of the schedule."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of the gradients."""
+    """Momentum of SGD."""
     nesterov: bool = False
     """Nesterov's momentum."""
     weight_decay: Weight = 1e-4
@@ -104,7 +104,7 @@ class Training(Settings):
     milestones: tuple[Ratio, ...] = (0.5, 0.75)
     """Shares of the schedule at which "step" multiplies the rate by `decay`."""
     decay: Ratio = 0.1
-    """What "step" multiplies the rate by."""
+    """Factor by which "step" multiplies the learning rate."""
     peak: Ratio = 0.3
     """Share of the schedule at which "one_cycle" has risen to the full rate."""
     warmup_epochs: Weight = 0
@@ -124,9 +124,9 @@ class Training(Settings):
     """Arithmetic: "fp32" (strict), "tf32" and "bf16" (autocast), "fp8" (bf16 with linear layers in
     8 bits, by torchao), or "int8_simulated". A phase of a method may ask for another."""
     channels_last: bool = True
-    """On a GPU, lay images and weights out as it prefers them."""
+    """On a GPU, use the channels-last memory format."""
     fused: bool = True
-    """On a GPU, step all parameters at once."""
+    """On a GPU, update all parameters in one fused step."""
     compile: Annotated[Literal[False] | CompileMode, BeforeValidator(_mode)] = False
     """Run the network through torch.compile in this mode, or true for "default"; compiling is an
     energy window of its own. "reduce-overhead" records CUDA graphs, which small networks gain
@@ -177,23 +177,23 @@ class EnergySettings(Settings):
 
 
 class Limits(Settings):
-    """When to stop in order: what is begun is kept, and goes on under a higher limit.
+    """Limits at which to stop cleanly; a higher limit resumes the work.
 
-    Everything that was spent counts, lost work and earlier attempts included.
+    All energy and time spent counts, including lost work and earlier attempts.
     """
 
     energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Of all runs of the study together."""
+    """Energy of all runs of the study together."""
     time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    """Time worked on all runs of the study together."""
+    """Time of all runs of the study together."""
     run_energy_j: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Of each run; the study goes on with the next."""
+    """Energy of each run; the study continues with the next."""
     run_time_s: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    """Time worked on each run."""
+    """Time of each run; the study continues with the next."""
 
 
 class Carbon(Settings):
-    """Where the electricity comes from.
+    """Source of the electricity, for CO2e.
 
     What wins, if several are given: `kg_per_kwh`, then `series`, then `live`, then `cloud` or
     `country` with `region`, then the world's average.
@@ -206,7 +206,7 @@ class Carbon(Settings):
     cloud: str | None = None
     """A cloud's region, as PROVIDER/REGION, such as "gcp/europe-west1"."""
     kg_per_kwh: Annotated[float, Field(ge=0, le=10)] | None = None
-    """A factor given by hand."""
+    """CO2e factor in kg per kWh."""
     series: Annotated[str, Field(min_length=1)] | None = None
     """CSV file of the factor over time: `time` (ISO 8601 with zone), `kg_per_kwh` or `g_per_kwh`;
     relative to the study file."""

@@ -1,4 +1,4 @@
-"""Which methods there are: files in `methods/`, entry points of other packages, plugin files."""
+"""The methods that exist: files in `methods/`, entry points of other packages, plugin files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Registry:
     def _add_entry(self, name: str, load: object) -> None:
         try:
             found = load()  # type: ignore[operator]
-        except Exception as error:  # noqa: BLE001 - a stranger's package must not take ours down with a traceback
+        except Exception as error:  # noqa: BLE001 - a third-party package must not end the harness with a traceback
             raise UsageError(f"entry point {ENTRY_POINTS}:{name} does not load: {error}") from None
         if isinstance(found, ModuleType):
             self.add_module(found)
@@ -97,7 +97,7 @@ class Registry:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is told, not shown as a traceback
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises becomes a message, not a traceback
             place = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise UsageError(f"plugin {path}{place}: {type(error).__name__}: {error}") from None
         found = self.add_module(module)

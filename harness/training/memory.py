@@ -32,7 +32,7 @@ def fitting_batch_size(
 ) -> int | None:
     """The largest half, quarter, ... of the batch size for which one training step has memory.
 
-    The network is of no use afterwards. Tried uncompiled, since each size would be compiled anew.
+    The network is of no use afterwards. Tried uncompiled, since each size would be compiled again.
 
     Args:
         state: What ran out of memory.

@@ -68,7 +68,7 @@ class TrainingState:
             workload: Data and model.
             training: The recipe.
             seed: The run's seed.
-            snapshot_file: Where a snapshot of a name lies. Snapshots are written once, and not
+            snapshot_file: The file of a snapshot, by name. Snapshots are written once, and not
                 again with every checkpoint: methods that take them should not pay for it twice.
             world: The processes that train the run together.
         """
@@ -171,7 +171,7 @@ class TrainingState:
         self.shrinks.append(mask)
 
     def reinitialise(self, draw: int) -> None:
-        """Draw the weights of today's structure anew; momentum and schedule start over."""
+        """Re-initialise the weights of the current structure; momentum and schedule start over."""
         self.workload.initialise(self.network, stream(self._seed, "reinitialise", draw))
         self._renew()
         self.schedule_epoch = 0.0

@@ -19,7 +19,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """What lies in the file, its tensors on `device`; None where there is no file."""
+    """The content of the file, its tensors on `device`; None if there is no file."""
     if not path.exists():
         return None
     content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

@@ -29,7 +29,7 @@ class ExpectedFiles:
     packed: bool = False
 
     def find(self, root: Path, name: str) -> Path | None:
-        """Where the file `name` lies; None if it is not there."""
+        """Path of the file `name`; None if it is missing."""
         plain = root / self.folder / name
         names = (plain, plain.with_name(f"{name}.gz")) if self.packed else (plain,)
         return next((path for path in names if path.is_file()), None)

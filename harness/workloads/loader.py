@@ -43,7 +43,7 @@ class Shipping:
     normalise: Normalisation
 
     def __call__(self, images: Tensor, labels: Tensor) -> Batch:
-        """The batch on the device; nothing waits for it if it lies in pinned memory."""
+        """The batch on the device; nothing waits for it if it is in pinned memory."""
         moved = images.to(self.device, non_blocking=True)
         if moved.dtype == torch.uint8:
             moved = self.normalise(moved)
@@ -223,7 +223,7 @@ class Pool:
 
 
 class _Order(Sampler[list[Key]]):
-    """What is to be read next, set anew for every epoch."""
+    """What is to be read next, set for every epoch."""
 
     keys: Keys = ()
 

@@ -76,7 +76,7 @@ def _is_resident(loaded: Images | ImageFiles, place: LoadingContext) -> bool:
 
 
 STATISTICS_SAMPLES = 2000
-"""Of files that are read as they are needed, so many at most decide the normalisation."""
+"""Maximum number of files that decide the normalisation, if files are read as needed."""
 
 
 def loaders_from_memory(

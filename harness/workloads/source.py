@@ -42,7 +42,7 @@ EVALUATION_BATCH = 1024
 
 @dataclass(frozen=True)
 class Batches:
-    """A sized iterable of `Batch`; each iteration makes the same ones anew.
+    """A sized iterable of `Batch`; each iteration makes the same ones again.
 
     Attributes:
         count: How many there are.
@@ -76,12 +76,12 @@ class Source(Protocol):
 
 
 def batches_of(samples: int, batch_size: int) -> int:
-    """How many batches hold so many samples."""
+    """Number of batches for a number of samples."""
     return -(-samples // batch_size)
 
 
 def sizes_of_batches(samples: int, batch_size: int) -> set[int]:
-    """Of the batches that hold so many samples: the full one, and the last where it is smaller."""
+    """Batch sizes for a number of samples: the full one, and the last if it is smaller."""
     full = min(batch_size, samples)
     return {full, samples % full or full} if full else set()
 

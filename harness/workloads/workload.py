@@ -58,7 +58,7 @@ class Workload:
         return self._placed(network)
 
     def initialise(self, network: nn.Module, seed: int) -> None:
-        """Draw all weights anew, in today's structure.
+        """Re-initialise all weights in the current structure.
 
         Raises:
             RunError: Some can be drawn by nothing but the network's builder, at its full size.

@@ -25,7 +25,7 @@ NODES_MEET_S = 900
 
 
 def launch(node: Node, processes: int, work: Callable[..., None], *arguments: Any) -> None:
-    """Call `work` in so many processes of this machine; return when all have.
+    """Call `work` in several processes of this machine; return when all have returned.
 
     They are forked, so that what this process has imported and opened is theirs, too; it must not
     have touched a GPU. `RANK`, `WORLD_SIZE` and the like are in their environment.
@@ -44,7 +44,7 @@ def launch(node: Node, processes: int, work: Callable[..., None], *arguments: An
             run_id=uuid.uuid4().hex if node.of == 1 else "energy-harness",
             rdzv_endpoint=node.meet,
             **_meeting(node),
-            max_restarts=0,  # the engine begins runs anew, with their records in order
+            max_restarts=0,  # the engine restarts runs, with complete records
             start_method="fork",
             logs_specs=DefaultLogsSpecs(log_dir=scratch),
         )

@@ -42,7 +42,7 @@ _NO_BUFFERS: dict[str, Any] = (
 
 
 class World:
-    """A run in one process: nobody to agree with.
+    """A run in one process: no communication.
 
     Attributes:
         part: Which share of every batch is this process's.
@@ -156,7 +156,7 @@ class Ranks(World):
     def all_gather(self, values: Sequence[T]) -> list[T]:
         """See `World.gathered`."""
         said: list[Any] = [None] * self.size
-        # As objects on the CPU: the default would be the GPU of whoever asks.
+        # As objects on the CPU: the default would be the GPU of the calling process.
         for rank in range(self.size):
             each = [values if rank == self.part.rank else None]
             dist.broadcast_object_list(each, src=rank, device=torch.device("cpu"))
@@ -193,7 +193,7 @@ def is_silence(error: BaseException) -> bool:
 
 
 EXCHANGES = 32
-"""The quickest of so many tells most."""
+"""Number of exchanges; the quickest is the most precise."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The widths are those of the networks in Network Slimming (Liu et al., 2017) and Early-Bird Tickets
 (You et al., 2020). Two deviations from their code: every channel of a stage is removed from the
-whole stage or stays, where they select channels anew in front of each block and keep the stage at
+whole stage or stays, where they select channels again in front of each block and keep the stage at
 full width; and a shortcut that changes the width reads the activated features, as in He et al.,
 where theirs reads the raw ones, which no BatchNorm scale could silence.
 """
