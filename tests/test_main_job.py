@@ -228,7 +228,7 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
     [reason] = public.load(tmp_path / "out")["reason"]
     assert "the training loss became nan in epoch" in reason
     assert f"failed: {reason}" in ended.stdout
-    assert "to try failed runs again, add --retry-failed" in ended.stderr
+    assert "--retry-failed" in ended.stderr
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 3.0])

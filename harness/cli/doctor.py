@@ -1,8 +1,6 @@
-"""`doctor`: what can be measured here, how well, and what to do about the rest.
+"""`doctor`: what can be measured on this machine, how well, and how to enable the rest.
 
-What `doctor` looks at beside sensors: torch and torchvision, data, other work on the machine.
-
-How `doctor` and `selftest` tell one thing that they looked at.
+It also examines torch and torchvision, data sets, and other processes on the machine.
 """
 
 from __future__ import annotations

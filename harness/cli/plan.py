@@ -35,7 +35,7 @@ from harness.study.study import Study
 from harness.workloads.files import check_data
 
 
-def tell_plan(
+def show_plan(
     words: tuple[str, ...],
     seeds: tuple[int, ...],
     out: str | None,
@@ -111,7 +111,7 @@ def tell_plan(
     else:
         short = short_labels_of(specs)
         names = {spec.arm: name for spec, name in zip(specs, short, strict=True)}
-        _tell(facts, arms, names)
+        _print(facts, arms, names)
 
 
 def _called_for(specs: list[RunSpec], called: Called) -> list[RunSpec]:
@@ -130,7 +130,7 @@ def _with_pilots(
 ) -> list[Forecast]:
     """The same, with a pilot of each recipe of which no run is done; `found` keeps them."""
     if study.engine.gpus_per_run > 1:
-        raise UsageError("--pilot tries a single GPU, and this study gives several to a run")
+        raise UsageError("--pilot uses a single GPU, but this study trains each run on several")
     for workload in workloads_of(specs):
         check_data(workload)
         if not DATA.is_own(workload.data):
@@ -153,7 +153,7 @@ def _with_pilots(
             continue
         if recipe not in found:
             what = f"{spec.workload.model} on {spec.workload.data}"
-            click.echo(f"pilot: training {what} for some seconds ...", err=True)
+            click.echo(f"pilot: training {what} for a few seconds ...", err=True)
             try:
                 found[recipe] = pilot(
                     spec, threads=resources.threads, one_if_small=resources.one_if_small
@@ -242,7 +242,7 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
     }
 
 
-def _tell(facts: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -> None:
+def _print(facts: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -> None:
     from rich.console import Console
 
     from reports.tables.plan import plan_table, plan_totals

@@ -1,7 +1,4 @@
-"""`report`: everything derived, derived again.
-
-`figure`: one figure of a study, in the size and type that a journal asks for.
-"""
+"""`report` and `figure`: build the report from raw records, or one figure for a publication."""
 
 from __future__ import annotations
 
@@ -150,7 +147,7 @@ def make_figure(
     with style.formatted(asked):
         figured: Figured | None = FIGURES[name](study_results(tables))
         if figured is None:
-            raise UsageError(f"figure '{name}': {folder} holds nothing that it could show")
+            raise UsageError(f"figure '{name}': {folder} has no data for it")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             style.write(figured.figure, path, kind, _DPI)

@@ -223,11 +223,11 @@ def report_unfinished(unfinished: Sequence[RunOutcome]) -> ExitCode:
     statuses = {outcome.status for outcome in unfinished}
     reached = [outcome for outcome in unfinished if outcome.reached]
     if "failed" in statuses:
-        click.echo("to try failed runs again, add --retry-failed", err=True)
+        click.echo("to retry failed runs, add --retry-failed", err=True)
     if reached:
-        click.echo("to go on, run the same command with a higher limit", err=True)
+        click.echo("to resume, run the same command with a higher limit", err=True)
     elif statuses - {"failed"}:
-        click.echo("to go on, run the same command again", err=True)
+        click.echo("to resume, run the same command again", err=True)
     if "failed" not in statuses and reached:
         return ExitCode.LIMIT
     return ExitCode.RUNS_FAILED if unfinished else ExitCode.DONE

@@ -1,7 +1,4 @@
-"""`selftest`: whether this installation is sound, a line each.
-
-Whether this installation is sound and its figures add up, tried on this machine in a minute.
-"""
+"""`selftest`: tests this installation and its figures on this machine in about a minute."""
 
 from __future__ import annotations
 

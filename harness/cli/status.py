@@ -1,7 +1,4 @@
-"""`status`: how the runs of a study stand, on this machine and in the queue.
-
-`show`: one run, told from its records.
-"""
+"""`status` and `show`: the state of a study's runs, here and in the queue, and of one run."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.until_decided import rounds_of, told_of_rule
+from harness.cli.until_decided import rounds_of, rule_progress
 from harness.errors import UsageError
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.status import Standing, roll, status_of
@@ -35,7 +32,7 @@ MAX_LINES = 50
 """So many runs of a kind are listed; --json lists all."""
 
 
-def tell_status(folder: str, *, as_json: bool) -> None:
+def show_status(folder: str, *, as_json: bool) -> None:
     """Say how the runs stand.
 
     Raises:
@@ -61,11 +58,11 @@ def tell_status(folder: str, *, as_json: bool) -> None:
     told = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
     click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {told}")
     if study.rule is not None:
-        click.echo(told_of_rule(study.rule, called))
+        click.echo(rule_progress(study.rule, called))
     for state in ("running", "queued", "interrupted", "failed", "damaged"):
         _list(each for each in standings if each.state == state)
     if counts["failed"]:
-        click.echo("to try failed runs again, run the study with --retry-failed")
+        click.echo("to retry failed runs, run the study with --retry-failed")
     if counts["planned"] + counts["interrupted"]:
         click.echo("to resume the remaining runs, run the same command again")
 
@@ -85,7 +82,7 @@ def _jobs(place: StudyFolder, done: frozenset[str]) -> dict[str, Job]:
     try:
         return jobs_of(place, done)
     except UsageError as error:
-        click.echo(f"note: {error}; what is queued is told as if it were not", err=True)
+        click.echo(f"note: {error}; queued runs are shown as not queued", err=True)
         return {}
 
 

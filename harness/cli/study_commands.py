@@ -244,9 +244,9 @@ def status(**options: Any) -> None:
       python -m harness status results/quick
       python -m harness status results/quick --json
     """  # noqa: D301
-    from harness.cli.status import tell_status
+    from harness.cli.status import show_status
 
-    tell_status(**options)
+    show_status(**options)
 
 
 @click.command()
@@ -279,11 +279,11 @@ def plan(**options: Any) -> None:
       python -m harness plan my-study.toml --pilot
       python -m harness plan my-study.toml --at-once 512 --price 0.30
     """  # noqa: D301
-    from harness.cli.plan import tell_plan
+    from harness.cli.plan import show_plan
     from harness.scheduler.scheduler import sleeping_threads
 
     with sleeping_threads():  # for a pilot, as in a run: before anything loads torch
-        tell_plan(**options, commands=_commands())
+        show_plan(**options, commands=_commands())
 
 
 @click.command()

@@ -35,8 +35,8 @@ def described(study: Study, rounds: Rounds, most: int) -> str:
     return f"{rounds.least} to {most} runs ({rule.min} to {rule.max} seeds, until decided)"
 
 
-def told_of_rule(rule: UntilDecided, called: Called) -> str:
-    """How far a rule has come, in a sentence."""
+def rule_progress(rule: UntilDecided, called: Called) -> str:
+    """The progress of a rule that adds seeds, in a sentence."""
     if not called.may_follow:
         return "seeds: no verdict needs further seeds after these runs"
     arms = called.open_arms(called.may_follow)

@@ -1,8 +1,6 @@
-"""From a network to channel scores, and from scores to a channel mask.
+"""From a network to its channel groups and scores, and from scores to a channel mask.
 
-Which channels hang together, read off the graph of one forward pass.
-
-Making a network smaller, and carrying along what belongs to the weights that stay.
+Groups are read off the graph of one forward pass.
 """
 
 from __future__ import annotations

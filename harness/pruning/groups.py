@@ -1,7 +1,4 @@
-"""Channels that can only be removed together, and where in the network they lie.
-
-BatchNorm layers with a scale gamma: where channels are scored, penalised and removed.
-"""
+"""Groups of channels that can only be removed together, scored by BatchNorm's scale gamma."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Questions that a method may ask of a network through `Inspect`.
-
-The control of a channel ticket: as many channels a group, at random places.
-
-A thinner network: the same share of channels in every group.
-"""
+"""Questions that a method may ask of a network through `Inspect`."""
 
 from __future__ import annotations
 

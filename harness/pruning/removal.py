@@ -1,7 +1,4 @@
-"""Channels silenced, and channels removed in memory.
-
-Whether a network without some channels still computes what it does with them silenced.
-"""
+"""Silencing channels, removing them in memory, and checking that both compute the same."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Whether a method keeps its word: tried on a small network, on the CPU, in less than a minute.
+"""Check of the method contract, on a small network, on the CPU, in less than a minute.
 
-What a study relies on without looking: the same seed gives the same result, a run that was stopped
-ends as if it had not been stopped, and work is done in phases alone, where its energy has a name.
-
-What a check found: the unit of `check-method` and `selftest`.
+What a study relies on: the same seed gives the same result, a run that was stopped ends as if it
+had not been stopped, and work is done in phases alone, where its energy has a name.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _next(generator: Generator[Phase, Any, None], answer: Any, index: int) -> Ph
 
 def _replayed(index: int, phase: Phase, answers: dict[int, dict[str, Any]]) -> Any:
     if index not in answers:
-        raise RunError(f"the journal has lost the answer to phase {index}")
+        raise RunError(f"the journal has no answer to phase {index}")
     recorded = answers[index]
     if not phase.is_described_by(recorded["description"]):
         raise RunError(

@@ -1,6 +1,6 @@
-"""What the scheduler starts in other processes, importable without torch; they import it.
+"""Entry points of the processes that the scheduler starts; importable without torch.
 
-Also what a run may use of a machine, since the scheduler decides it and the run's process obeys.
+Also `Resources`: the scheduler decides what a run may use, and the run's process applies it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The device that a run trains on, and its switches between speed and repeatability.
-
-How many CPU threads a network is worth.
-"""
+"""The device that a run trains on, its deterministic mode, and its number of CPU threads."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The one training loop that every method shares, and the one evaluation.
-
-Learning-rate schedules: pure functions of the place on the schedule.
-"""
+"""The training loop that every method shares, its learning-rate schedules, and the evaluation."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
 """Arithmetic of training: what a device offers, and the forward pass in it.
 
-Training in 8-bit block floating point, simulated (SWALP, Yang et al., ICML 2019).
-
-Weights, activations, errors, gradients and momentum are rounded to 8 bits with one exponent a
-block, stochastically, as in low-precision SGD of the source; the arithmetic itself stays fp32. A
-block is one filter of a weight and one sample of an activation. Left out of the source: the average
-of the weights over the last epochs.
-
-Another way to compute with the same weights.
+"int8_simulated" is 8-bit block floating point, simulated (SWALP, Yang et al., ICML 2019): weights,
+activations, errors, gradients and momentum are rounded to 8 bits with one exponent per block,
+stochastically, as in low-precision SGD of the source; the arithmetic itself stays fp32. A block is
+one filter of a weight and one sample of an activation. The average of the weights over the last
+epochs is left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""When the weight masks move within an epoch, and what the state makes of it (RigL).
+"""Weight masks, and moving them while training (RigL): drop the smallest, grow by gradient.
 
-Moving weight masks while training: drop the smallest, grow where the gradient is largest.
-
-Weight masks as values: tensors of ones and zeros by parameter name.
+A mask is a tensor of ones and zeros per parameter name.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """What training changes: the network, its optimizer, its masks, and the place on the schedule.
 
-Random streams that need no saved state: each is a pure function of what it is for.
-
-A resumed run therefore draws what the uninterrupted one would have drawn, and two methods with the
-same seed see the same weights at the start and the same data in the same epoch.
+Random streams need no saved state: each is a pure function of its purpose. A resumed run therefore
+draws what the uninterrupted one would have drawn, and two methods with the same seed see the same
+weights at the start and the same data in the same epoch.
 """
 
 from __future__ import annotations

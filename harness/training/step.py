@@ -1,7 +1,4 @@
-"""One training step: the same whether Python runs it or a graph of CUDA repeats it.
-
-Penalties on weights, added to the gradients as their own gradients.
-"""
+"""One training step, the same in Python and in a CUDA graph, with penalties on weights."""
 
 from __future__ import annotations
 

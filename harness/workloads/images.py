@@ -1,7 +1,4 @@
-"""A data set as loaded, before it is split for validation: in memory, or as files.
-
-Whether a data set is as the harness needs it: looked at once, before anything is trained.
-"""
+"""A data set as loaded, before the validation split, and its checks before training."""
 
 from __future__ import annotations
 

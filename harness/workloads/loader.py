@@ -1,7 +1,4 @@
-"""A source that reads and augments sample by sample in worker processes.
-
-Reads samples by number, in this process or in worker processes with read-ahead.
-"""
+"""A source that reads and augments sample by sample, in worker processes that read ahead."""
 
 from __future__ import annotations
 

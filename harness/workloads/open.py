@@ -1,11 +1,4 @@
-"""From a data set as loaded to its three sources, resident on the device or read by workers.
-
-Sources that worker processes read, of data in memory or in files.
-
-Sources that live on the device.
-
-What opening a data set starts from and ends with.
-"""
+"""From a data set as loaded to its three sources, resident on the device or read by workers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""A source whose images live on the device; shuffling and augmentation are batched there.
+"""A source whose images are on the device, where they are shuffled and augmented in batches.
 
-Augmentation in batches, on the device: crop, flip and cutout, drawn for each sample.
-
-Every function draws from a generator of its own device and never waits for the device.
+Crop, flip and cutout are drawn per sample from a generator of the device, without waiting for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Where samples come from: what training and evaluation know of the input pipeline.
-
-The share of every batch that one of several processes works on.
-"""
+"""The interface of the input pipeline, and the share of each batch per process."""
 
 from __future__ import annotations
 

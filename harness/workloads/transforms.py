@@ -1,8 +1,6 @@
-"""Transforms of pictures one by one, as torchvision's usual recipes have them.
+"""Transforms of single images, as in torchvision's usual recipes, and normalisation.
 
 They draw from torch's generator of the process, which the reader seeds for every sample.
-
-Normalisation by the mean and spread of the training images.
 """
 
 from __future__ import annotations

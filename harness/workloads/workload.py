@@ -1,6 +1,6 @@
-"""One workload: a data set and a model on a device, with its first weights.
+"""One workload: a data set and a model on a device, with its initial weights.
 
-First weights: a function of a seed alone, whatever the device and its memory formats.
+Initial weights are a function of the seed alone, on every device and in every memory format.
 """
 
 from __future__ import annotations

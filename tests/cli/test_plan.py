@@ -161,4 +161,4 @@ def test_a_pilot_is_extrapolated_with_its_error() -> None:
 def test_a_pilot_of_several_gpus_is_refused() -> None:
     said = called("plan", "--pilot", "--set", "engine.gpus_per_run=2")
     assert said.returncode == 2
-    assert "tries a single GPU" in said.stderr
+    assert "a single GPU" in said.stderr

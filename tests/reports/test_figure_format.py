@@ -109,7 +109,7 @@ def test_an_unknown_font_is_said_and_replaced(study: Path) -> None:
     ("words", "part"),
     [
         (["acuracy_energy"], "did you mean 'accuracy_energy'?"),
-        (["decomposition"], "holds nothing that it could show"),
+        (["decomposition"], "has no data for it"),
         (["accuracy_energy", "--width", "1in"], "must be from 2.5in to 20in"),
         (["accuracy_energy", "--width", "wide"], "such as 3.5in"),
         (["accuracy_energy", "--width", "3.5furlongs"], "in, cm, mm or pt"),

@@ -179,8 +179,8 @@ def test_there_is_a_log(method: str, failing: Path) -> None:
 def test_what_to_do_is_told_without_a_traceback(failing: Path) -> None:
     said = (failing / "stderr").read_text()
     assert "Traceback" not in said
-    assert "to try failed runs again, add --retry-failed" in said
-    assert "to go on, run the same command again" in said
+    assert "--retry-failed" in said
+    assert "run the same command again" in said
     assert "failed: leaves, seed 0: the process ended with exit code 7 (see " in said
 
 

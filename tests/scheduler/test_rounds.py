@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import harness as public
-from harness.cli.until_decided import rounds_of, told_of_rule
+from harness.cli.until_decided import rounds_of, rule_progress
 from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.scheduler.ordering import Reliance, in_random_order
@@ -196,13 +196,13 @@ def test_words_name_the_arms_whose_verdict_is_open_and_dense_has_none(invent: In
     found = invent()
     rule = study().rule
     assert isinstance(rule, UntilDecided)
-    told = told_of_rule(rule, found.called())
+    told = rule_progress(rule, found.called())
     assert set(told.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
     for spec in found.missing():
         found.end(spec)
-    assert told_of_rule(rule, found.called()).endswith("may need more: progressive")
+    assert rule_progress(rule, found.called()).endswith("may need more: progressive")
     found.end_all()
-    assert "no verdict needs further seeds" in told_of_rule(rule, found.called())
+    assert "no verdict needs further seeds" in rule_progress(rule, found.called())
 
 
 def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(

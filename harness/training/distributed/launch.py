@@ -1,7 +1,7 @@
-"""Several processes for one run, by torchrun's own agent.
+"""Launch of several processes for one run, by torchrun's own agent.
 
 The agent forks them, watches them, and ends all when one has died; then it ends as that one did, so
-that whoever started it sees the run's end and no launcher's.
+that the parent sees the run's end and not the launcher's.
 """
 
 from __future__ import annotations

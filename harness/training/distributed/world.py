@@ -1,14 +1,9 @@
 """The processes that train one run together: torch's DistributedDataParallel, one GPU each.
 
-All hold the same weights and walk through the same phases; each computes on its share of every
-batch. What is decided, the first one decides.
-
-How far the monotonic clocks of two nodes are apart, found out by asking (Cristian, 1989).
-
-BatchNorm whose statistics are those of the whole batch, however many processes share it.
-
-Methods that read its scale would else see another network than one process trains, and so would
-all others, which are compared with them.
+All hold the same weights and execute the same phases; each computes on its share of every batch.
+The first one decides. BatchNorm has the statistics of the whole batch: methods that read
+its scale would else see another network than one process trains. The offset between the monotonic
+clocks of two nodes is estimated by exchanging messages (Cristian, 1989).
 """
 
 from __future__ import annotations

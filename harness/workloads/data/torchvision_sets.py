@@ -1,11 +1,9 @@
-"""MNIST, Fashion-MNIST and CIFAR, laid out and fetched as torchvision does.
+"""MNIST, Fashion-MNIST and CIFAR, in the folder layout and from the addresses of torchvision.
 
 Files are read here and not by torchvision, which unpickles CIFAR's without restriction, takes
-damaged ones for missing, and does not say which file it means.
-
-The IDX format of MNIST: a magic number, the sizes, then bytes.
-
-Unpickling of arrays, lists and dictionaries, and nothing else: a pickle can run any code.
+damaged ones for missing, and does not say which file it means. The unpickler here builds arrays,
+lists and dictionaries only, since a pickle can run any code. MNIST's IDX format is a magic number,
+the sizes, then bytes.
 """
 
 from __future__ import annotations
