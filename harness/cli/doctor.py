@@ -84,7 +84,7 @@ def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
 
 
 def _measures(examined: Examined) -> bool:
-    return examined.sensor.source != "estimated" and examined.reading_s is not None
+    return not examined.sensor.is_estimate and examined.reading_s is not None
 
 
 def _devices(found: dict[str, Found]) -> Iterator[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _sensor_line(examined: Examined) -> str:
         facts.append(f"updated every {examined.update_s * 1e3:.0f} ms")
     elif sensor.update_s:
         facts.append("update period not seen (the reading never changed)")
-    if sensor.quantity == "power" and sensor.source != "estimated":
+    if sensor.quantity == "power" and not sensor.is_estimate:
         known = "measured" if examined.window_s is not None else "known of its kind"
         window_s = sensor.window_s if examined.window_s is None else examined.window_s
         facts.append(f"averaged over {window_s * 1e3:.0f} ms ({known})")

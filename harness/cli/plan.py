@@ -13,7 +13,7 @@ from harness.cli.until_decided import rounds_of
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import planned_epochs
 from harness.method.phases import Budget
-from harness.results.energy_source import adjective
+from harness.results.energy_source import EnergyKinds
 from harness.results.folder import StudyFolder
 from harness.results.forecast import (
     Forecast,
@@ -183,7 +183,7 @@ def _totals(study: Study, arms: list[Forecast], price: float | None) -> dict[str
     return {
         "time_s": _pair(_sum(known, lambda arm: arm.time_s)),
         "energy_kwh": _pair(kwh),
-        "energy_standing": adjective(kind for arm in known for kind in arm.kinds),
+        "energy_standing": EnergyKinds.union(arm.kinds for arm in known).adjective,
         "co2e_kg": _pair(_times(kwh, factor.kg_per_kwh)),
         "co2e_basis": factor.basis,
         "price": None if price is None else _pair(_times(kwh, price)),
@@ -235,7 +235,7 @@ def _as_table(arm: Forecast) -> dict[str, Any]:
         "judged_by": arm.examples,
         "piloted": arm.is_piloted,
         "pilot_cut_short": arm.cut_short,
-        "energy_standing": adjective(arm.kinds),
+        "energy_standing": arm.kinds.adjective,
         "time_s": arm.time_s and _pair(arm.time_s),
         "energy_j": arm.energy_j and _pair(arm.energy_j),
         "disk_bytes": arm.disk_bytes and _pair(arm.disk_bytes),

@@ -20,6 +20,7 @@ from harness.cli.metrics import Now, served
 from harness.energy.live import LiveEnergy
 from harness.method.dry_run import max_epochs, planned_epochs
 from harness.method.phases import Budget
+from harness.results.energy_source import EnergyKind, EnergyKinds
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.scheduler.scheduler import RunOutcome
@@ -214,7 +215,7 @@ class _Follower:
 
     def drawn(self, *, final: bool = False) -> str:
         """Energy so far, and power now or time in all."""
-        unmeasured = {"estimated", "simulated"} & set(self._energy.source.split("+"))
+        unmeasured = EnergyKinds.of_source(self._energy.source).kinds - {EnergyKind.MEASURED}
         label = f" ({' and '.join(sorted(unmeasured))})" if unmeasured else ""
         spent = f"{energy(self._energy.energy_j)}{label}"
         if final:

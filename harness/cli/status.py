@@ -140,7 +140,7 @@ def show_run(path: str, *, as_json: bool) -> None:
 
 
 def _told(rows: RunRows) -> list[str]:
-    from harness.results.energy_source import standing
+    from harness.results.energy_source import EnergyKinds
     from reports.text.units import duration, energy
 
     run = rows.run
@@ -149,7 +149,7 @@ def _told(rows: RunRows) -> list[str]:
     if run.get("test_accuracy") is not None:
         lines.append(f"accuracy {run['test_accuracy']:.2%} on {run['test_samples']} test samples")
     if run.get("energy_j") is not None:
-        kind = standing(run["energy_source"])
+        kind = EnergyKinds.of_source(run["energy_source"]).adjective
         told = f"energy   {energy(run['energy_j'])} ± {energy(run['uncertainty_j'])} ({kind})"
         lines.append(f"{told} in {duration(run['duration_s'])}")
     if run.get("parameters"):

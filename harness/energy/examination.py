@@ -87,7 +87,7 @@ def examine(
     for meter, each in zip(meters, heard, strict=True):
         _read(meter, each)
     pairs = zip(meters, heard, strict=True)
-    measuring = [(meter, each) for meter, each in pairs if meter.sensor.source != "estimated"]
+    measuring = [(meter, each) for meter, each in pairs if not meter.sensor.is_estimate]
     ends = time.monotonic() + (CLOSELY_S if measuring else 0)
     while time.monotonic() < ends:
         begun_ns = time.monotonic_ns()

@@ -54,7 +54,7 @@ class Health:
         return {
             curve.sensor.device: drawn.energy_j / ((end_ns - start_ns) * 1e-9)
             for curve in curves(self._trace, (start_ns, end_ns))
-            if curve.sensor.source != "estimated"
+            if not curve.sensor.is_estimate
             and (drawn := curve.between(start_ns, end_ns)).coverage > 0
         }
 
@@ -147,7 +147,7 @@ class Health:
                     f"{name}: the sensor sees only {seen} of the time; the uncertainty does not "
                     "cover a load in step with it"
                 )
-            if len(readings.value) and sensor.source != "estimated":
+            if len(readings.value) and not sensor.is_estimate:
                 found += [f"{name}: {word}" for word in _breaks(readings)]
         return found
 
@@ -218,7 +218,7 @@ class Health:
             readings
             for number, readings in enumerate(self._trace.readings)
             if readings.sensor.quantity == "energy"
-            and readings.sensor.source != "estimated"
+            and not readings.sensor.is_estimate
             and number not in self._trace.falsified
             and len(readings.value) > 1
         ]

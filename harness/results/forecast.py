@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from harness.results.energy_source import kinds_of
+from harness.results.energy_source import EnergyKinds
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.run_energy import Ledger
 from harness.results.status import status_of
@@ -43,8 +43,7 @@ class Forecast:
         examples: How many finished runs it is based on; without any, the rest is None.
         time_s: Time worked on all remaining runs.
         energy_j: Their energy.
-        kinds: Kinds of figure that the predicted energy is based on: "measured", "estimated",
-            "simulated".
+        kinds: Kinds of figure that the predicted energy is based on.
         disk_bytes: Size of their records.
         is_piloted: Whether it is based on a pilot on the dense network instead: methods that
             shrink it cost less, and ± is the scatter of its steps alone.
@@ -57,7 +56,7 @@ class Forecast:
     examples: int = 0
     time_s: Prediction | None = None
     energy_j: Prediction | None = None
-    kinds: frozenset[str] = frozenset()
+    kinds: EnergyKinds = field(default_factory=EnergyKinds)
     disk_bytes: Prediction | None = None
     is_piloted: bool = False
     cut_short: str | None = None
@@ -84,7 +83,7 @@ class Pilot:
     epoch_j: tuple[float, ...]
     once_s: float
     once_j: float
-    kinds: frozenset[str]
+    kinds: EnergyKinds
     state_bytes: int
     trace_bytes_per_s: float
     cut_short: str | None = None
@@ -96,7 +95,7 @@ class Pilot:
 class _Cost:
     time_s: float
     energy_j: float
-    kinds: frozenset[str]
+    kinds: EnergyKinds
     disk_bytes: float
 
 
@@ -176,7 +175,7 @@ def _of_arm(
         len(costs),
         _expected([cost.time_s for cost in costs], left),
         _expected([cost.energy_j for cost in costs], left),
-        frozenset().union(*(cost.kinds for cost in costs)),
+        EnergyKinds.union(cost.kinds for cost in costs),
         _expected([cost.disk_bytes for cost in costs], left),
     )
 
@@ -184,7 +183,7 @@ def _of_arm(
 def _cost(run: RunFolder) -> _Cost:
     ledger = Ledger(run)
     files = (path.stat().st_size for path in run.path.iterdir() if path.is_file())
-    kinds = kinds_of("+".join(sensor.source for sensor in ledger.sensors))
+    kinds = EnergyKinds(frozenset(sensor.energy_kind for sensor in ledger.sensors))
     return _Cost(ledger.duration_s, ledger.outer.energy_j, kinds, float(sum(files)))
 
 

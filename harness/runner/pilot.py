@@ -24,7 +24,7 @@ from harness.energy.trace import Trace, read_trace
 from harness.errors import UsageError
 from harness.method.phases import Train
 from harness.pruning.batch import Batch
-from harness.results.energy_source import kinds_of
+from harness.results.energy_source import EnergyKinds
 from harness.results.forecast import Pilot
 from harness.runner.device_check import why_not
 from harness.settings.run_spec import RunSpec
@@ -143,7 +143,7 @@ def pilot(
         epoch_j=tuple(step.energy_j * samples + look.energy_j * looks for step in each),
         once_s=sum(part.time_s for part in opening) + look.time_s * last,
         once_j=sum(part.energy_j for part in opening) + look.energy_j * last,
-        kinds=frozenset().union(*(kinds_of(each.sensor.source) for each in found.readings)),
+        kinds=EnergyKinds(frozenset(each.sensor.energy_kind for each in found.readings)),
         state_bytes=_bytes(state.state_dict()),
         trace_bytes_per_s=trace_bytes(sensors, energy.period_s, 1.0, weak_counters(found)),
         cut_short=_cut_short(train, full, train_s),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.results.energy_source import adjective, kinds_of
+from harness.results.energy_source import EnergyKinds as EnergyKinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,37 +12,10 @@ if TYPE_CHECKING:
     from reports.data import StudyResults
 
 
-@dataclass(frozen=True)
-class EnergyKinds:
-    """The kinds of energy figure that a set of runs holds."""
-
-    kinds: frozenset[str]
-
-    @property
-    def simulated(self) -> bool:
-        """Whether any figure comes from a stand-in device."""
-        return "simulated" in self.kinds
-
-    @property
-    def measured(self) -> bool:
-        """Whether every figure comes from a sensor."""
-        return self.kinds == {"measured"}
-
-    @property
-    def adjective(self) -> str:
-        """The word to print before "energy"; the weakest kind decides."""
-        return adjective(self.kinds)
-
-    @property
-    def axis(self) -> str:
-        """How an axis or a column names the energy."""
-        return "Energy" if self.measured else f"{self.adjective.capitalize()} energy"
-
-
 def standing_of(runs: pd.DataFrame) -> EnergyKinds:
     """The standing of the energy figures in these runs."""
     known = runs.loc[runs["energy_j"].notna(), "energy_source"].dropna()
-    return EnergyKinds(frozenset[str]().union(*map(kinds_of, known.unique())))
+    return EnergyKinds.union(map(EnergyKinds.of_source, known.unique()))
 
 
 def difference_of_kind(results: StudyResults, arm: str, against: str) -> str:

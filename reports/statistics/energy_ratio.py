@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.energy.cpu_time import ratio_doubt
-from reports.statistics.energy_kind import standing_of
+from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.statistics import NO_WIDTH, Interval, paired_ratio
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def threads_doubt(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
 
     0 for measured energy, and where it is not known how many threads were in use.
     """
-    if standing_of(ours).kinds | standing_of(theirs).kinds != {"estimated"}:
+    if not EnergyKinds.union((standing_of(ours), standing_of(theirs))).estimated:
         return 0.0
     unequal = ratio_doubt(threads_of(ours), threads_of(theirs))
     return 0.0 if math.isnan(unequal) else unequal

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harness.results.energy_source import standing
+from harness.results.energy_source import EnergyKinds
 from reports.statistics.energy_ratio import boards_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ArmRuns:
         """Kinds of the known energies of the finished runs: "measured", "estimated" ..."""
         rows = self.finished
         known = rows.loc[pd.to_numeric(rows["energy_j"]).notna(), "energy_source"]
-        return tuple(sorted({standing(source) for source in known.dropna()}))
+        return tuple(sorted({EnergyKinds.of_source(source).adjective for source in known.dropna()}))
 
     def by_seed(self, column: str) -> dict[int, float]:
         """One known value per finished run, by its seed, in the column's own unit."""

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.energy.carbon.factor import JOULES_PER_KWH
-from harness.results.energy_source import adjective
 from reports.statistics.arm_groups import arm_groups
 from reports.text.units import (
     Unit,
@@ -111,12 +110,12 @@ def _shown(expected: Prediction | None, unit: Unit) -> str:
 
 def _basis(arm: Forecast) -> str:
     if arm.is_piloted:
-        standing = adjective(arm.kinds)
+        standing = arm.kinds.adjective
         return "pilot, dense" + ("" if standing == "measured" else f", {standing}")
     if not arm.examples:
         return "nothing: no run has finished"
     runs = "one finished run" if arm.examples == 1 else f"{arm.examples} finished runs"
-    standing = adjective(arm.kinds)
+    standing = arm.kinds.adjective
     return runs if standing == "measured" else f"{runs}, {standing}"
 
 

@@ -102,7 +102,7 @@ def _cards(runs: pd.DataFrame) -> list[Warned]:
 
 def _threads(runs: pd.DataFrame) -> list[Warned]:
     """Power a thread falls as more are busy, which an estimate does not know."""
-    if standing_of(runs).kinds != {"estimated"}:
+    if not standing_of(runs).estimated:
         return []
     used = {str(arm): threads_of(each) for arm, each in runs.groupby("arm")}
     known = {arm: threads for arm, threads in used.items() if threads > 0}

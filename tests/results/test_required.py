@@ -48,9 +48,7 @@ def test_where_nothing_measures_a_study_is_refused_before_it_begins(
     meters = ("--set", 'energy.meters=["estimate"]')
     ended = harness("dense", "--out", "out", "--require-measured", *meters)
     assert ended.returncode == 5
-    assert ended.stderr == (
-        "error: no sensor measures energy here; there is only what is estimated\n"
-    )
+    assert ended.stderr == ("error: no sensor measures energy here; all energy here is estimated\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,7 +56,7 @@ def test_a_sensor_that_measures_suffices(tmp_path: Path, monkeypatch: pytest.Mon
     settings = EnergySettings(meters=("rapl", "estimate"))
     FakeRapl(tmp_path, {"intel-rapl:0": "package-0"}, 50.0)
     monkeypatch.setenv(rapl.ELSEWHERE, str(tmp_path))
-    with pytest.raises(MeasurementError, match="only what is estimated or simulated"):
+    with pytest.raises(MeasurementError, match="all energy here is estimated or simulated"):
         check_measurable(settings)
     monkeypatch.delenv(rapl.ELSEWHERE)
     monkeypatch.setattr(rapl, "POWERCAP", tmp_path)

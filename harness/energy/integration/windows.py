@@ -173,12 +173,12 @@ def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
     falsified = {usable.index(n) for n in trace.falsified if n in usable}
     best = [trace.readings[usable[i]] for i in chosen(sensors, falsified)]
     silent: dict[str, Readings] = {}
-    if any(readings.sensor.source != "estimated" for readings in best):
+    if any(not readings.sensor.is_estimate for readings in best):
         heard = {sensor.device for sensor in sensors}
         silent = {
             readings.sensor.device: readings
             for readings in map(trace.readings.__getitem__, own)
-            if readings.sensor.source != "estimated" and readings.sensor.device not in heard
+            if not readings.sensor.is_estimate and readings.sensor.device not in heard
         }
     return [*best, *silent.values()]
 
@@ -215,7 +215,7 @@ def chosen(sensors: Sequence[Sensor], falsified: Collection[int] = ()) -> list[i
             continue
         if sensor.device not in best or rank(number) < rank(best[sensor.device]):
             best[sensor.device] = number
-    measured = [number for number in best.values() if sensors[number].source != "estimated"]
+    measured = [number for number in best.values() if not sensors[number].is_estimate]
     if any(sensors[number].kind == "module" for number in measured):
         measured = [number for number in measured if sensors[number].kind not in ("cpu", "dram")]
     return measured or list(best.values())

@@ -109,7 +109,7 @@ def owned(meter: Meter, setup: MeterSetup) -> Meter:
     sensor = meter.sensor
     if sensor.device in setup.spare_gpus:
         meter.sensor = replace(sensor, owner="spare")
-    elif sensor.kind in ("cpu", "dram") and sensor.source != "estimated" and not setup.own_host:
+    elif sensor.kind in ("cpu", "dram") and not sensor.is_estimate and not setup.own_host:
         meter.sensor = replace(sensor, owner="host")
     return meter
 

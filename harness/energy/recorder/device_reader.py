@@ -107,7 +107,7 @@ class DeviceReader:
         self._heard: dict[int, _Heard] = {}
         self._paces: dict[int, Pace] = {}
         self._state_due_ns = 0
-        measured = [n for n, m in meters.items() if m.sensor.source != "estimated"]
+        measured = [n for n, m in meters.items() if not m.sensor.is_estimate]
         self.measures = bool(measured)
         self.counters = [n for n in measured if meters[n].sensor.is_stepped_counter]
         self._rhythmic = [n for n in measured if _has_rhythm(meters[n].sensor)]
@@ -388,7 +388,7 @@ def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) 
     if sensor.part != "device" or sensor.window_s > sensor.update_s:
         return max(RHYTHM_PERIOD_NS, period_ns)
     alone = sensor.quantity == "power" and sensor.device not in counted
-    if alone and sensor.source != "estimated":
+    if alone and not sensor.is_estimate:
         return min(period_ns, POWER_ALONE_PERIOD_NS)
     return period_ns
 

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
 Owner = Literal["run", "spare", "host"]
+
+
+class EnergyKind(StrEnum):
+    """How an energy figure came about, from the weakest kind to the best."""
+
+    SIMULATED = "simulated"
+    """By a stand-in driver: not the energy of any device."""
+    ESTIMATED = "estimated"
+    """By a model, without a sensor."""
+    MEASURED = "measured"
+    """By a sensor of the device, as a counter or as sampled power."""
+
+
+_KINDS: dict[str, EnergyKind] = {
+    "counter": EnergyKind.MEASURED,
+    "sampled": EnergyKind.MEASURED,
+    "estimated": EnergyKind.ESTIMATED,
+    "simulated": EnergyKind.SIMULATED,
+}
+
+
+def kind_of_source(source: str) -> EnergyKind:
+    """The kind of figure that a `Source` gives; of an unknown one, an estimate at best."""
+    return _KINDS.get(source, EnergyKind.ESTIMATED)
+
 
 MODULE = "the whole module's: GPU, CPU and memory"
 """Part of the note of a sensor whose kind is "module"."""
@@ -63,6 +89,16 @@ class Sensor:
     ceiling_w: float | None = None
     owner: Owner = "run"
     thread_power_w: float | None = None
+
+    @property
+    def energy_kind(self) -> EnergyKind:
+        """The kind of its figures."""
+        return kind_of_source(self.source)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether it is a model, in place of a sensor (a stand-in driver's sensors are sensors)."""
+        return self.energy_kind is EnergyKind.ESTIMATED
 
     @property
     def is_stepped_counter(self) -> bool:

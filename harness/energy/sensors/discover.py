@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pynvml
 
-from harness.energy.sensors.base import Finder, Found, MeterSetup
+from harness.energy.sensors.base import EnergyKind, Finder, Found, MeterSetup
 from harness.errors import MeasurementError, UsageError
 from harness.settings.catalogue import METERS
 
@@ -43,11 +43,11 @@ def check_measurable(settings: EnergySettings) -> None:
     """
     setup = MeterSetup(os.getpid(), None, 0.0, "")
     found = [finder(kind)(setup) for kind in settings.meters]
-    sources = {meter.sensor.source for each in found for meter in each.meters}
-    if not sources & {"counter", "sampled"}:
+    kinds = {meter.sensor.energy_kind for each in found for meter in each.meters}
+    if EnergyKind.MEASURED not in kinds:
         reasons = [note for each in found for note in each.notes]
-        if sources:
-            reasons.append(f"there is only what is {' or '.join(sorted(sources))}")
+        if kinds:
+            reasons.append(f"all energy here is {' or '.join(sorted(kinds))}")
         raise MeasurementError("; ".join(["no sensor measures energy here", *reasons]))
 
 

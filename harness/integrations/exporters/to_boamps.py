@@ -17,7 +17,7 @@ from harness.energy.carbon.quiet import import_codecarbon
 from harness.energy.sensors.base import Sensor
 from harness.energy.trace_file import lines
 from harness.integrations.exporters.tracked import identity, place
-from harness.results.energy_source import standing
+from harness.results.energy_source import EnergyKinds
 from harness.results.folder import RunFolder
 from harness.settings.run_spec import RunSpec
 from harness.utils.atomic_write import write_atomically
@@ -130,8 +130,9 @@ def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, s
 def _description(row: dict[str, Any], spec: RunSpec) -> str:
     """What the data model has no field for: the method, and the quality of the figure."""
     hyper = ", ".join(f"{key}={value}" for key, value in spec.hyperparameters.items())
+    word = EnergyKinds.of_source(row["energy_source"]).adjective
     energy = (
-        f"is {standing(row['energy_source'])}: {row['energy_j'] / JOULES_PER_KWH:.4g} kWh "
+        f"is {word}: {row['energy_j'] / JOULES_PER_KWH:.4g} kWh "
         f"± {_relative(row):.1f} % (95 %), source {row['energy_source']}, devices "
         f"{row['energy_scope']}, {row['coverage'] * 100:.1f} % of the time observed."
     )
@@ -156,10 +157,10 @@ def _measure(
     sensors: list[Sensor],
     versions: dict[str, str],
 ) -> Any:
-    word = standing(row["energy_source"])
+    kinds = EnergyKinds.of_source(row["energy_source"])
     calibration_kwh, calibration_s = _calibration(row, spec)
     return models.BoAmpsMeasure(
-        measurement_method="energy-harness" + ("" if word == "measured" else f" ({word})"),
+        measurement_method="energy-harness" + ("" if kinds.measured else f" ({kinds.adjective})"),
         version=versions.get("energy-harness"),
         cpu_tracking_mode=_tracking("cpu", row, sensors),
         gpu_tracking_mode=_tracking("gpu", row, sensors) or _tracking("module", row, sensors),
@@ -226,7 +227,7 @@ def _environment(models: Any, row: dict[str, Any], site: dict[str, Any]) -> Any:
 
 def _quality(row: dict[str, Any]) -> str | None:
     """BoAmps' word for the relative uncertainty; None for simulated figures."""
-    if "simulated" in row["energy_source"]:
+    if EnergyKinds.of_source(row["energy_source"]).simulated:
         return None
     percent = round(_relative(row))
     return next((word for most, word in _QUALITY if percent <= most), None)

@@ -13,7 +13,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.results.energy_source import standing
+from harness.results.energy_source import EnergyKinds
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.settings.run_spec import RunSpec
@@ -135,7 +135,7 @@ def _tracked(
     if phases is not None:
         drawn = zip(phases["phase"], phases["energy_j"], strict=True)
         results |= {f"phase_energy_j.{label}": float(energy_j) for label, energy_j in drawn}
-    word = standing(row["energy_source"])
+    word = EnergyKinds.of_source(row["energy_source"]).adjective
     metrics = {key: float(value) for key, value in results.items() if _is_number(value)}
     texts = {key: str(value) for key, value in results.items() if not _is_number(value)}
     labels = {"study": spec.study, "arm": row["arm"], "spec_key": spec.key, "energy_standing": word}

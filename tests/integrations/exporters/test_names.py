@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.integrations.exporters.tracked import plain_keys, shortened
-from harness.results.energy_source import standing
+from harness.results.energy_source import EnergyKinds
 
 
 @given(st.lists(st.text(max_size=300), unique=True, max_size=20))
@@ -52,4 +52,4 @@ def test_short_texts_stay_and_long_ones_differ_where_they_did(one: str, other: s
     ],
 )
 def test_the_weakest_source_decides_the_word(source: str | None, word: str) -> None:
-    assert standing(source) == word
+    assert EnergyKinds.of_source(source).adjective == word
