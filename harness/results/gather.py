@@ -1,7 +1,9 @@
-"""Many runs, read by several processes at once: reading is all work and no waiting.
+"""Reads many runs in several processes at once, since reading is bound by the CPU.
 
-Each is a fresh interpreter: a fork would copy whatever threads this process has in whatever state,
-and multiprocessing's other ways run the main script again, which `harness.load` must not.
+Each is a fresh interpreter: a fork would copy the threads of this process in an unknown state, and
+multiprocessing's other start methods run the main script again, which `harness.load` must not.
+joblib's workers do not, but they took longer to read 12 and 200 runs, and lived on for minutes when
+this process was killed.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ from harness.results.rows import RunRows, read_run
 from harness.settings.run_spec import RunSpec
 
 Job = tuple[RunFolder, RunSpec, str]
-"""Where a run lies, what was asked for, and its arm's label: what `read_run` takes."""
+"""A run's folder, its specification and its arm's label: the arguments of `read_run`."""
 
 MAX_PROCESSES = 4
 """Each holds about 120 MiB; with the tables and figures of the report that stays within 1 GiB."""
 WORTH_BYTES = 16 * 2**20
-"""Smaller traces, about twenty packed hours, are read sooner than other processes have begun."""
+"""Smaller traces, about twenty packed hours, are read faster than processes start."""
 QUEUED_PER_PROCESS = 2
-"""Runs that a process is given at a time, so that it need not wait for this one."""
+"""Runs that a process is given in advance, so that it need not wait for this one."""
 
 
 def gather(jobs: Sequence[Job], carbon: StudyCarbon) -> list[RunRows]:
@@ -35,10 +37,10 @@ def gather(jobs: Sequence[Job], carbon: StudyCarbon) -> list[RunRows]:
 
     Args:
         jobs: The runs.
-        carbon: What their electricity costs.
+        carbon: Computes their CO2e.
 
     Raises:
-        Exception: Whatever `read_run` raises, for the first run of those that raise it.
+        Exception: What `read_run` raised, for the first run of those that raised.
         RuntimeError: A process that reads runs died.
     """
     count = min(_usable_cpus(), MAX_PROCESSES, len(jobs))
@@ -57,7 +59,7 @@ def _usable_cpus() -> int:
 def _is_worth_it(jobs: Sequence[Job]) -> bool:
     size = 0
     for folder, *_ in jobs:
-        with suppress(OSError):  # whoever reads it will tell
+        with suppress(OSError):  # reading it will report that
             size += sum(trace.stat().st_size for trace in folder.path.glob("trace-*"))
         if size > WORTH_BYTES:
             return True
@@ -66,7 +68,7 @@ def _is_worth_it(jobs: Sequence[Job]) -> bool:
 
 @contextmanager
 def _readers(count: int) -> Iterator[list[Connection]]:
-    """Connections to so many new processes that read runs; they end with the context."""
+    """Start `count` processes that read runs; yields connections. They end with the context."""
     processes: list[subprocess.Popen[bytes]] = []
     connections: list[Connection] = []
     try:
@@ -85,7 +87,7 @@ def _readers(count: int) -> Iterator[list[Connection]]:
 
 
 def _reader(file: int) -> subprocess.Popen[bytes]:
-    # It must find the same package, from whatever folder this process was started.
+    # It must find the same package, whatever the current folder.
     home = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(

@@ -1,8 +1,8 @@
-"""A process that reads runs for `gather`; it ends when nobody listens to it any more.
+"""A process that reads runs for `gather`, until the connection is closed.
 
-Started as `python -m harness.results.reader FD`, with the file descriptor of a connection. It is
-told the study's carbon first, then runs with their numbers, and answers each with its number and
-its rows, or what reading it raised.
+Started as `python -m harness.results.reader FD`, with the file descriptor of a connection. It
+receives the study's carbon first, then runs with their numbers, and sends for each its number and
+its rows, or the exception that reading it raised.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from harness.results.rows import read_run
 
 
 def answer(connection: Connection) -> None:
-    """Read runs until nobody listens.
+    """Read runs until the connection is closed.
 
     Raises:
-        EOFError: Nobody sends any more.
-        OSError: Nobody receives any more.
+        EOFError: The other end was closed.
+        OSError: The other end was closed while sending.
     """
     carbon = connection.recv()
     while True:
@@ -30,7 +30,7 @@ def answer(connection: Connection) -> None:
         outcome: Any
         try:
             outcome = read_run(folder, spec, label, carbon)
-        except Exception as error:  # noqa: BLE001 - it is raised again by whoever asked
+        except Exception as error:  # noqa: BLE001 - it is raised again in the process that asked
             outcome = error
             if not isinstance(error, UsageError):
                 error.add_note(f"in a process that reads runs:\n{traceback.format_exc()}")
