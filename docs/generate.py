@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +14,8 @@ from harness.cli.author_commands import TABLES, default_of, kind_of
 from harness.cli.main import cli
 from harness.errors import ExitCode
 from harness.integrations.exporters.registry import EXPORTERS
+from harness.results.column import Column
+from harness.results.schema import TABLES as TIDY_TABLES
 from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS
 from reports.tables.gallery import SCHEMAS
 
@@ -37,7 +39,8 @@ def pages() -> dict[Path, str]:
         REFERENCE / "commands.md": "\n".join(_commands()) + "\n",
         REFERENCE / "study-file.md": "\n".join(_study_file()) + "\n",
         REFERENCE / "report-tables.md": "\n".join(_report_tables()) + "\n",
-        REFERENCE / "results.md": RESULTS.read_text("utf-8"),
+        RESULTS: (results := "\n".join(_results()) + "\n"),
+        REFERENCE / "results.md": results,
     }
 
 
@@ -99,6 +102,30 @@ def _report_tables() -> Iterator[str]:
         for column in schema.columns:
             more = ", with an interval" if column.interval else ""
             yield f"| `{column.name}` | {column.kind}{more} | {column.unit} | {column.sentence} |"
+
+
+def _results() -> Iterator[str]:
+    """The description of a results folder: its text by hand, its columns from the schema."""
+    yield RESULTS.read_text("utf-8").partition("## Columns of the tidy table")[0].rstrip()
+    runs, *others = TIDY_TABLES
+    yield "\n## Columns of the tidy table\n"
+    yield from _columns(runs.columns)
+    yield (
+        "\nFurther columns: `co2e_kg_X` and `carbon_basis_X`, CO2e of the same energy at a further "
+        "place *X* of the study's `carbon.also`, such as `co2e_kg_USA/california`; facts that "
+        "methods record, such as `ticket_epoch`; hyper-parameters. A fact or hyper-parameter with "
+        "the name of a column above has the prefix `method_`."
+    )
+    yield "\n## The other tables\n\nWritten into `report/tables/` as CSV."
+    for schema in others:
+        yield f"\n### {schema.name}\n\n{schema.title}: one row for {schema.row}.\n"
+        yield from _columns(schema.columns)
+
+
+def _columns(columns: Iterable[Column]) -> Iterator[str]:
+    yield "| column | type | unit | meaning |\n|---|---|---|---|"
+    for column in columns:
+        yield f"| `{column.name}` | {column.kind} | {column.unit} | {column.sentence} |"
 
 
 def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.results.final_test import FinalTest
-from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET
 from harness.results.run_detail import CloseUp, close_up
+from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
 from harness.study.study import rule_of
 from reports.statistics.arm_groups import arm_groups
 
@@ -54,12 +54,12 @@ RUN_COLUMNS = [
     "host",
     "started_at",
 ]
-CURVE_COLUMNS = [*IDENTITY, *CURVE]
+CURVE_COLUMNS = names(CURVES)
 NEWER = ("gpu_busy", "threads_in_use")
 """Columns that tables from elsewhere may lack."""
-PHASE_COLUMNS = [*IDENTITY, *(column for column in PHASE if column not in NEWER)]
-ATTEMPT_COLUMNS = [*IDENTITY, *ATTEMPT]
-TICKET_COLUMNS = [*IDENTITY, *TICKET]
+PHASE_COLUMNS = [column for column in names(PHASES) if column not in NEWER]
+ATTEMPT_COLUMNS = names(ATTEMPTS)
+TICKET_COLUMNS = names(TICKETS)
 PLACE_COLUMNS = ["place", "kg_per_kwh", "basis", "role"]
 HOUR_COLUMNS = ["arm", "hour", "kg_per_kwh", "kg_per_kwh_low", "kg_per_kwh_high"]
 

@@ -19,34 +19,15 @@ from harness.results.folder import RunFolder
 from harness.results.journal import LOST, OVERHEAD, TEST, Attempt, Journal
 from harness.results.masks import ticket_rows
 from harness.results.run_energy import Entry, Ledger
+from harness.results.schema import RUNS, unknown
 from harness.settings.run_spec import SCHEMA, RunSpec
 
 Row = dict[str, Any]
 
-IDENTITY = ("arm", "method", "seed")
-CURVE = ("order", "phase", "epochs_trained", "energy_j", "val_accuracy")
-PHASE = ("phase", "energy_j", "duration_s", "gpu_busy", "threads_in_use")
 MIN_GPU_BUSY = 0.8
 """A GPU that is busy for less of its training waits for the host, whose speed is then measured."""
 BUSY_FOR_S = 5.0
 """Shorter trainings than this are over within a few sample periods of NVML's utilisation."""
-ATTEMPT = (
-    "attempt",
-    "status",
-    "restored",
-    "started_at",
-    "duration_s",
-    "energy_j",
-    "uncertainty_j",
-    "lost_j",
-    "host",
-    "device",
-    "device_name",
-    "threads",
-    "processes",
-    "versions",
-)
-TICKET = ("order", "epochs_trained", "energy_j", "kept", "distance", "largest_distance")
 
 
 @dataclass(frozen=True)
@@ -207,28 +188,15 @@ def _who(spec: RunSpec, label: str) -> Row:
 
 
 def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
-    texts = ("energy_device", "energy_note", "energy_flags", "carbon_basis")
-    numbers = (
-        "gpu_busy",
-        "energy_j",
-        "uncertainty_j",
-        "uncertainty_without_gain_j",
-        "gain_j",
-        "border_j",
-        "gap_j",
-        "aliasing_j",
-        "lost_j",
-    )
-    more = ("overhead_j", "search_j", "test_j", "co2e_kg", "duration_s", "test_accuracy")
     row = {
+        **unknown(RUNS),
         **_who(spec, label),
         "status": "damaged",
         "reason": f"its records cannot be read: {type(error).__name__}: {error}",
         "energy_source": "none",
         "energy_scope": "none",
         "coverage": 0.0,
-        **dict.fromkeys(texts, ""),
-        **dict.fromkeys((*numbers, *more), math.nan),
+        **dict.fromkeys(("energy_device", "energy_note", "energy_flags", "carbon_basis"), ""),
     }
     return RunRows(row, [], [], [], [])
 

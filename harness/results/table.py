@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.results.carbon import StudyCarbon
+from harness.results.column import Schema
 from harness.results.final_test import FinalTest
 from harness.results.fingerprint import Fingerprint, fingerprint_of, same_code
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.gather import gather
-from harness.results.rows import ATTEMPT, CURVE, IDENTITY, PHASE, TICKET, Row
+from harness.results.rows import Row
 from harness.results.safe_csv import inert_csv
+from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
 from harness.settings.arm_selector import Selector
 from harness.settings.report import ReportSettings
 from harness.settings.run_spec import RunSpec, short_labels_of
@@ -92,14 +94,14 @@ class Tables:
             (label, spec.seed): rows.tested for (_, spec), label, rows in named if rows.tested
         }
 
-        def gathered(rows: Iterable[list[Row]], columns: tuple[str, ...]) -> pd.DataFrame:
-            return pd.DataFrame(list(chain(*rows)), columns=[*IDENTITY, *columns])
+        def gathered(rows: Iterable[list[Row]], schema: Schema) -> pd.DataFrame:
+            return pd.DataFrame(list(chain(*rows)), columns=names(schema))
 
-        self.curves = gathered((each.curves for each in read), CURVE)
-        self.phases = gathered((each.phases for each in read), PHASE)
-        self.attempts = gathered((each.attempts for each in read), ATTEMPT)
+        self.curves = gathered((each.curves for each in read), CURVES)
+        self.phases = gathered((each.phases for each in read), PHASES)
+        self.attempts = gathered((each.attempts for each in read), ATTEMPTS)
         # A search shorter than its window has no largest distance: still a column of numbers.
-        self.tickets = gathered((each.tickets for each in read), TICKET).astype(
+        self.tickets = gathered((each.tickets for each in read), TICKETS).astype(
             {"distance": float, "largest_distance": float}
         )
 

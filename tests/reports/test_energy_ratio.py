@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from harness.results.rows import ATTEMPT, IDENTITY
+from harness.results.schema import ATTEMPTS, names
 from reports.data import AskedClaim, Stage
 from reports.statistics.comparison import compare
 from reports.statistics.decomposition import decompose
@@ -64,7 +64,7 @@ def test_boards_add_their_gain_as_far_as_arms_were_not_on_the_same(gpus, expecte
 def test_a_run_that_went_on_at_another_machine_was_on_other_boards() -> None:
     results = measured("AAAAAA")
     moved = {"arm": "dense", "seed": 0, "host": "node2"}
-    object.__setattr__(results, "attempts", pd.DataFrame([moved], columns=[*IDENTITY, *ATTEMPT]))
+    object.__setattr__(results, "attempts", pd.DataFrame([moved], columns=names(ATTEMPTS)))
     assert doubt(results).gain == pytest.approx(TWO / 3)
 
 

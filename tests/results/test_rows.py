@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness.energy.integration.curve import Joules
-from harness.results.folder import RunFolder
+from harness.results import rows
+from harness.results.carbon import StudyCarbon
+from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Window
 from harness.results.rows import _threads_in_use
 from harness.results.run_energy import Entry
+from harness.results.schema import RUNS, names
 from harness.results.table import Tables, typed
 from harness.runner import attempt as training
+from tests.conftest import REPOSITORY
 from tests.results.test_resume import POWER_W, SPECS, _Interrupted, attempt, start
 
 BIRD = next(spec for spec in SPECS if spec.method == "early_bird")
@@ -108,3 +113,18 @@ def test_a_window_that_waited_counts_for_the_threads_in_use() -> None:
 
     assert _threads_in_use([entry(0, 1, 2.0), entry(1, 4, 0.0), entry(4, 9, None)]) == 0.5
     assert _threads_in_use([entry(0, 1, None)]) is None
+
+
+def test_a_run_that_cannot_be_read_has_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(folder: RunFolder) -> None:
+        raise KeyError(folder.name)
+
+    study = StudyFolder(REPOSITORY / "benchmarks" / "quick-cpu")
+    run = study.runs()[0]
+    monkeypatch.setattr(rows, "Ledger", broken)
+    row = rows.read_run(run, run.read_spec(), "an arm", StudyCarbon(study)).run
+    assert list(row) == names(RUNS)
+    assert (row["arm"], row["seed"], row["status"]) == ("an arm", 0, "damaged")
+    assert row["reason"].endswith(f"KeyError: '{run.name}'")
+    assert (row["energy_source"], row["energy_flags"], row["coverage"]) == ("none", "", 0)
+    assert all(math.isnan(row[name]) for name in ("energy_j", "test_accuracy", "parameters"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.integrations.exporters.tracked import place
 from harness.results.safe_csv import inert_csv
+from harness.results.schema import IDENTITY
 from harness.results.table import typed
 from harness.utils.atomic_write import write_atomically
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.results.table import Tables
 
-_RUN = ["arm", "method", "seed"]
+_RUN = [column.name for column in IDENTITY]
 
 
 def csv(tables: Tables, folder: Path, out: str | None) -> str:
