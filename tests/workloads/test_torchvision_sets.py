@@ -17,7 +17,7 @@ from harness.errors import RunError
 from harness.settings.catalogue import DATA, resolve
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data import torchvision_sets
-from harness.workloads.data.torchvision_sets import loads
+from harness.workloads.data.plain_pickle import loads
 from harness.workloads.images import Images
 from harness.workloads.workload import open_workload
 from tests.workloads import files

@@ -1,18 +1,14 @@
 """MNIST, Fashion-MNIST and CIFAR, in the folder layout and from the addresses of torchvision.
 
 Files are read here and not by torchvision, which unpickles CIFAR's without restriction, takes
-damaged ones for missing, and does not say which file it means. The unpickler here builds arrays,
-lists and dictionaries only, since a pickle can run any code. MNIST's IDX format is a magic number,
-the sizes, then bytes.
+damaged ones for missing, and does not say which file it means. MNIST's IDX format is a magic
+number, the sizes, then bytes.
 """
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import hashlib
-import io
-import pickle
 import zlib
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from torchvision import datasets
 
 from harness.errors import RunError
 from harness.settings.settings import WorkloadChoice
+from harness.workloads.data import plain_pickle
 from harness.workloads.files import EXPECTED, ExpectedFiles, missing, root_of
 from harness.workloads.images import Images
 
@@ -88,7 +85,7 @@ def _cifar(choice: WorkloadChoice, classes: int, key: str) -> Images:
 def _cifar_file(path: Path, classes: int, key: str, checksum: str) -> tuple[Tensor, Tensor]:
     try:
         data = path.read_bytes()
-        entry = loads(data)
+        entry = plain_pickle.loads(data)
         pixels = np.asarray(entry["data"]).astype(np.uint8, casting="safe")
         images = torch.from_numpy(pixels.reshape(-1, *_CIFAR_SHAPE))
         labels = torch.tensor(entry[key], dtype=torch.int64)
@@ -179,34 +176,3 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
             "fetch it again"
         )
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(sizes).copy())
-
-
-# The functions that numpy names in its pickles; how they are called has changed over time.
-_RECONSTRUCT = np.ndarray((0,)).__reduce__()[0]
-_FROM_BUFFER = np.ones(1).__reduce_ex__(5)[0]
-_KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("_codecs", "encode"): codecs.encode,
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _KNOWN[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
-
-
-def loads(data: bytes) -> Any:
-    """The value that was pickled.
-
-    Raises:
-        Exception: Whatever damaged bytes lead to; `pickle.UnpicklingError` for other types.
-    """
-    return _PlainUnpickler(io.BytesIO(data), encoding="latin1").load()
