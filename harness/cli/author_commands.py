@@ -175,15 +175,17 @@ AUTHOR_COMMANDS = (
 def list_methods(*, as_json: bool) -> None:
     """Print each method with the first line of its docstring."""
     registry = Registry.discover()
-    told = {name: _docstring(registry.get(name)).partition("\n")[0] for name in registry.names()}
-    tell(told, as_json=as_json)
+    sentences = {
+        name: _docstring(registry.get(name)).partition("\n")[0] for name in registry.names()
+    }
+    list_names(sentences, as_json=as_json)
 
 
 def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """Print a method's docstring, its file and its hyper-parameters."""
     method = Registry.discover(plugins).get(name)
     if as_json:
-        said = {
+        document = {
             "name": name,
             "file": inspect.getfile(method),
             "doc": _docstring(method),
@@ -192,7 +194,7 @@ def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> No
                 for key, field in method.model_fields.items()
             },
         }
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(document, indent=2))
         return
     click.echo(f"{name}  ({inspect.getfile(method)})\n\n{inspect.getdoc(method)}\n")
     if not method.model_fields:
@@ -247,13 +249,13 @@ def _bounds(metadata: list[Any]) -> list[str]:
     ]
 
 
-def tell(told: Mapping[str, str], *, as_json: bool) -> None:
+def list_names(sentences: Mapping[str, str], *, as_json: bool) -> None:
     """Print names and their sentences."""
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(sentences, indent=2))
         return
-    width = max(map(len, told))
-    for name, sentence in told.items():
+    width = max(map(len, sentences))
+    for name, sentence in sentences.items():
         click.echo(f"{name:{width}}  {sentence}")
 
 
@@ -292,8 +294,8 @@ _CHOSEN: dict[str, dict[str, Any]] = {
 
 def list_studies(*, as_json: bool) -> None:
     """Print each built-in study with what it says of itself."""
-    told = {name: _first_sentence(_built_in(name)) for name in built_in_studies()}
-    tell(told, as_json=as_json)
+    sentences = {name: _first_sentence(_built_in(name)) for name in built_in_studies()}
+    list_names(sentences, as_json=as_json)
 
 
 def write_study(path: Path, source: str | None) -> None:

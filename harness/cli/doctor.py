@@ -100,7 +100,7 @@ def _devices(found: dict[str, Found]) -> Iterator[dict[str, Any]]:
 
 
 def _missing(note: str) -> dict[str, str | None]:
-    helps = (todo for said, todo in WHAT_TO_DO.items() if said.lower() in note.lower())
+    helps = (todo for part, todo in WHAT_TO_DO.items() if part.lower() in note.lower())
     return {"what": note, "do": next(helps, None)}
 
 

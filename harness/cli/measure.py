@@ -89,7 +89,7 @@ def _run(command: tuple[str, ...], output: Any) -> int:
     except OSError as error:
         click.echo(f"error: {command[0]}: {error.strerror}", err=True)
         return NOT_EXECUTABLE
-    # Who asks us to end means the command; what it drew by then is told.
+    # A signal to end is meant for the command; what it used until then is reported.
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     # The terminal sends Ctrl-C to the command as well: let it end as it wants to, the first times.
     for patience in range(_TIMEOUT):

@@ -144,10 +144,10 @@ def try_methods(path: str, *, as_json: bool) -> ExitCode:
             if not as_json:
                 click.echo(f"  {'ok  ' if finding.holds else 'FAIL'}  {finding.text}")
     if as_json:
-        told = {
+        document = {
             name: [{"kept": each.holds, "what": each.text} for each in findings]
             for name, findings in found.items()
         }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(document, indent=2))
     is_kept = all(finding.holds for findings in found.values() for finding in findings)
     return ExitCode.DONE if is_kept else ExitCode.RUNS_FAILED

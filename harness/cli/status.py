@@ -52,11 +52,11 @@ def show_status(folder: str, *, as_json: bool) -> None:
     counts = Counter(each.state for each in standings)
     if as_json:
         runs = [_as_table(each) for each in standings]
-        said = {"study": study.name, "folder": str(place.path), "counts": counts, "runs": runs}
-        click.echo(json.dumps(said, indent=2))
+        document = {"study": study.name, "folder": str(place.path), "counts": counts, "runs": runs}
+        click.echo(json.dumps(document, indent=2))
         return
-    told = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
-    click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {told}")
+    counted = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
+    click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {counted}")
     if study.rule is not None:
         click.echo(rule_progress(study.rule, called))
     for state in ("running", "queued", "interrupted", "failed", "damaged"):
@@ -123,7 +123,7 @@ def show_run(path: str, *, as_json: bool) -> None:
     study = StudyFolder(run.path.resolve().parents[2])
     rows = read_run(run, spec, spec.arm, StudyCarbon(study))
     if as_json:
-        said = {
+        document = {
             "spec": spec.model_dump(mode="json"),
             "run": rows.run,
             "attempts": rows.attempts,
@@ -131,7 +131,7 @@ def show_run(path: str, *, as_json: bool) -> None:
             "curves": rows.curves,
             "tickets": rows.tickets,
         }
-        click.echo(json.dumps(said, indent=2, default=str))
+        click.echo(json.dumps(document, indent=2, default=str))
         return
     for line in _told(rows):
         click.echo(line)
@@ -150,8 +150,8 @@ def _told(rows: RunRows) -> list[str]:
         lines.append(f"accuracy {run['test_accuracy']:.2%} on {run['test_samples']} test samples")
     if run.get("energy_j") is not None:
         kind = EnergyKinds.of_source(run["energy_source"]).adjective
-        told = f"energy   {energy(run['energy_j'])} ± {energy(run['uncertainty_j'])} ({kind})"
-        lines.append(f"{told} in {duration(run['duration_s'])}")
+        line = f"energy   {energy(run['energy_j'])} ± {energy(run['uncertainty_j'])} ({kind})"
+        lines.append(f"{line} in {duration(run['duration_s'])}")
     if run.get("parameters"):
         left = run["parameters"] / run["dense_parameters"]
         lines.append(f"network  {run['parameters']:,} parameters, {left:.1%} of the dense one's")

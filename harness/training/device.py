@@ -44,7 +44,7 @@ def searches_algorithms(device: torch.device) -> bool:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until everything is done that a GPU was told to do."""
+    """Wait until a GPU has done everything that was queued on it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

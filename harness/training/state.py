@@ -152,10 +152,10 @@ class TrainingState:
     def agree_on_masks(self) -> None:
         """Hold the weight masks of the first process, and its zeros."""
         if self.world.size > 1:
-            said = self.world.broadcast_object(
+            masks = self.world.broadcast_object(
                 lambda: {name: m.cpu() for name, m in self.masks.items()}
             )
-            self.masks = {name: mask.to(self.workload.device) for name, mask in said.items()}
+            self.masks = {name: mask.to(self.workload.device) for name, mask in masks.items()}
         self.apply_masks()
 
     def shrink(self, mask: ChannelMask) -> None:

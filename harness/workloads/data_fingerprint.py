@@ -71,14 +71,14 @@ def _identity(names: Sequence[str], paths: Sequence[str], counts: dict[str, int]
     sizes = paths if len(paths) <= MAX_SIZES else _spread(paths)
     looked_at = _spread(paths)
     listed = "\n".join(names).encode(errors="surrogateescape")
-    told = hashlib.sha256(listed)
+    hasher = hashlib.sha256(listed)
     for path in sizes:
-        told.update(f"\n{Path(path).stat().st_size}".encode())
+        hasher.update(f"\n{Path(path).stat().st_size}".encode())
     for path in looked_at:
         for block in _blocks(path):
-            told.update(block)
+            hasher.update(block)
     by = f"names of {len(names)} files, sizes of {len(sizes)}, blocks of {len(looked_at)}"
-    return {"digest": told.hexdigest()[:16], **counts, "by": by}
+    return {"digest": hasher.hexdigest()[:16], **counts, "by": by}
 
 
 def _spread(paths: Sequence[str]) -> Sequence[str]:
@@ -101,18 +101,18 @@ def _of_loaded(loaded: Any) -> dict[str, Any]:
     """Of data from another package, which have been looked at."""
     labels = (loaded.train_labels, loaded.test_labels)
     counts = {"train": len(labels[0]), "test": len(labels[1])}
-    told = hashlib.sha256(b"".join(part.numpy().tobytes() for part in labels))
+    hasher = hashlib.sha256(b"".join(part.numpy().tobytes() for part in labels))
     if hasattr(loaded, "train_files"):
         paths = [*loaded.train_files, *loaded.test_files]
         found = _identity([Path(path).name for path in paths], paths, counts)
-        told.update(found["digest"].encode())
-        return {**found, "digest": told.hexdigest()[:16]}
+        hasher.update(found["digest"].encode())
+        return {**found, "digest": hasher.hexdigest()[:16]}
     looked_at = 0
     for pixels in (loaded.train_images, loaded.test_images):
-        told.update(f"{pixels.dtype} {tuple(pixels.shape)}".encode())
+        hasher.update(f"{pixels.dtype} {tuple(pixels.shape)}".encode())
         step = max(1, len(pixels) // SAMPLE)
         sample = pixels[::step].contiguous()
         looked_at += len(sample)
-        told.update(sample.numpy().tobytes())
+        hasher.update(sample.numpy().tobytes())
     by = f"every label, pixels of {looked_at} images"
-    return {"digest": told.hexdigest()[:16], **counts, "by": by}
+    return {"digest": hasher.hexdigest()[:16], **counts, "by": by}

@@ -27,7 +27,7 @@ from harness.workloads.source import WHOLE, Part
 
 T = TypeVar("T")
 TIMEOUT = timedelta(days=1)
-"""The others may wait for one that cools down; one that has died is told by the launcher."""
+"""The others may wait for one that cools down; the launcher reports one that has died."""
 _BLAME = "energy-harness/blame"
 _NO_BUFFERS: dict[str, Any] = (
     {"forward_sync_buffers": False}
@@ -86,13 +86,13 @@ class World:
         return []
 
     def close(self) -> None:
-        """Nothing is said any more."""
+        """Close the process group."""
 
     def report_error(self, reason: str) -> None:
         """Tell the first process why this one cannot go on."""
 
     def first_error(self) -> str | None:
-        """Why another process could not go on, if one said so."""
+        """The first error that another process reported; None if there was none."""
         return None
 
 
@@ -132,9 +132,9 @@ class Ranks(World):
 
     def broadcast_object(self, decide: Callable[[], T]) -> T:
         """See `World.decided`."""
-        said: list[Any] = [decide() if self.is_first else None]
-        dist.broadcast_object_list(said, src=0, device=torch.device("cpu"))
-        found: T = said[0]
+        received: list[Any] = [decide() if self.is_first else None]
+        dist.broadcast_object_list(received, src=0, device=torch.device("cpu"))
+        found: T = received[0]
         return found
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
@@ -150,13 +150,13 @@ class Ranks(World):
 
     def all_gather(self, values: Sequence[T]) -> list[T]:
         """See `World.gathered`."""
-        said: list[Any] = [None] * self.size
+        received: list[Any] = [None] * self.size
         # As objects on the CPU: the default would be the GPU of the calling process.
         for rank in range(self.size):
             each = [values if rank == self.part.rank else None]
             dist.broadcast_object_list(each, src=rank, device=torch.device("cpu"))
-            said[rank] = each[0]
-        return [value for values in said for value in values]
+            received[rank] = each[0]
+        return [value for values in received for value in values]
 
     def clocks(self) -> list[ClockOffset]:
         """See `World.clocks`."""
@@ -176,8 +176,8 @@ class Ranks(World):
         """See `World.blame`."""
         if not self._board.check([_BLAME]):
             return None
-        said: str = self._board.get(_BLAME).decode()
-        return said
+        received: str = self._board.get(_BLAME).decode()
+        return received
 
 
 def is_silence(error: BaseException) -> bool:
