@@ -130,11 +130,14 @@ def _report(
 
 def _told(found: Measured, factor: CarbonFactor) -> str:
     """The figure in a few lines for people."""
+    from reports.text.units import within
+
     if not found.devices:
         return "energy: unknown, no sensor was found\n" + "\n".join(found.notes)
     joules = found.joules
     source = ", ".join(sorted({device.source for device in found.devices}))
-    figure = f"{joules.energy_j:.4g} J ± {joules.uncertainty_j:.2g} J (95 %, {source})"
+    error = within(joules.energy_j, joules.uncertainty_j)
+    figure = f"{joules.energy_j:.4g} J {error} (95 %, {source})"
     lines = [
         f"energy   {figure} in {found.duration_s:.4g} s, {joules.coverage:.1%} observed",
         f"CO2e     {factor.co2e_kg(joules.energy_j) * 1e6:.3g} mg ({factor.basis})",

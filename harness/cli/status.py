@@ -141,7 +141,7 @@ def show_run(path: str, *, as_json: bool) -> None:
 
 def _told(rows: RunRows) -> list[str]:
     from harness.results.energy_source import EnergyKinds
-    from reports.text.units import duration, energy
+    from reports.text.units import duration, energy, within
 
     run = rows.run
     reason = f": {run['reason']}" if run.get("reason") else ""
@@ -150,8 +150,8 @@ def _told(rows: RunRows) -> list[str]:
         lines.append(f"accuracy {run['test_accuracy']:.2%} on {run['test_samples']} test samples")
     if run.get("energy_j") is not None:
         kind = EnergyKinds.of_source(run["energy_source"]).adjective
-        line = f"energy   {energy(run['energy_j'])} ± {energy(run['uncertainty_j'])} ({kind})"
-        lines.append(f"{line} in {duration(run['duration_s'])}")
+        line = f"energy   {energy(run['energy_j'])} {within(run['energy_j'], run['uncertainty_j'])}"
+        lines.append(f"{line} ({kind}) in {duration(run['duration_s'])}")
     if run.get("parameters"):
         left = run["parameters"] / run["dense_parameters"]
         lines.append(f"network  {run['parameters']:,} parameters, {left:.1%} of the dense one's")

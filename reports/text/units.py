@@ -66,6 +66,16 @@ def energy(joules: float) -> str:
     return f"{unit.show(joules)} {unit.symbol}" if math.isfinite(joules) else MISSING
 
 
+def within(energy_j: float, uncertainty_j: float) -> str:
+    """How far off an energy may be: "± 3.2 J", or "within a factor of 2.9".
+
+    No energy is below 0, so one that may be off by all of itself is off by a factor.
+    """
+    if uncertainty_j >= energy_j > 0:
+        return f"within a factor of {1 + uncertainty_j / energy_j:.2g}"
+    return f"± {energy(uncertainty_j)}"
+
+
 def duration(seconds: float) -> str:
     """One duration with its own unit."""
     unit = time_unit([seconds])

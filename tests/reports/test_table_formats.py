@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from harness.results.column import Column, Schema
 from reports.statistics.statistics import Interval
 from reports.tables.formats import as_csv, as_latex, as_markdown
 from reports.tables.table import Table, View
-from reports.text.units import Unit
+from reports.text.units import Unit, within
 
 WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 SCHEMA = Schema(
@@ -81,3 +82,18 @@ def test_no_word_breaks_a_row_or_becomes_markup(word: str) -> None:
 
 def test_numbers_stand_right_and_words_left() -> None:
     assert table("a", None).numeric == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("energy_j", "uncertainty_j", "text"),
+    [
+        (28.7, 1.4, "± 1.40 J"),
+        (28.7, 54.6, "within a factor of 2.9"),
+        (2.0, 2.0, "within a factor of 2"),
+        (0.0, 1.0, "± 1.00 J"),
+    ],
+)
+def test_an_energy_is_never_said_to_reach_below_zero(
+    energy_j: float, uncertainty_j: float, text: str
+) -> None:
+    assert within(energy_j, uncertainty_j) == text
