@@ -127,16 +127,16 @@ def test_wrong_input_is_told_before_anything_is_read(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("energy:5%", "'5%' is no number with a sign, such as energy:+5%"),
+        ("energy:5%", "'5%': expected a number with a sign, such as energy:+5%"),
         ("energy:+5", "energy changes in %, such as energy:+5%"),
         ("energy:+5points", "energy changes in %"),
         ("accuracy:-1%", "accuracy changes in points, such as accuracy:-0.5points"),
         ("accuracy:-0,5", "accuracy changes in points"),
-        ("time:+nan%", "'+nan%' is no number"),
-        ("co2e:", "'' is no number"),
+        ("time:+nan%", "'+nan%': expected a number"),
+        ("co2e:", "'': expected a number"),
         ("/energy:+5%", "no method before the slash"),
-        ("energy:-100%", "energy cannot change by so much"),
-        ("accuracy:+101", "accuracy cannot change by so much"),
+        ("energy:-100%", "energy cannot change by that much"),
+        ("accuracy:+101", "accuracy cannot change by that much"),
         ("early_bird/energi:+5%", "did you mean 'energy'?"),
     ],
 )
