@@ -88,7 +88,7 @@ def test_the_table_has_a_row_a_run_with_what_was_promised(study: Path) -> None:
     assert (table["energy_j"] > 0).all()
     assert (table["uncertainty_j"] >= 0.4 * table["energy_j"]).all()
     assert set(table["energy_source"]) == {"estimated"}
-    assert table["energy_note"].str.contains("W a busy thread").all()
+    assert table["energy_note"].str.contains("W per busy thread").all()
     assert (table["coverage"] == 1).all()
     assert (table["duration_s"] > 0).all()
     assert (table["co2e_kg"] > 0).all()

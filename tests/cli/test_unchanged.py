@@ -199,7 +199,7 @@ def test_data_of_other_packages_are_loaded_once_and_not_for_a_finished_study(
     def ended(*_: Any) -> list[Any]:
         return []
 
-    engine = SimpleNamespace(may_be_left=False, work=ended)
+    engine = SimpleNamespace(may_be_left=False, run=ended)
     monkeypatch.setattr("harness.cli.run._engine", lambda _asked: engine)
     monkeypatch.setattr(Catalogue, "is_own", lambda *_: False)
     monkeypatch.setattr(Catalogue, "load", lambda *_: load)
