@@ -77,10 +77,15 @@ def test_rewinding_to_a_step_finishes_the_epoch_that_was_begun(place: float, epo
     assert [phase.epochs for phase in trainings(phases)] == [16, epochs, epochs]
 
 
-def test_a_phase_without_a_snapshot_is_described_as_it_always_was() -> None:
-    assert "snapshot" not in Train("train", epochs=1).describe()
-    described = Train("train", epochs=1, snapshot=SnapshotAt("early", 5)).describe()
-    assert described["snapshot"] == {"name": "early", "step": 5}
+def test_a_phase_is_known_by_a_description_that_an_older_version_recorded() -> None:
+    """Before phases could take a snapshot, descriptions did not speak of one."""
+    plain, taking = (
+        Train("train", epochs=1, snapshot=each) for each in (None, SnapshotAt("early", 5))
+    )
+    assert taking.describe()["snapshot"] == {"name": "early", "step": 5}
+    old = {key: value for key, value in plain.describe().items() if key != "snapshot"}
+    assert plain.is_described_by(old)
+    assert not taking.is_described_by(old)
 
 
 def test_a_structured_ticket_shrinks_before_it_rewinds() -> None:
