@@ -151,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--json", metavar="FILE", help="keep the raw figures there")
     options = parser.parse_args()
     record = {
@@ -158,7 +159,7 @@ def main() -> None:
         "threads": len(os.sched_getaffinity(0)),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "cases": {name: compared(name, options.rounds, options.seconds) for name in NETWORKS},
+        "cases": {name: compared(name, options.rounds, options.seconds) for name in options.only},
     }
     sys.stdout.write(table(record))
     if options.json:
