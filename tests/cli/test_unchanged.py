@@ -140,7 +140,7 @@ def test_an_interrupted_run_is_not_resumed_with_other_code() -> None:
 
 
 def test_a_worker_does_not_resume_a_run_with_other_code_or_data() -> None:
-    """As in a queue, where much time may pass before a job goes on; undone, it is resumed."""
+    """As in a queue, where much time may pass before a job resumes; undone, it is resumed."""
     pictures(Path("pictures"), 12)
     plugin = Path("my_method.py")
     plugin.write_text(PLUGIN)
@@ -306,12 +306,12 @@ def test_docstrings_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return bool(changed_code(*found))
 
     plain = "class A:\n    x: int = 1\n    def f(self):\n        return 'x'\n"
-    told = (
+    documented = (
         '"""A module."""\nclass A:\n    """A class."""\n    x: int = 1\n    """A field."""\n'
         '    def f(self):\n        """A function."""\n        return \'x\'\n'
     )
-    assert not changed(plain, told)
-    assert changed(told, told.replace("return 'x'", "return 'y'"))
+    assert not changed(plain, documented)
+    assert changed(documented, documented.replace("return 'x'", "return 'y'"))
 
 
 def test_where_files_are_and_when_they_changed_does_not_count(
