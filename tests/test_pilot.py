@@ -14,6 +14,7 @@ import harness.training.step
 from harness.pruning.batch import Batch
 from harness.results.forecast import Forecast, Pilot, piloted
 from harness.runner.pilot import CHUNK_S, CHUNKS, Growing, Steady, pilot
+from harness.settings.run_spec import RunSpec
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
@@ -23,6 +24,19 @@ FULL = 512
 SAMPLES = 1100
 """Two whole batches an epoch, and a smaller one."""
 SOURCE = Resident(torch.zeros(SAMPLES, 1, 2, 2), torch.zeros(SAMPLES, dtype=torch.int64))
+
+
+def dense_on_digits() -> RunSpec:
+    study = Study(
+        name="dense",
+        seeds=[0],
+        workload={"data": "digits", "model": "vgg_small"},
+        training={"batch_size": 64},
+        energy={"meters": ["estimate"]},
+        methods={"dense": {}},
+    )
+    (spec,) = expand(study, Registry.discover())
+    return spec
 
 
 class Device:
@@ -102,15 +116,7 @@ def test_a_pilot_of_slow_steps_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> 
         return rule(logits, labels, *more)
 
     monkeypatch.setattr(harness.training.step, "mean_loss", slow)
-    study = Study(
-        name="slow",
-        seeds=[0],
-        workload={"data": "digits", "model": "vgg_small"},
-        training={"batch_size": 64},
-        energy={"meters": ["estimate"]},
-        methods={"dense": {}},
-    )
-    (spec,) = expand(study, Registry.discover())
+    spec = dense_on_digits()
     found = pilot(spec, train_s=1.5, evaluate_s=0.5)
     assert sum(sizes) * 0.1 < 1.5 + 0.5
     assert max(sizes) < 64
@@ -132,15 +138,7 @@ def test_a_pilot_uses_as_many_threads_as_a_run(
         return rule(*arguments)
 
     monkeypatch.setattr(harness.training.step, "mean_loss", noted)
-    study = Study(
-        name="small",
-        seeds=[0],
-        workload={"data": "digits", "model": "vgg_small"},
-        training={"batch_size": 64},
-        energy={"meters": ["estimate"]},
-        methods={"dense": {}},
-    )
-    (spec,) = expand(study, Registry.discover())
+    spec = dense_on_digits()
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -30,25 +30,25 @@ RESIDENT_BYTES = 4 * 2**30
 """Up to this size, as float32, a data set lives on the device unless the study says otherwise."""
 
 
-def open_sources(loaded: Images | ImageFiles, place: LoadingContext) -> Opened:
+def open_sources(loaded: Images | ImageFiles, context: LoadingContext) -> Opened:
     """Split off the validation set, normalise by the training set, and lay it all out.
 
     Raises:
         RunError: A picture cannot be read, or the settings do not fit the data.
     """
-    choice = place.choice
+    choice = context.choice
     parts = stratified(loaded.train_labels, choice.validation_share)
-    if _is_resident(loaded, place):
+    if _is_resident(loaded, context):
         if isinstance(loaded, ImageFiles):
             loaded = decoded(loaded, choice.image_size)
-        return resident_sources(brought_to(loaded, choice.image_size), *parts, place)
+        return resident_sources(brought_to(loaded, choice.image_size), *parts, context)
     if isinstance(loaded, ImageFiles):
-        return loaders_from_files(loaded, *parts, place)
-    return loaders_from_memory(loaded, *parts, place)
+        return loaders_from_files(loaded, *parts, context)
+    return loaders_from_memory(loaded, *parts, context)
 
 
-def _is_resident(loaded: Images | ImageFiles, place: LoadingContext) -> bool:
-    choice, training = place.choice, place.training
+def _is_resident(loaded: Images | ImageFiles, context: LoadingContext) -> bool:
+    choice, training = context.choice, context.training
     if choice.input == "resident" and training.resized_crop:
         raise RunError(
             "training.resized_crop cuts parts out of whole pictures, which are not resident; set "
@@ -73,7 +73,7 @@ STATISTICS_SAMPLES = 2000
 
 
 def loaders_from_memory(
-    images: Images, rest: Tensor, held_out: Tensor, place: LoadingContext
+    images: Images, rest: Tensor, held_out: Tensor, context: LoadingContext
 ) -> Opened:
     """The usual pipeline: torchvision's transforms in torch's DataLoader.
 
@@ -81,9 +81,9 @@ def loaders_from_memory(
         images: Images and labels.
         rest: Which training samples to train on.
         held_out: Which of them to validate on.
-        place: Where to, and how.
+        context: Where to, and how.
     """
-    choice, training = place.choice, place.training
+    choice, training = context.choice, context.training
     channels = images.train_images.shape[1]
     if channels not in (1, 3):
         raise RunError(
@@ -101,11 +101,11 @@ def loaders_from_memory(
         augmented=steps.chain([*steps.augmented(training, side, size), *tail, *cutout]),
         plain=steps.chain([*steps.plain(training, side, size), *tail]),
     )
-    return _loaders(reader, rest, held_out, len(images.test_labels), size, normalise, place)
+    return _loaders(reader, rest, held_out, len(images.test_labels), size, normalise, context)
 
 
 def loaders_from_files(
-    files: ImageFiles, rest: Tensor, held_out: Tensor, place: LoadingContext
+    files: ImageFiles, rest: Tensor, held_out: Tensor, context: LoadingContext
 ) -> Opened:
     """Read files as they are needed; batches come as 8-bit numbers and become floats on the device.
 
@@ -113,9 +113,9 @@ def loaders_from_files(
         files: Paths and labels.
         rest: Which training samples to train on.
         held_out: Which of them to validate on.
-        place: Where to, and how.
+        context: Where to, and how.
     """
-    choice, training = place.choice, place.training
+    choice, training = context.choice, context.training
     paths = [*files.train_files, *files.test_files]
     side = choice.image_size
     size = (side, side) if side else common_size(paths)
@@ -135,7 +135,7 @@ def loaders_from_files(
         augmented=steps.chain([*steps.augmented(training, side, size), *tail, *cutout]),
         plain=plain,
     )
-    return _loaders(reader, rest, held_out, len(files.test_files), size, normalise, place)
+    return _loaders(reader, rest, held_out, len(files.test_files), size, normalise, context)
 
 
 def _loaders(
@@ -145,20 +145,20 @@ def _loaders(
     tested: int,
     size: tuple[int, int],
     normalise: Normalisation,
-    place: LoadingContext,
+    context: LoadingContext,
 ) -> Opened:
-    pool = Pool(reader, place.choice.workers, pinned=place.device.type == "cuda")
-    ship = Shipping(place.device, place.layout, normalise.on(place.device))
+    pool = Pool(reader, context.choice.workers, pinned=context.device.type == "cuda")
+    ship = Shipping(context.device, context.layout, normalise.on(context.device))
     first_test = len(rest) + len(held_out)
     test = torch.arange(first_test, first_test + tested)
     train, validation, final = (
-        Loader(pool, numbers, size, ship, place.part) for numbers in (rest, held_out, test)
+        Loader(pool, numbers, size, ship, context.part) for numbers in (rest, held_out, test)
     )
     return Opened(train, validation, final, train.example())
 
 
 def resident_sources(
-    images: Images, rest: Tensor, held_out: Tensor, place: LoadingContext
+    images: Images, rest: Tensor, held_out: Tensor, context: LoadingContext
 ) -> Opened:
     """Move all images to the device, normalised.
 
@@ -166,18 +166,18 @@ def resident_sources(
         images: Images and labels.
         rest: Which training samples to train on.
         held_out: Which of them to validate on.
-        place: Where to, and how.
+        context: Where to, and how.
     """
-    recipe = place.training
+    recipe = context.training
     train_images = images.train_images[rest]
-    normalise = Normalisation.of(train_images).on(place.device)
+    normalise = Normalisation.of(train_images).on(context.device)
 
     def source(part: Tensor, labels: Tensor, padding: int = 0) -> Resident:
         # Padded before it is normalised, so that the border is black.
-        padded = F.pad(as_float(part.to(place.device)), (padding,) * 4)
-        ready = normalise(padded).contiguous(memory_format=place.layout)
+        padded = F.pad(as_float(part.to(context.device)), (padding,) * 4)
+        ready = normalise(padded).contiguous(memory_format=context.layout)
         return Resident(
-            ready, labels.to(place.device), padding, layout=place.layout, part=place.part
+            ready, labels.to(context.device), padding, layout=context.layout, part=context.part
         )
 
     train = source(train_images, images.train_labels[rest], recipe.crop_padding)
@@ -186,7 +186,7 @@ def resident_sources(
         train=train,
         validation=source(images.train_images[held_out], images.train_labels[held_out]),
         test=source(images.test_images, images.test_labels),
-        example=train.images[:1].contiguous(memory_format=place.layout),
+        example=train.images[:1].contiguous(memory_format=context.layout),
     )
 
 
