@@ -25,5 +25,5 @@ def test_better_is_higher_under_the_sign() -> None:
     "wrong", [{"name": ""}, {"lowest": 1.0, "highest": 1.0}, {"factor": 0.0}, {"margin": -1.0}]
 )
 def test_what_no_score_can_be_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="error|name"):
+    with pytest.raises(ValueError, match=r"error|name"):
         Metric(**{"name": "error", "highest": math.inf} | wrong)  # type: ignore[arg-type]
