@@ -40,10 +40,11 @@ def grasp(network: nn.Module, batch: Batch) -> Scores:
     weights = prunable_weights(network)
     values = list(weights.values())
     loss = F.cross_entropy(network.train()(batch.images) / TEMPERATURE, batch.labels)
-    gradients = torch.autograd.grad(loss, values, create_graph=True)
+    # Weights that the forward pass skips have a gradient of 0.
+    gradients = torch.autograd.grad(loss, values, create_graph=True, materialize_grads=True)
     # The gradient of g.detach() * g is Hg, without ever forming H.
     flow = torch.stack([(gradient.detach() * gradient).sum() for gradient in gradients]).sum()
-    products = torch.autograd.grad(flow, values)
+    products = torch.autograd.grad(flow, values, materialize_grads=True)
     return {
         name: (weight * product).detach()
         for (name, weight), product in zip(weights.items(), products, strict=True)

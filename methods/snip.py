@@ -28,13 +28,16 @@ class Snip(PruneAtInit):
 
 
 def snip(network: nn.Module, batch: Batch) -> Scores:
-    """|w * dL/dw| of every weight; BatchNorm takes its statistics from the batch."""
+    """|w * dL/dw| of every weight; BatchNorm takes its statistics from the batch.
+
+    Weights that the forward pass skips score 0, so they go first.
+    """
     import torch
     import torch.nn.functional as F
 
     weights = prunable_weights(network)
     loss = F.cross_entropy(network.train()(batch.images), batch.labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()))
+    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True)

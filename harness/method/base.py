@@ -61,7 +61,7 @@ class PruneAtInit(Method):
     """The base of methods that mask weights once, before training; nothing gets smaller."""
 
     sparsity: Ratio = 0.9
-    """Share of the weights of convolutions and linear layers to hold at zero."""
+    """Share of the prunable weights to hold at zero."""
 
     def mask(self) -> Mask:
         """Which weights to hold at zero, by which score."""

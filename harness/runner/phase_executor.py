@@ -271,6 +271,8 @@ def _prune(phase: Mask, context: PhaseContext) -> None:
         batch = context.workload.train.sample(samples, stream(seed, step))
         scores = phase.score(copy.deepcopy(state.network), batch)
         now = alive_weights(scores, state.masks)
+        if not now:
+            raise RunError(f"{context.workload.choice.model} has no prunable weights")
         alive = now if alive is None else alive
         target = round(alive * (1 - phase.fraction) ** (step / phase.iterations))
         state.masks = prune_weights(scores, state.masks, 1 - target / now)

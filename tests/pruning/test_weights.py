@@ -6,10 +6,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import parametrizations, parametrize
+from torchvision.models import ConvNeXt, VisionTransformer
+from torchvision.models.convnext import CNBlockConfig
 
 from harness import erdos_renyi, magnitude
 from harness.pruning.weights import erdos_renyi_densities, prunable_weights, prune_weights
-from tests.networks import images, make
+from harness.settings.catalogue import MODELS
+from tests.networks import CLASSES, images, make
 
 
 @given(
@@ -49,6 +54,87 @@ def test_only_weights_are_pruned_no_biases_no_scales() -> None:
         "features.2.0.weight",
         "head.weight",
     }
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS.is_own(name)])
+def test_of_own_networks_every_weight_of_several_dimensions_is_prunable(name: str) -> None:
+    with torch.device("meta"):
+        network = MODELS.load(name)(3, CLASSES)
+    expected = [name for name, weight in network.named_parameters() if weight.ndim > 1]
+    assert list(prunable_weights(network)) == expected
+
+
+def test_layer_scales_class_tokens_and_position_embeddings_stay_dense() -> None:
+    blocks = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)]
+    convnext = ConvNeXt(blocks, num_classes=CLASSES)
+    transformer = VisionTransformer(8, 4, 1, 2, 16, 32, num_classes=CLASSES)
+    dense = {
+        name
+        for network in (convnext, transformer)
+        for name, weight in network.named_parameters()
+        if weight.ndim > 1 and name not in prunable_weights(network)
+    }
+    assert dense == {
+        "features.1.0.layer_scale",
+        "features.3.0.layer_scale",
+        "class_token",
+        "encoder.pos_embedding",
+    }
+    attention = "encoder.layers.encoder_layer_0.self_attention"
+    assert {f"{attention}.in_proj_weight", f"{attention}.out_proj.weight"} <= set(
+        prunable_weights(transformer)
+    )
+
+
+def names_of(*layers: nn.Module) -> list[str]:
+    return list(prunable_weights(nn.Sequential(*layers)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (nn.ConvTranspose2d(2, 3, 3), ["weight"]),
+        (nn.Embedding(5, 3), ["weight"]),
+        (nn.GRU(2, 3), ["weight_ih_l0", "weight_hh_l0"]),
+        (nn.LSTMCell(2, 3), ["weight_ih", "weight_hh"]),
+        (
+            nn.MultiheadAttention(4, 2, kdim=3, vdim=3, add_bias_kv=True),
+            ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"],
+        ),
+        (parametrizations.weight_norm(nn.Conv2d(2, 3, 3)), ["parametrizations.weight.original1"]),
+        (parametrizations.spectral_norm(nn.Linear(2, 3)), ["parametrizations.weight.original"]),
+        (parametrizations.orthogonal(nn.Linear(3, 3)), []),
+        (nn.LayerNorm([2, 3]), []),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_the_weights_of_a_layer_are_prunable_by_its_kind(
+    layer: nn.Module, names: list[str]
+) -> None:
+    assert names_of(layer) == [f"0.{name}" for name in names]
+
+
+def test_of_the_older_weight_norm_the_direction_is_prunable() -> None:
+    with pytest.warns(FutureWarning):
+        layer = nn.utils.weight_norm(nn.Linear(2, 3))
+    assert names_of(layer) == ["0.weight_v"]
+
+
+def test_masked_weights_under_a_normalisation_stay_zero() -> None:
+    layer = parametrizations.weight_norm(nn.Linear(8, 4))
+    masks = prune_weights(magnitude(layer, images()), {}, 0.25)
+    for name, weight in prunable_weights(layer).items():
+        weight.data *= masks[name]
+    assert int((layer.weight == 0).sum()) == 8
+    assert parametrize.is_parametrized(layer)
+
+
+def test_a_shared_weight_is_prunable_once_and_a_frozen_one_never() -> None:
+    embedding, head = nn.Embedding(7, 4), nn.Linear(4, 7, bias=False)
+    head.weight = embedding.weight
+    assert names_of(embedding, head) == ["0.weight"]
+    embedding.weight.requires_grad_(False)
+    assert names_of(embedding, head, nn.Linear(7, 2)) == ["2.weight"]
 
 
 def test_masks_are_float32_whatever_the_scores_are() -> None:

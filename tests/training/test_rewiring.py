@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 
-from harness import Rewire, Train, erdos_renyi
+from harness import Mask, Rewire, RunError, Train, erdos_renyi, magnitude
 from harness.pruning.weights import prune_weights
+from harness.runner.phase_executor import PhaseContext, execute
 from harness.training.loop import train_epoch
 from harness.training.rewiring import Rewiring
 from harness.training.state import TrainingState
@@ -62,3 +66,14 @@ def test_grown_weights_begin_at_zero_without_momentum(make_state: MakeState) -> 
         assert grown.any() == (masks[name].mean() < 1), name
         assert torch.all(weight[grown] == 0)
         assert torch.all(state.optimizer.state[weight]["momentum_buffer"][grown] == 0)
+
+
+def test_a_network_without_prunable_weights_is_refused_with_a_sentence(
+    make_state: MakeState,
+) -> None:
+    state = make_state()
+    state.network.requires_grad_(False)
+    journal = SimpleNamespace(border=lambda _window: None)
+    context = PhaseContext(state.workload, RECIPE, 0, state, journal, recall=lambda _method: None)
+    with pytest.raises(RunError, match="vgg_small has no prunable weights"):
+        execute(Mask(magnitude, 0.5), context, 0, lambda _epoch: None)
