@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 class Synflow(PruneAtInit):
     """Mask the weights with the least synaptic flow, in many small steps, before training: SynFlow.
 
-    The network is made linear by taking every weight's magnitude, and fed with ones; the score is
-    w * dR/dw for the sum R of its outputs. No data is looked at. The density falls by the same
-    factor in each step, so that no layer is ever emptied. Weights are masked: the network stays as
-    large and as costly as before.
+    The network is made linear by taking the magnitude of everything in it, parameters and buffers,
+    and fed with ones; the score is |w * dR/dw| for the sum R of its outputs. No data is looked at.
+    The density falls by the same factor in each step, so that no layer is ever emptied. Weights are
+    masked: the network stays as large and as costly as before.
 
-    Deviations from the official code, all of which leave its scores in a fresh network of the paper
-    as they are: biases and running means count as zero, ReLU6 does not saturate, and scores are
-    float64, in which deep networks do not overflow.
+    Deviations from the official code: ReLU6, which its networks do not have, does not saturate, and
+    scores are float64, in which deep networks do not overflow.
     """
 
     iterations: Count = 100
@@ -31,25 +30,26 @@ class Synflow(PruneAtInit):
 
 
 def synflow(network: nn.Module, batch: Batch) -> Scores:
-    """The product of w and dR/dw for every weight of the network made linear, all in float64."""
+    """|w * dR/dw| for every weight of the network made linear, all in float64.
+
+    Weights that the forward pass skips score 0, so they go first.
+    """
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     network.double().eval()
     with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.abs_()
-        for layer in network.modules():
-            for name in ("bias", "running_mean"):
-                shift = getattr(layer, name, None)
-                if isinstance(shift, Tensor):
-                    shift.zero_()
-            if isinstance(layer, nn.ReLU6):
-                layer.max_val = float("inf")
+        for entry in network.state_dict().values():
+            if entry.is_floating_point():
+                entry.abs_()
+    for layer in network.modules():
+        if isinstance(layer, nn.ReLU6):
+            layer.max_val = float("inf")
     weights = prunable_weights(network)
     ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
-    gradients = torch.autograd.grad(network(ones).sum(), list(weights.values()))
+    total = network(ones).sum()
+    gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {
-        name: (weight * gradient).detach()
+        name: (weight * gradient).detach().abs()
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
     }

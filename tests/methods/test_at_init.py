@@ -120,25 +120,34 @@ def test_grasp_is_the_hessian_times_the_gradient_written_out() -> None:
     torch.testing.assert_close(ours, flat * (hessian @ gradient), atol=1e-15, rtol=1e-9)
 
 
-def test_synflow_of_two_linear_layers_has_a_closed_form() -> None:
+def test_synflow_of_two_linear_layers_has_a_closed_form_with_biases_as_magnitudes() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 3))
     first, second = network[1].weight.detach().abs(), network[3].weight.detach().abs()
+    hidden = first.sum(dim=1) + network[1].bias.detach().abs()
     scores = synflow(copy.deepcopy(network), Batch(torch.randn(2, 3, 2, 2), torch.zeros(2).long()))
     expected_first = first * second.sum(dim=0)[:, None]
-    expected_second = second * first.sum(dim=1)[None, :]
+    expected_second = second * hidden[None, :]
     torch.testing.assert_close(scores["1.weight"], expected_first.double(), rtol=1e-6, atol=0)
     torch.testing.assert_close(scores["3.weight"], expected_second.double(), rtol=1e-6, atol=0)
 
 
-def trained_chain(activation: type[nn.Module]) -> nn.Module:
-    """A chain of layers with scales, shifts and statistics as after training."""
+def test_synflow_is_a_magnitude_where_more_weight_means_less_output() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.LayerNorm(5), nn.Linear(5, 3))
+    scores = synflow(network, Batch(torch.randn(1, 3, 2, 2), torch.zeros(1).long()))
+    assert min(float(score.min()) for score in scores.values()) >= 0
+    assert float(scores["1.weight"].max()) > 0
+
+
+def chain(activation: type[nn.Module]) -> nn.Module:
+    """Layers with scales and variances as after training, without any shift."""
     torch.manual_seed(1)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1, bias=False),
         nn.BatchNorm2d(8),
         activation(),
-        nn.Conv2d(8, 6, 3, padding=1),
+        nn.Conv2d(8, 6, 3, padding=1, bias=False),
         nn.BatchNorm2d(6),
         activation(),
         nn.MaxPool2d(2),
@@ -148,8 +157,6 @@ def trained_chain(activation: type[nn.Module]) -> nn.Module:
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight)
-            nn.init.normal_(layer.bias)
-            layer.running_mean.normal_()
             layer.running_var.uniform_(0.5, 2.0)
     return network
 
@@ -160,7 +167,7 @@ def chain_batch() -> Batch:
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
 def test_synaptic_flow_is_conserved_through_units_and_layers(activation: type[nn.Module]) -> None:
-    scores = synflow(trained_chain(activation), chain_batch())
+    scores = synflow(chain(activation), chain_batch())
     first, second, third = scores["0.weight"], scores["3.weight"], scores["8.weight"]
     assert first.min() > 0
     torch.testing.assert_close(first.sum(dim=(1, 2, 3)), second.sum(dim=(0, 2, 3)))
@@ -170,7 +177,7 @@ def test_synaptic_flow_is_conserved_through_units_and_layers(activation: type[nn
 
 
 def test_synflow_looks_at_no_data() -> None:
-    network = trained_chain(nn.ReLU)
+    network = chain(nn.ReLU)
     one = synflow(copy.deepcopy(network), chain_batch())
     other = synflow(copy.deepcopy(network), chain_batch())
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -218,3 +225,24 @@ def test_scores_are_finite_and_do_not_hold_on_to_the_graph(score: Any) -> None:
     for value in scores.values():
         assert torch.isfinite(value).all()
         assert not value.requires_grad
+
+
+class WithMore(nn.Module):
+    """The small network, with a layer that its forward pass skips, and a frozen one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = small_network()
+        self.used[0].requires_grad_(False)
+        self.skipped = nn.Linear(3, 2).double()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.used(images)
+
+
+@pytest.mark.parametrize("score", [snip, grasp, synflow, magnitude])
+def test_frozen_weights_have_no_score_and_skipped_ones_go_first(score: Any) -> None:
+    scores = score(WithMore(), small_batch())
+    assert set(scores) == {"used.4.weight", "skipped.weight"}
+    if score is not magnitude:
+        assert not scores["skipped.weight"].any()
