@@ -141,11 +141,15 @@ def penalties(network: nn.Module, phase: Train) -> Callable[[], None]:
 
 @torch.no_grad()
 def add_l1_gamma(scales: Sequence[Tensor], weight: float) -> None:
-    """Add the subgradient `weight * sign(scale)` to each scale's gradient (Liu et al., 2017)."""
-    gradients = [scale.grad for scale in scales]
-    # One launch for all layers.
-    signs = torch._foreach_sign(list(scales))  # noqa: SLF001 - torch's own optimizers rest on it
-    torch._foreach_add_(gradients, signs, alpha=weight)  # type: ignore[arg-type]
+    """Add the subgradient `weight * sign(scale)` to each scale's gradient (Liu et al., 2017).
+
+    Scales without a gradient, of layers that the forward pass skipped, do not move and stay so.
+    """
+    used = [scale for scale in scales if scale.grad is not None]
+    if used:
+        # One launch for all layers.
+        signs = torch._foreach_sign(used)  # noqa: SLF001 - torch's own optimizers rest on it
+        torch._foreach_add_([scale.grad for scale in used], signs, alpha=weight)  # type: ignore[misc]
 
 
 @torch.no_grad()

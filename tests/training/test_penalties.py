@@ -46,6 +46,15 @@ def test_l1_is_exactly_the_sign_of_each_scale() -> None:
         assert torch.equal(parameter.grad, expected), name
 
 
+def test_l1_leaves_layers_alone_that_the_forward_pass_skips() -> None:
+    network = nn.Sequential(with_gradients("vgg"), nn.BatchNorm2d(3))
+    before = gradients(network[0])
+    penalties(network, Train("train", 1, l1_gamma=1e-4))()
+    assert network[1].weight.grad is None
+    assert any(not torch.equal(before[name], new) for name, new in gradients(network[0]).items())
+    penalties(nn.Sequential(network[1]), Train("train", 1, l1_gamma=1e-4))()
+
+
 @pytest.mark.parametrize("family", ["vgg", "residual", "flattening"])
 def test_group_lasso_adds_what_autograd_finds(family: str) -> None:
     network = with_gradients(family)
