@@ -25,15 +25,16 @@ from harness import (
 class LotteryTicket(ChannelPruningMethod):
     """Train to the end, prune, rewind to an early epoch, train again: N rounds are N + 1 trainings.
 
-    Unstructured by default: the smallest weights of convolutions and linear layers, by one global
-    threshold, are masked and held at zero; the network stays as large and as costly as before, as
-    its parameters and MACs show. One round with `fraction` at the sparsity wanted is the one-shot
-    ticket. `rewind_epoch = 0` is the original lottery ticket (Frankle & Carbin, ICLR 2019).
+    Unstructured by default: the smallest of all prunable weights, by one global threshold, are
+    masked and held at zero; the network stays as large and as costly as before, as its parameters
+    and MACs show. One round with `fraction` at the sparsity wanted is the one-shot ticket.
+    `rewind_epoch = 0` is the original lottery ticket (Frankle & Carbin, ICLR 2019).
     Structured tickets (channels by |gamma|, trained under the L1 penalty, as Early-Bird draws them
     but after a full training) shrink.
 
     Deviations from the papers and their code (open_lth): rewinding restores the momentum too, and
-    the samples that come after it are drawn again.
+    the samples that come after it are drawn again; the output layer is pruned like all others, as
+    open_lth does in its ResNets, where it leaves that of its VGGs and of LeNet dense.
     """
 
     rounds: Count = 3

@@ -6,10 +6,11 @@ from harness import Budget, Count, Mask, Phases, PruneAtInit, Ratio, Rewire, Tra
 class Rigl(PruneAtInit):
     """Train a sparse network whose mask moves: drop small weights, grow where gradients are large.
 
-    The mask is random at first, with Erdos-Renyi-Kernel densities. Every `every_steps` steps a
-    share of the living weights, falling along a cosine, gives way to as many dead ones. Weights are
-    masked: the network stays as large and as costly as before, and the operations that the paper
-    counts as saved are carried out all the same.
+    The mask is random at first, with Erdos-Renyi-Kernel densities; as in the official code on
+    CIFAR-10 and ImageNet, the first layer stays dense and `sparsity` is that of all others. Every
+    `every_steps` steps a share of the living weights, falling along a cosine, gives way to as many
+    dead ones. Weights are masked: the network stays as large and as costly as before, and the
+    operations that the paper counts as saved are carried out all the same.
 
     Deviations from the official code: the first rewiring is at step `every_steps`, not at the first
     step of all.

@@ -81,7 +81,7 @@ class erdos_renyi:  # noqa: N801 - reads as the function it stands for
         """Score the weights of `network`; float64, so that large tensors hold no ties."""
         import torch
 
-        weights = prunable_weights(network)
+        weights = dict(list(prunable_weights(network).items())[1:])
         shapes = {name: weight.shape for name, weight in weights.items()}
         scores = {}
         for name, share in erdos_renyi_densities(shapes, self.density).items():
