@@ -10,7 +10,7 @@ runs = harness.run(
     out="results/example",
     settings={"training.epochs": 4},
 )
-table = runs.groupby("arm")[["test_accuracy", "energy_j", "uncertainty_j", "parameters"]].mean()
+table = runs.groupby("arm")[["test_score", "energy_j", "uncertainty_j", "parameters"]].mean()
 print(table.to_string(float_format="{:.4g}".format))
 
 dense, early = (runs[runs["arm"] == arm].set_index("seed") for arm in ("dense", "early_bird"))

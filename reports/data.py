@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.results.final_test import FinalTest
+from harness.results.journal import RENAMED
 from harness.results.run_detail import CloseUp, close_up
 from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
 from harness.study.study import rule_of
@@ -29,8 +30,8 @@ RUN_COLUMNS = [
     "seed",
     "status",
     "reason",
-    "test_accuracy",
-    "val_accuracy",
+    "test_score",
+    "val_score",
     "energy_j",
     "uncertainty_j",
     "energy_source",
@@ -136,6 +137,8 @@ class StudyResults:
 
     def __post_init__(self) -> None:
         """Refuse tables that would silently give a wrong figure."""
+        for name in ("runs", "curves"):  # of an older version, where every score was an accuracy
+            object.__setattr__(self, name, getattr(self, name).rename(columns=RENAMED))
         _require(self.runs, RUN_COLUMNS, "runs")
         _require(self.curves, CURVE_COLUMNS, "curves")
         _require(self.phases, PHASE_COLUMNS, "phases")
@@ -201,7 +204,7 @@ class StudyResults:
 
     def tested(self, arm: str) -> dict[int, FinalTest]:
         """What each finished run of an arm found on the test set, by seed."""
-        accuracies = self.by_seed(arm, "test_accuracy")
+        accuracies = self.by_seed(arm, "test_score")
         return {
             seed: self.tests.get((arm, seed), FinalTest(value))
             for seed, value in accuracies.items()

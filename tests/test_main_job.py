@@ -84,7 +84,7 @@ def test_the_table_has_a_row_a_run_with_what_was_promised(study: Path) -> None:
         (method, seed) for method in methods for seed in (0, 1)
     )
     assert set(table["status"]) == {"done"}
-    assert table["test_accuracy"].between(0, 1).all()
+    assert table["test_score"].between(0, 1).all()
     assert (table["energy_j"] > 0).all()
     assert (table["uncertainty_j"] >= 0.4 * table["energy_j"]).all()
     assert set(table["energy_source"]) == {"estimated"}

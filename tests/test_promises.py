@@ -145,5 +145,5 @@ def test_the_published_figures_follow_from_their_raw_records() -> None:
     published = pd.read_csv(folder / "runs.csv").set_index(["method", "seed"])
     derived = harness.load(folder).set_index(["method", "seed"])
     assert len(published) == 12
-    for column in ("test_accuracy", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
+    for column in ("test_score", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
         pd.testing.assert_series_equal(derived[column], published[column])

@@ -65,9 +65,9 @@ class _Player:
         yield from self._border(OVERHEAD)
         yield self._event(
             "result",
-            test_accuracy=self._accuracy(),
+            test_score=self._accuracy(),
             test_samples=10_000,
-            val_accuracy=self._accuracy(),
+            val_score=self._accuracy(),
             epochs_trained=self._epochs,
             **asdict(self._size),
         )
@@ -115,7 +115,7 @@ class _Player:
                 of=phase.epochs,
                 epochs_trained=self._epochs,
                 loss=math.exp(-self._epochs / SETTLED_EPOCHS),
-                val_accuracy=self._accuracy(),
+                val_score=self._accuracy(),
             )
             if epoch < phase.epochs:
                 yield from self._save(index, epoch)

@@ -130,7 +130,7 @@ class _Model:
         luck = rng.normal(0, 0.002)
         for at, said in self.events:
             event = {"event": said["event"], "time_ns": began_ns + round(at * self.unit_ns), **said}
-            for accuracy in {"val_accuracy", "test_accuracy"} & said.keys():
+            for accuracy in {"val_score", "test_score"} & said.keys():
                 event[accuracy] = min(said[accuracy] + luck, 1.0)
             yield event
         yield {"event": "end", "time_ns": began_ns + HOUR_NS, "status": "done"}

@@ -29,7 +29,7 @@ class Now:
         energy_j: Drawn so far by the attempt that this command works on.
         power_w: Now.
         epochs: Trained so far.
-        val_accuracy: At the last evaluation, 0 to 1; None before the first.
+        val_score: At the last evaluation, 0 to 1; None before the first.
     """
 
     arm: str
@@ -39,7 +39,7 @@ class Now:
     energy_j: float
     power_w: float
     epochs: int
-    val_accuracy: float | None
+    val_score: float | None
 
 
 @contextmanager
@@ -108,6 +108,6 @@ def _families(study: str, runs: list[Now]) -> Iterator[Metric]:
         if run.source:
             drawn.add_metric([*labels, run.source], run.energy_j)
             power.add_metric([*labels, run.source], run.power_w)
-        if run.val_accuracy is not None:
-            accuracy.add_metric(labels, run.val_accuracy)
+        if run.val_score is not None:
+            accuracy.add_metric(labels, run.val_score)
     yield from (state, drawn, power, epochs, accuracy)

@@ -22,7 +22,7 @@ from harness.method.dry_run import max_epochs, planned_epochs
 from harness.method.phases import Budget
 from harness.results.energy_source import EnergyKind, EnergyKinds
 from harness.results.folder import RunFolder
-from harness.results.journal import Journal
+from harness.results.journal import Journal, in_todays_keys
 from harness.scheduler.scheduler import RunOutcome
 from harness.settings.run_spec import RunSpec, short_labels_of
 from harness.study.registry import Registry
@@ -157,7 +157,7 @@ class _Follower:
         self._began = time.monotonic()
         self._window = "starting"
         self._epoch = ""
-        self._val_accuracy: float | None = None
+        self._val_score: float | None = None
         self.epochs_trained = 0
 
     def now(self, state: str) -> Now:
@@ -171,12 +171,12 @@ class _Follower:
             self._energy.energy_j,
             0.0 if is_over else self._energy.power_w,
             self.epochs_trained,
-            self._val_accuracy,
+            self._val_score,
         )
 
     def update(self) -> Iterator[str]:
         """A line for every epoch that has ended since the last call."""
-        events = list(self._journal.new())
+        events = list(map(in_todays_keys, self._journal.new()))
         for event in events:
             if event["event"] == "attempt" and event["number"] > self._attempt:
                 self._attempt = event["number"]
@@ -195,9 +195,9 @@ class _Follower:
                 if "loss" in event:  # else it evaluates an epoch reported before
                     self._epoch = self._named(event)
                     words.append(f"loss {event['loss']:.3f}")
-                if event["val_accuracy"] is not None:
-                    self._val_accuracy = event["val_accuracy"]
-                    words.append(f"validation {self._val_accuracy:.1%}")
+                if event["val_score"] is not None:
+                    self._val_score = event["val_score"]
+                    words.append(f"validation {self._val_score:.1%}")
                 yield " · ".join([self._epoch, *words, self.drawn()])
 
     def _named(self, event: Mapping[str, Any]) -> str:

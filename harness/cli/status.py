@@ -146,8 +146,8 @@ def _told(rows: RunRows) -> list[str]:
     run = rows.run
     reason = f": {run['reason']}" if run.get("reason") else ""
     lines = [f"{run['arm']}, seed {run['seed']}: {run['status']}{reason}"]
-    if run.get("test_accuracy") is not None:
-        lines.append(f"accuracy {run['test_accuracy']:.2%} on {run['test_samples']} test samples")
+    if run.get("test_score") is not None:
+        lines.append(f"accuracy {run['test_score']:.2%} on {run['test_samples']} test samples")
     if run.get("energy_j") is not None:
         kind = EnergyKinds.of_source(run["energy_source"]).adjective
         line = f"energy   {energy(run['energy_j'])} {within(run['energy_j'], run['uncertainty_j'])}"

@@ -39,7 +39,7 @@ def facts_of_test(right: bytes) -> dict[str, Any]:
 
     found = np.frombuffer(right, dtype=np.uint8)
     return {
-        "test_accuracy": int(found.sum()) / len(found),
+        "test_score": int(found.sum()) / len(found),
         "test_samples": len(found),
         "test_correct": base64.b64encode(np.packbits(found).tobytes()).decode("ascii"),
     }
@@ -48,7 +48,7 @@ def facts_of_test(right: bytes) -> dict[str, Any]:
 def final_test(journal: Journal) -> FinalTest | None:
     """The test result in the journal of a finished run; None without one."""
     results = journal.events("result") if journal.status == "done" else []
-    accuracy = results[-1].get("test_accuracy") if results else None
+    accuracy = results[-1].get("test_score") if results else None
     if accuracy is None:
         return None
     samples = results[-1].get("test_samples", 0)
@@ -69,4 +69,4 @@ def _bits(result: Mapping[str, Any], samples: int) -> bytes | None:
     import numpy as np
 
     right = int(np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=samples).sum())
-    return packed if abs(right / samples - result["test_accuracy"]) < 0.5 / samples else None
+    return packed if abs(right / samples - result["test_score"]) < 0.5 / samples else None

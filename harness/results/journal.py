@@ -95,7 +95,7 @@ class Journal:
         self.attempts: list[Attempt] = []
         self.damaged_lines = 0
         log = LogReader(folder.journal)
-        for event in log.new():
+        for event in map(in_todays_keys, log.new()):
             if not is_event(event) or self._comes_too_late(event):
                 self.damaged_lines += 1
                 continue
@@ -143,7 +143,7 @@ class Journal:
     def evaluations(self) -> Iterator[tuple[Attempt, dict[str, Any]]]:
         """Evaluations on validation data whose work was kept, in order, with their attempts."""
         for attempt, event in self.kept_events("epoch"):
-            if event.get("val_accuracy") is not None:
+            if event.get("val_score") is not None:
                 yield attempt, event
 
     def answers(self) -> dict[int, dict[str, Any]]:
@@ -155,6 +155,17 @@ class Journal:
         return all(
             later.restored > checkpoint for later in self.attempts if later.number > attempt.number
         )
+
+
+RENAMED = {"test_accuracy": "test_score", "val_accuracy": "val_score"}
+"""From keys of journals and columns of tables in formats 1 and 2 to those of today."""
+
+
+def in_todays_keys(line: Any) -> Any:
+    """A line of a journal of any format, with the keys of this one."""
+    if not isinstance(line, dict) or line.get("event") not in ("epoch", "result"):
+        return line
+    return {RENAMED.get(key, key): value for key, value in line.items()}
 
 
 def ends_as(last: dict[str, Any]) -> Status:
@@ -227,7 +238,7 @@ _KEYS: dict[str, dict[str, Check]] = {
         "epoch": _count,
         "of": _count,
         "epochs_trained": _number,
-        "val_accuracy": _or_none(_number),
+        "val_score": _or_none(_number),
     },
     "size": _SIZE,
     "record": {"facts": _table},
@@ -235,7 +246,7 @@ _KEYS: dict[str, dict[str, Check]] = {
     "checkpoint": {"number": _count, "phase": _count, "epoch": _count},
     "result": {
         **_SIZE,
-        "test_accuracy": _number,
+        "test_score": _number,
         "test_samples": _count,
         "test_correct": _or_none(_text),
     },

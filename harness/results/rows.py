@@ -113,8 +113,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         **_who(spec, label),
         "status": journal.status,
         "reason": journal.reason,
-        "test_accuracy": result.get("test_accuracy"),
-        "val_accuracy": result.get("val_accuracy"),
+        "test_score": result.get("test_score"),
+        "val_score": result.get("val_score"),
         "energy_j": outer.energy_j if known else math.nan,
         "uncertainty_j": outer.uncertainty_j if known else math.nan,
         "uncertainty_without_gain_j": outer.without_gain_j if known else math.nan,
@@ -246,7 +246,7 @@ def _curve_rows(ledger: Ledger) -> list[Row]:
             "phase": event["window"],
             "epochs_trained": event["epochs_trained"],
             "energy_j": ledger.spent_until(attempt, event["time_ns"]),
-            "val_accuracy": event["val_accuracy"],
+            "val_score": event["val_score"],
         }
         for order, (attempt, event) in enumerate(ledger.journal.evaluations())
     ]

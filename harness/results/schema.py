@@ -37,8 +37,10 @@ RUNS = Schema(
             "`done`, `failed`, `interrupted`, `planned` or `damaged` (records cannot be read).",
         ),
         Column("reason", "text", "Why it is not done."),
-        Column("test_accuracy", "number", "Of the final network, 0 to 1; empty unless done."),
-        Column("val_accuracy", "number", "The same on validation data."),
+        Column(
+            "test_score", "number", "Of the final network: its accuracy, 0 to 1; empty unless done."
+        ),
+        Column("val_score", "number", "The same on validation data."),
         Column("energy_j", "number", "Everything from start to end, all attempts.", "J"),
         Column("uncertainty_j", "number", "Uncertainty of `energy_j` (95 %).", "J"),
         Column(
@@ -160,7 +162,7 @@ CURVES = Schema(
         Column("phase", "text", "Window of the training before it."),
         Column("epochs_trained", "number", "Epochs of training so far."),
         Column("energy_j", "number", "Energy so far.", "J"),
-        Column("val_accuracy", "number", "0 to 1."),
+        Column("val_score", "number", "0 to 1."),
     ),
 )
 PHASES = Schema(

@@ -56,7 +56,7 @@ class PhaseContext:
         state: What training changes.
         journal: Where borders and events go.
         recall: What the finished run of a method of this name, with the same seed, left.
-        val_accuracy: Of the network as it is, on the validation split, 0 to 1; None while nothing
+        val_score: Of the network as it is, on the validation split, 0 to 1; None while nothing
             has looked.
     """
 
@@ -66,7 +66,7 @@ class PhaseContext:
     state: TrainingState
     journal: JournalWriter | SilentJournal
     recall: Callable[[str], Finished]
-    val_accuracy: float | None = None
+    val_score: float | None = None
 
 
 SaveEpoch = Callable[[int], None]
@@ -88,7 +88,7 @@ def execute(phase: Phase, context: PhaseContext, first_epoch: int, save_epoch: S
     if isinstance(phase, Train):
         return _train(phase, context, first_epoch, save_epoch)
     if not phase.keeps_state:
-        context.val_accuracy = None
+        context.val_score = None
     context.journal.border(phase.window)
     return _do(phase, context)
 
@@ -97,7 +97,7 @@ def evaluate(context: PhaseContext) -> None:
     """Look at the network as it is with the validation split, in a window of its own."""
     make_first_steps(context, None)  # a method may end by changing the structure
     context.journal.border("evaluation")
-    context.val_accuracy = accuracy(context.state, context.workload.validation, context.training)
+    context.val_score = accuracy(context.state, context.workload.validation, context.training)
 
 
 def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
@@ -113,7 +113,7 @@ def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: Sa
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         context.journal.border(phase.window)
         loss = _train_epoch(phase, context, snapshots.within(epoch))
-        context.val_accuracy = None
+        context.val_score = None
         is_last = epoch == phase.epochs
         if not math.isfinite(loss):
             raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
@@ -126,13 +126,13 @@ def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: Sa
             of=phase.epochs,
             epochs_trained=state.epochs_trained,
             loss=loss,
-            val_accuracy=context.val_accuracy,
+            val_score=context.val_score,
         )
         if not is_last and checkpoint_is_due(context):
             save_epoch(epoch)
-    if phase.evaluate and context.val_accuracy is None:  # of a phase that trained nothing
+    if phase.evaluate and context.val_score is None:  # of a phase that trained nothing
         evaluate(context)
-    return Trained(context.val_accuracy if phase.evaluate else None)
+    return Trained(context.val_score if phase.evaluate else None)
 
 
 def checkpoint_is_due(context: PhaseContext) -> bool:

@@ -48,7 +48,7 @@ def run_method(
     """
     answers = Journal(folder).answers()
     first_phase, first_epoch = (start.phase, start.epoch) if start else (0, 0)
-    context.val_accuracy = start.val_accuracy if start else None
+    context.val_score = start.val_score if start else None
     saved = _Saved(context, folder, start)
     last_training: Train | None = None
     if start is None:
@@ -73,7 +73,7 @@ def run_method(
             encoded = _carried_out(index, phase, context, first_epoch, saved)
             first_epoch = 0
         answer = phase.decode(encoded)
-    if context.val_accuracy is None:
+    if context.val_score is None:
         _evaluate_the_end(context, last_training)
     if not saved.is_newest:
         saved.save(index, 0)
@@ -101,7 +101,7 @@ class _Saved:
         context.journal.border("checkpoint")
         if context.state.world.is_first:
             state = context.state.state_dict()
-            Checkpoint(self._number, phase, epoch, state, context.val_accuracy).save(self._file)
+            Checkpoint(self._number, phase, epoch, state, context.val_score).save(self._file)
         context.journal.event(
             "checkpoint", durable=True, number=self._number, phase=phase, epoch=epoch
         )
@@ -173,7 +173,7 @@ def _evaluate_the_end(context: PhaseContext, last: Train | None) -> None:
             epoch=last.epochs,
             of=last.epochs,
             epochs_trained=context.state.epochs_trained,
-            val_accuracy=context.val_accuracy,
+            val_score=context.val_score,
         )
 
 
@@ -190,7 +190,7 @@ def _finish(context: PhaseContext) -> None:
     context.journal.event(
         "result",
         **facts_of_test(b"".join(shares)),
-        val_accuracy=context.val_accuracy,
+        val_score=context.val_score,
         parameters=size.parameters,
         macs=size.macs,
         density=size.density,

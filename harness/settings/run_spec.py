@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.settings.settings import WHEREABOUTS, EnergySettings, Training, WorkloadChoice
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the files in a results folder (see results/README.md)."""
 
 

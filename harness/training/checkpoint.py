@@ -20,14 +20,14 @@ class Checkpoint:
         phase: Index of the phase to go on with.
         epoch: How many epochs of that phase are done.
         state: Tensors and plain values (`TrainingState.state_dict`).
-        val_accuracy: Of this state, 0 to 1, if it was looked at.
+        val_score: Of this state on validation data, if it was looked at.
     """
 
     number: int
     phase: int
     epoch: int
     state: dict[str, Any]
-    val_accuracy: float | None = None
+    val_score: float | None = None
 
     def save(self, path: Path) -> None:
         """Replace the checkpoint in `path`."""
@@ -37,4 +37,8 @@ class Checkpoint:
     def load(cls, path: Path, device: torch.device) -> Checkpoint | None:
         """The checkpoint in `path`, its tensors on `device`; None where there is none."""
         saved = files.load(path, device)
-        return None if saved is None else cls(**saved)
+        if saved is None:
+            return None
+        if "val_accuracy" in saved:  # as formats 1 and 2 called it
+            saved["val_score"] = saved.pop("val_accuracy")
+        return cls(**saved)

@@ -107,7 +107,7 @@ def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 "arm": arm,
                 "seed": seed,
                 "energy_j": run.energy_j,
-                "val_accuracy": run.accuracy,
+                "val_score": run.accuracy,
                 "final_shape": np.arange(len(run)) >= run.shaped,
             }
         )
@@ -115,14 +115,14 @@ def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
         for seed, run in runs.items()
     ]
     parts += [mean.assign(kind="mean", arm=arm) for arm, mean in means.items()]
-    columns = "kind arm seed n energy_j val_accuracy val_accuracy_low val_accuracy_high final_shape"
+    columns = "kind arm seed n energy_j val_score val_score_low val_score_high final_shape"
     frame = pd.concat(parts).reindex(columns=columns.split()).reset_index(drop=True)
     return frame.astype({"seed": "Int64", "n": "Int64"})
 
 
 def _tip(arm: str, mean: pd.DataFrame, found: list[TargetReached]) -> str:
     end = mean.iloc[-1]
-    text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_accuracy']) * 100, 1)} % "
+    text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_score']) * 100, 1)} % "
     text += f"after {energy(float(end['energy_j']))}"
     targets = [f"{percent(each.share)} %: {reached(each)}" for each in found if each.arm == arm]
     return f"{text}. Energy to {', to '.join(targets)}" if targets else text
@@ -173,7 +173,7 @@ def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[Targ
         arms = [arm for arm in arms if arm in (results.baseline_arm, first)]
     for arm in arms:
         end = means[arm].iloc[-1]
-        text += f" {arm} ends at {fixed(float(end['val_accuracy']) * 100, 1)} %"
+        text += f" {arm} ends at {fixed(float(end['val_score']) * 100, 1)} %"
         text += f" after {energy(float(end['energy_j']))}"
         if arm in at:
             text += f" ({percent(_IN_ALT)} % of {results.baseline_arm} at {reached(at[arm])})"
@@ -312,14 +312,14 @@ class Climb:
     def _draw_mean(self, axes: Axes, arm: str, *, banded: bool) -> None:
         """The mean's line and its band, bold in its final shape, with the arm's mark at its end."""
         look, mean = self._styles[arm], self._means[arm]
-        kept = thinned(mean["val_accuracy"].to_numpy(), self._points)
+        kept = thinned(mean["val_score"].to_numpy(), self._points)
         shaped = int((~mean["final_shape"]).sum())
         kept = np.union1d(kept, min(shaped, len(mean) - 1))
         shown = mean.iloc[kept]
         x = shown["energy_j"].to_numpy() / self._size
         y, low, high = (
             shown[column].to_numpy() * 100
-            for column in ("val_accuracy", "val_accuracy_low", "val_accuracy_high")
+            for column in ("val_score", "val_score_low", "val_score_high")
         )
         turn = int(np.searchsorted(kept, shaped))
         for part, width, alpha in (
@@ -423,7 +423,7 @@ class Climb:
         """Where each arm's mean ends, in the units of the axes."""
         last = {arm: mean.iloc[-1] for arm, mean in self._means.items()}
         return {
-            arm: (float(end["energy_j"]) / self._size, float(end["val_accuracy"]) * 100)
+            arm: (float(end["energy_j"]) / self._size, float(end["val_score"]) * 100)
             for arm, end in last.items()
         }
 

@@ -40,7 +40,7 @@ def draw(results: StudyResults) -> Figured | None:
     dots = [
         Dot(str(arm), int(seed), float(joules), float(accuracy))
         for arm, seed, joules, accuracy in zip(
-            runs["arm"], runs["seed"], runs["energy_j"], runs["test_accuracy"], strict=True
+            runs["arm"], runs["seed"], runs["energy_j"], runs["test_score"], strict=True
         )
         if math.isfinite(joules) and math.isfinite(accuracy)
     ]
@@ -48,7 +48,7 @@ def draw(results: StudyResults) -> Figured | None:
         Point(
             arm,
             energy_interval(results.by_seed(arm, "energy_j").values()),
-            share_interval(results.by_seed(arm, "test_accuracy").values()),
+            share_interval(results.by_seed(arm, "test_score").values()),
         )
         for arm in results.finished_arms
     ]
@@ -118,7 +118,7 @@ def _alt(results: StudyResults, points: list[Point], front: list[str]) -> str:
 
 def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.DataFrame:
     """One row per finished run, then one row per arm with its means and intervals."""
-    runs = results.finished[["arm", "seed", "energy_j", "test_accuracy"]].assign(kind="run")
+    runs = results.finished[["arm", "seed", "energy_j", "test_score"]].assign(kind="run")
     means = [
         {
             "kind": "mean",
@@ -128,18 +128,18 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
             "energy_j_low": point.energy.low,
             "energy_j_high": point.energy.high,
             "energy_j_n": point.energy.n,
-            "test_accuracy": point.accuracy.mean,
-            "test_accuracy_low": point.accuracy.low,
-            "test_accuracy_high": point.accuracy.high,
-            "test_accuracy_n": point.accuracy.n,
+            "test_score": point.accuracy.mean,
+            "test_score_low": point.accuracy.low,
+            "test_score_high": point.accuracy.high,
+            "test_score_n": point.accuracy.n,
             "on_front": point.arm in front,
         }
         for point in points
     ]
-    columns = "kind arm level seed energy_j energy_j_low energy_j_high energy_j_n test_accuracy "
-    columns += "test_accuracy_low test_accuracy_high test_accuracy_n on_front"
+    columns = "kind arm level seed energy_j energy_j_low energy_j_high energy_j_n test_score "
+    columns += "test_score_low test_score_high test_score_n on_front"
     frame = pd.DataFrame([*runs.to_dict("records"), *means], columns=columns.split())
-    counts = dict.fromkeys(("seed", "energy_j_n", "test_accuracy_n"), "Int64")
+    counts = dict.fromkeys(("seed", "energy_j_n", "test_score_n"), "Int64")
     return frame.astype({**counts, "on_front": "boolean"})
 
 

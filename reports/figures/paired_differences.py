@@ -149,7 +149,7 @@ def _in_points(value: float) -> str:
 def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Paired:
     accuracy, base_accuracy, energy, base_energy = (
         results.by_seed(each, column)
-        for column in ("test_accuracy", "energy_j")
+        for column in ("test_score", "energy_j")
         for each in (arm, baseline)
     )
     differences = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reports.statistics.result_set import ArmRuns
 
 COLUMNS: dict[Metric, str] = {
-    "accuracy": "test_accuracy",
+    "accuracy": "test_score",
     "energy": "energy_j",
     "time": "duration_s",
     "co2e": "co2e_kg",

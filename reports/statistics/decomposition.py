@@ -124,7 +124,7 @@ def _reached(
             return None
         return energy_ratio(results, arm, other, mine, energy_j[other])
 
-    accuracy = results.by_seed(arm, "test_accuracy")
+    accuracy = results.by_seed(arm, "test_score")
     return StageResult(
         arm=arm,
         energy_j=paired_ratio(mine, dict.fromkeys(mine, 1.0)),

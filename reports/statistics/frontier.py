@@ -135,7 +135,7 @@ def _is_dense(results: StudyResults, arm: str) -> bool:
 def _levels(results: StudyResults, arms: Sequence[str], baseline: str) -> list[SparsityLevel]:
     """The arms over the seeds that they and the baseline have in common, by mean energy."""
     energy = {arm: results.by_seed(arm, "energy_j") for arm in (*arms, baseline)}
-    accuracy = {arm: results.by_seed(arm, "test_accuracy") for arm in (*arms, baseline)}
+    accuracy = {arm: results.by_seed(arm, "test_score") for arm in (*arms, baseline)}
     known = [
         {seed for seed, joules in energy[arm].items() if joules > 0}
         & {seed for seed, share in accuracy[arm].items() if math.isfinite(share)}

@@ -132,7 +132,7 @@ def _place(arm: ArmSummary, baseline: str | None) -> tuple[int, float]:
 def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -> ArmSummary:
     every = results.runs[results.runs["arm"] == arm]
     done = results.finished_of(arm)
-    accuracy = results.by_seed(arm, "test_accuracy")
+    accuracy = results.by_seed(arm, "test_score")
     energy_j = results.by_seed(arm, "energy_j")
     ratio = None
     if decision is not None and len(done):

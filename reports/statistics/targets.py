@@ -48,7 +48,7 @@ Curves = dict[str, dict[int, RunCurve]]
 @once
 def run_curves(results: StudyResults) -> Curves:
     """The curve of each finished run that was evaluated while its energy was known."""
-    rows = results.of_finished(results.curves).dropna(subset=["energy_j", "val_accuracy"])
+    rows = results.of_finished(results.curves).dropna(subset=["energy_j", "val_score"])
     rows = rows.sort_values(["seed", "order"], kind="stable")
     searched = _search_epochs(results)
     found: Curves = {arm: {} for arm in results.finished_arms}
@@ -56,7 +56,7 @@ def run_curves(results: StudyResults) -> Curves:
         arm, seed = str(of_run["arm"].iloc[0]), int(of_run["seed"].iloc[0])
         found[arm][seed] = RunCurve(
             of_run["energy_j"].to_numpy(dtype=float),
-            of_run["val_accuracy"].to_numpy(dtype=float),
+            of_run["val_score"].to_numpy(dtype=float),
             _shaped(of_run, searched.get((arm, seed))),
         )
     return {arm: seeds for arm, seeds in found.items() if seeds}
@@ -97,7 +97,7 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
         runs: By seed; at least one.
 
     Returns:
-        Columns `energy_j`, `val_accuracy`, `val_accuracy_low`, `val_accuracy_high`, `n` and
+        Columns `energy_j`, `val_score`, `val_score_low`, `val_score_high`, `n` and
         `final_shape`: whether every network had its final shape.
     """
     before = min(run.shaped for run in runs.values())
@@ -109,9 +109,9 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "energy_j": energy_j.mean(axis=0),
-            "val_accuracy": [mean.mean for mean in means],
-            "val_accuracy_low": [mean.low for mean in means],
-            "val_accuracy_high": [mean.high for mean in means],
+            "val_score": [mean.mean for mean in means],
+            "val_score_low": [mean.low for mean in means],
+            "val_score_high": [mean.high for mean in means],
             "n": [mean.n for mean in means],
             "final_shape": [place < 0 for place in places],
         }
@@ -160,7 +160,7 @@ class TargetReached:
 def reference_accuracy(results: StudyResults) -> float:
     """The baseline's final validation accuracy, its mean over seeds; NaN without a baseline."""
     arm = results.baseline_arm
-    return share_interval(results.by_seed(arm, "val_accuracy").values()).mean if arm else math.nan
+    return share_interval(results.by_seed(arm, "val_score").values()).mean if arm else math.nan
 
 
 def joules_to(energy_j: Array, accuracy: Array, level: float) -> float:

@@ -87,7 +87,7 @@ def followed(tmp_path: Path, events: list[dict[str, Any]]) -> list[str]:
     progress = Progress([spec()], [length], seen)
     log = LogWriter(folder.journal)
     for event in events:
-        log.append({"loss": 1.0, "val_accuracy": 0.5, "time_ns": 1} | event)
+        log.append({"loss": 1.0, "val_score": 0.5, "time_ns": 1} | event)
         progress.look(spec(), folder)
     log.close()
     return [line.partition(": ")[2].partition(" · ")[0] for line in seen.epochs]
@@ -130,12 +130,12 @@ def test_a_search_epoch_by_epoch_counts_them(tmp_path: Path) -> None:
 def test_an_epoch_without_a_look_is_told_and_one_that_ends_the_run_not_counted_twice(
     tmp_path: Path,
 ) -> None:
-    unseen = epoch("retrain", 1, 1, 1) | {"val_accuracy": None}
+    unseen = epoch("retrain", 1, 1, 1) | {"val_score": None}
     looked = {key: value for key, value in epoch("retrain", 1, 1, 1).items() if key != "loss"}
     folder, seen = RunFolder(tmp_path), Seen()
     progress = Progress([spec()], [Length(1, {})], seen)
     log = LogWriter(folder.journal)
-    for event in (attempt(1, 0), unseen | {"loss": 1.0}, looked | {"val_accuracy": 0.5}):
+    for event in (attempt(1, 0), unseen | {"loss": 1.0}, looked | {"val_score": 0.5}):
         log.append({"time_ns": 1} | event)
         progress.look(spec(), folder)
     log.close()
@@ -143,6 +143,17 @@ def test_an_epoch_without_a_look_is_told_and_one_that_ends_the_run_not_counted_t
     assert first.startswith("retrain epoch 1/1 · loss 1.000 · ")
     assert "validation" not in first
     assert last.startswith("retrain epoch 1/1 · validation 50.0% · ")
+
+
+def test_a_journal_that_called_scores_accuracies_is_followed_too(tmp_path: Path) -> None:
+    seen = Seen()
+    progress = Progress([spec()], [Length(1, {})], seen)
+    log = LogWriter(RunFolder(tmp_path).journal)
+    for event in (attempt(1, 0), epoch("retrain", 1, 1, 1) | {"loss": 1.0, "val_accuracy": 0.5}):
+        log.append({"time_ns": 1} | event)
+    log.close()
+    progress.look(spec(), RunFolder(tmp_path))
+    assert "validation 50.0%" in seen.epochs[-1]
 
 
 def test_work_that_was_lost_is_not_counted_twice(tmp_path: Path) -> None:

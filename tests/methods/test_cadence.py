@@ -151,7 +151,7 @@ def test_evaluations_and_checkpoints_follow_from_the_epochs_trained(journal: Jou
 def test_the_end_of_a_run_is_evaluated(journal: Journal) -> None:
     *_, (_, last) = journal.evaluations()
     [result] = journal.events("result")
-    assert last["val_accuracy"] == result["val_accuracy"]
+    assert last["val_score"] == result["val_score"]
     assert last["epochs_trained"] == result["epochs_trained"]
     epochs = [event["epochs_trained"] for event in journal.events("epoch") if "loss" in event]
     assert epochs == list(range(1, trained(journal) + 1)), "every epoch is on record"
@@ -171,7 +171,7 @@ class Looks(Method):
 
 def test_a_method_that_reads_the_accuracy_pays_for_it(workload: Workload, tmp_path: Path) -> None:
     journal = run(Looks(), workload, tmp_path)
-    by_epoch = {e["epochs_trained"]: e["val_accuracy"] for _, e in journal.evaluations()}
+    by_epoch = {e["epochs_trained"]: e["val_score"] for _, e in journal.evaluations()}
     assert list(by_epoch) == [1, 2, 3, 4]
     first, second = (event["facts"] for event in journal.events("record"))
     assert first == {"first": by_epoch[1], "nothing": by_epoch[1]}

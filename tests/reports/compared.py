@@ -59,7 +59,7 @@ def result_set(
             "method": arm.split(" ")[0],
             "seed": first_seed + number,
             "status": "failed" if (arm, first_seed + number) in failed else "done",
-            "test_accuracy": (accuracies or {}).get(arm, [0.98] * len(values))[number],
+            "test_score": (accuracies or {}).get(arm, [0.98] * len(values))[number],
             "energy_j": energy_j,
             "gain_j": 0.05 * energy_j,
             "energy_source": "counter",

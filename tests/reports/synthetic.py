@@ -73,7 +73,7 @@ def make(
                     value = first + (last - first) * rise + spread * rng.normal(0, 0.004)
                     at_j = spent + phase_j * step / evaluations
                     row = {"order": order, "phase": label, "epochs_trained": order + 1}
-                    curves.append({**key, **row, "energy_j": at_j, "val_accuracy": min(value, 1.0)})
+                    curves.append({**key, **row, "energy_j": at_j, "val_score": min(value, 1.0)})
                     order += 1
                 spent += phase_j
             if len(PLANS.get(method, [])) > 1:
@@ -87,7 +87,7 @@ def make(
     return StudyResults(
         study="digits",
         runs=pd.DataFrame(runs),
-        curves=pd.DataFrame(curves, columns=[*_CURVE, "energy_j", "val_accuracy"]),
+        curves=pd.DataFrame(curves, columns=[*_CURVE, "energy_j", "val_score"]),
         phases=pd.DataFrame(phases),
     )
 
@@ -113,8 +113,8 @@ def _run(key: dict[str, object], source: str) -> dict[str, object]:
         **key,
         "status": "done",
         "reason": "",
-        "test_accuracy": nan,
-        "val_accuracy": nan,
+        "test_score": nan,
+        "val_score": nan,
         "energy_j": 13.0,
         "uncertainty_j": 4.0,
         "energy_source": source,
@@ -151,8 +151,8 @@ def _finished(
     parameters, macs, density = SHARES.get(str(key["method"]), (1.0, 1.0, 1.0))
     return {
         **_run(key, source),
-        "test_accuracy": accuracy,
-        "val_accuracy": accuracy - 0.001,
+        "test_score": accuracy,
+        "val_score": accuracy - 0.001,
         "energy_j": energy_j,
         "uncertainty_j": 0.3 * energy_j if source == "estimated" else 0.02 * energy_j,
         "lost_j": 3.0 if seed == 1 else 0.0,

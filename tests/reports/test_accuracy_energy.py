@@ -210,7 +210,7 @@ def test_a_group_is_joined_and_bears_its_levels() -> None:
         and line.get_color() == style.arm_styles(SWEEP, "dense")[SWEEP[1]].colour
     ]
     expected = [
-        (means.loc[arm, "energy_j"], means.loc[arm, "test_accuracy"] * 100) for arm in SWEEP[1:4]
+        (means.loc[arm, "energy_j"], means.loc[arm, "test_score"] * 100) for arm in SWEEP[1:4]
     ]
     assert joined == [expected[:2], expected[1:]]
     assert means["level"].dropna().tolist() == [0.3, 0.5, 0.7]
@@ -223,7 +223,7 @@ def with_means(**means: tuple[float, float]) -> StudyResults:
     for arm, (joules, accuracy) in means.items():
         of_arm = runs["arm"] == arm
         runs.loc[of_arm, "energy_j"] = [0.9 * joules, 1.1 * joules]
-        runs.loc[of_arm, "test_accuracy"] = [accuracy / 100 - 0.001, accuracy / 100 + 0.001]
+        runs.loc[of_arm, "test_score"] = [accuracy / 100 - 0.001, accuracy / 100 + 0.001]
         runs.loc[of_arm, "uncertainty_j"] = 0.02 * joules
     return replace(results, runs=runs)
 
@@ -303,11 +303,11 @@ def test_a_run_without_a_figure_is_left_out() -> None:
     results = make(source="counter")
     runs = results.runs.copy()
     runs.loc[runs["arm"] == "early_bird", "energy_j"] = math.nan
-    runs.loc[(runs["arm"] == "dense") & (runs["seed"] == 0), "test_accuracy"] = math.nan
+    runs.loc[(runs["arm"] == "dense") & (runs["seed"] == 0), "test_score"] = math.nan
     figured = drawn(replace(results, runs=runs))
     means = figured.frame[figured.frame["kind"] == "mean"].set_index("arm")
     assert "early_bird" not in means.index
-    assert means.loc["dense", ["energy_j_n", "test_accuracy_n"]].tolist() == [3, 2]
+    assert means.loc["dense", ["energy_j_n", "test_score_n"]].tolist() == [3, 2]
     assert any(
         tip.startswith("dense, mean of 2 (energy of 3): ") for tip in figured.marks.tips.values()
     )
@@ -327,9 +327,7 @@ def test_means_and_runs_tell_of_themselves() -> None:
     tips = list(figured.marks.tips.values())
     assert len(tips) == 5 * 3 + 5
     first = results.runs.iloc[0]
-    assert (
-        f"dense, seed 0: {first['test_accuracy'] * 100:.1f} % at {first['energy_j']:.1f} J" in tips
-    )
+    assert f"dense, seed 0: {first['test_score'] * 100:.1f} % at {first['energy_j']:.1f} J" in tips
     assert any(tip.startswith("lottery_ticket, mean of 3: ") for tip in tips)
 
 
@@ -360,7 +358,7 @@ def test_extreme_energies_are_drawn(energies: tuple[float, ...]) -> None:
     runs = results.runs.copy()
     for arm, joules in zip(PLANS, energies, strict=True):
         runs.loc[runs["arm"] == arm, "energy_j"] = joules
-    figured = drawn(replace(results, runs=runs.assign(test_accuracy=0.5)))
+    figured = drawn(replace(results, runs=runs.assign(test_score=0.5)))
     with style.printed():
         figured.figure.draw_without_rendering()
     marks = [line for line in figured.figure.axes[0].lines if line.get_markersize() == 8]

@@ -210,8 +210,8 @@ ACCURACIES = {
 def test_a_network_that_lost_its_accuracy_is_not_credited(
     accuracy: str, verdict: str, why: str
 ) -> None:
-    dense = DENSE | {"test_accuracy": [0.88, 0.8815, 0.8805]}
-    found = FOUND | {"test_accuracy": ACCURACIES[accuracy]}
+    dense = DENSE | {"test_score": [0.88, 0.8815, 0.8805]}
+    found = FOUND | {"test_score": ACCURACIES[accuracy]}
     [arm] = break_even(study({"dense": dense, "found": found}))
     for answer in (arm.trainings, arm.inferences):
         assert answer is not None

@@ -39,7 +39,7 @@ def study(
     for arm in energy:
         own = runs["arm"] == arm
         runs.loc[own, "energy_j"] = list(energy[arm])
-        runs.loc[own, "test_accuracy"] = list(accuracy[arm])
+        runs.loc[own, "test_score"] = list(accuracy[arm])
     return replace(results, runs=runs, claims=tuple(asked))
 
 

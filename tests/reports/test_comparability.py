@@ -51,7 +51,7 @@ METRICS = ("accuracy", "energy", "time", "co2e")
             "energy co2e",
         ),
         ({"co2e_kg": 0.0}, "CO2e is unknown or 0 in B", "co2e"),
-        ({"test_accuracy": None}, "accuracy is unknown in B", "accuracy"),
+        ({"test_score": None}, "accuracy is unknown in B", "accuracy"),
         ({"status": "failed"}, "no finished run in B", "accuracy energy time co2e"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_step_is_the_paired_ratio_of_its_two_arms() -> None:
     assert found is not None
     dense, early = results.by_seed("dense", "energy_j"), results.by_seed("early_bird", "energy_j")
     assert found.measured[2].step == paired_ratio(early, dense)
-    accuracies = results.by_seed("early_bird", "test_accuracy").values()
+    accuracies = results.by_seed("early_bird", "test_score").values()
     assert found.measured[2].accuracy.mean == pytest.approx(np.mean(list(accuracies)))
 
 

@@ -114,7 +114,7 @@ def test_a_saving_within_the_gain_of_two_boards_is_not_shown() -> None:
         runs = results.runs
         at = runs["arm"] == "early_bird"
         runs.loc[at, "energy_j"] = 0.95 * runs.loc[~at, "energy_j"].to_numpy() * [1, 1.002, 0.998]
-        runs["test_accuracy"] = [0.98, 0.981, 0.979] * 2
+        runs["test_score"] = [0.98, 0.981, 0.979] * 2
         runs["gain_j"] = 0.05 * runs["energy_j"]
         object.__setattr__(results, "claims", (claim,))
         stages = (Stage("", "dense"), Stage("ticket", "early_bird"))

@@ -64,12 +64,12 @@ def by_hand(
                     "phase": "train",
                     "epochs_trained": order + 1,
                     "energy_j": 10.0 * (order + 1) + seed + 1,
-                    "val_accuracy": accuracy / 100,
+                    "val_score": accuracy / 100,
                 }
                 for order, accuracy in enumerate(accuracies)
             ]
     keys = [(str(a), int(s)) for a, s in zip(base.runs["arm"], base.runs["seed"], strict=True)]
-    runs = base.runs.assign(val_accuracy=[final.get(key) for key in keys])
+    runs = base.runs.assign(val_score=[final.get(key) for key in keys])
     runs = runs[[key in final for key in keys]]
     if search_epochs is not None:
         told = [search_epochs[arm][seed] for arm, seed in keys if (arm, seed) in final]
@@ -334,7 +334,7 @@ def repeated(arms: Sequence[str], seeds: int, evaluations: int) -> StudyResults:
         [arms, range(seeds), steps - 1], names=["arm", "seed", "order"]
     )
     curves = keys.to_frame(index=False).assign(
-        method="", phase="train", energy_j=energy_j.ravel(), val_accuracy=accuracy.ravel()
+        method="", phase="train", energy_j=energy_j.ravel(), val_score=accuracy.ravel()
     )
     return replace(
         one,

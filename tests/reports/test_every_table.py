@@ -165,7 +165,7 @@ def test_the_headline_file_is_the_mean_of_the_runs(written: Path) -> None:
     found = pd.read_csv(written / "tables" / "headline.csv").set_index("arm")
     done = runs[runs["status"] == "done"].groupby("arm")
     for column, of in {
-        "accuracy": "test_accuracy",
+        "accuracy": "test_score",
         "energy_j": "energy_j",
         "uncertainty_j": "uncertainty_j",
         "co2e_kg": "co2e_kg",
@@ -214,3 +214,11 @@ def test_the_low_and_the_high_stand_in_columns_of_their_own() -> None:
     assert isinstance(found.energy_j, Interval)
     assert row["energy_j_low"] == found.energy_j.low
     assert row["energy_j_high"] == found.energy_j.high
+
+
+def test_tables_of_an_older_version_call_scores_accuracies() -> None:
+    new = make()
+    then = {"test_score": "test_accuracy", "val_score": "val_accuracy"}
+    old = replace(new, runs=new.runs.rename(columns=then), curves=new.curves.rename(columns=then))
+    pd.testing.assert_frame_equal(old.runs, new.runs)
+    pd.testing.assert_frame_equal(old.curves, new.curves)

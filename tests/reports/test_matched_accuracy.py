@@ -40,7 +40,7 @@ def study(
     for arm, (energy, accuracy) in arms.items():
         own = runs["arm"] == arm
         runs.loc[own, "energy_j"] = list(energy)
-        runs.loc[own, "test_accuracy"] = [share / 100 for share in accuracy]
+        runs.loc[own, "test_score"] = [share / 100 for share in accuracy]
     return replace(results, runs=runs)
 
 

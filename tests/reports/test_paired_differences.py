@@ -66,7 +66,7 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
     frame = drawn(results).frame
     mean = frame[frame["kind"] == "mean"].iloc[0]
     for column, name, taken, told in (
-        ("test_accuracy", "accuracy_difference", lambda a, b: a - b, float),
+        ("test_score", "accuracy_difference", lambda a, b: a - b, float),
         ("energy_j", "energy_ratio", lambda a, b: np.log(a / b), np.exp),
     ):
         own, base = (
@@ -146,9 +146,7 @@ def test_one_pair_is_a_dot_and_the_caption_says_so() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    results = changed(
-        make(["dense", "early_bird"]), "early_bird", "test_accuracy", lambda _: math.nan
-    )
+    results = changed(make(["dense", "early_bird"]), "early_bird", "test_score", lambda _: math.nan)
     results = changed(results, "early_bird", "energy_j", lambda seed: 0.0 if seed == 2 else 1.0)
     figured = drawn(results)
     assert len(dots(figured, 0, "early_bird", results)) == 0
@@ -169,7 +167,7 @@ def test_what_is_not_known_is_left_out() -> None:
         changed(make(seeds=2), "early_bird", "energy_j", lambda seed: 10.0 ** (7 * seed - 4)),
         changed(make(), "early_bird", "energy_j", lambda seed: 10.0 ** (seed - 4)),
         changed(make(), "lottery_ticket", "energy_j", lambda _: 1e3),
-        changed(make(seeds=2), "early_bird", "test_accuracy", lambda seed: 0.05 + 0.9 * seed),
+        changed(make(seeds=2), "early_bird", "test_score", lambda seed: 0.05 + 0.9 * seed),
     ],
     ids=["twelve", "two", "equal", "odd", "n = 2", "small", "large", "accuracy"],
 )

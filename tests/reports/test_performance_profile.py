@@ -42,7 +42,7 @@ def study(
         own = runs["arm"] == arm
         accuracy = DENSE if arm == "dense" else LOST if arm in lost else KEPT
         runs.loc[own, "energy_j"] = [joules + 0.01 * seed * joules for seed in range(seeds)]
-        runs.loc[own, "test_accuracy"] = accuracy[:seeds]
+        runs.loc[own, "test_score"] = accuracy[:seeds]
     return replace(results, study=name, runs=runs, **changes)
 
 

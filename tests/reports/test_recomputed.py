@@ -65,7 +65,8 @@ class Raw:
 
 def read(folder: Path) -> Raw:
     lines = (folder / "journal.jsonl").read_text("utf-8").splitlines()
-    raw = Raw([json.loads(line) for line in lines])
+    # Recorded in format 2, which called scores accuracies.
+    raw = Raw([json.loads(line.replace('_accuracy":', '_score":')) for line in lines])
     assert len(raw.named("attempt")) == 1, "the recorded study was not interrupted"
     trace = pd.read_parquet(folder / "trace-1.parquet")
     sensors = json.loads(trace["text"].dropna().iloc[0])["sensors"]
@@ -176,7 +177,7 @@ class Lost:
     def __init__(self, raw: dict[tuple[str, int], Raw], arm: str, against: str) -> None:
         seeds = sorted(s for name, s in raw if name == arm and (against, s) in raw)
         tests = [[raw[name, seed].named("result")[-1] for seed in seeds] for name in (arm, against)]
-        ours, theirs = (np.array([each["test_accuracy"] for each in side]) for side in tests)
+        ours, theirs = (np.array([each["test_score"] for each in side]) for side in tests)
         self.mean = float((ours - theirs).mean())
         self.n, self.images = len(seeds), tests[0][0]["test_samples"]
         one_image = 1 / self.n / self.images
@@ -192,7 +193,7 @@ class Lost:
     def _bits(self, result: dict[str, Any]) -> list[int]:
         packed = base64.b64decode(result["test_correct"])
         text = "".join(f"{byte:08b}" for byte in packed)[: self.images]
-        assert text.count("1") / self.images == pytest.approx(result["test_accuracy"])
+        assert text.count("1") / self.images == pytest.approx(result["test_score"])
         return [int(bit) for bit in text]
 
     def ends(self, sure: float = 0.95) -> tuple[float, float, float]:
@@ -222,7 +223,7 @@ def test_runs_are_their_raw_records(raw: dict[tuple[str, int], Raw], runs: pd.Da
         start, end = run.events[0]["time_ns"], run.events[-1]["time_ns"]
         assert row["duration_s"] == pytest.approx((end - start) * 1e-9)
         assert row["energy_j"] == pytest.approx(run.joules(start, end), abs=WHOLE_J)
-        for column in ("test_accuracy", "val_accuracy", "test_samples", "parameters", "macs"):
+        for column in ("test_score", "val_score", "test_samples", "parameters", "macs"):
             assert row[column] == result[column]
         assert row["density"] == result["density"]
         assert row["epochs_trained"] == result["epochs_trained"]
@@ -261,7 +262,7 @@ def test_phases_and_curves_are_their_raw_records(
             assert row["energy_j"] == pytest.approx(joules, abs=allowed), (key, row["phase"])
         assert phases["energy_j"].sum() == pytest.approx(runs.loc[key, "energy_j"])
         evaluated = run.named("epoch")
-        same(curve["val_accuracy"], [each["val_accuracy"] for each in evaluated])
+        same(curve["val_score"], [each["val_score"] for each in evaluated])
         same(curve["epochs_trained"], [each["epochs_trained"] for each in evaluated])
         start = run.events[0]["time_ns"]
         spent = [run.joules(start, each["time_ns"]) for each in evaluated]
@@ -276,7 +277,7 @@ def test_the_headline(
     assert set(table.index) == set(runs.index.get_level_values("arm"))
     for arm, row in table.iterrows():
         own = runs.loc[arm]
-        same(three(row, "accuracy"), logit_ends(of(runs, arm, "test_accuracy")))
+        same(three(row, "accuracy"), logit_ends(of(runs, arm, "test_score")))
         same(three(row, "energy_j"), log_ends(of(runs, arm, "energy_j")))
         for column in ("uncertainty_j", "co2e_kg", "duration_s", "parameters", "macs", "density"):
             assert row[column] == pytest.approx(own[column].astype(float).mean()), column
@@ -317,7 +318,7 @@ def test_the_headline(
 
 def test_energy_to_an_accuracy(runs: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
     table = tables["energy_to_accuracy"].set_index("arm")
-    reference = of(runs, "dense", "val_accuracy").mean()
+    reference = of(runs, "dense", "val_score").mean()
     levels = sorted({int(found[1]) for c in table if (found := re.match(r"to_(\d+)_percent", c))})
     assert levels
     for level in levels:
@@ -327,7 +328,7 @@ def test_energy_to_an_accuracy(runs: pd.DataFrame, tables: dict[str, pd.DataFram
             found = []
             for seed, curve in curves.groupby("seed"):
                 shaped = curve[curve["epochs_trained"] > runs.loc[(arm, seed), "search_epochs"]]
-                there = shaped[shaped["val_accuracy"] >= level / 100 * reference - 1e-9]
+                there = shaped[shaped["val_score"] >= level / 100 * reference - 1e-9]
                 found.append(there.sort_values("order")["energy_j"].iloc[0])
             joules[arm] = np.array(found)
         for arm, row in table.iterrows():

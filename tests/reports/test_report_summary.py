@@ -81,7 +81,7 @@ def test_arms_are_sorted_by_verdict_and_then_by_energy() -> None:
         wide = 40 if arm == "open" else 1
         rows = results.runs["arm"] == arm
         sign = 1 if arm == "dense" else -1
-        results.runs.loc[rows, "test_accuracy"] = accuracies[arm] + sign * wide * spread
+        results.runs.loc[rows, "test_score"] = accuracies[arm] + sign * wide * spread
         results.runs.loc[rows, "energy_j"] = energies[arm]
     summary = summarise(results)
     assert [(arm.arm, arm.verdict) for arm in summary.arms] == [
@@ -161,13 +161,13 @@ def test_sentence_with_several_arms_says_how_many_are_worse() -> None:
         "lottery_ticket": [0.6, 0.61, 0.62],
         "early_bird": [0.9, 0.95, 0.99],
     }.items():
-        runs.loc[runs["arm"] == arm, "test_accuracy"] = accuracies
+        runs.loc[runs["arm"] == arm, "test_score"] = accuracies
     mixed = sentence(summarise(replace(results, runs=runs)))
     assert (
         "whether early_bird stays within 0.5 points of dense on this test set (2 are worse)"
         in mixed
     )
-    runs.loc[runs["arm"] == "early_bird", "test_accuracy"] = [0.4, 0.41, 0.42]
+    runs.loc[runs["arm"] == "early_bird", "test_score"] = [0.4, 0.41, 0.42]
     lost = sentence(summarise(replace(results, runs=runs)))
     assert lost.startswith("Every method is worse than dense by more than 0.5 points on this")
 
@@ -201,7 +201,7 @@ def test_sentence_says_what_several_arms_and_a_rule_change() -> None:
     for arm, shift in (("dense", 0.0), ("early_bird", 0.0), ("progressive", -0.0012)):
         spread = [0.0, 0.0, 0.0] if arm == "dense" else [-0.0017, 0.0, 0.0017]
         values = [one + shift + more for one, more in zip(base, spread, strict=True)]
-        runs.loc[runs["arm"] == arm, "test_accuracy"] = values
+        runs.loc[runs["arm"] == arm, "test_score"] = values
     both = summarise(replace(results, runs=runs))
     bird = both.arm("early_bird")
     assert bird is not None
@@ -214,7 +214,7 @@ def test_sentence_says_what_several_arms_and_a_rule_change() -> None:
     rule = {"seeds": {"until": "decided", "min": 3, "max": 10}}
     by_rule = sentence(summarise(replace(results, runs=runs, settings=rule)))
     assert by_rule.startswith("Three seeds of at most 10 cannot tell")
-    equal = runs.assign(test_accuracy=0.98 + 1e-6 * runs["seed"] * (runs["arm"] == "dense"))
+    equal = runs.assign(test_score=0.98 + 1e-6 * runs["seed"] * (runs["arm"] == "dense"))
     decided = sentence(summarise(replace(results, runs=equal, settings=rule)))
     assert "decided after 3 seeds by the rule" in decided
 

@@ -61,7 +61,7 @@ def write(folder: Path, *parts: Part) -> RunFolder:
             event("checkpoint", part.checkpoint_s, number=1, phase=0, epoch=1)
         for order, mask in enumerate(part.masks):
             at_s = part.length_s * order / len(part.masks)
-            event("epoch", at_s, epochs_trained=order + 1, val_accuracy=0.5, window="search")
+            event("epoch", at_s, epochs_trained=order + 1, val_score=0.5, window="search")
             answer = {"channel_mask": dict(mask.layers)}
             event("answer", at_s, phase=order, description={"question": "which"}, answer=answer)
         if part.status:

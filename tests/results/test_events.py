@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.results.folder import RunFolder
-from harness.results.journal import Journal, is_event
+from harness.results.journal import Journal, in_todays_keys, is_event
 from harness.utils.jsonl import LogWriter
 from tests.results.test_resume import SPECS, attempt, start
 
@@ -39,6 +39,16 @@ ATTEMPT = {"event": "attempt", "time_ns": 5, "number": 1, "restored": 0}
 )
 def test_what_readers_cannot_rely_on_is_none(line) -> None:
     assert not is_event(line)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "result"])
+def test_scores_that_older_versions_called_accuracies_have_the_names_of_today(kind: str) -> None:
+    old = {"event": kind, "test_accuracy": 0.5, "val_accuracy": None}
+    assert in_todays_keys(old) == {"event": kind, "test_score": 0.5, "val_score": None}
+    assert in_todays_keys({"event": "record", "val_accuracy": 1}) == {
+        "event": "record",
+        "val_accuracy": 1,
+    }
 
 
 def test_events_of_kinds_to_come_are_passed_on() -> None:

@@ -127,4 +127,4 @@ def test_a_run_that_cannot_be_read_has_every_column(monkeypatch: pytest.MonkeyPa
     assert (row["arm"], row["seed"], row["status"]) == ("an arm", 0, "damaged")
     assert row["reason"].endswith(f"KeyError: '{run.name}'")
     assert (row["energy_source"], row["energy_flags"], row["coverage"]) == ("none", "", 0)
-    assert all(math.isnan(row[name]) for name in ("energy_j", "test_accuracy", "parameters"))
+    assert all(math.isnan(row[name]) for name in ("energy_j", "test_score", "parameters"))

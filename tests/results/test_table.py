@@ -159,7 +159,7 @@ def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
 
 def test_results_of_the_first_format_still_open_and_say_what_they_said() -> None:
     table = Tables(REPOSITORY / "tests" / "results" / "format_1").runs
-    found = zip(table["arm"], table["seed"], table["energy_j"], table["test_accuracy"], strict=True)
+    found = zip(table["arm"], table["seed"], table["energy_j"], table["test_score"], strict=True)
     # As they were published then.
     assert list(found) == [
         ("dense", 0, pytest.approx(17.818429702708453), 0.9916666666666667),

@@ -45,7 +45,7 @@ class Written:
         return self.event("attempt", number=number, restored=restored)
 
     def epoch(self, trained: int) -> Written:
-        return self.event("epoch", epochs_trained=trained, val_accuracy=0.5)
+        return self.event("epoch", epochs_trained=trained, val_score=0.5)
 
     def look(self, *layers: str, question: dict[str, Any] = SEARCH) -> Written:
         mask = {str(name): bits for name, bits in enumerate(layers)}

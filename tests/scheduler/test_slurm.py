@@ -61,7 +61,7 @@ warn_s = 15
 prologue = ["echo the GPU is $CUDA_VISIBLE_DEVICES"]
 """
 LIMITED, CANCELLED = "paused/seed-0", "paused/seed-1"
-RESULTS = ["test_accuracy", "val_accuracy", "parameters", "macs", "epochs_trained", "status"]
+RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 LONG_S = 600
 
 

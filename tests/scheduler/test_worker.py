@@ -14,7 +14,7 @@ from harness.results.journal import Journal
 from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
 
 STUDY = ("dense", "early_bird", "--set", "training.epochs=2", "--no-report", "--out")
-RESULTS = ["test_accuracy", "val_accuracy", "parameters", "macs", "epochs_trained", "status"]
+RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 
 
 @pytest.fixture(scope="module")

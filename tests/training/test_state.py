@@ -166,3 +166,12 @@ def test_a_checkpoint_that_hides_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"[Ww]eights"):
         Checkpoint.load(tmp_path / "trap.pt", torch.device("cpu"))
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_checkpoint_of_an_older_version_calls_its_score_an_accuracy(tmp_path: Path) -> None:
+    from harness.training.checkpoint import Checkpoint
+
+    old = {"number": 1, "phase": 0, "epoch": 2, "state": {}, "val_accuracy": 0.5}
+    torch.save(old, tmp_path / "checkpoint.pt")
+    found = Checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
+    assert found == Checkpoint(1, 0, 2, {}, val_score=0.5)

@@ -39,7 +39,7 @@ def test_both_would_draw_the_same_ticket_and_hold_the_same_weights(held) -> None
         for name, one in first[what].items():
             other = second[what][name]
             assert one == other if isinstance(one, str) else torch.equal(one, other), name
-    assert first["val_accuracy"] == second["val_accuracy"]
+    assert first["val_score"] == second["val_score"]
 
 
 def test_they_are_those_of_one_process_but_for_the_order_of_sums(held) -> None:

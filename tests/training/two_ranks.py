@@ -54,7 +54,7 @@ def work(folder: str, processes: int) -> None:
     held = {
         "drawn": dict(drawn.layers),
         "decided": dict(mask.layers),
-        "val_accuracy": losses.val_accuracy,
+        "val_score": losses.val_accuracy,
         "searched": searched,
         "weights": state.network.state_dict(),
         "masks": state.masks,

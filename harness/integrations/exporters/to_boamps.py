@@ -98,7 +98,7 @@ def report(
 
 
 def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, str]) -> Any:
-    accuracy = row["test_accuracy"]
+    accuracy = row["test_score"]
     return models.BoAmpsTask(
         task_stage="training",
         task_family="imageClassification",

@@ -91,7 +91,7 @@ def _write_run(wandb: Any, path: Path, project: str, mode: str, run: TrackedRun)
     )
     written.define_metric("cumulative_energy_j")
     # Synchronised, a missing step would be filled in with 0.
-    written.define_metric("val_accuracy", step_metric="cumulative_energy_j", step_sync=False)
+    written.define_metric("val_score", step_metric="cumulative_energy_j", step_sync=False)
     for point in run.curve:
         written.log(
             {

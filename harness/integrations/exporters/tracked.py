@@ -42,7 +42,7 @@ class MetricPoint:
     Attributes:
         epochs_trained: How many epochs the network had trained.
         at: When.
-        values: `val_accuracy` and, if it is known, `cumulative_energy_j` from the run's start.
+        values: `val_score` and, if it is known, `cumulative_energy_j` from the run's start.
     """
 
     epochs_trained: int
@@ -186,7 +186,7 @@ def _points(journal: Journal, curve: pd.DataFrame | None) -> Iterator[MetricPoin
     energies = repeat(math.nan) if curve is None else iter(curve["energy_j"])
     for (attempt, event), energy_j in zip(journal.evaluations(), energies, strict=False):
         after = timedelta(microseconds=(event["time_ns"] - attempt.start_ns) / 1000)
-        values = {"val_accuracy": event["val_accuracy"], "cumulative_energy_j": energy_j}
+        values = {"val_score": event["val_score"], "cumulative_energy_j": energy_j}
         yield MetricPoint(
             epochs_trained=int(event["epochs_trained"]),
             at=_moment(attempt.events[0].get("wall")) + after,

@@ -66,7 +66,7 @@ def test_a_report_says_what_the_table_says(exported: Path, tables: Tables) -> No
     assert algorithm["parametersNumber"] == row["parameters"] / 1e9
     assert algorithm["epochsNumber"] == 16
     assert algorithm["frameworkVersion"].startswith("2.")
-    assert report["task"]["measuredAccuracy"] == row["test_accuracy"]
+    assert report["task"]["measuredAccuracy"] == row["test_score"]
     kinds = {
         each["componentType"]: each["nbComponent"]
         for each in report["infrastructure"]["components"]

@@ -38,7 +38,7 @@ def test_what_is_unknown_is_empty_and_simulated_energy_says_so(ills: Path, tmp_p
         runs = getattr(pd, f"read_{end}")(where / f"runs.{end}").set_index("seed")
         runs = runs[runs["method"] == "dense"]
         assert math.isnan(runs.loc[1, "energy_j"])
-        assert math.isnan(runs.loc[0, "test_accuracy"])
+        assert math.isnan(runs.loc[0, "test_score"])
         curves = getattr(pd, f"read_{end}")(where / f"curves.{end}")
         sources = curves[curves["arm"] == "dense"].groupby("seed")["energy_source"].unique()
         assert {seed: list(found) for seed, found in sources.items()} == {

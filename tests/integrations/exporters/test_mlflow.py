@@ -49,7 +49,7 @@ def test_a_run_has_its_parameters_metrics_tags_and_times(exported: Path, tables:
     assert run.data.params["training.learning_rate"] == "0.1"
     assert run.data.params["workload.model"] == "vgg_small"
     assert "workload.root" not in run.data.params
-    for name in ("test_accuracy", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
+    for name in ("test_score", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
         assert run.data.metrics[name] == row[name]
     assert run.data.metrics["ticket_epoch"] == 8
     assert run.data.tags["status"] == "done"
@@ -79,16 +79,16 @@ def test_the_curve_is_a_history_by_epochs_at_its_moments(exported: Path, tables:
     moments = [run.info.start_time, *(each.timestamp for each in history), run.info.end_time]
     assert moments == sorted(moments)
     assert len(set(moments)) == len(moments)
-    accuracies = client.get_metric_history(run.info.run_id, "val_accuracy")
-    assert [each.value for each in accuracies[:-1]] == curve["val_accuracy"].tolist()
+    accuracies = client.get_metric_history(run.info.run_id, "val_score")
+    assert [each.value for each in accuracies[:-1]] == curve["val_score"].tolist()
 
 
 def test_a_result_is_a_metrics_latest_value(
     tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "runs", tables.runs.assign(val_accuracy=0.5))
+    monkeypatch.setattr(tables, "runs", tables.runs.assign(val_score=0.5))
     export(tables, folder, str(tmp_path))
-    assert {run.data.metrics["val_accuracy"] for run in read(tmp_path).values()} == {0.5}
+    assert {run.data.metrics["val_score"] for run in read(tmp_path).values()} == {0.5}
 
 
 def test_exporting_again_changes_nothing(exported: Path, tables: Tables, folder: Path) -> None:
@@ -137,11 +137,11 @@ def test_nothing_stands_in_for_what_is_unknown(ills: Path, tmp_path: Path) -> No
     failed, unknown, simulated = (runs[f"dense, seed {seed}"] for seed in range(3))
     assert failed.info.status == "FAILED"
     assert failed.data.tags["reason"] == "loss is not finite"
-    assert "test_accuracy" not in failed.data.metrics
+    assert "test_score" not in failed.data.metrics
     assert failed.data.metrics["energy_j"] > 0
     assert unknown.info.status == "FINISHED"
     assert unknown.data.tags["energy_standing"] == "unknown"
-    assert unknown.data.metrics["val_accuracy"] > 0.9
+    assert unknown.data.metrics["val_score"] > 0.9
     assert [key for key in unknown.data.metrics if key.endswith("_j") or "co2e" in key] == []
     assert simulated.data.tags["energy_standing"] == "simulated"
     assert simulated.data.tags["mlflow.note.content"].startswith("Simulated energy")

@@ -39,10 +39,10 @@ def exported(tables: Tables, folder: Path, tmp_path_factory: pytest.TempPathFact
 def test_accuracy_is_there_by_epochs_and_by_energy(exported: Path, tables: Tables) -> None:
     run = read(exported / "dense" / "seed-1")
     curve = tables.curves[(tables.curves["arm"] == "dense") & (tables.curves["seed"] == 1)]
-    by_epoch = series(run, "val_accuracy/by_epoch")
+    by_epoch = series(run, "val_score/by_epoch")
     assert [step for step, _ in by_epoch] == curve["epochs_trained"].tolist()
-    assert [value for _, value in by_epoch] == pytest.approx(curve["val_accuracy"].tolist())
-    by_energy = series(run, "val_accuracy/by_estimated_mJ")
+    assert [value for _, value in by_epoch] == pytest.approx(curve["val_score"].tolist())
+    by_energy = series(run, "val_score/by_estimated_mJ")
     joules = [step / 1000 for step, _ in by_energy]
     assert joules == pytest.approx(curve["energy_j"].tolist(), abs=5e-4)
     assert [value for _, value in by_energy] == [value for _, value in by_epoch]
@@ -56,7 +56,7 @@ def test_moments_are_those_of_the_run(exported: Path, tables: Tables) -> None:
     from datetime import datetime
 
     started = datetime.fromisoformat(row["started_at"].iloc[0]).timestamp()
-    times = [each.wall_time for each in run.Tensors("val_accuracy/by_epoch")]
+    times = [each.wall_time for each in run.Tensors("val_score/by_epoch")]
     assert times == sorted(times)
     assert started < times[0] < times[-1] < started + row["duration_s"].iloc[0]
     [result] = run.Tensors("result/energy_j")
@@ -67,7 +67,7 @@ def test_results_say_what_their_energy_is_worth(exported: Path, tables: Tables) 
     for row in tables.runs.to_dict("records"):
         path = tables.folder(row["arm"], row["seed"]).path
         run = read(exported / path.parent.name / path.name)
-        for name in ("test_accuracy", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
+        for name in ("test_score", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
             [(step, value)] = series(run, f"result/{name}")
             assert value == pytest.approx(row[name], rel=1e-6)
             assert step == row["epochs_trained"]
@@ -119,12 +119,12 @@ def test_nothing_stands_in_for_what_is_unknown(ills: Path, tmp_path: Path) -> No
     export(Tables(ills), ills, str(out))
     failed, unknown, simulated = (read(out / "dense" / f"seed-{seed}") for seed in range(3))
     assert hparams(failed)[1] == Status.STATUS_FAILURE
-    assert "result/test_accuracy" not in tags(failed)
+    assert "result/test_score" not in tags(failed)
     assert series(failed, "result/energy_j")[0][1] > 0
     assert hparams(unknown)[0]["energy"] == "unknown"
-    assert len(series(unknown, "val_accuracy/by_epoch")) == 16
+    assert len(series(unknown, "val_score/by_epoch")) == 16
     assert [tag for tag in tags(unknown) if tag.endswith(("J", "_j")) or "energy_j" in tag] == []
-    assert "val_accuracy/by_simulated_mJ" in tags(simulated)
+    assert "val_score/by_simulated_mJ" in tags(simulated)
     assert hparams(simulated)[0]["energy"] == "simulated"
 
 
@@ -135,7 +135,7 @@ def test_many_joules_are_steps_of_one(
     monkeypatch.setattr(tables, "curves", large)
     export(tables, folder, str(tmp_path))
     steps = [
-        step for step, _ in series(read(tmp_path / "dense/seed-0"), "val_accuracy/by_estimated_J")
+        step for step, _ in series(read(tmp_path / "dense/seed-0"), "val_score/by_estimated_J")
     ]
     curve = large[(large["arm"] == "dense") & (large["seed"] == 0)]
     assert steps == [round(value) for value in curve["energy_j"]]

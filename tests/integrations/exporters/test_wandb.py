@@ -99,7 +99,7 @@ def test_a_run_has_its_config_group_and_summary(exported: Path, tables: Tables) 
     assert run.config["search_epochs"] is None
     assert run.config["training.epochs"] == 16
     assert run.config["energy_standing"] == "estimated"
-    for name in ("test_accuracy", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
+    for name in ("test_score", "energy_j", "uncertainty_j", "co2e_kg", "duration_s"):
         assert run.summary[name] == pytest.approx(row[name])
     assert run.summary["energy_source"] == "estimated"
     assert run.summary["started"] == row["started_at"]
@@ -109,11 +109,11 @@ def test_a_run_has_its_config_group_and_summary(exported: Path, tables: Tables) 
 def test_the_history_is_accuracy_against_energy(exported: Path, tables: Tables) -> None:
     run = read_all(exported)["lottery_ticket, seed 2"]
     curve = tables.curves[(tables.curves["arm"] == "lottery_ticket") & (tables.curves["seed"] == 2)]
-    assert run.steps["val_accuracy"] == "cumulative_energy_j"
+    assert run.steps["val_score"] == "cumulative_energy_j"
     for key, column in (
         ("_step", "epochs_trained"),
         ("epochs_trained", "epochs_trained"),
-        ("val_accuracy", "val_accuracy"),
+        ("val_score", "val_score"),
         ("cumulative_energy_j", "energy_j"),
     ):
         assert [each[key] for each in run.history] == pytest.approx(curve[column].tolist())
@@ -125,9 +125,9 @@ def test_the_history_is_accuracy_against_energy(exported: Path, tables: Tables) 
 def test_a_result_is_not_overwritten_by_the_end_of_the_curve(
     tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "runs", tables.runs.assign(val_accuracy=0.5))
+    monkeypatch.setattr(tables, "runs", tables.runs.assign(val_score=0.5))
     export(tables, folder, str(tmp_path))
-    assert {run.summary["val_accuracy"] for run in read_all(tmp_path).values()} == {0.5}
+    assert {run.summary["val_score"] for run in read_all(tmp_path).values()} == {0.5}
 
 
 def test_exporting_again_leaves_one_of_each(exported: Path, tables: Tables, folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_nothing_stands_in_for_what_is_unknown(ills: Path, tmp_path: Path) -> No
     failed, unknown, simulated = (runs[f"dense, seed {seed}"] for seed in range(3))
     assert failed.exit_code == 1
     assert failed.summary["reason"] == "loss is not finite"
-    assert "test_accuracy" not in failed.summary
+    assert "test_score" not in failed.summary
     assert list(unknown.run.tags) == ["unknown energy", "done"]
     assert unknown.exit_code == 0
     assert [key for key in unknown.summary if key.endswith("_j") or "co2e" in key] == []
