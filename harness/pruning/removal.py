@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -56,25 +55,20 @@ def take(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 def carried(
-    saved: dict[str, Any], names: Sequence[str], index: Mapping[str, Tensor]
-) -> dict[str, Any]:
+    saved: Mapping[str, Mapping[str, Tensor]], index: Mapping[str, Tensor]
+) -> dict[str, dict[str, Tensor]]:
     """An optimizer's state for the weights that survive a shrink, whatever it keeps of each.
 
     Args:
-        saved: `optimizer.state_dict()` from before; SGD's momentum, Adam's moments, ...
-        names: The parameters' names, in the optimizer's order.
+        saved: By parameter name; SGD's momentum, Adam's moments, ... A count has no dimension.
         index: What `remove` returned.
     """
-    state = {
-        number: {
-            key: take(value, index[names[number]])
-            if isinstance(value, Tensor) and value.ndim
-            else value
-            for key, value in entries.items()
+    return {
+        name: {
+            key: take(value, index[name]) if value.ndim else value for key, value in kept.items()
         }
-        for number, entries in saved["state"].items()
+        for name, kept in saved.items()
     }
-    return {**saved, "state": state}
 
 
 def _cut(layer: nn.Module, outputs: set[int], inputs: set[int]) -> dict[str, Tensor]:

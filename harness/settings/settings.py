@@ -16,7 +16,7 @@ from pydantic import (
 
 from harness.errors import nearest
 from harness.settings.catalogue import DATA, METERS, MODELS, TORCHVISION, Catalogue
-from harness.settings.types import CompileMode, Count, Positive, Precision, Ratio, Weight
+from harness.settings.types import CompileMode, Count, Positive, Precision, Ratio, Share, Weight
 
 
 def one_of(known: Catalogue) -> AfterValidator:
@@ -84,21 +84,38 @@ def _mode(asked: object) -> object:
     raise ValueError(f"'{asked}' is unknown; {nearest(str(asked), known)}")
 
 
+SGD_RATE = 0.1
+"""The rate that the papers' recipes of SGD begin with."""
+
+
 class Training(Settings):
-    """The recipe, the same for every method: SGD with momentum."""
+    """The recipe, the same for every method."""
 
     epochs: Count = 160
     """Length of one full training, the budget of every method."""
     batch_size: Count = 256
     """Samples per step on all GPUs together; the last batch of an epoch may be smaller."""
-    learning_rate: Positive = 0.1
-    """Highest learning rate of the schedule."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of SGD."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum, or AdamW (Loshchilov & Hutter, 2019), by torch."""
+    learning_rate: Positive = SGD_RATE
+    """Highest learning rate of the schedule; for "adamw" another than SGD's 0.1, such as 0.001."""
+    momentum: Share = 0.9
+    """Momentum of "sgd"."""
     nesterov: bool = False
-    """Nesterov's momentum."""
+    """Nesterov's momentum, of "sgd"."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """Decay of the two moments of "adamw"."""
+    eps: Positive = 1e-8
+    """Added to the denominator of "adamw"."""
     weight_decay: Weight = 1e-4
-    """L2 penalty of all parameters, BatchNorm's among them."""
+    """Weight of the L2 penalty ("sgd"), or of the decay that is decoupled from it ("adamw")."""
+    weight_decay_of: Literal["all", "weights"] = "all"
+    """What decays: "all" parameters, or "weights" alone: those of convolutions, linear, recurrent
+    and attention layers. Biases, scales of norms, gates, embeddings, class tokens, position
+    embeddings and other parameters of a network's own modules then do not."""
+    clip_norm: Positive | None = None
+    """Scale the gradient of a step down to this norm over all parameters, penalties included, if it
+    is larger."""
     schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
     """How the learning rate falls over the epochs."""
     milestones: tuple[Ratio, ...] = (0.5, 0.75)
@@ -109,7 +126,7 @@ class Training(Settings):
     """Share of the schedule at which "one_cycle" has risen to the full rate."""
     warmup_epochs: Weight = 0
     """Epochs of linear warm-up."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    label_smoothing: Share = 0
     """Share of each label that is spread over all classes."""
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
     """Random crops out of images padded by this many pixels."""
@@ -141,6 +158,21 @@ class Training(Settings):
     """Epochs between two validations, counted over the run; its end is always validated."""
     checkpoint_epochs: Count = 1
     """Epochs between two checkpoints, counted over the run; its end is always saved."""
+
+    @model_validator(mode="after")
+    def _fits_its_optimizer(self) -> Training:
+        of_sgd, of_adamw = ("momentum", "nesterov"), ("betas", "eps")
+        for name in of_adamw if self.optimizer == "sgd" else of_sgd:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                has = " and ".join(of_sgd if self.optimizer == "sgd" else of_adamw)
+                raise ValueError(f"{name} is given, but {self.optimizer} has {has}; leave it out")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum above 0")
+        if self.optimizer == "adamw" and self.learning_rate == SGD_RATE:
+            raise ValueError(
+                f"learning_rate = {SGD_RATE:g} is SGD's; give one that suits adamw, such as 0.001"
+            )
+        return self
 
 
 MeterKind = Annotated[str, one_of(METERS)]

@@ -10,6 +10,8 @@ MAX_COUNT = 1_000_000
 """A bound against typing errors; no setting sensibly reaches it."""
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 """A share strictly between 0 and 1."""
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A share below 1; 0 for none."""
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 """A whole number, at least 1."""
 Weight = Annotated[float, Field(ge=0, le=MAX_COUNT)]

@@ -124,7 +124,6 @@ class GraphedStep:
             return
         state = self._state
         images, labels = batch.images.clone(), batch.labels.clone()
-        self._begin_momentum()
         before = [(tensor, tensor.detach().clone()) for tensor in self._changed()]
         rng = torch.get_rng_state(), _device_rng(state.workload.device)
         rates = [group["lr"] for group in state.optimizer.param_groups]
@@ -136,6 +135,10 @@ class GraphedStep:
         for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         with torch.no_grad():
+            known = {id(tensor) for tensor, _ in before}
+            for tensor in self._changed():
+                if id(tensor) not in known:  # begun by the optimizer, whose first step is the same
+                    tensor.zero_()  # with zeros as without
             for tensor, value in before:
                 tensor.copy_(value)
         torch.set_rng_state(rng[0])
@@ -143,20 +146,11 @@ class GraphedStep:
             torch.cuda.set_rng_state(rng[1], state.workload.device)
         self._captured[images.shape] = _Captured(images, labels, again)
 
-    def _begin_momentum(self) -> None:
-        """A first step copies the gradient into the momentum; added to zeros it is the same."""
-        optimizer = self._state.optimizer
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                if group["momentum"] and optimizer.state[parameter].get("momentum_buffer") is None:
-                    optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-
     def _changed(self) -> list[Tensor]:
         """Everything that a step changes."""
         state = self._state
-        momentum = [held.get("momentum_buffer") for held in state.optimizer.state.values()]
-        known = [tensor for tensor in momentum if tensor is not None]
-        return [*state.network.parameters(), *state.network.buffers(), *known, self.total]
+        kept = [each for held in state.optimizer.state.values() for each in held.values()]
+        return [*state.network.parameters(), *state.network.buffers(), self.total, *kept]
 
 
 def graphed(

@@ -4,7 +4,8 @@
 activations, errors, gradients and momentum are rounded to 8 bits with one exponent per block,
 stochastically, as in low-precision SGD of the source; the arithmetic itself stays fp32. A block is
 one filter of a weight and one sample of an activation. The average of the weights over the last
-epochs is left out.
+epochs is left out. Of AdamW, the first moment is rounded as momentum is; the second stays in fp32,
+since in a block with larger ones small ones would become zeros to divide by.
 """
 
 from __future__ import annotations
@@ -155,9 +156,10 @@ def quantise_state(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.copy_(quantise(parameter))
-            momentum = optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                momentum.copy_(quantise(momentum))
+            for key in ("momentum_buffer", "exp_avg"):
+                if key in optimizer.state[parameter]:
+                    momentum = optimizer.state[parameter][key]
+                    momentum.copy_(quantise(momentum))
 
 
 def twin(network: nn.Module) -> nn.Module:

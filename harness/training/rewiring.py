@@ -19,7 +19,7 @@ class Rewiring:
     """The rewirings of one epoch; when they come follows from the place on the schedule alone.
 
     Args:
-        state: Its masks, weights and momentum are changed in place.
+        state: Its masks, weights and optimizer are changed in place.
         rule: How often and how much.
         steps: Steps of the epoch.
     """
@@ -40,7 +40,7 @@ class Rewiring:
 
     @torch.no_grad()
     def move(self, step: int) -> None:
-        """Drop and grow; grown weights begin at zero, without momentum."""
+        """Drop and grow; grown weights begin at zero, as does what the optimizer keeps of them."""
         progress = (self._first + step) / (self._rule.until_epoch * self._steps)
         fraction = self._rule.fraction * 0.5 * (1 + math.cos(math.pi * progress))
         gradients = {
@@ -51,9 +51,9 @@ class Rewiring:
         for name, weight in self._weights.items():
             mask = self._state.masks[name]
             stays = mask * moved[name]
-            momentum = self._state.optimizer.state[weight].get("momentum_buffer")
-            if momentum is not None:
-                momentum.mul_(stays)
+            for kept in self._state.optimizer.state[weight].values():
+                if kept.shape == weight.shape:
+                    kept.mul_(stays)
             weight.mul_(stays)
             mask.copy_(moved[name])
 

@@ -24,6 +24,7 @@ from harness.settings.types import Precision
 from harness.training import tensor_files as files
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
+from harness.training.optimizer import laid_out_like, load_moments, make_optimizer, moments
 from harness.training.precision import in_precision
 from harness.workloads.workload import Workload
 
@@ -43,7 +44,7 @@ class TrainingState:
 
     Attributes:
         network: In today's structure.
-        optimizer: SGD with momentum over today's parameters.
+        optimizer: The recipe's, over today's parameters that train.
         shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
             today's structure.
         schedule_epoch: Place on the learning-rate schedule.
@@ -91,7 +92,7 @@ class TrainingState:
         """Parameters are other objects than before, so what was made for the old ones goes."""
         if self._training.compile:
             forget_compiled()
-        self.optimizer = self._new_optimizer()
+        self.optimizer = make_optimizer(self.network, self._training, self.workload.device)
         self._forward: dict[Precision, nn.Module] = {}
         self.graphs: dict[tuple[Any, ...], Any] = {}
 
@@ -108,17 +109,6 @@ class TrainingState:
         """Whether `forward` has been asked for since the structure last changed."""
         return precision in self._forward
 
-    def _new_optimizer(self) -> torch.optim.SGD:
-        recipe = self._training
-        return torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=recipe.fused and self.workload.device.type == "cuda",
-        )
-
     @property
     def masks(self) -> dict[str, Tensor]:
         """Ones and zeros by parameter name, for the weights held at zero."""
@@ -128,17 +118,6 @@ class TrainingState:
     def masks(self, masks: Mapping[str, Tensor]) -> None:
         parameters = dict(self.network.named_parameters())
         self._masks = {name: laid_out_like(parameters[name], mask) for name, mask in masks.items()}
-
-    def _load_optimizer(self, saved: dict[str, Any]) -> None:
-        """Take over an optimizer's state, each tensor with the strides of its parameter.
-
-        A fused step on CUDA refuses other strides, and one on a CPU steps wrongly.
-        """
-        self.optimizer.load_state_dict(saved)
-        for parameter, entries in self.optimizer.state.items():
-            for key, value in entries.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    entries[key] = laid_out_like(parameter, value)
 
     def masked(self) -> dict[str, nn.Parameter]:
         """The parameters that have a mask, by name."""
@@ -160,13 +139,12 @@ class TrainingState:
 
     def shrink(self, mask: ChannelMask) -> None:
         """Remove channels; the optimizer's state and weight masks of the survivors go along."""
-        names = [name for name, _ in self.network.named_parameters()]
-        before = self.optimizer.state_dict()
+        before = moments(self.optimizer, self.network)
         index = shrink(self.network, mask, self.workload.example)
         self.workload.lay_out(self.network)
         self.masks = {name: take(mask, index[name]) for name, mask in self.masks.items()}
         self._renew()
-        self._load_optimizer(carried(before, names, index))
+        load_moments(self.optimizer, self.network, carried(before, index))
         self.shrinks.append(mask)
 
     def reinitialise(self, draw: int) -> None:
@@ -212,7 +190,7 @@ class TrainingState:
     def _weights(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": moments(self.optimizer, self.network),
             "shrinks": [dict(mask.layers) for mask in self.shrinks],
             "schedule_epoch": self.schedule_epoch,
         }
@@ -223,7 +201,7 @@ class TrainingState:
         for layers in saved["shrinks"]:
             self.shrink(ChannelMask(layers))
         self.network.load_state_dict(saved["network"])
-        self._load_optimizer(saved["optimizer"])
+        load_moments(self.optimizer, self.network, saved["optimizer"])
         self.schedule_epoch = saved["schedule_epoch"]
 
     def state_dict(self) -> dict[str, Any]:
@@ -240,13 +218,6 @@ class TrainingState:
         self._load_weights(saved)
         self.masks = saved["masks"]
         self.epochs_trained = saved["epochs_trained"]
-
-
-def laid_out_like(parameter: Tensor, values: Tensor) -> Tensor:
-    """`values` with the strides of `parameter`, so that one pass over memory serves both."""
-    if values.stride() == parameter.stride():
-        return values
-    return torch.empty_like(parameter, dtype=values.dtype, requires_grad=False).copy_(values)
 
 
 @torch.no_grad()

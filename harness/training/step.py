@@ -59,6 +59,8 @@ class Step:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._penalise()
+        if self._training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._training.clip_norm)
         if self._precision == "int8_simulated":
             quantise_gradients(self._parameters)
         if move is not None:

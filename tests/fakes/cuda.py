@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -251,6 +252,17 @@ def on_stand_in_cuda() -> Iterator[StandInCuda]:
         yield gpu
 
 
+_group = clip_grad._group_tensors_by_device_and_dtype
+
+
+def _grouped(lists: Any, **rest: Any) -> Any:
+    """As torch groups tensors, but by what Python takes for their devices."""
+    return {
+        (tensors[0][0].device, dtype): (tensors, numbers)
+        for (_, dtype), (tensors, numbers) in _group(lists, **rest).items()
+    }
+
+
 def _replaced(gpu: StandInCuda) -> list[tuple[Any, str, Any]]:
     load, autocast = torch.load, torch.autocast
 
@@ -283,6 +295,7 @@ def _replaced(gpu: StandInCuda) -> list[tuple[Any, str, Any]]:
         (torch.Tensor, "is_cpu", property(lambda tensor: not gpu.holds(tensor))),
         (torch, "load", loaded),
         (torch, "autocast", cast),
+        (clip_grad, "_group_tensors_by_device_and_dtype", _grouped),
         (torch, "Generator", _Generator),
         (torch.cuda, "synchronize", nothing),
         (torch.cuda, "get_rng_state", state_of),

@@ -15,6 +15,7 @@ from harness.pruning.channels import channel_groups, shrink
 from harness.pruning.cost import size_of
 from harness.pruning.groups import scaled_batch_norms
 from harness.pruning.removal import carried, take
+from harness.training.optimizer import load_moments, moments
 from tests.networks import FAMILIES, images, make, mask_of
 
 cases = pytest.mark.parametrize("family", FAMILIES)
@@ -77,14 +78,13 @@ def test_the_optimizers_state_is_carried_so_that_training_goes_on_as_the_twins(
     optimizer = new_optimizer(network)
     for _ in range(2):
         trained(network, optimizer)
-    names = [name for name, _ in network.named_parameters()]
-    saved = optimizer.state_dict()
+    saved = moments(optimizer, network)
     mask = mask_of(network)
     twin = masked_twin(network, mask)
     index = shrink(network, mask, images())
     smaller, masked = new_optimizer(network), new_optimizer(twin)
-    smaller.load_state_dict(carried(saved, names, index))
-    masked.load_state_dict(copy.deepcopy(saved))
+    load_moments(smaller, network, carried(saved, index))
+    load_moments(masked, twin, copy.deepcopy(saved))
     trained(network, smaller)
     trained(twin, masked)
     of_twin = dict(twin.named_parameters())

@@ -13,6 +13,16 @@ from harness.training.state import TrainingState
 from harness.workloads.workload import Workload, open_workload
 
 RECIPE = Training(epochs=3, batch_size=128, schedule="cosine", crop_padding=1)
+ADAMW = RECIPE.model_copy(
+    update={
+        "optimizer": "adamw",
+        "learning_rate": 0.003,
+        "weight_decay": 0.1,
+        "weight_decay_of": "weights",
+        "clip_norm": 1.0,
+    }
+)
+RECIPES = pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=["sgd", "adamw"])
 
 MakeState = Callable[..., TrainingState]
 
@@ -25,7 +35,7 @@ def workload() -> Workload:
 
 @pytest.fixture
 def make_state(workload: Workload, tmp_path: Path) -> MakeState:
-    def make(seed: int = 0) -> TrainingState:
-        return TrainingState(workload, RECIPE, seed, lambda name: tmp_path / f"{name}.pt")
+    def make(seed: int = 0, recipe: Training = RECIPE) -> TrainingState:
+        return TrainingState(workload, recipe, seed, lambda name: tmp_path / f"{name}.pt")
 
     return make

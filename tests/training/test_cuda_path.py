@@ -43,6 +43,7 @@ PLAIN = Training(
     fused=False,
 )
 AS_ON_A_GPU = PLAIN.model_copy(update={"channels_last": True, "fused": True})
+ADAMW = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay_of": "weights", "clip_norm": 1}
 METHODS: dict[str, dict[str, Any]] = {
     "dense": {},
     "progressive": {},
@@ -131,6 +132,21 @@ def test_a_method_from_its_start_to_its_end(name: str, gpu: StandInCuda, tmp_pat
     assert bool(state.masks) == (name in MASKING)
     tensors = [*state.network.parameters(), *state.network.buffers(), *state.masks.values()]
     assert all(tensor.device == torch.device("cuda", 0) for tensor in tensors)
+
+
+def test_an_epoch_of_adamw_waits_for_nothing(gpu: StandInCuda, tmp_path: Path) -> None:
+    recipe = AS_ON_A_GPU.model_copy(update=ADAMW)
+    state = start(recipe, tmp_path)
+    for _ in range(2):  # the second from a checkpoint
+        with gpu.watched():
+            train_epoch(state, Train("train", epochs=1), recipe, seed=0)
+        Checkpoint(1, 0, 0, state.state_dict()).save(tmp_path / "saved")
+        saved = Checkpoint.load(tmp_path / "saved", GPU)
+        assert saved is not None
+        state.load_state_dict(saved.state)
+    assert gpu.waits == []
+    counts = {entries["step"].device.type for entries in state.optimizer.state.values()}
+    assert counts == {"cuda"}, "as the fused step reads them"
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8_simulated"])

@@ -28,7 +28,7 @@ from harness.training.loop import train_epoch
 from harness.training.state import TrainingState
 from harness.training.step import batches_counted_at_the_end
 from harness.workloads.workload import Workload
-from tests.training.conftest import RECIPE
+from tests.training.conftest import ADAMW, RECIPE, RECIPES
 
 GRAPHS = RECIPE.model_copy(update={"graphs": True})
 CUDA = torch.device("cuda")
@@ -57,17 +57,19 @@ def trained(
 
 
 @pytest.mark.parametrize(
-    ("phase", "masked"),
+    ("phase", "masked", "recipe"),
     [
-        (Train("train", epochs=2), False),
-        (Train("train", epochs=2, l1_gamma=1e-2), False),
-        (Train("train", epochs=2, group_lasso=1e-3), False),
-        (Train("train", epochs=2, rate=0.5), True),
+        (Train("train", epochs=2), False, RECIPE),
+        (Train("train", epochs=2), False, ADAMW),
+        (Train("train", epochs=2, l1_gamma=1e-2), False, RECIPE),
+        (Train("train", epochs=2, group_lasso=1e-3), False, RECIPE),
+        (Train("train", epochs=2, rate=0.5), True, RECIPE),
     ],
 )
 def test_captured_steps_end_with_the_weights_of_plain_ones(
     phase: Train,
     masked: bool,
+    recipe: Training,
     workload: Workload,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,8 +78,9 @@ def test_captured_steps_end_with_the_weights_of_plain_ones(
         return graphed(state, phase, training, played)
 
     monkeypatch.setattr(loop, "graphed", playing)
-    plain = trained(workload, RECIPE, phase, tmp_path, masked=masked)
-    ours = trained(workload, GRAPHS, phase, tmp_path, masked=masked)
+    plain = trained(workload, recipe, phase, tmp_path, masked=masked)
+    captured = recipe.model_copy(update={"graphs": True})
+    ours = trained(workload, captured, phase, tmp_path, masked=masked)
     for name, value in plain.network.state_dict().items():
         # The rate is a float32 tensor here, and a Python float there.
         torch.testing.assert_close(
@@ -88,20 +91,23 @@ def test_captured_steps_end_with_the_weights_of_plain_ones(
     assert len(step._captured) == 2, "whole batches, and the smaller last one"
 
 
-def test_a_capture_leaves_the_state_as_it_was(workload: Workload, tmp_path: Path) -> None:
-    state = TrainingState(workload, GRAPHS, 0, lambda name: tmp_path / name)
+@RECIPES
+def test_a_capture_leaves_the_state_as_it_was(
+    recipe: Training, workload: Workload, tmp_path: Path
+) -> None:
+    state = TrainingState(workload, recipe, 0, lambda name: tmp_path / name)
     before = {name: value.clone() for name, value in state.network.state_dict().items()}
     rng = torch.get_rng_state()
-    step = graphed(state, Train("train", epochs=1), GRAPHS, played)
+    step = graphed(state, Train("train", epochs=1), recipe, played)
     step.prepare(workload.train.sample(16, seed=0))
     for name, value in state.network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert torch.equal(torch.get_rng_state(), rng)
     assert float(step.total) == 0
     assert isinstance(state.optimizer.param_groups[0]["lr"], float)
-    momentum = [held["momentum_buffer"] for held in state.optimizer.state.values()]
-    assert momentum
-    assert not any(bool(each.any()) for each in momentum)
+    kept = [each for held in state.optimizer.state.values() for each in held.values()]
+    assert kept
+    assert not any(bool(each.any()) for each in kept)
 
 
 def test_another_structure_or_penalty_is_captured_anew(workload: Workload, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import torch
 from harness import Train, bn_channel_mask, magnitude
 from harness.errors import RunError
 from harness.pruning.weights import prune_weights
+from harness.settings.settings import Training
 from harness.training.loop import train_epoch
+from harness.training.optimizer import moments
 from harness.training.state import TrainingState
-from tests.training.conftest import RECIPE, MakeState
+from tests.training.conftest import RECIPE, RECIPES, MakeState
 
 TRAIN = Train("train", epochs=1, l1_gamma=1e-4)
 
@@ -22,9 +24,13 @@ def weights(state: TrainingState) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in state.network.state_dict().items()}
 
 
-def momentum(state: TrainingState) -> list[torch.Tensor]:
-    entries = state.optimizer.state_dict()["state"].values()
-    return [entry["momentum_buffer"].clone() for entry in entries]
+def kept(state: TrainingState) -> dict[str, torch.Tensor]:
+    """What the optimizer keeps, by the name of the parameter and its own."""
+    return {
+        f"{name} {key}": value.clone()
+        for name, entries in moments(state.optimizer, state.network).items()
+        for key, value in entries.items()
+    }
 
 
 def pairs(values: torch.Tensor, others: torch.Tensor) -> set[tuple[float, float]]:
@@ -35,8 +41,9 @@ def assert_same(one: TrainingState, other: TrainingState) -> None:
     assert weights(one).keys() == weights(other).keys()
     for name, value in weights(one).items():
         assert torch.equal(value, weights(other)[name]), name
-    for ours, theirs in zip(momentum(one), momentum(other), strict=True):
-        assert torch.equal(ours, theirs)
+    assert kept(one).keys() == kept(other).keys()
+    for name, value in kept(one).items():
+        assert torch.equal(value, kept(other)[name]), name
     assert one.schedule_epoch == other.schedule_epoch
     assert one.epochs_trained == other.epochs_trained
 
@@ -45,11 +52,12 @@ def ticket(state: TrainingState, ratio: float = 0.5) -> None:
     state.shrink(bn_channel_mask(ratio, 8, 8)(state.network, state.workload.train.sample(1, 0)))
 
 
-def test_saved_and_loaded_it_trains_on_bit_equal(make_state: MakeState) -> None:
-    state = make_state()
-    train_epoch(state, TRAIN, RECIPE, seed=0)
+@RECIPES
+def test_saved_and_loaded_it_trains_on_bit_equal(recipe: Training, make_state: MakeState) -> None:
+    state = make_state(recipe=recipe)
+    train_epoch(state, TRAIN, recipe, seed=0)
     ticket(state)
-    train_epoch(state, TRAIN, RECIPE, seed=0)
+    train_epoch(state, TRAIN, recipe, seed=0)
     state.masks = prune_weights(
         magnitude(state.network, state.workload.train.sample(1, 0)), state.masks, fraction=0.2
     )
@@ -57,27 +65,34 @@ def test_saved_and_loaded_it_trains_on_bit_equal(make_state: MakeState) -> None:
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     buffer.seek(0)
-    other = make_state(seed=7)
+    other = make_state(seed=7, recipe=recipe)
     other.load_state_dict(torch.load(buffer, weights_only=True))
     assert_same(state, other)
     for each in (state, other):
-        train_epoch(each, TRAIN, RECIPE, seed=0)
+        train_epoch(each, TRAIN, recipe, seed=0)
     assert_same(state, other)
 
 
-def test_momentum_and_masks_go_along_when_channels_go(make_state: MakeState) -> None:
+@RECIPES
+def test_the_optimizers_state_and_masks_go_along_when_channels_go(
+    recipe: Training, make_state: MakeState
+) -> None:
     """A shrunk network steps as its unpruned self would on the channels that stay."""
-    state = make_state()
-    train_epoch(state, TRAIN, RECIPE, seed=0)
-    names = [name for name, _ in state.network.named_parameters()]
-    before = dict(zip(names, momentum(state), strict=True))
-    everything = weights(state)
+    state = make_state(recipe=recipe)
+    train_epoch(state, TRAIN, recipe, seed=0)
+    before, everything = kept(state), weights(state)
     ticket(state)
-    for name, buffer in zip(names, momentum(state), strict=True):
-        survivor = dict(state.network.named_parameters())[name]
-        assert buffer.shape == survivor.shape
+    survivors = dict(state.network.named_parameters())
+    assert kept(state).keys() == before.keys()
+    assert len(before) == (3 if recipe.optimizer == "adamw" else 1) * len(survivors)
+    for name, value in kept(state).items():
+        of = name.split()[0]
+        if name.endswith("step"):
+            assert torch.equal(value, before[name])
+            continue
+        assert value.shape == survivors[of].shape
         # Each surviving weight still has the momentum that it had.
-        assert pairs(survivor.detach(), buffer) <= pairs(everything[name], before[name]), name
+        assert pairs(survivors[of].detach(), value) <= pairs(everything[of], before[name]), name
 
 
 def test_after_a_shrink_every_parameter_still_trains(make_state: MakeState) -> None:
