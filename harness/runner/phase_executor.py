@@ -37,7 +37,7 @@ from harness.training.ahead import step_ahead, window_of
 from harness.training.compiling import never_silent
 from harness.training.graphs import capture_ahead, refusal
 from harness.training.loop import accuracy, train_epoch
-from harness.training.memory import fitting_batch_size, is_out_of_memory
+from harness.training.memory import fitting_part, is_out_of_memory
 from harness.training.rewiring import alive_weights, shuffle_masks
 from harness.training.state import TrainingState, stream
 from harness.workloads.workload import Workload
@@ -222,8 +222,11 @@ def _guarded(phase: Train, context: PhaseContext, work: Callable[[], T]) -> T:
     size = context.training.batch_size
     if context.state.world.size > 1:  # to try would take all of them
         raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}")
-    fits = fitting_batch_size(context.state, phase.precision, context.training)
-    advice = f"training.batch_size = {fits} would fit" if fits else "no batch size would fit"
+    fits = fitting_part(context.state, phase.precision, context.training)
+    advice = "no batch size would fit"
+    if fits:
+        smaller, parts = fits * context.training.accumulate, -(-size // fits)
+        advice = f"training.batch_size = {smaller} would fit, or training.accumulate = {parts}"
     raise RunError(f"'{phase.name}' ran out of memory at training.batch_size = {size}; {advice}")
 
 

@@ -97,6 +97,9 @@ class Training(Settings):
     """Samples per step on all GPUs together; the last batch of an epoch may be smaller."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW (Loshchilov & Hutter, 2019), by torch."""
+    accumulate: Count = 1
+    """In how many parts to compute a batch, one after the other, which takes less memory; the step
+    is one, by the gradient of the whole batch. BatchNorm sees the parts, not the batch."""
     learning_rate: Positive = SGD_RATE
     """Highest learning rate of the schedule; for "adamw" another than SGD's 0.1, such as 0.001."""
     momentum: Share = 0.9
@@ -116,6 +119,10 @@ class Training(Settings):
     clip_norm: Positive | None = None
     """Scale the gradient of a step down to this norm over all parameters, penalties included, if it
     is larger."""
+    ema: Ratio | None = None
+    """Evaluate and test, in place of the weights, their exponential moving average with this decay
+    per step, such as 0.999, which begins at the first weights. Running statistics of BatchNorm are
+    averaged with them. What a method inspects and prunes are the weights themselves."""
     schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
     """How the learning rate falls over the epochs."""
     milestones: tuple[Ratio, ...] = (0.5, 0.75)
@@ -160,12 +167,17 @@ class Training(Settings):
     """Epochs between two checkpoints, counted over the run; its end is always saved."""
 
     @model_validator(mode="after")
-    def _fits_its_optimizer(self) -> Training:
+    def _fits_together(self) -> Training:
         of_sgd, of_adamw = ("momentum", "nesterov"), ("betas", "eps")
         for name in of_adamw if self.optimizer == "sgd" else of_sgd:
             if getattr(self, name) != type(self).model_fields[name].default:
                 has = " and ".join(of_sgd if self.optimizer == "sgd" else of_adamw)
                 raise ValueError(f"{name} is given, but {self.optimizer} has {has}; leave it out")
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate = {self.accumulate} parts are more than the {self.batch_size} samples "
+                "of batch_size"
+            )
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs momentum above 0")
         if self.optimizer == "adamw" and self.learning_rate == SGD_RATE:

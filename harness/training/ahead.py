@@ -15,7 +15,7 @@ from harness.training.compiling import first_steps
 from harness.training.device import searches_algorithms
 from harness.training.precision import autocast
 from harness.training.state import Structure, TrainingState
-from harness.training.step import mean_loss
+from harness.training.step import mean_loss, parts_in
 from harness.workloads.source import evaluation_batch_size, sizes_of_batches
 
 COMPILE = "compile"
@@ -70,12 +70,13 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
     network = state.forward(precision).train()
     state.network.train()
     for whole in sizes_of_batches(len(source), training.batch_size):
-        images, labels = source.sample(state.world.part.size(whole), seed=0)
-        for _ in range(first_steps(training.compile)):
-            with autocast(precision, state.workload.device):
-                loss = mean_loss(network(images), labels, training, state.world, whole)
-            loss.backward()  # type: ignore[no-untyped-call]
-            state.optimizer.zero_grad(set_to_none=True)
+        share = source.sample(state.world.part.size(whole), seed=0)
+        for images, labels in parts_in(share, whole, training):
+            for _ in range(first_steps(training.compile)):
+                with autocast(precision, state.workload.device):
+                    loss = mean_loss(network(images), labels, training, state.world, whole)
+                loss.backward()  # type: ignore[no-untyped-call]
+                state.optimizer.zero_grad(set_to_none=True)
 
 
 @torch.no_grad()

@@ -150,7 +150,8 @@ class GraphedStep:
         """Everything that a step changes."""
         state = self._state
         kept = [each for held in state.optimizer.state.values() for each in held.values()]
-        return [*state.network.parameters(), *state.network.buffers(), self.total, *kept]
+        tensors = [*state.network.parameters(), *state.network.buffers()]
+        return [*tensors, *state.average.values(), self.total, *kept]
 
 
 def graphed(

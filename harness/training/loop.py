@@ -16,7 +16,7 @@ from harness.training.graphs import GraphedStep, graphed
 from harness.training.precision import autocast
 from harness.training.rewiring import Rewiring
 from harness.training.state import TrainingState, stream
-from harness.training.step import Step, batches_counted_at_the_end
+from harness.training.step import Step, batches_counted_at_the_end, parts_of
 from harness.workloads.source import Source
 
 
@@ -52,9 +52,16 @@ def train_epoch(
     steps = len(batches)
     begun, done = divmod(round(state.schedule_epoch * steps), steps)
     numbered, first = enumerate(batches), done
+
+    def whole(number: int) -> int:
+        return min(training.batch_size, samples - number * training.batch_size)
+
     for last, take in [*([snapshot] if snapshot else []), (steps, None)]:
         # Cut at the snapshot, which holds the count of batches.
-        with batches_counted_at_the_end(network, last - first):
+        passes = sum(
+            parts_of(whole(number), training) for number in range(first - done, last - done)
+        )
+        with batches_counted_at_the_end(network, passes):
             # A whole epoch is not cut short: a pilot's lasts as long as there is time.
             for number, batch in islice(numbered, last - first if done or take else None):
                 place = begun + (done + number) / steps
@@ -63,9 +70,9 @@ def train_epoch(
                     group["lr"] = rate
                 if isinstance(step, GraphedStep):
                     step.read_rate(rate)
-                due = rewiring and rewiring.is_due(number)
-                whole = min(training.batch_size, samples - number * training.batch_size)
-                step(batch, whole, partial(rewiring.move, number) if rewiring and due else None)
+                due = rewiring is not None and rewiring.is_due(number)
+                move = partial(rewiring.move, number) if rewiring and due else None
+                step(batch, whole(number), move)
         if take:
             take(begun + last / steps)
         first = last
@@ -78,10 +85,11 @@ def train_epoch(
 def correct(state: TrainingState, split: Source, training: Training) -> Tensor:
     """Which samples of this process's share of `split` are classified rightly, in their order.
 
-    In evaluation mode and the recipe's autocast; bool, shape (samples,), still on the device.
+    In evaluation mode, in the recipe's autocast and with averaged weights where it has them; bool,
+    shape (samples,), still on the device.
     """
     device = state.workload.device
-    network = state.network.eval()
+    network = state.for_evaluation()
     right = [torch.zeros(0, dtype=torch.bool, device=device)]  # a share may be empty
     with autocast(training.precision, device):
         for images, labels in split.in_order():

@@ -1,4 +1,4 @@
-"""What to say when memory runs out: the batch size that would fit."""
+"""What to say when memory runs out: how many samples at a time would fit."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _SIGNS)
 
 
-def fitting_batch_size(
+def fitting_part(
     state: TrainingState, precision: Precision | None, training: Training
 ) -> int | None:
-    """The largest half, quarter, ... of the batch size for which one training step has memory.
+    """The largest half, quarter, ... of a batch, or of its parts, that has memory to train on.
 
     The network is of no use afterwards. Tried uncompiled, since each size would be compiled again.
 
@@ -42,23 +42,23 @@ def fitting_batch_size(
     Returns:
         None if not even two samples fit.
     """
-    batch_size = training.batch_size
-    while batch_size > 2:
-        batch_size //= 2
-        if _fits(state, precision or training.precision, training, batch_size):
-            return batch_size
+    samples = -(-training.batch_size // training.accumulate)
+    while samples > 2:
+        samples //= 2
+        if _fits(state, precision or training.precision, training, samples):
+            return samples
     return None
 
 
-def _fits(state: TrainingState, precision: Precision, training: Training, batch_size: int) -> bool:
+def _fits(state: TrainingState, precision: Precision, training: Training, samples: int) -> bool:
     state.optimizer.zero_grad(set_to_none=True)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     try:
-        images, labels = state.workload.train.sample(batch_size, seed=0)
+        images, labels = state.workload.train.sample(samples, seed=0)
         network = in_precision(state.network, precision).train()
         with autocast(precision, state.workload.device):
-            loss = mean_loss(network(images), labels, training, state.world, batch_size)
+            loss = mean_loss(network(images), labels, training, state.world, samples)
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
     except RuntimeError as error:

@@ -19,7 +19,7 @@ class Rewiring:
     """The rewirings of one epoch; when they come follows from the place on the schedule alone.
 
     Args:
-        state: Its masks, weights and optimizer are changed in place.
+        state: Its masks, weights, optimizer and average are changed in place.
         rule: How often and how much.
         steps: Steps of the epoch.
     """
@@ -55,6 +55,8 @@ class Rewiring:
                 if kept.shape == weight.shape:
                     kept.mul_(stays)
             weight.mul_(stays)
+            if name in self._state.average:
+                self._state.average[name].mul_(stays)
             mask.copy_(moved[name])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from harness.pruning.removal import carried, take
 from harness.settings.settings import Training
 from harness.settings.types import Precision
 from harness.training import tensor_files as files
+from harness.training.average import new_average
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
 from harness.training.optimizer import laid_out_like, load_moments, make_optimizer, moments
@@ -50,6 +52,7 @@ class TrainingState:
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
+        average: The moving average of weights and statistics, by name; empty without `ema`.
         graphs: Captured training steps of today's structure, by what they rest on.
         stepped: For what each structure has made its first steps (`harness.training.ahead`).
     """
@@ -93,6 +96,7 @@ class TrainingState:
         if self._training.compile:
             forget_compiled()
         self.optimizer = make_optimizer(self.network, self._training, self.workload.device)
+        self.average = new_average(self.network) if self._training.ema else {}
         self._forward: dict[Precision, nn.Module] = {}
         self.graphs: dict[tuple[Any, ...], Any] = {}
 
@@ -104,6 +108,13 @@ class TrainingState:
                 module = compiled(module, self._training.compile)
             self._forward[precision] = module
         return self._forward[precision]
+
+    def for_evaluation(self) -> Callable[[Any], Any]:
+        """The network in evaluation mode, with the averaged weights where there are any."""
+        network = self.network.eval()
+        if not self.average:
+            return network
+        return partial(torch.func.functional_call, network, self.average)
 
     def has_forward(self, precision: Precision) -> bool:
         """Whether `forward` has been asked for since the structure last changed."""
@@ -127,6 +138,8 @@ class TrainingState:
     def apply_masks(self) -> None:
         """Set masked weights back to zero."""
         hold_at_zero(list(self.masked().values()), list(self.masks.values()))
+        if self.average:
+            hold_at_zero([self.average[name] for name in self.masks], list(self.masks.values()))
 
     def agree_on_masks(self) -> None:
         """Hold the weight masks of the first process, and its zeros."""
@@ -138,14 +151,19 @@ class TrainingState:
         self.apply_masks()
 
     def shrink(self, mask: ChannelMask) -> None:
-        """Remove channels; the optimizer's state and weight masks of the survivors go along."""
-        before = moments(self.optimizer, self.network)
+        """Remove channels; what is kept of the survivors goes along: optimizer, average, masks."""
+        before, average = moments(self.optimizer, self.network), self.average
         index = shrink(self.network, mask, self.workload.example)
         self.workload.lay_out(self.network)
         self.masks = {name: take(mask, index[name]) for name, mask in self.masks.items()}
         self._renew()
         load_moments(self.optimizer, self.network, carried(before, index))
+        self._load_average({name: take(each, index[name]) for name, each in average.items()})
         self.shrinks.append(mask)
+
+    def _load_average(self, saved: Mapping[str, Tensor]) -> None:
+        for name, value in self.average.items():
+            value.copy_(saved[name])
 
     def reinitialise(self, draw: int) -> None:
         """Re-initialise the weights of the current structure; momentum and schedule start over."""
@@ -191,6 +209,7 @@ class TrainingState:
         return {
             "network": self.network.state_dict(),
             "optimizer": moments(self.optimizer, self.network),
+            "average": self.average,
             "shrinks": [dict(mask.layers) for mask in self.shrinks],
             "schedule_epoch": self.schedule_epoch,
         }
@@ -202,6 +221,7 @@ class TrainingState:
             self.shrink(ChannelMask(layers))
         self.network.load_state_dict(saved["network"])
         load_moments(self.optimizer, self.network, saved["optimizer"])
+        self._load_average(saved.get("average", {}))
         self.schedule_epoch = saved["schedule_epoch"]
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from harness.pruning.batch import Batch
 from harness.pruning.groups import gamma, scaled_batch_norms
 from harness.pruning.lasso import SMOOTHING, LassoWeight, lasso_weights
 from harness.settings.settings import Training
+from harness.training.average import MovingAverage
 from harness.training.distributed.world import World
 from harness.training.precision import autocast, quantise_gradients, quantise_state
 from harness.training.state import TrainingState, hold_at_zero
@@ -42,6 +43,7 @@ class Step:
         self._parameters = list(state.network.parameters())
         self._masked, self._masks = list(state.masked().values()), list(state.masks.values())
         self._penalise = penalties(state.network, phase)
+        self._average = MovingAverage(state.average, state.network, training.ema or 0.0)
         self.total = torch.zeros((), device=self._device)
 
     def __call__(self, batch: Batch, whole: int, move: Callable[[], None] | None = None) -> None:
@@ -53,11 +55,18 @@ class Step:
             move: What takes the place of the optimizer's step.
         """
         state, optimizer = self._state, self._state.optimizer
-        with autocast(self._precision, self._device):
-            logits = self._network(batch.images)
-            loss = mean_loss(logits, batch.labels, self._training, state.world, whole)
+        if state.world.size == 1:
+            whole = len(batch.labels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        parts = parts_in(batch, whole, self._training)
+        for number, part in enumerate(parts, start=1):
+            alone = number < len(parts)
+            with state.world.without_reducing(self._network) if alone else nullcontext():
+                with autocast(self._precision, self._device):
+                    logits = self._network(part.images)
+                    loss = mean_loss(logits, part.labels, self._training, state.world, whole)
+                loss.backward()  # type: ignore[no-untyped-call]
+            self.total += loss.detach()
         self._penalise()
         if self._training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._training.clip_norm)
@@ -70,23 +79,46 @@ class Step:
             if self._precision == "int8_simulated":
                 quantise_state(optimizer)
             hold_at_zero(self._masked, self._masks)
-        self.total += loss.detach()
+        self._average.move()
+
+
+def parts_of(whole: int, training: Training) -> int:
+    """In how many parts a batch of `whole` samples is computed, so that the last one may be fewer.
+
+    A part has at most `batch_size / accumulate` samples, rounded up.
+    """
+    return -(-whole // -(-training.batch_size // training.accumulate))
+
+
+def parts_in(batch: Batch, whole: int, training: Training) -> list[Batch]:
+    """A process's share of a batch in parts, as many in every process, as equal as may be.
+
+    Each takes one sample of so many. So a part of all processes together is that of a single one,
+    where shares begin at multiples, and BatchNorm sees the same.
+
+    Args:
+        batch: This process's share.
+        whole: How many samples the batch has in all.
+        training: The recipe.
+    """
+    count = parts_of(whole, training)
+    return [Batch(*(each[first::count] for each in batch)) for first in range(count)]
 
 
 def mean_loss(
     logits: Tensor, labels: Tensor, training: Training, world: World, whole: int
 ) -> Tensor:
-    """The mean loss of a batch; of a share of one, what makes the mean over all processes that.
+    """The mean loss of a batch; of a part of one, what adds up to that over parts and processes.
 
     Args:
-        logits: Of this process's share of the batch, shape (samples, classes).
+        logits: Of a part of the batch, or all of it, shape (samples, classes).
         labels: Shape (samples,); there may be none, if the batch is smaller than the world.
         training: The recipe.
         world: The processes that share the batch; torch takes the mean of their gradients.
         whole: How many samples the batch has in all.
     """
     smoothing = training.label_smoothing
-    if world.size == 1:
+    if world.size == 1 and len(labels) == whole:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing)
     total = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
     return total * world.size / whole

@@ -20,6 +20,8 @@ ADAMW = RECIPE.model_copy(
         "weight_decay": 0.1,
         "weight_decay_of": "weights",
         "clip_norm": 1.0,
+        "accumulate": 3,
+        "ema": 0.9,
     }
 )
 RECIPES = pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=["sgd", "adamw"])

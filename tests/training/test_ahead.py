@@ -113,9 +113,9 @@ def test_training_is_the_same_bit_by_bit_with_and_without(
     ours, theirs = (state.state_dict() for state in (with_steps, without))
     for name, value in ours["network"].items():
         assert torch.equal(value, theirs["network"][name]), name
-    for number, entries in ours["optimizer"]["state"].items():
-        other = theirs["optimizer"]["state"][number]
-        assert torch.equal(entries["momentum_buffer"], other["momentum_buffer"])
+    for name, entries in ours["optimizer"].items():
+        other = theirs["optimizer"][name]
+        assert torch.equal(entries["momentum_buffer"], other["momentum_buffer"]), name
 
 
 def test_a_cpu_has_nothing_to_search(make: MakeState) -> None:

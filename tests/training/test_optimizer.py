@@ -67,6 +67,7 @@ def test_what_does_not_train_is_in_no_group_and_keeps_nothing() -> None:
 
 @RECIPES
 def test_a_step_is_torchs_own(recipe: Training, make_state: MakeState) -> None:
+    recipe = recipe.model_copy(update={"accumulate": 1})
     state, plain = make_state(recipe=recipe), make_state(recipe=recipe)
     network = plain.network.train()
     named = dict(network.named_parameters())
@@ -140,6 +141,7 @@ def test_in_8_bits_the_first_moment_is_rounded_and_the_second_is_not() -> None:
         ({"betas": (0.9, 0.95)}, "betas is given, but sgd has momentum and nesterov"),
         ({"eps": 1e-6}, "eps is given"),
         ({"momentum": 0, "nesterov": True}, "nesterov needs momentum"),
+        ({"accumulate": 9, "batch_size": 8}, "9 parts are more than the 8 samples"),
     ],
 )
 def test_what_does_not_fit_the_optimizer_is_refused(wrong: dict[str, Any], named: str) -> None:

@@ -37,13 +37,16 @@ def pairs(values: torch.Tensor, others: torch.Tensor) -> set[tuple[float, float]
     return set(zip(values.flatten().tolist(), others.flatten().tolist(), strict=True))
 
 
+def everything_kept(state: TrainingState) -> dict[str, torch.Tensor]:
+    average = {f"average of {name}": value for name, value in state.average.items()}
+    return {**weights(state), **kept(state), **average}
+
+
 def assert_same(one: TrainingState, other: TrainingState) -> None:
-    assert weights(one).keys() == weights(other).keys()
-    for name, value in weights(one).items():
-        assert torch.equal(value, weights(other)[name]), name
-    assert kept(one).keys() == kept(other).keys()
-    for name, value in kept(one).items():
-        assert torch.equal(value, kept(other)[name]), name
+    ours, theirs = everything_kept(one), everything_kept(other)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
     assert one.schedule_epoch == other.schedule_epoch
     assert one.epochs_trained == other.epochs_trained
 

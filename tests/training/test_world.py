@@ -34,7 +34,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
 
 def test_both_would_draw_the_same_ticket_and_hold_the_same_weights(held) -> None:
     _, first, second = held
-    for what in ("drawn", "decided", "searched", "weights", "masks"):
+    for what in ("drawn", "decided", "searched", "weights", "masks", "average"):
         assert first[what].keys() == second[what].keys()
         for name, one in first[what].items():
             other = second[what][name]

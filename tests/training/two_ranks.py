@@ -25,7 +25,15 @@ from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 
 # With one step an epoch rounding has no time to grow: what differs more was computed wrongly.
-RECIPE = Training(epochs=4, batch_size=1301, learning_rate=0.02, crop_padding=1, flip=True)
+RECIPE = Training(
+    epochs=4,
+    batch_size=1301,
+    accumulate=2,
+    learning_rate=0.02,
+    ema=0.5,
+    crop_padding=1,
+    flip=True,
+)
 CHOICE = WorkloadChoice(data="digits", model="resnet20")
 SEED = 0
 
@@ -58,6 +66,7 @@ def work(folder: str, processes: int) -> None:
         "searched": searched,
         "weights": state.network.state_dict(),
         "masks": state.masks,
+        "average": state.average,
     }
     torch.save(held, Path(folder) / f"{world.part.rank}.pt")
     world.close()

@@ -12,6 +12,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -62,6 +63,13 @@ class World:
     def wrap(self, network: nn.Module) -> nn.Module:
         """A module on the same parameters whose gradients and statistics are those of all."""
         return network
+
+    def without_reducing(self, network: nn.Module) -> AbstractContextManager[Any]:
+        """Within, backward passes through a wrapped network add to this process's gradients alone.
+
+        The first one after it makes all that has been added the gradients of all.
+        """
+        return nullcontext(network)
 
     def barrier(self) -> None:
         """Wait until all have come here."""
@@ -124,6 +132,11 @@ class Ranks(World):
         ids = [self._device.index] if self._device.type == "cuda" else None
         # Statistics are the same everywhere already.
         return DistributedDataParallel(synchronised(network), device_ids=ids, **_NO_BUFFERS)
+
+    def without_reducing(self, network: nn.Module) -> AbstractContextManager[Any]:
+        """See `World.without_reducing`."""
+        spread: Any = network  # torch's wrapper, which a compiled one passes on
+        return spread.no_sync()  # type: ignore[no-any-return]
 
     def barrier(self) -> None:
         """See `World.meet`."""
