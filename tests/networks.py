@@ -8,6 +8,7 @@ from torchvision import models
 from torchvision.models.googlenet import BasicConv2d, Inception
 from torchvision.models.mobilenetv3 import InvertedResidualConfig
 from torchvision.models.resnet import Bottleneck
+from torchvision.ops import StochasticDepth
 
 from harness import ChannelMask
 from harness.pruning.channels import channel_scores, global_mask
@@ -49,6 +50,40 @@ class Flattening(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images).flatten(1))
+
+
+class PaddedShortcut(nn.Module):
+    """A residual block whose shortcut pads with zero channels (option A of He et al., 2016)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv_bn(CHANNELS, 8)
+        self.wider = nn.Sequential(conv_bn(8, 24, stride=2), nn.ReLU(), conv_bn(24, 16))
+        self.last = nn.Sequential(conv_bn(16, 24), nn.ReLU(), conv_bn(24, 16))
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.relu(self.stem(images))
+        padded = nn.functional.pad(hidden[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4))
+        hidden = torch.relu(self.wider(hidden) + padded)
+        hidden = torch.relu(hidden + self.last(hidden))
+        return self.head(hidden.mean(dim=(2, 3)))
+
+
+class Auxiliary(nn.Module):
+    """A branch for training alone reads the middle; dropout and dropped paths come before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(conv_bn(CHANNELS, 24), nn.ReLU(), nn.Dropout2d(0.3))
+        self.middle = nn.Sequential(conv_bn(24, 8), nn.ReLU(), nn.Dropout(0.2))
+        self.last = nn.Sequential(conv_bn(8, 24), nn.ReLU(), StochasticDepth(0.3, "row"))
+        self.auxiliary, self.head = nn.Linear(8, CLASSES), nn.Linear(24, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        middle = self.middle(self.first(images))
+        scores = self.head(self.last(middle).mean(dim=(2, 3)))
+        return scores + self.auxiliary(middle.mean(dim=(2, 3))) if self.training else scores
 
 
 def conv_bn(
@@ -115,6 +150,7 @@ FAMILIES = {
     "residual": Residual,
     "flattening": Flattening,
     "with_biases": _with_biases,
+    "padded_shortcut": PaddedShortcut,
     "vgg16": _vgg16,
     "resnet18": lambda: ResNet(CHANNELS, CLASSES, widths=(8, 12, 16, 20), blocks=2),
     "resnet20": lambda: resnet20(CHANNELS, CLASSES),

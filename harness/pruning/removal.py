@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.groups import ChannelGroup, scaled_batch_norms
@@ -128,24 +131,64 @@ def removes_cleanly(
 ) -> bool:
     """Whether removing the channels that `mask` drops has the effect of silencing them.
 
+    In evaluation and in training mode, which may compute other things.
+
     Args:
         network: An `exact_copy` to spare.
         groups: Its groups that `mask` names.
         mask: What to drop.
         example: One sample, see `example_of`.
     """
-    silence(network, groups, mask)
-    silenced = network(example)
-    remove(network, groups, mask)
     try:
-        removed = network(example)
+        silence(network, groups, mask)
+    except IndexError:  # traced to channels that the layer does not have
+        return False
+    silenced = _outputs(network, example)
+    try:
+        remove(network, groups, mask)
+        removed = _outputs(network, example)
     except (RuntimeError, ValueError, IndexError):
         return False
-    if removed.shape != silenced.shape:
-        return False
+    return [each.shape for each in removed] == [each.shape for each in silenced] and all(
+        map(_are_close, removed, silenced)
+    )
+
+
+def _outputs(network: nn.Module, example: Tensor) -> list[Tensor]:
+    """All tensors that a network answers with, in evaluation and in training mode.
+
+    What is random in training is the same whatever the widths are; nothing is dropped.
+    """
+    # BatchNorm in training needs two samples.
+    pair = torch.cat([example, example.flip(-1)])
+    numbers = random.getstate()
+    with torch.random.fork_rng(devices=[]), _NothingDropped():
+        torch.default_generator.manual_seed(0)
+        random.seed(0)
+        try:
+            # On a copy, since training mode moves the statistics of BatchNorm.
+            answers = network(example), copy.deepcopy(network).train()(pair)
+        finally:
+            random.setstate(numbers)
+    return [each for each in tree_leaves(answers) if isinstance(each, Tensor)]
+
+
+class _NothingDropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Has dropout and its like, whose draws depend on the width, keep everything."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.aten.bernoulli_.float:
+            tensor, *share = args
+            return tensor.fill_(*share or (0.5,))
+        return func(*args, **(kwargs or {}))
+
+
+def _are_close(removed: Tensor, silenced: Tensor) -> bool:
     if not silenced.isfinite().all():
         return True  # A diverged network shows nothing, and its run says so by itself.
-    largest = float(silenced.abs().max())
+    largest = float(silenced.abs().max()) if silenced.numel() else 0.0
     return torch.allclose(removed, silenced, rtol=0, atol=_TOLERANCE * largest)
 
 

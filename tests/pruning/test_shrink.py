@@ -16,7 +16,7 @@ from harness.pruning.cost import size_of
 from harness.pruning.groups import scaled_batch_norms
 from harness.pruning.removal import carried, take
 from harness.training.optimizer import load_moments, moments
-from tests.networks import FAMILIES, images, make, mask_of
+from tests.networks import FAMILIES, Auxiliary, images, make, mask_of
 
 cases = pytest.mark.parametrize("family", FAMILIES)
 ratios = pytest.mark.parametrize("prune_ratio", [0.1, 0.5, 0.9])
@@ -128,6 +128,16 @@ def test_two_shrinks_are_one_with_the_composed_mask(family: str) -> None:
     assert repr(once) == repr(twice)
     for name, value in once.state_dict().items():
         assert torch.equal(value, twice.state_dict()[name]), name
+
+
+def test_what_training_alone_reads_stays_and_dropout_is_in_no_ones_way() -> None:
+    torch.manual_seed(0)
+    network = Auxiliary()
+    assert [group.name for group in channel_groups(network, images())] == ["first.0.1", "last.0.1"]
+    state = torch.get_rng_state()
+    shrink(network, mask_of(network), images())
+    assert torch.equal(torch.get_rng_state(), state)
+    network.train()(images()).sum().backward()
 
 
 def test_macs_and_parameters_agree_with_a_count_by_hand() -> None:
