@@ -12,6 +12,7 @@ from harness.settings.catalogue import resolve_model
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.open import LoadingContext
 from harness.workloads.resident import Resident
+from harness.workloads.task import Classification
 from harness.workloads.workload import Workload
 
 CLASSES = 10
@@ -42,10 +43,10 @@ def resident_workload(
         validation=samples,
         test=samples,
         classes=CLASSES,
-        example=samples.sample(1, 0).images,
+        example=samples.sample(1, 0).inputs,
         choice=choice,
-        training=training,
         layout=layout,
+        task=Classification(),
         _builder=resolve_model(model),
     )
 

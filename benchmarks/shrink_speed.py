@@ -49,13 +49,13 @@ def variants(model: str, batch: Batch) -> dict[str, tuple[nn.Module, dict[str, T
     dense = resolve_model(model)(3, 10)
     for layer in scaled_batch_norms(dense).values():
         nn.init.uniform_(layer.weight)
-    dense.to(batch.images.device)
+    dense.to(batch.inputs.device)
     made: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {DENSE: (dense, {})}
     for share in RATIOS:
         for multiple in MULTIPLES:
             smaller = copy.deepcopy(dense)
             question = bn_channel_mask(share, min_channels=1, round_to=multiple)
-            shrink(smaller, question(smaller, batch), batch.images)
+            shrink(smaller, question(smaller, batch), batch.inputs)
             rounded = f", multiples of {multiple}" if multiple > 1 else ""
             made[f"{share:.0%} of channels removed{rounded}"] = (smaller, {})
     masks = prune_weights(magnitude(dense, batch), {}, RATIOS[-1])
@@ -67,7 +67,7 @@ def steps_of(
     network: nn.Module, masks: Mapping[str, Tensor], batch: Batch, steps: int
 ) -> Callable[[], dict[str, float]]:
     """A function that trains `network` so many steps and says how long they took."""
-    device = batch.images.device
+    device = batch.inputs.device
     on_gpu = device.type == "cuda"
     if on_gpu:
         network.to(memory_format=torch.channels_last)
@@ -78,7 +78,7 @@ def steps_of(
     def train() -> None:
         for _ in range(steps):
             with autocast("bf16" if on_gpu else "fp32", device):
-                loss = F.cross_entropy(network(batch.images), batch.labels)
+                loss = F.cross_entropy(network(batch.inputs), batch.targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -90,7 +90,7 @@ def steps_of(
 def compare(model: str, batch: Batch, steps: int, rounds: int) -> list[dict[str, Any]]:
     """A row for each variant: what is left of the network, and how much faster it trains."""
     made = variants(model, batch)
-    sizes = {name: size_of(net, batch.images, masks) for name, (net, masks) in made.items()}
+    sizes = {name: size_of(net, batch.inputs, masks) for name, (net, masks) in made.items()}
     ways = {name: steps_of(*variant, batch, steps) for name, variant in made.items()}
     in_turns(ways, 1)
     found = in_turns(ways, rounds, seed=1)

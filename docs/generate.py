@@ -16,7 +16,7 @@ from harness.errors import ExitCode
 from harness.integrations.exporters.registry import EXPORTERS
 from harness.results.column import Column
 from harness.results.schema import TABLES as TIDY_TABLES
-from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS
+from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS, TASKS
 from reports.tables.gallery import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -80,6 +80,7 @@ def _study_file() -> Iterator[str]:
     for kind, known in {
         "data": DATA,
         "model": [*MODELS, "torchvision/NAME"],
+        "task": TASKS,
         "meters": METERS,
         "engine": ENGINES,
         "export --to": EXPORTERS,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.method.phases import SnapshotAt as SnapshotAt
     from harness.method.phases import Train as Train
     from harness.pruning.batch import Batch as Batch
+    from harness.pruning.batch import output_of as output_of
     from harness.pruning.channel_mask import ChannelMask as ChannelMask
     from harness.pruning.lasso import dead_channels as dead_channels
     from harness.pruning.lasso import group_lasso_weight as group_lasso_weight
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from harness.pruning.weights import prunable_weights as prunable_weights
     from harness.results.table import load as load
     from harness.runner.method_check import check_method as check_method
+    from harness.settings.metric import Metric as Metric
     from harness.settings.settings import WorkloadChoice as WorkloadChoice
     from harness.settings.types import Count as Count
     from harness.settings.types import Positive as Positive
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from harness.settings.types import Weight as Weight
     from harness.workloads.images import ImageFiles as ImageFiles
     from harness.workloads.images import Images as Images
+    from harness.workloads.task import Task as Task
 
 _HOMES = {
     "harness.method.base": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
@@ -62,7 +65,7 @@ _HOMES = {
         *("Budget", "Finished", "Inspect", "Mask", "Recall", "Record", "Reinitialise"),
         *("Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot", "SnapshotAt", "Train"),
     ),
-    "harness.pruning.batch": ("Batch",),
+    "harness.pruning.batch": ("Batch", "output_of"),
     "harness.pruning.channel_mask": ("ChannelMask",),
     "harness.runner.method_check": ("check_method",),
     "harness.errors": ("MeasurementError", "RunError", "UsageError"),
@@ -73,7 +76,9 @@ _HOMES = {
     "harness.results.table": ("load",),
     "harness.api": ("measure", "run"),
     "harness.settings.settings": ("WorkloadChoice",),
+    "harness.settings.metric": ("Metric",),
     "harness.workloads.images": ("ImageFiles", "Images"),
+    "harness.workloads.task": ("Task",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

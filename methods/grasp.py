@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import Batch, Count, Mask, PruneAtInit, Scores, prunable_weights
+from harness import Batch, Count, Mask, PruneAtInit, Scores, output_of, prunable_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,11 +35,11 @@ class Grasp(PruneAtInit):
 def grasp(network: nn.Module, batch: Batch) -> Scores:
     """The product of w and Hg for every weight; BatchNorm takes its statistics from the batch."""
     import torch
-    import torch.nn.functional as F
 
     weights = prunable_weights(network)
     values = list(weights.values())
-    loss = F.cross_entropy(network.train()(batch.images) / TEMPERATURE, batch.labels)
+    outputs = output_of(network.train()(batch.inputs))
+    loss = batch.loss(outputs / TEMPERATURE)
     # Weights that the forward pass skips have a gradient of 0.
     gradients = torch.autograd.grad(loss, values, create_graph=True, materialize_grads=True)
     # The gradient of g.detach() * g is Hg, without ever forming H.

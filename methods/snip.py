@@ -33,10 +33,9 @@ def snip(network: nn.Module, batch: Batch) -> Scores:
     Weights that the forward pass skips score 0, so they go first.
     """
     import torch
-    import torch.nn.functional as F
 
     weights = prunable_weights(network)
-    loss = F.cross_entropy(network.train()(batch.images), batch.labels)
+    loss = batch.loss(network.train()(batch.inputs))
     gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()

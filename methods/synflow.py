@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import Batch, Count, Mask, PruneAtInit, Scores, prunable_weights
+from harness import Batch, Count, Mask, PruneAtInit, Scores, output_of, prunable_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,8 +46,8 @@ def synflow(network: nn.Module, batch: Batch) -> Scores:
         if isinstance(layer, nn.ReLU6):
             layer.max_val = float("inf")
     weights = prunable_weights(network)
-    ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
-    total = network(ones).sum()
+    ones = torch.ones_like(batch.inputs[:1], dtype=torch.float64)
+    total = output_of(network(ones)).sum()
     gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()

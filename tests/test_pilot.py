@@ -55,8 +55,8 @@ class Device:
         """Take an epoch's batches; how long that took, in seconds."""
         start_s = self._now_s
         for batch in source.epoch(FULL, seed=0):
-            self.sizes.append(len(batch.labels))
-            self._now_s += self._step_s + self._sample_s * len(batch.labels)
+            self.sizes.append(len(batch.targets))
+            self._now_s += self._step_s + self._sample_s * len(batch.targets)
         return self._now_s - start_s
 
 
@@ -155,6 +155,6 @@ def test_batches_are_whole_and_as_the_source_gives_them() -> None:
     steady = Steady(source, Device(0.0, 1e-3).now_ns, 10.0, FULL)
     ours = [*islice(steady.epoch(FULL, seed=4), 3)]
     expected: list[Batch] = [*source.epoch(FULL, seed=4)][:2] + [*source.epoch(FULL, seed=5)][:1]
-    assert all(len(batch.labels) == FULL for batch in ours)
+    assert all(len(batch.targets) == FULL for batch in ours)
     for mine, theirs in zip(ours, expected, strict=True):
-        assert torch.equal(mine.images, theirs.images)
+        assert torch.equal(mine.inputs, theirs.inputs)

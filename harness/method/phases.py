@@ -29,22 +29,27 @@ class Trained:
     """The answer to `Train`.
 
     Attributes:
-        validated: Accuracy on the validation split at the phase's end, 0 to 1; None unless the
+        validated: The task's score on the validation split at the phase's end; None unless the
             phase asked for it by `evaluate`.
     """
 
     validated: float | None = None
 
     @property
-    def val_accuracy(self) -> float:
-        """Accuracy on the validation split at the phase's end, 0 to 1.
+    def val_score(self) -> float:
+        """The task's score on the validation split at the phase's end; of classes, 0 to 1.
 
         Raises:
             UsageError: The phase did not ask for it.
         """
         if self.validated is None:
-            raise UsageError("val_accuracy is there only after Train(..., evaluate=True)")
+            raise UsageError("val_score is there only after Train(..., evaluate=True)")
         return self.validated
+
+    @property
+    def val_accuracy(self) -> float:
+        """`val_score`, by the name that it had while all scores were accuracies."""
+        return self.val_score
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class Train(Phase):
         precision: Arithmetic of this phase; None for the recipe's.
         rewire: Moves the weight masks while training; None leaves them as they are.
         evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
-            method may read `Trained.val_accuracy`. The method pays for it.
+            method may read `Trained.val_score`. The method pays for it.
         snapshot: A snapshot to take on the way; training continues as if there were none.
 
     Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is

@@ -62,7 +62,7 @@ class group_lasso_weight:  # noqa: N801 - reads as the function it stands for
     """The weight that makes the group lasso a given share of the total loss, as things stand.
 
     Attributes:
-        ratio: The lasso over the sum of lasso and cross-entropy, strictly between 0 and 1.
+        ratio: The lasso over the sum of lasso and the task's loss, strictly between 0 and 1.
     """
 
     ratio: float
@@ -72,12 +72,11 @@ class group_lasso_weight:  # noqa: N801 - reads as the function it stands for
         import copy
 
         import torch
-        import torch.nn.functional as F
 
         with torch.no_grad():
             # A copy, since a forward pass in training mode moves the statistics of BatchNorm.
-            outputs = copy.deepcopy(network).train()(batch.images)
-            loss = F.cross_entropy(outputs, batch.labels)
+            outputs = copy.deepcopy(network).train()(batch.inputs)
+            loss = batch.loss(outputs)
             return float(self.ratio / (1 - self.ratio) * loss / group_lasso(network))
 
     def describe(self) -> dict[str, Any]:
@@ -111,7 +110,7 @@ class dead_channels:  # noqa: N801 - reads as the function it stands for
         """Answer for `network`; one sample of `batch` traces it."""
         from harness.pruning.channels import threshold_mask
 
-        scores = largest_weights(network, batch.images)
+        scores = largest_weights(network, batch.inputs)
         return threshold_mask(scores, self.threshold, self.min_channels, self.round_to)
 
     def describe(self) -> dict[str, Any]:

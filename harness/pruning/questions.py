@@ -35,7 +35,7 @@ class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
         """Answer for `network`; one sample suffices."""
         from harness.pruning.channels import channel_scores, global_mask
 
-        scores = channel_scores(network, batch.images)
+        scores = channel_scores(network, batch.inputs)
         return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to)
 
     def describe(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class uniform_channels:  # noqa: N801 - reads as the function it stands for
         return ChannelMask(
             {
                 group.name: "1" * kept + "0" * (group.size - kept)
-                for group in channel_groups(network, batch.images)
+                for group in channel_groups(network, batch.inputs)
                 for kept in [max(round(self.share * group.size), 1)]
             }
         )

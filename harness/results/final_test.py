@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from harness.results.journal import Journal
 
 
@@ -29,20 +32,19 @@ class FinalTest:
     bits: bytes | None = None
 
 
-def facts_of_test(right: bytes) -> dict[str, Any]:
+def facts_of_test(scores: NDArray[np.floating]) -> dict[str, Any]:
     """The keys of a `result` event that hold it.
 
     Args:
-        right: One byte per sample, in the order of the test set: 1 where it was classified rightly.
+        scores: By sample, in the order of the test set; 1 where it was classified rightly, else 0.
     """
     import numpy as np  # in functions: `status` reads no such bits, and should not wait for it
 
-    found = np.frombuffer(right, dtype=np.uint8)
-    return {
-        "test_score": int(found.sum()) / len(found),
-        "test_samples": len(found),
-        "test_correct": base64.b64encode(np.packbits(found).tobytes()).decode("ascii"),
-    }
+    facts = {"test_score": float(scores.mean(dtype=np.float64)), "test_samples": len(scores)}
+    if not np.isin(scores, (0, 1)).all():
+        return facts
+    bits = np.packbits(scores.astype(np.uint8)).tobytes()
+    return {**facts, "test_correct": base64.b64encode(bits).decode("ascii")}
 
 
 def final_test(journal: Journal) -> FinalTest | None:

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.settings.catalogue import DATA, MODELS
+from harness.settings.catalogue import DATA, MODELS, TASKS
 from harness.settings.settings import WorkloadChoice
 
 _OURS = frozenset({"harness", "reports"})
@@ -33,13 +33,14 @@ def code_of(module: str | None, workload: WorkloadChoice) -> dict[str, Hashes]:
 
     Args:
         module: Name of the module that defines the method, which is imported; None leaves it out.
-        workload: Its model and data count too, where another package gives them.
+        workload: Its model, data and task count too, where another package gives them.
     """
     found: dict[str, Hashes] = {}
     if module:
         _add(module, found, is_root=True)
-    for catalogue, name in ((MODELS, workload.model), (DATA, workload.data)):
-        if name in catalogue and not catalogue.is_own(name):
+    chosen = ((MODELS, workload.model), (DATA, workload.data), (TASKS, workload.task))
+    for catalogue, name in chosen:
+        if name and name in catalogue and not catalogue.is_own(name):
             _add(catalogue[name].partition(":")[0], found, is_root=True)
     return found
 

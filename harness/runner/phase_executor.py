@@ -36,7 +36,7 @@ from harness.settings.settings import Training
 from harness.training.ahead import step_ahead, window_of
 from harness.training.compiling import never_silent
 from harness.training.graphs import capture_ahead, refusal
-from harness.training.loop import accuracy, train_epoch
+from harness.training.loop import score, train_epoch
 from harness.training.memory import fitting_part, is_out_of_memory
 from harness.training.rewiring import alive_weights, shuffle_masks
 from harness.training.state import TrainingState, stream
@@ -56,8 +56,7 @@ class PhaseContext:
         state: What training changes.
         journal: Where borders and events go.
         recall: What the finished run of a method of this name, with the same seed, left.
-        val_score: Of the network as it is, on the validation split, 0 to 1; None while nothing
-            has looked.
+        val_score: Of the network as it is, on the validation split; None while nothing has looked.
     """
 
     workload: Workload
@@ -97,7 +96,7 @@ def evaluate(context: PhaseContext) -> None:
     """Look at the network as it is with the validation split, in a window of its own."""
     make_first_steps(context, None)  # a method may end by changing the structure
     context.journal.border("evaluation")
-    context.val_score = accuracy(context.state, context.workload.validation, context.training)
+    context.val_score = score(context.state, context.workload.validation, context.training)
 
 
 def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
@@ -245,7 +244,7 @@ def _seed(context: PhaseContext, purpose: str) -> int:
 @_do.register
 def _inspect(phase: Inspect, context: PhaseContext) -> Any:
     def look() -> Any:
-        batch = context.workload.train.sample(phase.samples, _seed(context, "inspect"))
+        batch = context.workload.sample(phase.samples, _seed(context, "inspect"))
         return phase.question(context.state.network, batch)
 
     return context.state.world.broadcast_object(look)
@@ -271,7 +270,7 @@ def _prune(phase: Mask, context: PhaseContext) -> None:
     alive = None
     for step in range(1, phase.iterations + 1):
         samples = phase.samples or context.training.batch_size
-        batch = context.workload.train.sample(samples, stream(seed, step))
+        batch = context.workload.sample(samples, stream(seed, step))
         scores = phase.score(copy.deepcopy(state.network), batch)
         now = alive_weights(scores, state.masks)
         if not now:

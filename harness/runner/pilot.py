@@ -30,7 +30,7 @@ from harness.runner.device_check import why_not
 from harness.settings.run_spec import RunSpec
 from harness.training.ahead import step_ahead, window_of
 from harness.training.device import gpu_uuids, one_thread_if_small, open_device, wait_for
-from harness.training.loop import accuracy, train_epoch
+from harness.training.loop import score, train_epoch
 from harness.training.state import TrainingState
 from harness.utils.gpu_lock import lease
 from harness.workloads.source import Batches, Source, batches_of, evaluation_batch_size
@@ -131,7 +131,7 @@ def pilot(
             affordable = int(evaluate_s / 2 / train.chunks[-1].sample_s)
             part = min(largest, len(workload.validation), max(growing.size, affordable))
             validation = Steady(workload.validation, now_ns, evaluate_s, part, most=1)
-            accuracy(state, validation, recipe)
+            score(state, validation, recipe)
         found, sensors = read_trace(trace), sensors_in(trace)
     opening = [chunk.cost(found) for chunk in once]
     look = validation.chunks[0].cost(found)
@@ -230,7 +230,9 @@ class _Timed(ABC):
 
     def _whole(self, epochs: _Epochs) -> Iterator[Batch]:
         # The last of an epoch may be smaller; a GPU would search for its algorithms.
-        return (each for epoch in epochs(self.size) for each in epoch if len(each[1]) == self.size)
+        return (
+            each for epoch in epochs(self.size) for each in epoch if len(each.targets) == self.size
+        )
 
     def _steps(self, batches: Iterator[Batch], lasting_s: float) -> Iterator[Batch]:
         """Batches for at least `lasting_s`, at least one: one more chunk."""

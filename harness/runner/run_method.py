@@ -11,6 +11,8 @@ import itertools
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
+
 from harness.errors import RunError
 from harness.method.base import Method
 from harness.method.dry_run import MAX_PHASES
@@ -27,7 +29,7 @@ from harness.runner.phase_executor import (
     make_first_steps,
 )
 from harness.training.checkpoint import Checkpoint
-from harness.training.loop import correct
+from harness.training.loop import measured
 
 
 def run_method(
@@ -182,14 +184,21 @@ def _finish(context: PhaseContext) -> None:
     state = context.state
     make_first_steps(context, None)
     context.journal.border(TEST)
-    right = correct(state, context.workload.test, context.training)
+    task = context.workload.task
+    found = measured(
+        state, context.workload.test, context.training, task.scores, *task.facts.values()
+    )
     # Shares are consecutive, so that one after the other they are the order of the test set.
-    shares = state.world.all_gather([right.cpu().numpy().tobytes()])
+    shares = state.world.all_gather([[each.cpu().numpy() for each in found]])
+    scores, *others = (np.concatenate(parts) for parts in zip(*shares, strict=True))
     context.journal.border(OVERHEAD)
+    facts = {f"test_{name}": float(x.mean()) for name, x in zip(task.facts, others, strict=True)}
+    if facts:
+        context.journal.event("record", facts=facts)
     size = size_of(state.network, context.workload.example, state.masks)
     context.journal.event(
         "result",
-        **facts_of_test(b"".join(shares)),
+        **facts_of_test(scores),
         val_score=context.val_score,
         parameters=size.parameters,
         macs=size.macs,

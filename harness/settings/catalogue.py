@@ -117,6 +117,15 @@ MODELS = Catalogue(
 )
 """From a name to a function `build(channels, classes) -> torch.nn.Module`, for small images."""
 
+TASKS = Catalogue(
+    "tasks",
+    {
+        "classification": "harness.workloads.task:Classification",
+        "language": "harness.workloads.task:Language",
+    },
+)
+"""From a name to a subclass of `harness.Task`."""
+
 TORCHVISION = "torchvision/"
 """Before the name of a torchvision network."""
 

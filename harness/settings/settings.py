@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from harness.errors import nearest
-from harness.settings.catalogue import DATA, METERS, MODELS, TORCHVISION, Catalogue
+from harness.settings.catalogue import DATA, METERS, MODELS, TASKS, TORCHVISION, Catalogue
 from harness.settings.types import CompileMode, Count, Positive, Precision, Ratio, Share, Weight
 
 
@@ -48,6 +48,8 @@ class WorkloadChoice(Settings):
     """Name of the data set."""
     model: Annotated[str, one_of(MODELS)]
     """Name of the model, or "torchvision/NAME" for a classification network of torchvision."""
+    task: Annotated[str, one_of(TASKS)] | None = None
+    """Name of the task: how outputs become a loss and a score. Default: what the data are for."""
     root: str | None = None
     """Folder of the data set's files, relative to the study file. Default: `data` where the
     harness is called."""

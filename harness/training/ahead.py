@@ -71,10 +71,10 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
     state.network.train()
     for whole in sizes_of_batches(len(source), training.batch_size):
         share = source.sample(state.world.part.size(whole), seed=0)
-        for images, labels in parts_in(share, whole, training):
+        for inputs, targets in parts_in(share, whole, training):
             for _ in range(first_steps(training.compile)):
                 with autocast(precision, state.workload.device):
-                    loss = mean_loss(network(images), labels, training, state.world, whole)
+                    loss = mean_loss(network(inputs), targets, state, training, whole)
                 loss.backward()  # type: ignore[no-untyped-call]
                 state.optimizer.zero_grad(set_to_none=True)
 
@@ -91,4 +91,4 @@ def _evaluate(state: TrainingState, training: Training) -> None:
     with autocast(training.precision, workload.device):
         for size in sizes:
             # The test set is looked at once, at the end: training samples have the same shape.
-            network(workload.train.sample(size, seed=0).images)
+            network(workload.train.sample(size, seed=0).inputs)

@@ -80,8 +80,8 @@ def on_cuda(work: Callable[[], None]) -> Callable[[], None]:
 class _Captured:
     """One graph, and where it looks for its batch."""
 
-    images: Tensor
-    labels: Tensor
+    inputs: Tensor
+    targets: Tensor
     again: Callable[[], None]
 
 
@@ -109,9 +109,9 @@ class GraphedStep:
     def __call__(self, batch: Batch, _whole: int, _move: Callable[[], None] | None = None) -> None:
         """Train on one batch; a size that was not foreseen is captured now."""
         self.prepare(batch)
-        found = self._captured[batch.images.shape]
-        found.images.copy_(batch.images)
-        found.labels.copy_(batch.labels)
+        found = self._captured[batch.inputs.shape]
+        found.inputs.copy_(batch.inputs)
+        found.targets.copy_(batch.targets)
         found.again()
 
     def read_rate(self, rate: float) -> None:
@@ -120,18 +120,18 @@ class GraphedStep:
 
     def prepare(self, batch: Batch) -> None:
         """Capture the step for batches of this size; the state stays as it was."""
-        if batch.images.shape in self._captured:
+        if batch.inputs.shape in self._captured:
             return
         state = self._state
-        images, labels = batch.images.clone(), batch.labels.clone()
+        inputs, targets = batch.inputs.clone(), batch.targets.clone()
         before = [(tensor, tensor.detach().clone()) for tensor in self._changed()]
         rng = torch.get_rng_state(), _device_rng(state.workload.device)
         rates = [group["lr"] for group in state.optimizer.param_groups]
         for group in state.optimizer.param_groups:
             group["lr"] = self._rate
         with batches_counted_at_the_end(state.network, 0):
-            own = Batch(images, labels)
-            again = self._capture(lambda: self._step(own, len(labels)))
+            own = Batch(inputs, targets)
+            again = self._capture(lambda: self._step(own, len(targets)))
         for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         with torch.no_grad():
@@ -144,7 +144,7 @@ class GraphedStep:
         torch.set_rng_state(rng[0])
         if rng[1] is not None:
             torch.cuda.set_rng_state(rng[1], state.workload.device)
-        self._captured[images.shape] = _Captured(images, labels, again)
+        self._captured[inputs.shape] = _Captured(inputs, targets, again)
 
     def _changed(self) -> list[Tensor]:
         """Everything that a step changes."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.method.phases import Train
+from harness.pruning.batch import output_of
 from harness.settings.settings import Training
 from harness.training.graphs import GraphedStep, graphed
 from harness.training.precision import autocast
@@ -18,6 +19,7 @@ from harness.training.rewiring import Rewiring
 from harness.training.state import TrainingState, stream
 from harness.training.step import Step, batches_counted_at_the_end, parts_of
 from harness.workloads.source import Source
+from harness.workloads.task import Measure
 
 
 def train_epoch(
@@ -82,24 +84,33 @@ def train_epoch(
 
 
 @torch.no_grad()
-def correct(state: TrainingState, split: Source, training: Training) -> Tensor:
-    """Which samples of this process's share of `split` are classified rightly, in their order.
+def measured(
+    state: TrainingState, split: Source, training: Training, *measures: Measure
+) -> list[Tensor]:
+    """What each function finds for this process's share of `split`, in the order of its samples.
 
-    In evaluation mode, in the recipe's autocast and with averaged weights where it has them; bool,
-    shape (samples,), still on the device.
+    In evaluation mode, in the recipe's autocast and with averaged weights where it has them.
+
+    Returns:
+        By function: float32, shape (samples,), still on the device.
     """
     device = state.workload.device
     network = state.for_evaluation()
-    right = [torch.zeros(0, dtype=torch.bool, device=device)]  # a share may be empty
+    found = [[torch.zeros(0, device=device)] for _ in measures]  # a share may be empty
     with autocast(training.precision, device):
-        for images, labels in split.in_order():
-            right.append(network(images).argmax(dim=1) == labels)
-    return torch.cat(right)
+        for inputs, targets in split.in_order():
+            outputs = output_of(network(inputs))
+            for each, measure in zip(found, measures, strict=True):
+                each.append(measure(outputs, targets).float())
+    return [torch.cat(each) for each in found]
 
 
-def accuracy(state: TrainingState, split: Source, training: Training) -> float:
-    """Share of `split` classified rightly, 0 to 1, by all processes together."""
-    return int(state.world.all_reduce(correct(state, split, training).sum())) / len(split)
+def score(state: TrainingState, split: Source, training: Training) -> float:
+    """The task's score on `split`, by all processes together."""
+    [own] = measured(state, split, training, state.workload.task.scores)
+    # Apple's GPUs have no float64.
+    total = own.sum(dtype=torch.float32 if own.device.type == "mps" else torch.float64)
+    return float(state.world.all_reduce(total)) / len(split)
 
 
 _ONE_CYCLE_START = 1 / 25

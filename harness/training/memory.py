@@ -55,10 +55,10 @@ def _fits(state: TrainingState, precision: Precision, training: Training, sample
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     try:
-        images, labels = state.workload.train.sample(samples, seed=0)
+        inputs, targets = state.workload.train.sample(samples, seed=0)
         network = in_precision(state.network, precision).train()
         with autocast(precision, state.workload.device):
-            loss = mean_loss(network(images), labels, training, state.world, samples)
+            loss = mean_loss(network(inputs), targets, state, training, samples)
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
     except RuntimeError as error:

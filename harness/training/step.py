@@ -7,16 +7,14 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.method.phases import Train
-from harness.pruning.batch import Batch
+from harness.pruning.batch import Batch, output_of
 from harness.pruning.groups import gamma, scaled_batch_norms
 from harness.pruning.lasso import SMOOTHING, LassoWeight, lasso_weights
 from harness.settings.settings import Training
 from harness.training.average import MovingAverage
-from harness.training.distributed.world import World
 from harness.training.precision import autocast, quantise_gradients, quantise_state
 from harness.training.state import TrainingState, hold_at_zero
 
@@ -56,15 +54,15 @@ class Step:
         """
         state, optimizer = self._state, self._state.optimizer
         if state.world.size == 1:
-            whole = len(batch.labels)
+            whole = len(batch.targets)
         optimizer.zero_grad(set_to_none=True)
         parts = parts_in(batch, whole, self._training)
         for number, part in enumerate(parts, start=1):
             alone = number < len(parts)
             with state.world.without_reducing(self._network) if alone else nullcontext():
                 with autocast(self._precision, self._device):
-                    logits = self._network(part.images)
-                    loss = mean_loss(logits, part.labels, self._training, state.world, whole)
+                    outputs = self._network(part.inputs)
+                    loss = mean_loss(outputs, part.targets, state, self._training, whole)
                 loss.backward()  # type: ignore[no-untyped-call]
             self.total += loss.detach()
         self._penalise()
@@ -102,26 +100,28 @@ def parts_in(batch: Batch, whole: int, training: Training) -> list[Batch]:
         training: The recipe.
     """
     count = parts_of(whole, training)
-    return [Batch(*(each[first::count] for each in batch)) for first in range(count)]
+    own = (slice(first, None, count) for first in range(count))
+    return [Batch(batch.inputs[part], batch.targets[part]) for part in own]
 
 
 def mean_loss(
-    logits: Tensor, labels: Tensor, training: Training, world: World, whole: int
+    outputs: Any, targets: Tensor, state: TrainingState, training: Training, whole: int
 ) -> Tensor:
     """The mean loss of a batch; of a part of one, what adds up to that over parts and processes.
 
     Args:
-        logits: Of a part of the batch, or all of it, shape (samples, classes).
-        labels: Shape (samples,); there may be none, if the batch is smaller than the world.
+        outputs: Of the network, for a part of the batch, or all of it.
+        targets: There may be none, if the batch is smaller than the world.
+        state: With the task, and the processes that share the batch; torch takes the mean of their
+            gradients.
         training: The recipe.
-        world: The processes that share the batch; torch takes the mean of their gradients.
         whole: How many samples the batch has in all.
     """
-    smoothing = training.label_smoothing
-    if world.size == 1 and len(labels) == whole:
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
-    total = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
-    return total * world.size / whole
+    task, world, smoothing = state.workload.task, state.world, training.label_smoothing
+    found = output_of(outputs)
+    if world.size == 1 and len(targets) == whole:
+        return task.loss(found, targets, "mean", smoothing)
+    return task.loss(found, targets, "sum", smoothing) * world.size / whole
 
 
 @contextmanager

@@ -86,11 +86,14 @@ class Loader:
         generator = torch.Generator().manual_seed(seed)
         drawn = self.numbers[torch.randperm(len(self), generator=generator)[:count]]
         batches = list(self._plain(drawn, SAMPLE_BATCH))
-        return Batch(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))
+        return Batch(
+            torch.cat([batch.inputs for batch in batches]),
+            torch.cat([batch.targets for batch in batches]),
+        )
 
     def example(self) -> Tensor:
         """One image as a batch, read in this process."""
-        return self.ship(*self.pool.read_here([(int(self.numbers[0]), PLAIN)])).images
+        return self.ship(*self.pool.read_here([(int(self.numbers[0]), PLAIN)])).inputs
 
     def _plain(self, numbers: Tensor, batch_size: int) -> Batches:
         return self._batches(_Keys(numbers, torch.full_like(numbers, PLAIN), batch_size))

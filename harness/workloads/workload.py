@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import RunError
+from harness.pruning.batch import Batch, output_of
 from harness.pruning.groups import scaled_batch_norms
-from harness.settings.catalogue import DATA, TORCHVISION, resolve_model
+from harness.settings.catalogue import DATA, TASKS, TORCHVISION, resolve_model
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
 from harness.workloads.images import Images, checked
 from harness.workloads.open import LoadingContext, open_sources
 from harness.workloads.source import WHOLE, Part, Source
+from harness.workloads.task import Task
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Workload:
             trace networks.
         choice: The data set and the model.
         layout: Memory format of the images, and of weights with four dimensions.
+        task: How outputs become a loss and a score.
     """
 
     device: torch.device
@@ -47,8 +50,16 @@ class Workload:
     example: Tensor
     choice: WorkloadChoice
     layout: torch.memory_format
+    task: Task
     _builder: Callable[[int, int], nn.Module]
     identity: Mapping[str, Any] = field(default_factory=dict)
+
+    def sample(self, count: int, seed: int) -> Batch:
+        """Some training samples for a question or a score, which may ask for the task's loss."""
+        return replace(self.train.sample(count, seed), criterion=self._criterion)
+
+    def _criterion(self, outputs: Any, targets: Tensor) -> Tensor:
+        return self.task.loss(output_of(outputs), targets)
 
     def build_network(self, seed: int) -> nn.Module:
         """The dense network with the weights that `seed` draws."""
@@ -96,6 +107,7 @@ def open_workload(
     identity = identity_of(choice, None if DATA.is_own(choice.data) else loaded)
     if choice.model.startswith(TORCHVISION) and isinstance(loaded, Images):
         loaded = _in_colour(loaded)
+    task = task_for(choice, training, loaded)
     place = LoadingContext(choice, training, device, part)
     opened = open_sources(loaded, place)
     return Workload(
@@ -107,9 +119,23 @@ def open_workload(
         example=opened.example,
         choice=choice,
         layout=place.layout,
+        task=task,
         _builder=resolve_model(choice.model),
         identity=identity,
     )
+
+
+def task_for(choice: WorkloadChoice, training: Training, loaded: Any) -> Task:
+    """The task that a study chooses, or else that of its data.
+
+    Raises:
+        RunError: The recipe asks for what the task does not have.
+    """
+    name = choice.task or "classification"
+    task: Task = TASKS.load(name).of(loaded)
+    if training.label_smoothing and not task.smooths_labels:
+        raise RunError(f"training.label_smoothing: the task '{name}' has no labels to smooth")
+    return task
 
 
 def _in_colour(images: Images) -> Images:

@@ -46,7 +46,7 @@ def test_its_weight_makes_it_the_given_share_of_the_loss(ratio: float) -> None:
     assert isinstance(weight, float)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
-    loss = nn.functional.cross_entropy(network(batch().images), batch().labels).item()
+    loss = nn.functional.cross_entropy(network(batch().inputs), batch().targets).item()
     penalty = weight * group_lasso(network).item()
     assert penalty / (loss + penalty) == pytest.approx(ratio, rel=1e-5)
 

@@ -39,7 +39,7 @@ def plain(*points: float) -> dict[int, FinalTest]:
 
 
 def test_facts_of_a_test_are_the_accuracy_and_a_bit_a_sample() -> None:
-    facts = facts_of_test(bytes([1, 1, 0, 1, 0, 0, 0, 0, 0, 1]))
+    facts = facts_of_test(np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 1]))
     assert (facts["test_score"], facts["test_samples"]) == (0.4, 10)
     assert base64.b64decode(facts["test_correct"]) == bytes([0b11010000, 0b01000000])
 

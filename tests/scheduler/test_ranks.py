@@ -16,7 +16,7 @@ from harness.results.final_test import final_test
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.training.checkpoint import Checkpoint
-from harness.training.loop import correct
+from harness.training.loop import measured
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
 from tests.fakes.stand_in import StandIn
@@ -70,13 +70,13 @@ def test_each_test_sample_is_recorded_in_the_order_of_the_test_set(
     end = Checkpoint.load(run.checkpoint, device)
     assert end is not None
     state.load_state_dict(end.state)
-    expected = correct(state, workload.test, spec.training).numpy()
+    [expected] = measured(state, workload.test, spec.training, workload.task.scores)
     found = final_test(Journal(run))
     assert found is not None
     assert found.bits is not None
     bits = np.unpackbits(np.frombuffer(found.bits, dtype=np.uint8), count=found.samples)
     assert 0 < bits.sum() < found.samples == len(workload.test)
-    np.testing.assert_array_equal(bits, expected)
+    np.testing.assert_array_equal(bits, expected.numpy())
 
 
 @pytest.mark.parametrize("method", METHODS)

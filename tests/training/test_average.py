@@ -8,7 +8,7 @@ from torch import nn
 from harness import Rewire, Train, magnitude
 from harness.pruning.weights import prune_weights
 from harness.training.average import averaged_tensors
-from harness.training.loop import accuracy
+from harness.training.loop import score
 from harness.training.rewiring import Rewiring
 from harness.training.state import TrainingState
 from harness.training.step import Step
@@ -52,11 +52,11 @@ def test_it_is_evaluated_in_place_of_the_weights(make_state: MakeState) -> None:
     state, plain = stepped(make_state), make_state()
     split = state.workload.validation
     plain.network.load_state_dict({**state.network.state_dict(), **state.average})
-    expected = accuracy(plain, split, RECIPE)
+    expected = score(plain, split, RECIPE)
     with torch.no_grad():
         for parameter in state.network.parameters():
             parameter.fill_(torch.nan)
-    assert accuracy(state, split, EMA) == expected
+    assert score(state, split, EMA) == expected
     assert state.network.training is False
 
 

@@ -22,7 +22,7 @@ from harness.runner.run_method import run_method
 from harness.settings.settings import Training, WorkloadChoice
 from harness.study.registry import Registry
 from harness.training.checkpoint import Checkpoint
-from harness.training.loop import correct, train_epoch
+from harness.training.loop import measured, train_epoch
 from harness.training.rewiring import Rewirer
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
@@ -103,8 +103,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInCuda]:
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with on_stand_in_cuda() as stand_in:
 
-        def watched(work: Callable[..., Tensor]) -> Callable[..., Tensor]:
-            def works(*given: Any, **named: Any) -> Tensor:
+        def watched(work: Callable[..., Any]) -> Callable[..., Any]:
+            def works(*given: Any, **named: Any) -> Any:
                 with stand_in.watched():
                     return work(*given, **named)
 
@@ -118,7 +118,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInCuda]:
                     super().__init__(masks)
 
         monkeypatch.setattr("harness.runner.phase_executor.train_epoch", watched(train_epoch))
-        monkeypatch.setattr("harness.training.loop.correct", watched(correct))
+        monkeypatch.setattr("harness.training.loop.measured", watched(measured))
         monkeypatch.setattr("harness.training.rewiring.Rewirer", CountsOnce)
         yield stand_in
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from harness import Train
 from harness.pruning.groups import gamma, scaled_batch_norms
-from harness.training.loop import accuracy, train_epoch
+from harness.training.loop import score, train_epoch
 from harness.training.state import TrainingState, stream
 from tests.training.conftest import RECIPE, MakeState
 
@@ -61,4 +61,4 @@ def test_accuracy_counts_right_answers(make_state: MakeState) -> None:
     with torch.no_grad():
         said = state.network.eval()(split.images).argmax(1)
     expected = (said == split.labels).float().mean().item()
-    assert abs(accuracy(state, split, RECIPE) - expected) < 1e-6
+    assert abs(score(state, split, RECIPE) - expected) < 1e-6

@@ -12,7 +12,7 @@ from torch import nn
 from harness import Train
 from harness.errors import RunError
 from harness.settings.settings import Training
-from harness.training.loop import accuracy, train_epoch
+from harness.training.loop import score, train_epoch
 from harness.training.precision import autocast, in_precision, quantise, refusal
 from tests.networks import images, make
 from tests.training.conftest import MakeState
@@ -131,7 +131,7 @@ def test_a_phase_may_train_in_another_precision_and_learns(
         fp32 = float(train_epoch(plain, Train("search", 1), recipe, seed=0))
     assert loss == pytest.approx(fp32, rel=0.1)
     assert loss != fp32
-    assert accuracy(state, state.workload.validation, recipe) > 0.5
+    assert score(state, state.workload.validation, recipe) > 0.5
     assert all(weight.dtype == torch.float32 for weight in state.network.parameters())
     if precision == "int8_simulated":
         weight = state.network.get_submodule("0").weight.detach()

@@ -203,7 +203,7 @@ def test_strides_of_coupled_and_depthwise_layers(
     state.masks = prune_weights(magnitude(state.network, batch), {}, 0.5)
     state.apply_masks()
     for _ in range(2):
-        loss = state.network.train()(batch.images).square().sum()
+        loss = state.network.train()(batch.inputs).square().sum()
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()

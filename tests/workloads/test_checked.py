@@ -112,7 +112,7 @@ def test_both_pipelines_give_the_same_pixels(channels: int, floats: bool) -> Non
     ]
     for part in ("validation", "test"):
         resident, loader = (
-            torch.cat([batch.images for batch in getattr(each, part).in_order(16)])
+            torch.cat([batch.inputs for batch in getattr(each, part).in_order(16)])
             for each in opened
         )
         assert torch.allclose(resident, loader, atol=1e-5)

@@ -35,7 +35,7 @@ def opened(
 
 
 def pixels(workload: Workload, part: str) -> torch.Tensor:
-    return torch.cat([batch.images for batch in getattr(workload, part).in_order()])
+    return torch.cat([batch.inputs for batch in getattr(workload, part).in_order()])
 
 
 def test_both_kinds_give_the_same_batches(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_workers_crop_and_flip_files_and_evaluate_the_centre(tmp_path: Path) -> 
     recipe = Training(resized_crop=True, flip=True, cutout=6)
     workload = opened(tmp_path, "auto", recipe, image_size=16, workers=2)
     first, again = (list(workload.train.epoch(5, seed)) for seed in (1, 1))
-    assert [tuple(batch.images.shape) for batch in first] == [(5, 3, 16, 16)] * 2 + [(2, 3, 16, 16)]
+    assert [tuple(batch.inputs.shape) for batch in first] == [(5, 3, 16, 16)] * 2 + [(2, 3, 16, 16)]
     for one, other in zip(first, again, strict=True):
-        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.inputs, other.inputs)
     # Of one colour, every picture stays so but for its square, whose colour is the mean.
     blanked = 0
-    for picture in torch.cat([batch.images for batch in first]):
+    for picture in torch.cat([batch.inputs for batch in first]):
         colours = picture.flatten(1).unique(dim=1).abs().amax(0)
         assert len(colours) <= 2
         blanked += len(colours) == 2 and float(colours.min()) < 0.02

@@ -30,8 +30,8 @@ def opened(
 def assert_equal(ones: list[Batch], others: list[Batch]) -> None:
     assert len(ones) == len(others)
     for one, other in zip(ones, others, strict=True):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.targets, other.targets)
 
 
 def as_set(images: Tensor) -> set[tuple[float, ...]]:
@@ -48,7 +48,7 @@ def test_an_epoch_follows_from_its_seed_alone(input_: str, workers: int) -> None
     assert_equal(list(train.epoch(100, seed=3)), first)
     assert_equal(list(opened(input_, workers).train.epoch(100, seed=3)), first)
     other = next(iter(train.epoch(100, seed=4)))
-    assert not torch.equal(other.labels, first[0].labels)
+    assert not torch.equal(other.targets, first[0].targets)
 
 
 @pytest.mark.parametrize(("input_", "workers"), KINDS)
@@ -63,8 +63,8 @@ def test_the_shares_of_several_processes_make_up_the_same_batches(
         Batch(*map(torch.cat, zip(*batch, strict=True))) for batch in zip(*parts, strict=True)
     ]
     assert_equal(together, expected)
-    tested = torch.cat([batch.labels for share in shares for batch in share.test.in_order(50)])
-    assert torch.equal(tested, torch.cat([batch.labels for batch in whole.test.in_order(50)]))
+    tested = torch.cat([batch.targets for share in shares for batch in share.test.in_order(50)])
+    assert torch.equal(tested, torch.cat([batch.targets for batch in whole.test.in_order(50)]))
     assert_equal([share.train.sample(9, 1) for share in shares], [whole.train.sample(9, 1)] * 3)
 
 
@@ -78,7 +78,7 @@ def test_the_number_of_workers_changes_nothing() -> None:
 def test_a_samples_augmentation_does_not_depend_on_its_batch() -> None:
     train = opened("loader").train
     small, large = (
-        torch.cat([batch.images for batch in train.epoch(size, seed=1)]) for size in (50, 700)
+        torch.cat([batch.inputs for batch in train.epoch(size, seed=1)]) for size in (50, 700)
     )
     assert torch.equal(small, large)
 
@@ -99,9 +99,9 @@ def test_every_sample_comes_once(input_: str, workers: int) -> None:
     train = opened(input_, workers, Training()).train
     epoch, in_order = train.epoch(500, seed=0), train.in_order(400)
     assert (len(epoch), len(in_order)) == (3, 4)
-    shuffled = [batch.images for batch in epoch]
+    shuffled = [batch.inputs for batch in epoch]
     assert [len(images) for images in shuffled] == [500, 500, len(train) - 1000]
-    plain = as_set(torch.cat([batch.images for batch in in_order]))
+    plain = as_set(torch.cat([batch.inputs for batch in in_order]))
     assert as_set(torch.cat(shuffled)) == plain
     assert len(plain) == len(train)
 
@@ -109,13 +109,13 @@ def test_every_sample_comes_once(input_: str, workers: int) -> None:
 @pytest.mark.parametrize(("input_", "workers"), KINDS)
 def test_samples_are_different_plain_training_images(input_: str, workers: int) -> None:
     train = opened(input_, workers).train
-    plain = as_set(torch.cat([batch.images for batch in train.in_order()]))
+    plain = as_set(torch.cat([batch.inputs for batch in train.in_order()]))
     some, again, other = train.sample(70, 1), train.sample(70, 1), train.sample(70, 2)
-    assert len(as_set(some.images)) == 70
-    assert as_set(some.images) <= plain
-    assert torch.equal(some.images, again.images)
-    assert not torch.equal(some.images, other.images)
-    assert len(train.sample(10**6, 0).labels) == len(train)
+    assert len(as_set(some.inputs)) == 70
+    assert as_set(some.inputs) <= plain
+    assert torch.equal(some.inputs, again.inputs)
+    assert not torch.equal(some.inputs, other.inputs)
+    assert len(train.sample(10**6, 0).targets) == len(train)
 
 
 @pytest.mark.parametrize(("input_", "workers"), KINDS)
@@ -123,8 +123,8 @@ def test_splits_are_disjoint_complete_and_hold_every_class(input_: str, workers:
     workload = opened(input_, workers)
     parts = [list(p.in_order()) for p in (workload.train, workload.validation, workload.test)]
     for part in parts:
-        assert set(torch.cat([batch.labels for batch in part]).tolist()) == set(range(10))
-    pictures = [as_set(torch.cat([batch.images for batch in part])) for part in parts]
+        assert set(torch.cat([batch.targets for batch in part]).tolist()) == set(range(10))
+    pictures = [as_set(torch.cat([batch.inputs for batch in part])) for part in parts]
     assert len(set.union(*pictures)) == sum(map(len, pictures)) == 1797
 
 
@@ -132,9 +132,9 @@ def test_both_kinds_hold_the_same_images_in_the_same_splits() -> None:
     resident, loader = opened("resident"), opened("loader")
     for name in ("train", "validation", "test"):
         ours, theirs = (list(getattr(each, name).in_order(2000)) for each in (resident, loader))
-        assert torch.equal(ours[0].labels, theirs[0].labels)
+        assert torch.equal(ours[0].targets, theirs[0].targets)
         # The loader's pixels are 8-bit numbers, where the digits have 17 levels.
-        torch.testing.assert_close(ours[0].images, theirs[0].images, atol=0.01, rtol=0)
+        torch.testing.assert_close(ours[0].inputs, theirs[0].inputs, atol=0.01, rtol=0)
 
 
 def test_normalised_by_the_training_set_alone() -> None:
@@ -148,8 +148,8 @@ def test_normalised_by_the_training_set_alone() -> None:
 def test_crops_reach_into_black(input_: str) -> None:
     """Padding comes before normalisation: the border is what a black pixel becomes."""
     train = opened(input_, recipe=Training(crop_padding=8)).train
-    darkest = min(float(batch.images.min()) for batch in train.in_order())
-    images = torch.cat([batch.images for batch in train.epoch(256, seed=0)])
+    darkest = min(float(batch.inputs.min()) for batch in train.in_order())
+    images = torch.cat([batch.inputs for batch in train.epoch(256, seed=0)])
     assert float(images.min()) == pytest.approx(darkest)
     is_blank = (images == images.min()).all(3)
     assert float(is_blank.float().mean()) > 0.4  # about half of every picture is border
@@ -158,7 +158,7 @@ def test_crops_reach_into_black(input_: str) -> None:
 @pytest.mark.parametrize("input_", ["resident", "loader"])
 def test_cutout_blanks_with_the_mean(input_: str) -> None:
     train = opened(input_, recipe=Training(cutout=4)).train
-    images = torch.cat([batch.images for batch in train.epoch(256, seed=0)])
+    images = torch.cat([batch.inputs for batch in train.epoch(256, seed=0)])
     zeros = (images == 0).sum(dim=(1, 2, 3))
     assert set(zeros.tolist()) == {4, 6, 8, 9, 12, 16}  # whole, or cut off by the border
 
@@ -209,7 +209,7 @@ def test_images_are_resized_and_repeated_where_the_model_wants_colour(
     )
     workload = open_workload(choice, RECIPE, torch.device("cpu"))
     for batch in (*workload.train.epoch(16, 0), *workload.test.in_order()):
-        assert batch.images.shape[1:] == (3, 32, 32)
+        assert batch.inputs.shape[1:] == (3, 32, 32)
     images = workload.example[0]
     assert all(torch.allclose(one, other) for one, other in pairwise(images))
     assert workload.build_network(0)(workload.example.repeat(2, 1, 1, 1)).shape == (2, 10)
@@ -229,5 +229,5 @@ def test_on_a_gpu_nothing_in_an_epoch_waits(input_: str, workers: int) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert_equal(again, first)
-    assert first[0].images.device.type == "cuda"
-    assert first[0].images.is_contiguous(memory_format=torch.channels_last)
+    assert first[0].inputs.device.type == "cuda"
+    assert first[0].inputs.is_contiguous(memory_format=torch.channels_last)

@@ -80,7 +80,7 @@ def test_cifar_becomes_a_workload(input_: str, tmp_path: Path) -> None:
     )
     workload = open_workload(choice, Training(crop_padding=4, flip=True), torch.device("cpu"))
     assert (len(workload.train), len(workload.validation), len(workload.test)) == (350, 50, 80)
-    images = torch.cat([batch.images for batch in workload.train.in_order()])
+    images = torch.cat([batch.inputs for batch in workload.train.in_order()])
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(images.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
 
