@@ -73,7 +73,7 @@ def _plain(
     dense: dict[int, FinalTest], arm: dict[int, FinalTest], margin: float, rule: UntilDecided | None
 ) -> bool:
     """Whether plain t calls it non-inferior: at the first look that decides, either way."""
-    lost = [arm[seed].accuracy - dense[seed].accuracy for seed in sorted(arm)]
+    lost = [arm[seed].score - dense[seed].score for seed in sorted(arm)]
     for n in range(rule.min, rule.max + 1) if rule else (len(lost),):
         verdict = non_inferiority(t_interval(lost[:n]), margin)
         if verdict != "inconclusive":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.results.folder import RunFolder
+from harness.settings.metric import ACCURACY, Metric
 from harness.utils.jsonl import LogReader
 
 Status = Literal["planned", "running", "interrupted", "failed", "done", "damaged"]
@@ -130,6 +131,16 @@ class Journal:
         last = self.attempts[-1].events[-1] if self.attempts else {}
         return last.get("reason") if last.get("event") in ("end", "died") else None
 
+    @property
+    def metric(self) -> Metric:
+        """What its scores are; accuracies in records that name no metric.
+
+        Raises:
+            ValueError: No score can be what is recorded.
+        """
+        recorded = self.events("metric")
+        return Metric.from_json(recorded[-1]) if recorded else ACCURACY
+
     def kept_events(self, *kinds: str) -> Iterator[tuple[Attempt, dict[str, Any]]]:
         """Events of some kinds whose work was kept, in order, with their attempts."""
         for attempt in self.attempts:
@@ -193,6 +204,10 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _table(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -229,6 +244,12 @@ _SIZE: dict[str, Check] = {
 _KEYS: dict[str, dict[str, Check]] = {
     "attempt": {"number": _count, "restored": _count},
     "fingerprint": {"code": _hashes, "data": _table},
+    "metric": {
+        **dict.fromkeys(("name", "unit", "difference_unit"), _text),
+        **dict.fromkeys(("lowest", "highest", "factor", "margin"), _number),
+        "higher_is_better": _flag,
+        "decimals": _count,
+    },
     "dense": _SIZE,
     "threads": {"threads": _count},
     "border": {"window": _text},
@@ -249,6 +270,7 @@ _KEYS: dict[str, dict[str, Check]] = {
         "test_score": _number,
         "test_samples": _count,
         "test_correct": _or_none(_text),
+        "test_scores": _or_none(_text),
     },
     "clocks": {"nodes": _clocks},
     "end": {"status": _STATUSES.__contains__},
@@ -257,6 +279,7 @@ _KEYS: dict[str, dict[str, Check]] = {
 """By kind, a check of each key, applied where the key is given."""
 _NEEDED: dict[str, tuple[str, ...]] = {
     "attempt": ("number", "restored"),
+    "metric": ("name",),
     "border": ("window",),
     "epoch": ("epochs_trained",),
     "fingerprint": ("code", "data"),

@@ -20,6 +20,7 @@ from harness.results.journal import LOST, OVERHEAD, TEST, Attempt, Journal
 from harness.results.masks import ticket_rows
 from harness.results.run_energy import Entry, Ledger
 from harness.results.schema import RUNS, unknown
+from harness.settings.metric import Metric
 from harness.settings.run_spec import SCHEMA, RunSpec
 
 Row = dict[str, Any]
@@ -41,6 +42,7 @@ class RunRows:
         attempts: One row per attempt.
         tickets: One row per channel mask that the method looked at.
         tested: The result of a finished run on the test set.
+        metric: What its scores are; None if nothing is recorded.
     """
 
     run: Row
@@ -49,6 +51,7 @@ class RunRows:
     attempts: list[Row]
     tickets: list[Row]
     tested: FinalTest | None = None
+    metric: Metric | None = None
 
 
 def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) -> RunRows:
@@ -89,6 +92,7 @@ def _read(ledger: Ledger, spec: RunSpec, label: str, cost: _Cost) -> RunRows:
         attempts=[identity | row for row in _attempt_rows(ledger)],
         tickets=[identity | row for row in ticket_rows(ledger, spec)],
         tested=final_test(ledger.journal),
+        metric=ledger.journal.metric if ledger.journal.attempts else None,
     )
 
 
@@ -115,6 +119,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "reason": journal.reason,
         "test_score": result.get("test_score"),
         "val_score": result.get("val_score"),
+        "metric": journal.metric.name if journal.attempts else None,
         "energy_j": outer.energy_j if known else math.nan,
         "uncertainty_j": outer.uncertainty_j if known else math.nan,
         "uncertainty_without_gain_j": outer.without_gain_j if known else math.nan,

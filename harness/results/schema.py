@@ -38,9 +38,13 @@ RUNS = Schema(
         ),
         Column("reason", "text", "Why it is not done."),
         Column(
-            "test_score", "number", "Of the final network: its accuracy, 0 to 1; empty unless done."
+            "test_score",
+            "number",
+            "Of the final network on test data, as `metric` says: an accuracy is from 0 to 1; "
+            "empty unless done.",
         ),
         Column("val_score", "number", "The same on validation data."),
+        Column("metric", "text", "What scores are: `accuracy`, `bits per byte`; empty if planned."),
         Column("energy_j", "number", "Everything from start to end, all attempts.", "J"),
         Column("uncertainty_j", "number", "Uncertainty of `energy_j` (95 %).", "J"),
         Column(
@@ -162,7 +166,7 @@ CURVES = Schema(
         Column("phase", "text", "Window of the training before it."),
         Column("epochs_trained", "number", "Epochs of training so far."),
         Column("energy_j", "number", "Energy so far.", "J"),
-        Column("val_score", "number", "0 to 1."),
+        Column("val_score", "number", "Score of the network at that moment."),
     ),
 )
 PHASES = Schema(

@@ -19,6 +19,7 @@ from harness.results.rows import Row
 from harness.results.safe_csv import inert_csv
 from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
 from harness.settings.arm_selector import Selector
+from harness.settings.metric import ACCURACY, Metric
 from harness.settings.report import ReportSettings
 from harness.settings.run_spec import RunSpec, short_labels_of
 from harness.utils.atomic_write import write_atomically
@@ -55,12 +56,14 @@ class Tables:
         phases: One row per run and window label; the energies of a run add up to its total.
         attempts: One row per attempt of a run.
         tickets: One row per channel mask that a method looked at.
+        metric: What the runs are scored by.
         tested: By arm and seed, the result of each finished run on the test set.
         carbon: Computes CO2e, where the study ran and elsewhere.
     """
 
     def __init__(self, path: Path) -> None:
         folder = StudyFolder(path)
+        self._path = path
         self.settings: dict[str, Any] = folder.read_study()
         self.study: str = self.settings["name"]
         self.report = ReportSettings(**self.settings.get("report", {}))
@@ -94,6 +97,8 @@ class Tables:
             (label, spec.seed): rows.tested for (_, spec), label, rows in named if rows.tested
         }
 
+        self._metrics = list(dict.fromkeys(each.metric for each in read if each.metric))
+
         def gathered(rows: Iterable[list[Row]], schema: Schema) -> pd.DataFrame:
             return pd.DataFrame(list(chain(*rows)), columns=names(schema))
 
@@ -104,6 +109,23 @@ class Tables:
         self.tickets = gathered((each.tickets for each in read), TICKETS).astype(
             {"distance": float, "largest_distance": float}
         )
+
+    @property
+    def metric(self) -> Metric:
+        """What the runs are scored by; accuracy if none has begun.
+
+        Raises:
+            UsageError: They are scored by different things, which cannot be compared.
+        """
+        first = self._metrics[0] if self._metrics else ACCURACY
+        for other in self._metrics:
+            if not other.comparable_with(first):
+                name = other.name if other.name != first.name else "another metric of that name"
+                raise UsageError(
+                    f"{self._path}: some runs are scored by {first.name}, others by {name}, which "
+                    "cannot be compared; give each a folder of its own"
+                )
+        return first
 
     def arm(self, words: str) -> str | None:
         """The label of the one arm that a selector matches; None if it matches none or several."""

@@ -54,6 +54,7 @@ def run_method(
     saved = _Saved(context, folder, start)
     last_training: Train | None = None
     if start is None:
+        context.journal.event("metric", **context.workload.task.metric.to_json())
         dense = size_of(context.state.network, context.workload.example, {})
         context.journal.event(
             "dense", parameters=dense.parameters, macs=dense.macs, uncounted=dense.uncounted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -47,6 +47,10 @@ class Metric:
     def sign(self) -> int:
         """1 where a higher score is better, else -1: `sign * score` is higher where better."""
         return 1 if self.higher_is_better else -1
+
+    def comparable_with(self, other: Metric) -> bool:
+        """Whether scores of both can be compared: margin and decimals may differ."""
+        return self == replace(other, margin=self.margin, decimals=self.decimals)
 
     def to_json(self) -> dict[str, Any]:
         """For a record; bounds that do not exist are left out."""

@@ -16,9 +16,9 @@ from reports.figures.figure_result import Figured
 from reports.plotting import labels, style
 from reports.plotting.axes import as_multiple, set_ratio_axis
 from reports.plotting.svg_ids import Marks
-from reports.statistics.accuracy import accuracy_difference
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.energy_ratio import energy_ratio
+from reports.statistics.score_difference import score_difference
 from reports.statistics.statistics import Interval
 from reports.statistics.summary import summarise
 from reports.text import captions
@@ -161,7 +161,7 @@ def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Pair
         for seed in sorted(energy.keys() & base_energy.keys())
         if energy[seed] > 0 and base_energy[seed] > 0
     }
-    tested = accuracy_difference(results.tested(arm), results.tested(baseline))
+    tested = score_difference(results.tested(arm), results.tested(baseline))
     difference = tested.interval().scaled(100)
     known = {seed: value for seed, value in differences.items() if math.isfinite(value)}
     return _Paired(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import beta, stdtrit
 
-from reports.statistics.accuracy import Difference, accuracy_difference
+from reports.statistics.score_difference import Difference, score_difference
 from reports.statistics.statistics import CONFIDENCE, Interval, Verdict, non_inferiority
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Decision:
         arms: How many arms are compared with the baseline.
         decided_after: After how many pairs of seeds a rule decided; None if it has not, or if
             there is none.
-        images: Size of the test set, if the interval allows for its images, too; else 0.
+        samples: Size of the test set, if the interval allows for its samples, too; else 0.
     """
 
     verdict: Verdict
@@ -60,7 +60,7 @@ class Decision:
     own: Interval
     arms: int
     decided_after: int | None = None
-    images: int = 0
+    samples: int = 0
 
 
 def decide(
@@ -80,7 +80,7 @@ def decide(
     """
     base = tested.get(baseline, {})
     arms = {
-        arm: _Seen(list(_looks(runs, base, rule)), accuracy_difference(runs, base))
+        arm: _Seen(list(_looks(runs, base, rule)), score_difference(runs, base))
         for arm, runs in tested.items()
         if arm != baseline
     }
@@ -131,7 +131,7 @@ def _looks(
     runs: Mapping[int, FinalTest], base: Mapping[int, FinalTest], rule: UntilDecided | None
 ) -> Iterator[Difference | None]:
     if rule is None:
-        yield accuracy_difference(runs, base)
+        yield score_difference(runs, base)
         return
     before = rule.min - 1
     for seeds in range(rule.min, rule.max + 1):
@@ -140,7 +140,7 @@ def _looks(
             yield None
             continue
         before = len(shared)
-        yield accuracy_difference({seed: runs[seed] for seed in shared}, base)
+        yield score_difference({seed: runs[seed] for seed in shared}, base)
 
 
 def _judge(
@@ -198,7 +198,7 @@ def _decision(
         own=interval,
         arms=count,
         decided_after=shown.seeds if by_rule else None,
-        images=shown.images if shown.counts_images else 0,
+        samples=shown.samples if shown.counts_samples else 0,
     )
 
 

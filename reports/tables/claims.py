@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from harness.results.column import Column, Schema
-from reports.statistics.accuracy import accuracy_difference
 from reports.statistics.energy_kind import difference_of_kind, standing_of
 from reports.statistics.energy_ratio import energy_ratio
+from reports.statistics.score_difference import score_difference
 from reports.statistics.statistics import NO_WIDTH, Interval
 from reports.tables.table import ENERGY_KIND, Table, View
 from reports.text.phrases import times, times_interval
@@ -200,7 +200,7 @@ def judge(results: StudyResults) -> tuple[JudgedClaim, ...]:
 def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     arm, against = claim.arm or "", claim.against or ""
     energy = energy_ratio(results, arm, against)
-    difference = accuracy_difference(results.tested(arm), results.tested(against))
+    difference = score_difference(results.tested(arm), results.tested(against))
     points = difference.interval().scaled(100)
     missing = _missing(results, claim)
     if missing:

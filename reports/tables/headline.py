@@ -108,7 +108,7 @@ def _record(arm: ArmSummary, summary: Summary) -> Record:
         "verdict_alone": decision.alone if decision else None,
         "verdict_difference": decision.interval if decision else None,
         "verdict_confidence": decision.interval.confidence if decision else None,
-        "test_images": decision.images if decision else None,
+        "test_images": decision.samples if decision else None,
         "decided_after": decision.decided_after if decision else None,
         "margin": summary.margin,
         "energy_j": arm.energy_j,

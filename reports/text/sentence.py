@@ -116,13 +116,13 @@ def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
     text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"
     if summary.rule and n < summary.rule.max:
         text += f" of at most {summary.rule.max}"
-    images = {each.images for each in decisions}
+    images = {each.samples for each in decisions}
     return text if 0 in images else f"{text} and {max(images):,} test images"
 
 
 def _scope(arms: list[ArmSummary]) -> str:
     """The scope of a verdict where it was not recorded which images were classified correctly."""
-    counted = all(arm.decision is not None and arm.decision.images for arm in arms)
+    counted = all(arm.decision is not None and arm.decision.samples for arm in arms)
     return "" if counted else " on this test set"
 
 
@@ -241,7 +241,7 @@ def legend(summary: Summary) -> str:
             "verdict was decided; intervals of differences are widened so that all looks together "
             "err in at most 2.5 % of studies."
         )
-    images = {each.images for each in decisions if each.interval.bounded}
+    images = {each.samples for each in decisions if each.interval.bounded}
     if images and 0 not in images:
         text += (
             f" Their intervals allow for the seeds and for the {max(images):,} test images, which "

@@ -31,6 +31,7 @@ from harness.results.journal import Journal
 from harness.results.journal_writer import JournalWriter
 from harness.runner.phase_executor import PhaseContext
 from harness.runner.run_method import run_method
+from harness.settings.metric import ACCURACY
 from harness.settings.settings import Training, WorkloadChoice
 from harness.study.registry import Registry
 from harness.training.checkpoint import Checkpoint
@@ -153,6 +154,8 @@ def test_the_end_of_a_run_is_evaluated(journal: Journal) -> None:
     [result] = journal.events("result")
     assert last["val_score"] == result["val_score"]
     assert last["epochs_trained"] == result["epochs_trained"]
+    assert journal.metric == ACCURACY
+    assert len(journal.events("metric")) == 1
     epochs = [event["epochs_trained"] for event in journal.events("epoch") if "loss" in event]
     assert epochs == list(range(1, trained(journal) + 1)), "every epoch is on record"
 

@@ -29,7 +29,7 @@ def challenged(
     dense, bird = arm(summary, "dense"), arm(summary, "early_bird")
     shares = difference.scaled(0.01)
     verdict = non_inferiority(shares, summary.margin)
-    decision = Decision(verdict, shares, verdict, shares, arms=1, images=images)
+    decision = Decision(verdict, shares, verdict, shares, arms=1, samples=images)
     accuracy = Interval(0.987, 0.98, 0.99, difference.n)
     changed = replace(bird, arm=name, accuracy=accuracy, ratio=ratio, decision=decision)
     return replace(summary, arms=(dense, changed))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from harness.results.final_test import FinalTest, facts_of_test
+from harness.results.final_test import FinalTest, facts_of_test, final_test
+from harness.results.folder import RunFolder
+from harness.results.journal import Journal
+from harness.settings.metric import BITS_PER_BYTE
 from harness.study.study import UntilDecided
-from reports.statistics.accuracy import accuracy_difference
+from harness.utils.jsonl import LogWriter
+from reports.statistics.score_difference import score_difference
 from reports.statistics.verdicts import decide, false_rate, level_per_look
 
 IMAGES = 10_000
@@ -39,9 +45,50 @@ def plain(*points: float) -> dict[int, FinalTest]:
 
 
 def test_facts_of_a_test_are_the_accuracy_and_a_bit_a_sample() -> None:
-    facts = facts_of_test(np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 1]))
+    facts = facts_of_test(np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 1.0]))
     assert (facts["test_score"], facts["test_samples"]) == (0.4, 10)
     assert base64.b64decode(facts["test_correct"]) == bytes([0b11010000, 0b01000000])
+
+
+def journal_of(folder: RunFolder, **result: Any) -> Journal:
+    """A finished run's, scored in bits per byte."""
+    log = LogWriter(folder.journal)
+    for event in (
+        {"event": "attempt", "number": 1, "restored": 0},
+        {"event": "metric", **BITS_PER_BYTE.to_json()},
+        {"event": "result", **result},
+        {"event": "end", "status": "done"},
+    ):
+        log.append({"time_ns": 1, **event})
+    log.close()
+    return Journal(folder)
+
+
+def test_scores_that_are_no_bits_are_recorded_by_sample(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).lognormal(0.5, 0.4, 1000).astype(np.float32)
+    found = final_test(journal_of(RunFolder(tmp_path), **facts_of_test(scores)))
+    assert found is not None
+    assert found.by_sample is not None
+    np.testing.assert_array_equal(found.by_sample, scores)
+    assert (found.score, found.metric) == (pytest.approx(scores.mean()), BITS_PER_BYTE)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"test_score": 1.51}, {"test_samples": 3}, {"test_scores": "no base64"}]
+)
+def test_samples_that_contradict_the_score_are_not_relied_on(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    facts = facts_of_test(np.array([1.0, 2.0], dtype=np.float32))
+    found = final_test(journal_of(RunFolder(tmp_path), **facts | wrong))
+    assert found is not None
+    assert found.by_sample is None
+
+
+def test_of_very_many_samples_only_the_score_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.results.final_test.MAX_RECORDED", 3)
+    assert facts_of_test(np.full(4, 0.5)) == {"test_score": 0.5, "test_samples": 4}
+    assert "test_correct" in facts_of_test(np.ones(4))
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -51,7 +98,7 @@ def test_the_loss_of_an_image_is_never_rewarded(images: int, recorded: bool) -> 
     base = runs(0, 0, 0, recorded=recorded, images=images)
     equal = runs(0, 0, 0, recorded=recorded, images=images)
     less = runs(0, 0, 1, recorded=recorded, images=images)
-    lows = [accuracy_difference(each, base).interval().low for each in (equal, less)]
+    lows = [score_difference(each, base).interval().low for each in (equal, less)]
     assert lows[0] > lows[1]
     verdicts = [
         decide({"dense": base, "arm": each}, "dense", 0.005)["arm"].verdict
@@ -75,7 +122,7 @@ def test_the_interval_by_hand() -> None:
     """Two parts, each with its own t, added as squares."""
     generator = np.random.default_rng(1)
     ours, theirs = (generator.random((3, 500)) < share for share in (0.9, 0.92))
-    found = accuracy_difference(
+    found = score_difference(
         dict(enumerate(map(on_test_set, ours))), dict(enumerate(map(on_test_set, theirs)))
     )
     d = ours.astype(int) - theirs.astype(int)
@@ -87,16 +134,41 @@ def test_the_interval_by_hand() -> None:
     assert found.interval().half_width == pytest.approx(math.hypot(seeds, images))
 
 
+def test_the_interval_of_scores_that_are_no_bits_by_hand() -> None:
+    generator = np.random.default_rng(2)
+    hard = generator.lognormal(0.5, 0.4, 500)
+    ours, theirs = (
+        (hard + shift + generator.normal(0, 0.05, (3, 500))).astype("<f4") for shift in (0.01, 0.0)
+    )
+    tested = [
+        {
+            seed: FinalTest(
+                float(scores.mean(dtype=float)), 500, values=scores.tobytes(), metric=BITS_PER_BYTE
+            )
+            for seed, scores in enumerate(arm)
+        }
+        for arm in (ours, theirs)
+    ]
+    found = score_difference(*tested)
+    d = ours.astype(float) - theirs.astype(float)
+    seeds = stats.sem(d.mean(axis=1)) * stats.t.ppf(0.975, 2)
+    samples = stats.sem(d.mean(axis=0)) * stats.t.ppf(0.975, 499)
+    assert found.mean == pytest.approx(d.mean())
+    assert found.interval().half_width == pytest.approx(math.hypot(seeds, samples))
+    alone = [{s: FinalTest(t.score, metric=BITS_PER_BYTE) for s, t in a.items()} for a in tested]
+    assert score_difference(*alone).interval().half_width == pytest.approx(seeds)
+
+
 def test_without_its_images_the_difference_is_the_paired_t_interval() -> None:
-    found = accuracy_difference(plain(98.0, 98.5, 98.2), plain(98.4, 98.6, 98.8)).interval()
+    found = score_difference(plain(98.0, 98.5, 98.2), plain(98.4, 98.6, 98.8)).interval()
     expected = stats.ttest_rel([0.98, 0.985, 0.982], [0.984, 0.986, 0.988]).confidence_interval()
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_bits_of_another_test_set_are_not_paired() -> None:
-    found = accuracy_difference(runs(0, 0, images=450), runs(0, 0, images=500))
-    assert not found.counts_images
-    assert found.images == 0
+    found = score_difference(runs(0, 0, images=450), runs(0, 0, images=500))
+    assert not found.counts_samples
+    assert found.samples == 0
 
 
 @pytest.mark.parametrize("seeds", [3, 10])
@@ -175,7 +247,7 @@ def test_all_looks_together_have_the_level_asked_for(least: int, most: int) -> N
 def test_a_verdict_by_the_rule_stays_as_it_was_when_decided() -> None:
     """Decided after three seeds; what is added later, for other arms, changes it no more."""
     dense = plain(98.0, 98.1, 97.9, 98.0, 98.2)
-    early = {seed: FinalTest(dense[seed].accuracy + 0.0001 * seed) for seed in range(3)}
+    early = {seed: FinalTest(dense[seed].score + 0.0001 * seed) for seed in range(3)}
     late = early | {3: FinalTest(0.2), 4: FinalTest(0.1)}
     for arm in (early, late):
         found = decide({"dense": dense, "arm": arm}, "dense", 0.005, RULE)["arm"]
@@ -196,7 +268,7 @@ def test_an_arm_with_a_failed_seed_waits_for_as_many_pairs() -> None:
     dense = plain(*[98.0, 98.05, 97.95, 98.0, 98.02])
     arm = {seed: run for seed, run in dense.items() if seed != 1}
     short = {seed: run for seed, run in arm.items() if seed < 3}
-    shifted = {seed: FinalTest(run.accuracy + 1e-5 * seed) for seed, run in arm.items()}
+    shifted = {seed: FinalTest(run.score + 1e-5 * seed) for seed, run in arm.items()}
     assert decide({"dense": dense, "arm": short}, "dense", 0.005, RULE)["arm"].interval.n == 2
     found = decide({"dense": dense, "arm": shifted}, "dense", 0.005, RULE)["arm"]
     assert found.decided_after == 3

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.errors import UsageError
 from harness.results.carbon import keep_series
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal
 from harness.results.table import Tables
+from harness.settings.metric import ACCURACY, BITS_PER_BYTE
 from harness.settings.settings import Carbon
 from tests.conftest import REPOSITORY
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
@@ -167,3 +171,28 @@ def test_results_of_the_first_format_still_open_and_say_what_they_said() -> None
         ("early_bird", 1, pytest.approx(13.025339242190274), 0.9888888888888889),
     ]
     assert set(table["status"]) == {"done"}
+
+
+def scored_otherwise(tmp_path: Path, seed: int) -> Path:
+    """The records of the first format, where early_bird's run with this seed names a metric."""
+    folder = tmp_path / "results"
+    shutil.copytree(REPOSITORY / "tests" / "results" / "format_1", folder)
+    journal = RunFolder(folder / "runs" / "early_bird" / f"seed-{seed}").journal
+    first, *rest = journal.read_text().splitlines()
+    event = {"event": "metric", "time_ns": json.loads(first)["time_ns"]}
+    named = json.dumps(event | BITS_PER_BYTE.to_json())
+    journal.write_text("\n".join([first, named, *rest, ""]))
+    return folder
+
+
+def test_a_run_says_what_its_scores_are(tmp_path: Path) -> None:
+    tables = Tables(scored_otherwise(tmp_path, 0))
+    assert list(tables.runs["metric"]) == ["accuracy", "bits per byte", "accuracy"]
+    assert tables.tested["early_bird", 0].metric == BITS_PER_BYTE
+    with pytest.raises(UsageError, match="some runs are scored by accuracy, others by bits per"):
+        _ = tables.metric
+
+
+def test_metrics_that_differ_in_margin_alone_are_compared() -> None:
+    assert ACCURACY.comparable_with(replace(ACCURACY, margin=1.0, decimals=3))
+    assert not ACCURACY.comparable_with(replace(ACCURACY, factor=1.0))
