@@ -29,7 +29,7 @@ from benchmarks.paired import circumstances, factor, heading, in_turns, ratio, r
 from harness.pruning.batch import Batch
 from harness.pruning.channels import shrink
 from harness.pruning.cost import size_of
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.groups import scales
 from harness.pruning.questions import bn_channel_mask
 from harness.pruning.weights import magnitude, prune_weights
 from harness.settings.catalogue import resolve_model
@@ -47,7 +47,7 @@ def variants(model: str, batch: Batch) -> dict[str, tuple[nn.Module, dict[str, T
     """The dense network and what becomes of it, each with its weight masks."""
     torch.manual_seed(0)
     dense = resolve_model(model)(3, 10)
-    for layer in scaled_batch_norms(dense).values():
+    for layer in scales(dense).values():
         nn.init.uniform_(layer.weight)
     dense.to(batch.inputs.device)
     made: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {DENSE: (dense, {})}

@@ -11,8 +11,10 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import StochasticDepth
 
 from harness import ChannelMask
-from harness.pruning.channels import channel_scores, global_mask
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.batch import Batch
+from harness.pruning.channels import global_mask
+from harness.pruning.groups import scales
+from harness.pruning.unit_scores import scale
 from harness.workloads.models.mobilenet import mobilenet
 from harness.workloads.models.preresnet import PreResNet
 from harness.workloads.models.resnet import ResNet, resnet20
@@ -168,7 +170,7 @@ def make(family: str, seed: int = 0) -> nn.Module:
     """A network with random weights, scales and statistics, so that no two channels are alike."""
     torch.manual_seed(seed)
     network = FAMILIES[family]()
-    for layer in scaled_batch_norms(network).values():
+    for layer in scales(network).values():
         nn.init.uniform_(layer.weight, 0.1, 1.0)
         nn.init.normal_(layer.bias)
         layer.running_mean.normal_()
@@ -184,4 +186,8 @@ def images(samples: int = 4, seed: int = 1) -> Tensor:
 
 def mask_of(network: nn.Module, prune_ratio: float = 0.5) -> ChannelMask:
     """The mask by BatchNorm scales that keeps two channels or more in every group."""
-    return global_mask(channel_scores(network, images()), prune_ratio, min_channels=2)
+    return global_mask(
+        scale(network, Batch(images(), torch.zeros(4, dtype=torch.int64))),
+        prune_ratio,
+        min_channels=2,
+    )

@@ -1,23 +1,31 @@
-"""From a network to its channel groups and scores, and from scores to a channel mask.
+"""From a network to its channel groups, from scores to a channel mask, and the removal.
 
-Groups are read off the graph of one forward pass.
+Groups are read off the graph of one forward pass (`harness.pruning.dependency`).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 
+from harness.pruning.attention import Attention, convert_attention
 from harness.pruning.channel_mask import ChannelMask
-from harness.pruning.groups import ChannelGroup, Member, gamma, scaled_batch_norms
-from harness.pruning.removal import exact_copy, example_of, removable, remove, removes_cleanly
+from harness.pruning.dependency import candidate_groups, without_scale
+from harness.pruning.gates import GATE, add_gate
+from harness.pruning.groups import ChannelGroup
+from harness.pruning.removal import (
+    computes_the_same,
+    exact_copy,
+    example_of,
+    removable,
+    remove,
+    removes_cleanly,
+)
 
 _known: WeakKeyDictionary[nn.Module, tuple[object, list[ChannelGroup]]] = WeakKeyDictionary()
 
@@ -46,30 +54,75 @@ def channel_groups(network: nn.Module, example: Tensor) -> list[ChannelGroup]:
         groups = removable(exact_copy(network), candidates, sample) if candidates else []
         _known[network] = (structure, groups)
     if not groups:
-        raise ValueError(f"{type(network).__name__} has no BatchNorm channels that can be removed")
+        raise ValueError(
+            f"{type(network).__name__} has no channels, neurons or heads that can be removed: none "
+            "have a scale (BatchNorm, GroupNorm or a gate) that silences them"
+        )
     return groups
 
 
-def channel_scores(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """|gamma| of every channel, by group name, on the CPU; the mean over coupled layers."""
-    scales = {
-        name: gamma(layer).detach().abs().cpu()
-        for name, layer in scaled_batch_norms(network).items()
-    }
-    scores = {}
-    for group in channel_groups(network, example):
-        total, layers = torch.zeros(group.size), torch.zeros(group.size)
-        for member in group.norms:
-            channel = torch.tensor(member.channel)
-            values = scales[member.layer][list(member.index)].float()
-            total.index_add_(0, channel, values)
-            layers.index_add_(0, channel, torch.ones_like(values))
-        scores[group.name] = total / layers
-    return scores
+@dataclass(frozen=True)
+class Gates:
+    """What a network needs for its units to have a scale; nothing if they have.
+
+    Attributes:
+        layers: Names of the layers that get a gate, in order.
+        converts: Whether attention of other libraries becomes the harness's own first.
+    """
+
+    layers: tuple[str, ...] = ()
+    converts: bool = False
+
+    def insert(self, network: nn.Module) -> nn.Module:
+        """Change a network in place; what it computes stays."""
+        if self.converts:
+            convert_attention(network)
+        for name in self.layers:
+            layer: Any = network.get_submodule(name)
+            if isinstance(layer, Attention):
+                layer.add_gate()
+            else:
+                add_gate(layer)
+        return network
+
+
+def missing_gates(network: nn.Module, example: Tensor) -> Gates:
+    """The gates with which every unit that can be removed has a scale.
+
+    Attention is converted only where it then computes the same, and a gate is kept only where
+    removing what it silences has the effect of silencing it: both are tried on a copy.
+
+    Args:
+        network: Left as it is.
+        example: A batch of inputs; the first one is used.
+
+    Raises:
+        ValueError: The network cannot be run, or not be traced.
+    """
+    sample, exact = example_of(example), exact_copy(network)
+    converted = convert_attention(exact_copy(network))
+    try:
+        converts = computes_the_same(exact, converted, sample)
+    except Exception as error:
+        raise ValueError(
+            f"{type(network).__name__} cannot compute one sample: {type(error).__name__}: {error}"
+        ) from error
+    tried = converted if converts else exact
+    layers = without_scale(tried, sample)
+    layers += [name for name, each in tried.named_modules() if isinstance(each, Attention)]
+    Gates(tuple(layers)).insert(tried)
+    candidates = candidate_groups(tried, sample)
+    groups = removable(tried, candidates, sample) if candidates else []
+    silencing = {member.layer for group in groups for member in group.norms}
+    return Gates(tuple(each for each in layers if f"{each}.{GATE}" in silencing), converts)
 
 
 def threshold_mask(
-    scores: Mapping[str, Tensor], threshold: float, min_channels: int = 0, round_to: int = 1
+    scores: Mapping[str, Tensor],
+    threshold: float,
+    min_channels: int = 0,
+    round_to: int = 1,
+    groups: Collection[ChannelGroup] = (),
 ) -> ChannelMask:
     """Keep what scores strictly above `threshold`; then raise widths to floor and multiple.
 
@@ -77,14 +130,17 @@ def threshold_mask(
         scores: A one-dimensional tensor a group.
         threshold: In the unit of the scores.
         min_channels: Floor of channels a group keeps.
-        round_to: Width multiple, rounded up; never above the group's width. What is kept beyond
-            the threshold is the best of the rest.
+        round_to: Width multiple in channels, rounded up; never above the group's width. What is
+            kept beyond the threshold is the best of the rest.
+        groups: The groups, where units may be several channels wide.
     """
+    by_name = {group.name: group for group in groups}
     layers = {}
     for name, score in scores.items():
-        above = int((score > threshold).sum())
-        width = min(max(-(-above // round_to) * round_to, min_channels), len(score))
-        best = score.argsort(descending=True, stable=True)[:width]
+        group = by_name.get(name, ChannelGroup(name, len(score), ()))
+        above, multiple = int((score > threshold).sum()), group.multiple(round_to)
+        width = max(-(-above // multiple) * multiple, group.floor(min_channels))
+        best = score.argsort(descending=True, stable=True)[: min(width, len(score))]
         kept = torch.zeros(len(score), dtype=torch.bool)
         kept[best] = True
         layers[name] = "".join("1" if keep else "0" for keep in kept.tolist())
@@ -92,123 +148,32 @@ def threshold_mask(
 
 
 def global_mask(
-    scores: Mapping[str, Tensor], prune_ratio: float, min_channels: int = 0, round_to: int = 1
+    scores: Mapping[str, Tensor],
+    prune_ratio: float,
+    min_channels: int = 0,
+    round_to: int = 1,
+    groups: Collection[ChannelGroup] = (),
 ) -> ChannelMask:
-    """Drop the share `prune_ratio` of all channels by one threshold; see `threshold_mask`.
+    """Drop the share `prune_ratio` of the units of each kind by one threshold.
+
+    Heads have a threshold of their own, and so have neurons, since their scales are not on one
+    scale (EarlyBERT, Chen et al., ACL 2021). What else is kept: see `threshold_mask`.
 
     Args:
         scores: A one-dimensional tensor a group.
-        prune_ratio: Share of all channels under the threshold, 0 <= ratio < 1.
+        prune_ratio: Share of the units under the threshold, 0 <= ratio < 1.
         min_channels: Floor of channels a group keeps.
-        round_to: Width multiple, rounded up.
+        round_to: Width multiple in channels, rounded up.
+        groups: The groups, where units are of several kinds or several channels wide.
     """
-    everything = torch.cat(list(scores.values())).sort().values
-    threshold = float(everything[int(len(everything) * prune_ratio)])
-    return threshold_mask(scores, threshold, min_channels, round_to)
-
-
-_WITHOUT_WEIGHTS = {
-    tp.ops.OPTYPE.CONCAT,
-    tp.ops.OPTYPE.ELEMENTWISE,
-    tp.ops.OPTYPE.EXPAND,
-    tp.ops.OPTYPE.RESHAPE,
-    tp.ops.OPTYPE.SLICE,
-    tp.ops.OPTYPE.SPLIT,
-    tp.ops.OPTYPE.UNBIND,
-}
-
-
-def dependency_graph(network: nn.Module, example: Tensor) -> tp.DependencyGraph:
-    """How the layers depend on each other, traced on one example input (Fang et al., CVPR 2023).
-
-    Args:
-        network: A copy to spare: it is left in evaluation mode with no parameter frozen.
-        example: A batch of inputs; the first one is used.
-
-    Raises:
-        ValueError: The network does something that cannot be traced.
-    """
-    network.requires_grad_(True)
-    try:
-        with warnings.catch_warnings(), torch.enable_grad():
-            warnings.simplefilter("ignore")
-            return tp.DependencyGraph().build_dependency(
-                network, example[:1], forward_fn=lambda module, inputs: module(inputs)
-            )
-    except Exception as error:
-        raise ValueError(
-            f"how the channels of {type(network).__name__} depend on each other cannot be traced:"
-            f" {type(error).__name__}: {error}"
-        ) from error
-
-
-def candidate_groups(network: nn.Module, example: Tensor) -> list[ChannelGroup]:
-    """The groups of channels that the graph holds for removable, in the order of the network.
-
-    For each BatchNorm layer in order, the channels in no group so far form the next one. Left out
-    are channels that reach the network's output, a grouped convolution that is not depthwise, or a
-    layer other than convolution, linear and BatchNorm with a scale; and weights that are shared or
-    computed.
-
-    Args:
-        network: A copy to spare; see `dependency_graph`.
-        example: A batch of inputs.
-    """
-    norms = scaled_batch_norms(network)
-    if not norms:
-        return []
-    graph = dependency_graph(network, example)
-    names = {module: name for name, module in network.named_modules()}
-    uses = Counter(id(own) for each in names for own in each.parameters(recurse=False))
-    shared = {number for number, times in uses.items() if times > 1}
-    claimed: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    groups = []
-    for name, layer in norms.items():
-        free = [each for each in range(layer.num_features) if each not in claimed[name, "norm"]]
-        if not free or layer not in graph.module2node:
-            continue
-        coupled = graph.get_pruning_group(layer, tp.prune_batchnorm_out_channels, free)
-        position = {channel: number for number, channel in enumerate(free)}
-        removable, members = True, []
-        for item in coupled:
-            module = item.dep.target.module
-            if _is_removable(item.dep, shared):
-                role = _role(graph, item.dep)
-                channels = tuple(position[root] for root in item.root_idxs)
-                members.append(Member(names[module], role, tuple(item.idxs), channels))
-            elif not _is_transparent(item.dep):
-                removable = False
-        # A channel in two groups was traced wrongly.
-        removable &= all(claimed[each.layer, each.role].isdisjoint(each.index) for each in members)
-        for member in members:
-            claimed[member.layer, member.role].update(member.index)
-        if removable:
-            groups.append(ChannelGroup(name, len(free), tuple(members)))
-    return groups
-
-
-def _is_removable(dependency: Any, shared: set[int]) -> bool:
-    module = dependency.target.module
-    if not isinstance(module, nn.Module):
-        return False
-    own = dict(module.named_parameters(recurse=False))
-    if "weight" not in own or any(id(parameter) in shared for parameter in own.values()):
-        return False
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return module.groups == 1 or module.groups == module.in_channels == module.out_channels
-    return isinstance(module, nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-
-
-def _is_transparent(dependency: Any) -> bool:
-    module = dependency.target.module
-    of_all_channels = isinstance(module, nn.PReLU) and module.num_parameters == 1
-    return of_all_channels or dependency.target.type in _WITHOUT_WEIGHTS
-
-
-def _role(graph: tp.DependencyGraph, dependency: Any) -> Literal["norm", "out", "in"]:
-    if dependency.target.type == tp.ops.OPTYPE.BN:
-        return "norm"
-    return "out" if graph.is_out_channel_pruning_fn(dependency.handler) else "in"
+    kinds = {group.name: group.kind for group in groups}
+    layers: dict[str, str] = {}
+    for kind in dict.fromkeys(kinds.get(name, "channel") for name in scores):
+        same = {name: each for name, each in scores.items() if kinds.get(name, "channel") == kind}
+        everything = torch.cat(list(same.values())).sort().values
+        threshold = float(everything[int(len(everything) * prune_ratio)])
+        layers |= threshold_mask(same, threshold, min_channels, round_to, groups).layers
+    return ChannelMask({name: layers[name] for name in scores})
 
 
 def shrink(network: nn.Module, mask: ChannelMask, example: Tensor) -> dict[str, Tensor]:

@@ -1,11 +1,23 @@
-"""Groups of channels that can only be removed together, scored by BatchNorm's scale gamma."""
+"""Groups of units that can only be removed together, and the scales that score them.
+
+A unit is one channel nearly everywhere; see `harness.pruning.gates` for the others.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from harness.pruning.gates import Gate
+
+Kind = Literal["channel", "neuron", "head"]
+"""What a unit is: channels of convolutions, hidden neurons of a feed-forward block, or a head of
+attention."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +26,12 @@ class Member:
 
     Attributes:
         layer: The layer's name in the network.
-        role: "norm" for the channels of a BatchNorm; "out" and "in" for the outputs and inputs of a
-            convolution or a linear layer. Those of a depthwise convolution, which go together, are
-            "out".
+        role: "norm" for the channels of a layer with a scale; "out" and "in" for the outputs and
+            inputs of a convolution or a linear layer. Those of a depthwise convolution, which go
+            together, are "out", and so is what attention itself holds of each head.
         index: The layer's channels, inputs or outputs that belong to the group.
-        channel: For each of them the channel of the group. Several may belong to the same channel,
-            as where a convolution is flattened into a linear layer.
+        channel: For each of them the unit of the group. Several may belong to the same unit, as
+            where a convolution is flattened into a linear layer.
     """
 
     layer: str
@@ -35,38 +47,65 @@ class Member:
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that lose the same numbers wherever they occur.
+    """Units that lose the same numbers wherever they occur.
 
     Attributes:
-        name: The name of its first BatchNorm layer. Under a concatenation it holds only some of
+        name: The name of its first layer with a scale. Under a concatenation it holds only some of
             that layer's channels.
-        size: How many channels it has.
+        size: How many units it has.
         members: Every layer that holds them.
+        width: How many channels in memory a unit is: the size of a head, the channels that
+            GroupNorm normalises together, else 1.
+        kind: What a unit is.
     """
 
     name: str
     size: int
     members: tuple[Member, ...]
+    width: int = 1
+    kind: Kind = "channel"
 
     @property
     def norms(self) -> tuple[Member, ...]:
-        """The BatchNorm layers among the members."""
+        """The layers with a scale among the members."""
         return tuple(member for member in self.members if member.role == "norm")
 
+    def floor(self, min_channels: int) -> int:
+        """The fewest units that are at least `min_channels` channels."""
+        return -(-min_channels // self.width)
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    def multiple(self, round_to: int) -> int:
+        """The fewest units whose channels are a multiple of `round_to`."""
+        return round_to // math.gcd(round_to, self.width)
 
 
-def scaled_batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
-    """The BatchNorm layers of a network that have a scale, by name, in order."""
+ScaledNorm = _BatchNorm | _InstanceNorm | nn.GroupNorm
+Scaled = ScaledNorm | Gate
+
+
+def scaled_norms(network: nn.Module) -> dict[str, ScaledNorm]:
+    """The layers that normalise channels or groups of them and have a scale, by name, in order.
+
+    Not LayerNorm: its mean is over all channels, so that removing some changes the others.
+    """
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, BatchNorm) and module.affine
+        if isinstance(module, ScaledNorm) and module.affine
     }
 
 
-def gamma(layer: BatchNorm) -> Tensor:
-    """The scale of a layer that has one, shape (channels,)."""
+def scales(network: nn.Module) -> dict[str, Scaled]:
+    """The layers whose weight is the scale of units: normalisations and gates, in order."""
+    norms = scaled_norms(network)
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if name in norms or isinstance(module, Gate)
+    }
+
+
+def gamma(layer: Scaled) -> Tensor:
+    """The scale of a layer that has one."""
     scale: Tensor = layer.weight
     return scale

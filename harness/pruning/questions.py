@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.pruning.channel_mask import ChannelMask
 
@@ -13,34 +13,46 @@ if TYPE_CHECKING:
     from harness.pruning.batch import Batch
 
 
+UnitScore = Literal["scale", "magnitude", "taylor"]
+
+
 @dataclass(frozen=True)
 class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
-    """The channel mask by BatchNorm scale (Liu et al., 2017; You et al., 2020).
+    """The channel mask by scale (Liu et al., 2017; You et al., 2020; Chen et al., 2021).
 
     One global threshold over all channels, `sort(|gamma|)[int(N * prune_ratio)]`; a channel stays
     if its |gamma| is strictly greater. For layers coupled by a residual connection the score is the
-    mean of |gamma| over the group. Then the floor and the rounding up, by the best of the rest.
+    mean of |gamma| over the group. Heads of attention and hidden neurons, whose scales are gates,
+    have a threshold each. Then the floor and the rounding up, by the best of the rest.
 
     Attributes:
         prune_ratio: Share of the channels to drop.
-        min_channels: Floor of channels a group keeps (0: none, as in the paper).
-        round_to: Width multiple, rounded up (1: none, as in the paper).
+        min_channels: Floor of channels a group keeps (0: none, as in the paper). Of heads, so many
+            that their widths together are no less.
+        round_to: Width multiple, rounded up (1: none, as in the paper), likewise.
+        score: What to go by: the scale, or one of `UNIT_SCORES`.
     """
 
     prune_ratio: float
     min_channels: int = 0
     round_to: int = 1
+    score: UnitScore = "scale"
 
     def __call__(self, network: nn.Module, batch: Batch) -> ChannelMask:
-        """Answer for `network`; one sample suffices."""
-        from harness.pruning.channels import channel_scores, global_mask
+        """Answer for `network`; one sample suffices, but for the score "taylor"."""
+        from harness.pruning.channels import channel_groups, global_mask
+        from harness.pruning.unit_scores import UNIT_SCORES
 
-        scores = channel_scores(network, batch.inputs)
-        return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to)
+        groups = channel_groups(network, batch.inputs)
+        scores = UNIT_SCORES[self.score](network, batch)
+        return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to, groups)
 
     def describe(self) -> dict[str, Any]:
         """The question as JSON, for the journal."""
-        return {"bn_channel_mask": asdict(self)}
+        settings = asdict(self)
+        if self.score == "scale":  # as before there were others
+            del settings["score"]
+        return {"bn_channel_mask": settings}
 
     def dummy_answer(self) -> ChannelMask:
         """A mask of no network, for planning."""

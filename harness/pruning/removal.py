@@ -10,18 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from harness.pruning.channel_mask import ChannelMask
-from harness.pruning.groups import ChannelGroup, scaled_batch_norms
-
-_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+from harness.pruning.groups import ChannelGroup, scales
 
 
 @torch.no_grad()
 def silence(network: nn.Module, groups: Iterable[ChannelGroup], mask: ChannelMask) -> None:
-    """Set scale and shift of dropped channels to zero in every BatchNorm; nothing gets smaller."""
+    """Set the scales of dropped units, and shifts beside them, to zero; nothing gets smaller."""
     for group in groups:
         dropped = set(mask.dropped(group.name))
         for member in group.norms:
@@ -80,24 +81,46 @@ def _cut(layer: nn.Module, outputs: set[int], inputs: set[int]) -> dict[str, Ten
     for name, tensor in _tensors(layer, recurse=False):
         if tensor.ndim == 0:
             continue
-        index[name] = _without(_numbered(tensor), 0, outputs)
-        if tensor.ndim > 1:
-            index[name] = _without(index[name], 1, inputs)
+        index[name] = _numbered(tensor)
+        for axis, lost in zip(_axes(layer, name, tensor), (outputs, inputs), strict=True):
+            if axis is not None:
+                index[name] = _without(index[name], axis, lost)
         kept = take(tensor.detach(), index[name])
         if isinstance(tensor, nn.Parameter):
             kept = nn.Parameter(kept, requires_grad=tensor.requires_grad)
         setattr(layer, name, kept)
-    if isinstance(layer, _Convolution):
-        layer.out_channels -= len(outputs)
+    _count(layer, len(outputs), len(inputs))
+    return index
+
+
+def _count(layer: nn.Module, outputs: int, inputs: int) -> None:
+    """Let a layer know that it has lost some of its outputs and inputs."""
+    if isinstance(layer, _ConvNd):
+        layer.out_channels -= outputs
         if layer.groups > 1:
             layer.in_channels = layer.groups = layer.out_channels
-        layer.in_channels -= len(inputs)
+        layer.in_channels -= inputs
     elif isinstance(layer, nn.Linear):
-        layer.out_features -= len(outputs)
-        layer.in_features -= len(inputs)
-    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        layer.num_features -= len(outputs)
-    return index
+        layer.out_features -= outputs
+        layer.in_features -= inputs
+    elif isinstance(layer, _BatchNorm | _InstanceNorm):
+        layer.num_features -= outputs
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_groups -= outputs * layer.num_groups // layer.num_channels
+        layer.num_channels -= outputs
+
+
+def _axes(layer: nn.Module, name: str, tensor: Tensor) -> tuple[int | None, int | None]:
+    """Along which axes a layer's own tensor holds its outputs and its inputs; None if it does not.
+
+    What attention itself holds of its heads counts as outputs.
+    """
+    unit_axes: Mapping[str, int] | None = getattr(layer, "unit_axes", None)
+    if unit_axes is not None:
+        return unit_axes.get(name), None
+    if isinstance(layer, _ConvTransposeNd) and tensor.ndim > 1:
+        return 1, 0
+    return 0, 1 if tensor.ndim > 1 else None
 
 
 def _tensors(module: nn.Module, *, recurse: bool) -> list[tuple[str, Tensor]]:
@@ -123,7 +146,8 @@ def exact_copy(network: nn.Module) -> nn.Module:
 
 def example_of(batch: Tensor) -> Tensor:
     """The first sample of a batch, as `exact_copy` takes it."""
-    return batch[:1].detach().to("cpu", torch.float64, memory_format=torch.contiguous_format)
+    sample = batch[:1].detach().cpu().contiguous()
+    return sample.double() if sample.is_floating_point() else sample
 
 
 @torch.no_grad()
@@ -144,14 +168,30 @@ def removes_cleanly(
         silence(network, groups, mask)
     except IndexError:  # traced to channels that the layer does not have
         return False
-    silenced = _outputs(network, example)
+    silenced = copy.deepcopy(network)
     try:
         remove(network, groups, mask)
-        removed = _outputs(network, example)
     except (RuntimeError, ValueError, IndexError):
         return False
-    return [each.shape for each in removed] == [each.shape for each in silenced] and all(
-        map(_are_close, removed, silenced)
+    return computes_the_same(silenced, network, example)
+
+
+@torch.no_grad()
+def computes_the_same(network: nn.Module, other: nn.Module, example: Tensor) -> bool:
+    """Whether two networks answer the same in both modes, up to rounding.
+
+    Args:
+        network: An `exact_copy`, which surely can answer.
+        other: Another one, changed.
+        example: One sample, see `example_of`.
+    """
+    expected = _outputs(network, example)
+    try:
+        found = _outputs(other, example)
+    except (RuntimeError, ValueError, IndexError):
+        return False
+    return [each.shape for each in found] == [each.shape for each in expected] and all(
+        map(_are_close, found, expected)
     )
 
 
@@ -163,7 +203,7 @@ def _outputs(network: nn.Module, example: Tensor) -> list[Tensor]:
     # BatchNorm in training needs two samples.
     pair = torch.cat([example, example.flip(-1)])
     numbers = random.getstate()
-    with torch.random.fork_rng(devices=[]), _NothingDropped():
+    with torch.random.fork_rng(devices=[]), _NothingDropped():  # type: ignore[no-untyped-call]
         torch.default_generator.manual_seed(0)
         random.seed(0)
         try:
@@ -186,11 +226,11 @@ class _NothingDropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _are_close(removed: Tensor, silenced: Tensor) -> bool:
-    if not silenced.isfinite().all():
+def _are_close(found: Tensor, expected: Tensor) -> bool:
+    if not expected.isfinite().all():
         return True  # A diverged network shows nothing, and its run says so by itself.
-    largest = float(silenced.abs().max()) if silenced.numel() else 0.0
-    return torch.allclose(removed, silenced, rtol=0, atol=_TOLERANCE * largest)
+    largest = float(expected.abs().max()) if expected.numel() else 0.0
+    return torch.allclose(found, expected, rtol=0, atol=_TOLERANCE * largest)
 
 
 def removable(
@@ -209,10 +249,11 @@ def removable(
     """
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for layer in scaled_batch_norms(network).values():
+        for layer in scales(network).values():
             # Scales and shifts that training has driven to zero would hide errors.
-            layer.weight.uniform_(0.5, 1.5, generator=generator)
-            layer.bias.uniform_(-0.5, 0.5, generator=generator)
+            for name, values in layer.named_parameters(recurse=False):
+                low, high = (0.5, 1.5) if name == "weight" else (-0.5, 0.5)
+                values.uniform_(low, high, generator=generator)
     masks = {group.name: _random_half(group.size, generator) for group in groups}
     return _passing(network, groups, masks, example)
 

@@ -183,6 +183,7 @@ def _evaluate_the_end(context: PhaseContext, last: Train | None) -> None:
 def _finish(context: PhaseContext) -> None:
     """The one look at the test set, and what is left of the network."""
     state = context.state
+    state.finish()
     make_first_steps(context, None)
     context.journal.border(TEST)
     task = context.workload.task

@@ -66,7 +66,13 @@ class WorkloadChoice(Settings):
     validation_share: Ratio = 0.125
     """Share of the training data that decisions may look at; the same split in every run."""
     gamma_init: Positive = 0.5
-    """First value of every BatchNorm scale (0.5 in the Early-Bird and Network Slimming papers)."""
+    """First value of every scale of BatchNorm, GroupNorm and InstanceNorm (0.5 in the Early-Bird
+    and Network Slimming papers)."""
+    gates: Literal["auto", "all", "none"] = "auto"
+    """A gate is a scale of a unit that no normalisation scales: a channel of a convolution, a
+    hidden neuron between two linear layers, a head of attention. It begins at 1, is trained with
+    the weights, and is folded into them at the end. "auto" gives gates to networks without
+    BatchNorm, GroupNorm and InstanceNorm, "all" to every unit without a scale, "none" to none."""
     init: Literal["he", "pytorch"] = "he"
     """First weights of convolutions: normal with variance 2 / fan-out (He et al., 2015), as in the
     papers' code and torchvision, or PyTorch's default."""

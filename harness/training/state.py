@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from harness.errors import RunError
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.channels import shrink
+from harness.pruning.gates import fold_gates
 from harness.pruning.removal import carried, take
 from harness.settings.settings import Training
 from harness.settings.types import Precision
 from harness.training import tensor_files as files
-from harness.training.average import new_average
+from harness.training.average import averaged_tensors, new_average
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
 from harness.training.optimizer import laid_out_like, load_moments, make_optimizer, moments
@@ -115,6 +116,18 @@ class TrainingState:
         if not self.average:
             return network
         return partial(torch.func.functional_call, network, self.average)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Make the network what leaves the run: with averaged weights, and gates folded away.
+
+        It is evaluated from now on, but no longer trained.
+        """
+        for name, value in averaged_tensors(self.network).items():
+            if name in self.average:
+                value.copy_(self.average[name])
+        self.average = {}
+        fold_gates(self.network)
 
     def has_forward(self, precision: Precision) -> bool:
         """Whether `forward` has been asked for since the structure last changed."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.method.phases import Train
 from harness.pruning.batch import Batch, output_of
-from harness.pruning.groups import gamma, scaled_batch_norms
+from harness.pruning.groups import gamma, scales
 from harness.pruning.lasso import SMOOTHING, LassoWeight, lasso_weights
 from harness.settings.settings import Training
 from harness.training.average import MovingAverage
@@ -160,13 +160,13 @@ def penalties(network: nn.Module, phase: Train) -> Callable[[], None]:
         network: Its structure must stay while the function is in use.
         phase: Says which penalties, and how heavy.
     """
-    layers = scaled_batch_norms(network).values() if phase.l1_gamma else ()
-    scales = [scale for scale in map(gamma, layers) if scale.requires_grad]
+    layers = scales(network).values() if phase.l1_gamma else ()
+    weights = [scale for scale in map(gamma, layers) if scale.requires_grad]
     groups = lasso_weights(network) if phase.group_lasso else []
 
     def add() -> None:
-        if scales:
-            add_l1_gamma(scales, phase.l1_gamma)
+        if weights:
+            add_l1_gamma(weights, phase.l1_gamma)
         if groups:
             add_group_lasso(groups, phase.group_lasso)
 

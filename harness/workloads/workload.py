@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from harness.errors import RunError
 from harness.pruning.batch import Batch, output_of
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.channels import Gates, missing_gates
+from harness.pruning.groups import scaled_norms
 from harness.settings.catalogue import DATA, TASKS, TORCHVISION, resolve_model
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
@@ -53,6 +54,8 @@ class Workload:
     task: Task
     _builder: Callable[[int, int], nn.Module]
     identity: Mapping[str, Any] = field(default_factory=dict)
+    _gates: list[Gates] = field(default_factory=list)
+    """What the first network was found to need, since to find it takes a trace."""
 
     def sample(self, count: int, seed: int) -> Batch:
         """Some training samples for a question or a score, which may ask for the task's loss."""
@@ -66,7 +69,19 @@ class Workload:
         with seeded(seed):
             network = self._builder(self.example.shape[1], self.classes)
         draw(network, self.choice, seed)
-        return self._placed(network)
+        return self._placed(self._with_gates(network))
+
+    def _with_gates(self, network: nn.Module) -> nn.Module:
+        if self.choice.gates == "none" or (self.choice.gates == "auto" and scaled_norms(network)):
+            return network
+        if not self._gates:
+            try:
+                self._gates.append(missing_gates(network, self.example))
+            except ValueError as error:
+                if self.choice.gates == "all":
+                    raise RunError(f"workload.gates = 'all': {error}") from None
+                self._gates.append(Gates())
+        return self._gates[0].insert(network)
 
     def initialise(self, network: nn.Module, seed: int) -> None:
         """Re-initialise all weights in the current structure.
@@ -183,7 +198,7 @@ def _draw(network: nn.Module, choice: WorkloadChoice) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-    for layer in scaled_batch_norms(network).values():
+    for layer in scaled_norms(network).values():
         nn.init.constant_(layer.weight, choice.gamma_init)
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harness import ChannelMask, bn_channel_mask
 from harness.pruning.batch import Batch
-from harness.pruning.channels import channel_scores, global_mask, threshold_mask
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.channels import global_mask, threshold_mask
+from harness.pruning.groups import scaled_norms
+from harness.pruning.unit_scores import scale
 from tests.networks import FAMILIES, images, make
 
 scores = st.lists(
@@ -82,20 +83,20 @@ def test_before_training_all_scales_are_equal_and_the_papers_mask_is_empty() -> 
 
 def test_the_score_of_coupled_layers_is_the_mean_over_the_group() -> None:
     network = make("residual")
-    layers = scaled_batch_norms(network)
+    layers = scaled_norms(network)
     expected = (layers["stem.1"].weight.abs() + layers["first.2.1"].weight.abs()) / 2
-    torch.testing.assert_close(channel_scores(network, images())["stem.1"], expected.detach())
+    torch.testing.assert_close(scale(network, batch())["stem.1"], expected.detach())
 
 
 def test_under_a_concatenation_a_channel_is_scored_where_it_lies() -> None:
     network = make("densenet")
-    layers = scaled_batch_norms(network)
+    layers = scaled_norms(network)
     readers = [
         layers["features.denseblock1.denselayer2.norm1"].weight[16:24],
         layers["features.transition1.norm"].weight[16:24],
     ]
     expected = torch.stack(readers).abs().mean(dim=0)
-    score = channel_scores(network, images())["features.denseblock1.denselayer2.norm1"]
+    score = scale(network, batch())["features.denseblock1.denselayer2.norm1"]
     torch.testing.assert_close(score, expected.detach())
 
 
@@ -117,7 +118,7 @@ def test_asking_leaves_the_network_as_it_was(family: str) -> None:
 
 def test_the_question_is_the_global_mask_of_the_scores() -> None:
     network = make("residual")
-    expected = global_mask(channel_scores(network, images()), 0.5, 3, 4)
+    expected = global_mask(scale(network, batch()), 0.5, 3, 4)
     assert bn_channel_mask(0.5, min_channels=3, round_to=4)(network, batch()) == expected
 
 

@@ -141,7 +141,7 @@ def test_channels_that_reach_the_output_keep_their_width() -> None:
     ],
 )
 def test_a_network_without_removable_channels_is_refused(network: nn.Module) -> None:
-    with pytest.raises(ValueError, match="Sequential has no BatchNorm channels that can be"):
+    with pytest.raises(ValueError, match="Sequential has no channels, neurons or heads"):
         channel_groups(network, images())
 
 

@@ -13,7 +13,7 @@ from harness import ChannelMask
 from harness.pruning import channels as shrinking
 from harness.pruning.channels import channel_groups, shrink
 from harness.pruning.cost import size_of
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.groups import scaled_norms
 from harness.pruning.removal import carried, take
 from harness.training.optimizer import load_moments, moments
 from tests.networks import FAMILIES, Auxiliary, images, make, mask_of
@@ -25,7 +25,7 @@ ratios = pytest.mark.parametrize("prune_ratio", [0.1, 0.5, 0.9])
 def masked_twin(network: nn.Module, mask: ChannelMask) -> nn.Module:
     """The dense network with dropped channels silenced: BatchNorm scale and shift at 0."""
     twin = copy.deepcopy(network)
-    layers = scaled_batch_norms(twin)
+    layers = scaled_norms(twin)
     for group in channel_groups(network, images()):
         kept = torch.tensor([bit == "1" for bit in mask.layers[group.name]])
         for member in group.norms:

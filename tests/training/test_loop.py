@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from harness import Train
-from harness.pruning.groups import gamma, scaled_batch_norms
+from harness.pruning.groups import gamma, scaled_norms
 from harness.training.loop import score, train_epoch
 from harness.training.state import TrainingState, stream
 from tests.training.conftest import RECIPE, MakeState
@@ -24,7 +24,7 @@ def hand_written_epoch(state: TrainingState, seed: int, l1_gamma: float) -> None
         state.optimizer.param_groups[0]["lr"] = rate
         state.network.train()
         loss = F.cross_entropy(state.network(pictures), labels)
-        for layer in scaled_batch_norms(state.network).values():
+        for layer in scaled_norms(state.network).values():
             loss = loss + l1_gamma * gamma(layer).abs().sum()
         state.optimizer.zero_grad()
         loss.backward()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from harness import Train
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.groups import scaled_norms
 from harness.pruning.lasso import group_lasso
 from harness.training.step import penalties
 from tests.networks import CLASSES, images, make
@@ -38,7 +38,7 @@ def test_l1_is_exactly_the_sign_of_each_scale() -> None:
         network.stem[1].weight[:3] = torch.tensor([0.0, -0.4, 0.4])
     before = gradients(network)
     penalties(network, Train("train", 1, l1_gamma=1e-4))()
-    scales = {f"{name}.weight" for name in scaled_batch_norms(network)}
+    scales = {f"{name}.weight" for name in scaled_norms(network)}
     for name, parameter in network.named_parameters():
         expected = before[name]
         if name in scales:

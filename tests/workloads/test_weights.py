@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.errors import RunError
-from harness.pruning.groups import scaled_batch_norms
+from harness.pruning.groups import scaled_norms
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.workload import Workload, draw, open_workload, seeded
 
@@ -62,7 +62,7 @@ def test_he_has_variance_two_by_fan_out_and_scales_begin_as_said(workload: Workl
     assert float(network[0].weight.mean().abs()) < 0.002
     assert bool((network[0].bias == 0).all())
     assert bool((network[1].weight == 0.25).all())
-    for layer in scaled_batch_norms(workload.build_network(0)).values():
+    for layer in scaled_norms(workload.build_network(0)).values():
         assert bool((layer.weight == 0.5).all())
 
 

@@ -1,0 +1,95 @@
+"""Scores of units: pure functions of a network and a batch; what scores higher stays."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from harness.pruning.batch import Batch
+from harness.pruning.channels import channel_groups
+from harness.pruning.groups import Member, gamma, scales
+
+
+def scale(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """|scale| of every unit, the mean over coupled layers (Liu et al., 2017; Chen et al., 2021)."""
+    magnitudes = {name: gamma(layer).detach().abs() for name, layer in scales(network).items()}
+    return _means(
+        network,
+        batch,
+        lambda member: magnitudes.get(member.layer) if member.role == "norm" else None,
+    )
+
+
+def magnitude(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Mean |w| of the weights that make each unit (Li et al., 2017); depthwise ones apart.
+
+    A unit without weights that make it, or with shifts alone, has none to score: its scale's do.
+    """
+
+    def of(member: Member) -> Tensor | None:
+        layer = network.get_submodule(member.layer)
+        weight = getattr(layer, "weight", None)
+        depthwise = getattr(layer, "groups", 1) > 1
+        if member.role != "out" or not isinstance(weight, Tensor) or depthwise:
+            return None
+        axis = 1 if getattr(layer, "transposed", False) else 0
+        return weight.detach().abs().transpose(0, axis).flatten(1).mean(dim=1)
+
+    return _means(network, batch, of)
+
+
+def taylor(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """|scale * gradient|, shifts included: by how much the loss would change without the unit.
+
+    First order, on the batch, with statistics as in training (Molchanov et al., CVPR 2019).
+    """
+    twin = copy.deepcopy(network).train().requires_grad_(True)
+    layers = scales(twin)
+    loss = batch.loss(twin(batch.inputs))
+    parameters = [each for layer in layers.values() for each in layer.parameters(recurse=False)]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    gradients = dict(zip(map(id, parameters), found, strict=True))
+
+    def of(member: Member) -> Tensor | None:
+        if member.role != "norm":
+            return None
+        own = layers[member.layer].parameters(recurse=False)
+        return torch.stack([(each * gradients[id(each)]).detach() for each in own]).sum(dim=0).abs()
+
+    return _means(network, batch, of)
+
+
+UNIT_SCORES: Mapping[str, Callable[[nn.Module, Batch], dict[str, Tensor]]] = {
+    "scale": scale,
+    "magnitude": magnitude,
+    "taylor": taylor,
+}
+"""By the name that a method gives them."""
+
+
+def _means(
+    network: nn.Module, batch: Batch, of: Callable[[Member], Tensor | None]
+) -> dict[str, Tensor]:
+    """The mean of what the members of each group say of each unit, on the CPU.
+
+    Args:
+        network: Left as it is.
+        batch: One sample suffices.
+        of: A value for each place of a member's layer; None if it has no say.
+    """
+    scores = {}
+    for group in channel_groups(network, batch.inputs):
+        total, count = torch.zeros(group.size), torch.zeros(group.size)
+        for member in group.members:
+            values = of(member)
+            if values is None:
+                continue
+            unit = torch.tensor(member.channel)
+            own = values.cpu()[list(member.index)].float()
+            total.index_add_(0, unit, own)
+            count.index_add_(0, unit, torch.ones_like(own))
+        scores[group.name] = total / count.clamp_min(1)
+    return scores
