@@ -22,16 +22,16 @@ class PruneTrain(ChannelPruningMethod):
     """Drive channels to zero by group lasso from the first step, and remove them while training.
 
     The lasso runs over the input and output channels of convolutions and the inputs of linear
-    layers, with one weight for all groups, set at the start so that the penalty is `lasso_ratio` of
-    the total loss. Every `interval` epochs the channels whose weights are all under `threshold` are
-    removed in memory; a channel goes only if every layer that makes or reads it can spare it (the
-    paper's channel union). Nothing grows back.
+    layers, of hidden ones the outputs too where they can be removed (`workload.gates`), with one
+    weight for all groups, set at the start so that the penalty is `lasso_ratio` of the total loss.
+    Every `interval` epochs the channels whose weights are all under `threshold` are removed in
+    memory; a channel goes only if every layer that makes or reads it can spare it (the paper's
+    channel union). Nothing grows back.
 
     Deviations from the paper and its code: the batch size stays, where the paper raises it as the
     network shrinks; no layer is removed as a whole, since every group keeps a floor of channels and
-    rounded widths (`min_channels = 1` and `round_to = 1` come nearest to the paper); outputs of
-    hidden linear layers are not penalised, since they are never removed; weights under the
-    threshold in channels that stay are not set to zero.
+    rounded widths (`min_channels = 1` and `round_to = 1` come nearest to the paper); weights under
+    the threshold in channels that stay are not set to zero.
     """
 
     lasso_ratio: Ratio = 0.25

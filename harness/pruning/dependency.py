@@ -12,7 +12,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch_pruning as tp
@@ -23,7 +23,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from harness.pruning.attention import Attention
 from harness.pruning.gates import GATE, Gate, gate_of, remove_gate
-from harness.pruning.groups import ChannelGroup, Member, ScaledNorm, scales
+from harness.pruning.groups import ChannelGroup, Member, Role, ScaledNorm, scales
 
 _WITHOUT_WEIGHTS = {
     tp.ops.OPTYPE.CONCAT,
@@ -34,7 +34,6 @@ _WITHOUT_WEIGHTS = {
     tp.ops.OPTYPE.SPLIT,
     tp.ops.OPTYPE.UNBIND,
 }
-Role = Literal["norm", "out", "in"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from harness.pruning.gates import Gate
@@ -18,6 +19,8 @@ from harness.pruning.gates import Gate
 Kind = Literal["channel", "neuron", "head"]
 """What a unit is: channels of convolutions, hidden neurons of a feed-forward block, or a head of
 attention."""
+
+Role = Literal["norm", "out", "in"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Member:
     """
 
     layer: str
-    role: Literal["norm", "out", "in"]
+    role: Role
     index: tuple[int, ...]
     channel: tuple[int, ...]
 
@@ -103,6 +106,20 @@ def scales(network: nn.Module) -> dict[str, Scaled]:
         for name, module in network.named_modules()
         if name in norms or isinstance(module, Gate)
     }
+
+
+def weights_of(layer: nn.Module, role: Role) -> Tensor | None:
+    """The weights that make each output of a layer, or read each input, without gradients.
+
+    Returns:
+        Shape (channels, weights); None for depthwise convolutions, which neither make nor read more
+        than themselves, and where there are no such weights.
+    """
+    weight = getattr(layer, "weight", None)
+    if role == "norm" or not isinstance(weight, Tensor) or getattr(layer, "groups", 1) > 1:
+        return None
+    made = 1 if isinstance(layer, _ConvTransposeNd) else 0
+    return weight.detach().transpose(0, made if role == "out" else 1 - made).flatten(1)
 
 
 def gamma(layer: Scaled) -> Tensor:

@@ -3,8 +3,8 @@
 A group is all weights that read one input channel of a layer, or all that make one output channel.
 As in the official code, the first convolution's inputs and the classifier's outputs belong to no
 group, nor do depthwise convolutions, and the norm of a group is the root of its sum of squares plus
-1e-8, which has a gradient at zero. Linear layers have groups of inputs only: their outputs are
-never removed.
+1e-8, which has a gradient at zero. Linear layers have groups of inputs only, unless the network has
+gates: then outputs of hidden linear layers can be removed, and have groups too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ def lasso_weights(network: nn.Module) -> list[LassoWeight]:
 def _lasso_weights(network: nn.Module) -> Iterator[LassoWeight]:
     from torch import nn
 
+    from harness.pruning.gates import Gate
+
+    linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    has_gates = any(isinstance(layer, Gate) for layer in network.modules())
     is_first = True
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups == 1:
@@ -42,7 +46,8 @@ def _lasso_weights(network: nn.Module) -> Iterator[LassoWeight]:
             yield layer.weight, [outputs] if is_first else [outputs, inputs]
             is_first = False
         elif isinstance(layer, nn.Linear):
-            yield layer.weight, [(0,)]
+            hidden = has_gates and layer is not linear[-1]
+            yield layer.weight, [(1,), (0,)] if hidden else [(0,)]
 
 
 def group_lasso(network: nn.Module) -> Tensor:
@@ -127,16 +132,16 @@ def largest_weights(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
     import torch
 
     from harness.pruning.channels import channel_groups
+    from harness.pruning.groups import weights_of
 
     largest = {}
     for group in channel_groups(network, example):
         score = torch.zeros(group.size)
         for member in group.members:
-            layer: Any = network.get_submodule(member.layer)
-            if member.role == "norm" or getattr(layer, "groups", 1) > 1:
+            weights = weights_of(network.get_submodule(member.layer), member.role)
+            if weights is None:
                 continue
-            rows = layer.weight.detach().transpose(0, 0 if member.role == "out" else 1)
-            magnitudes = rows.flatten(1).abs().amax(dim=1).cpu()
+            magnitudes = weights.abs().amax(dim=1).float().cpu()
             channel, index = torch.as_tensor(member.channel), torch.as_tensor(member.index)
             score.scatter_reduce_(0, channel, magnitudes[index], "amax")
         largest[group.name] = score

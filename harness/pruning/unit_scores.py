@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.pruning.batch import Batch
 from harness.pruning.channels import channel_groups
-from harness.pruning.groups import Member, gamma, scales
+from harness.pruning.groups import Member, gamma, scales, weights_of
 
 
 def scale(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -30,13 +30,10 @@ def magnitude(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """
 
     def of(member: Member) -> Tensor | None:
-        layer = network.get_submodule(member.layer)
-        weight = getattr(layer, "weight", None)
-        depthwise = getattr(layer, "groups", 1) > 1
-        if member.role != "out" or not isinstance(weight, Tensor) or depthwise:
+        if member.role != "out":
             return None
-        axis = 1 if getattr(layer, "transposed", False) else 0
-        return weight.detach().abs().transpose(0, axis).flatten(1).mean(dim=1)
+        weights = weights_of(network.get_submodule(member.layer), "out")
+        return None if weights is None else weights.abs().mean(dim=1)
 
     return _means(network, batch, of)
 

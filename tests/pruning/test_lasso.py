@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from harness import Batch, ChannelMask, dead_channels, group_lasso_weight
-from harness.pruning.channels import shrink
+from harness.pruning.channels import missing_gates, shrink
 from harness.pruning.lasso import group_lasso, lasso_weights
+from tests.gated import make as make_gated
 from tests.networks import CLASSES, images, make
 
 
@@ -36,6 +38,31 @@ def test_depthwise_convolutions_have_no_groups() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 2, 1))
     shapes = [tuple(weight.shape) for weight, _ in lasso_weights(network)]
     assert shapes == [(4, 3, 1, 1), (2, 4, 1, 1)]
+
+
+def test_outputs_of_hidden_linear_layers_have_groups_where_they_can_be_removed() -> None:
+    network, _ = make_gated("language")
+    plain = {id(weight): along for weight, along in lasso_weights(network)}
+    gated = copy.deepcopy(network)
+    missing_gates(gated, torch.zeros(1, 6, dtype=torch.int64)).insert(gated)
+    found = {id(weight): along for weight, along in lasso_weights(gated)}
+    assert all(along == [(0,)] for along in plain.values())
+    assert found.pop(id(gated.head.weight)) == [(0,)]
+    assert all(along == [(1,), (0,)] for along in found.values())
+
+
+def test_a_head_and_a_neuron_that_nothing_makes_or_reads_are_found() -> None:
+    network, samples = make_gated("Swin")
+    missing_gates(network, samples).insert(network)
+    block = network.features[1][0]
+    for layer in (block.attn.q, block.attn.k, block.attn.v):
+        fade(layer.weight, [4, 5, 6, 7])
+    fade(block.attn.o.weight.transpose(0, 1), [4, 5, 6, 7])
+    fade(block.mlp[0].weight, [2])
+    fade(block.mlp[3].weight.transpose(0, 1), [2])
+    mask = dead_channels(1e-4)(network, Batch(samples, torch.zeros(2, dtype=torch.int64)))
+    dead = {name: mask.dropped(name) for name in mask.layers if mask.dropped(name)}
+    assert dead == {"features.1.0.attn.gate": [1], "features.1.0.mlp.3.gate": [2]}
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.25])
