@@ -17,10 +17,10 @@ from harness.pruning.size import Size
 
 _WITHOUT_PRODUCTS = (
     "_assert_async _local_scalar_dense _reshape_alias _safe_softmax _unsafe_view "
-    "adaptive_max_pool2d adaptive_max_pool3d as_strided copy detach dropout empty_like equal "
-    "fill glu is_same_size lift_fresh linalg_vector_norm max_unpool2d native_channel_shuffle "
-    "new_empty new_full new_ones new_zeros ones_like pixel_shuffle pixel_unshuffle rand randn "
-    "roll stack unsafe_chunk unsafe_split unsafe_split_with_sizes upsample_bicubic2d "
+    "adaptive_max_pool2d adaptive_max_pool3d arange as_strided copy detach dropout empty_like "
+    "equal fill glu is_same_size lift_fresh linalg_vector_norm max_unpool2d native_channel_shuffle "
+    "new_empty new_full new_ones new_zeros ones ones_like pixel_shuffle pixel_unshuffle rand randn "
+    "roll stack tril triu unsafe_chunk unsafe_split unsafe_split_with_sizes upsample_bicubic2d "
     "upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d "
     "upsample_nearest3d upsample_trilinear3d zero zeros zeros_like"
 )

@@ -109,10 +109,13 @@ MODELS = Catalogue(
         "vgg_small": f"{_MODELS}.vgg:vgg_small",
         "vgg16": f"{_MODELS}.vgg:vgg16",
         "resnet18": f"{_MODELS}.resnet:resnet18",
+        "resnet18_gn": f"{_MODELS}.resnet:resnet18_gn",
         "resnet20": f"{_MODELS}.resnet:resnet20",
         "resnet56": f"{_MODELS}.resnet:resnet56",
         "preresnet101": f"{_MODELS}.preresnet:preresnet101",
         "mobilenet_v2": f"{_MODELS}.mobilenet:mobilenet_v2",
+        "vit_tiny": f"{_MODELS}.transformers:vit_tiny",
+        "gpt_tiny": f"{_MODELS}.transformers:gpt_tiny",
     },
 )
 """From a name to a function `build(channels, classes) -> torch.nn.Module`, for small images."""

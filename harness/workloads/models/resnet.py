@@ -7,14 +7,22 @@ each other, so that they could not be removed; it has 2,752 parameters fewer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
 
 
 def resnet18(channels: int, classes: int) -> nn.Module:
     """ResNet-18 with the paper's ImageNet widths, for 32 pixels; 11.17 M parameters."""
     return ResNet(channels, classes, widths=(64, 128, 256, 512), blocks=2)
+
+
+def resnet18_gn(channels: int, classes: int) -> nn.Module:
+    """The same with GroupNorm of 32 groups in place of BatchNorm (Wu & He, ECCV 2018)."""
+    widths = (64, 128, 256, 512)
+    return ResNet(channels, classes, widths, blocks=2, norm=lambda width: nn.GroupNorm(32, width))
 
 
 def resnet20(channels: int, classes: int) -> nn.Module:
@@ -30,7 +38,14 @@ def resnet56(channels: int, classes: int) -> nn.Module:
 class ResNet(nn.Module):
     """A stem, stages of basic blocks, the mean over pixels, and one linear layer."""
 
-    def __init__(self, channels: int, classes: int, widths: Sequence[int], blocks: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        blocks: int,
+        norm: Norm = nn.BatchNorm2d,
+    ) -> None:
         """Build the network.
 
         Args:
@@ -38,14 +53,17 @@ class ResNet(nn.Module):
             classes: How many.
             widths: A stage each; every stage but the first halves the image.
             blocks: In each stage.
+            norm: From a number of channels to what normalises them.
         """
         super().__init__()
-        self.stem = nn.Sequential(*_conv_norm(channels, widths[0], 3, 1), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            *_conv_norm(channels, widths[0], 3, 1, norm), nn.ReLU(inplace=True)
+        )
         stages: list[nn.Module] = []
         width = widths[0]
         for number, wider in enumerate(widths):
             for block in range(blocks):
-                stages.append(_Block(width, wider, stride=2 if number and not block else 1))
+                stages.append(_Block(width, wider, 2 if number and not block else 1, norm))
                 width = wider
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
@@ -57,15 +75,16 @@ class ResNet(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, wider: int, stride: int) -> None:
+    def __init__(self, width: int, wider: int, stride: int, norm: Norm) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            *_conv_norm(width, wider, 3, stride),
+            *_conv_norm(width, wider, 3, stride, norm),
             nn.ReLU(inplace=True),
-            *_conv_norm(wider, wider, 3, 1),
+            *_conv_norm(wider, wider, 3, 1, norm),
         )
         same = stride == 1 and width == wider
-        self.shortcut = nn.Sequential(*([] if same else _conv_norm(width, wider, 1, stride)))
+        projection = [] if same else _conv_norm(width, wider, 1, stride, norm)
+        self.shortcut = nn.Sequential(*projection)
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -73,6 +92,6 @@ class _Block(nn.Module):
         return activated
 
 
-def _conv_norm(width: int, wider: int, size: int, stride: int) -> list[nn.Module]:
+def _conv_norm(width: int, wider: int, size: int, stride: int, norm: Norm) -> list[nn.Module]:
     convolution = nn.Conv2d(width, wider, size, stride, padding=size // 2, bias=False)
-    return [convolution, nn.BatchNorm2d(wider)]
+    return [convolution, norm(wider)]
