@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pydantic
 import pytest
 
+from harness.energy.sensors import base
 from harness.energy.trace import read_trace
 from tests.energy.traces import encode, header, sensor
 
@@ -57,3 +59,14 @@ def test_all_else_that_a_recorder_told_is_kept(trace) -> None:
     found = read_trace(trace)
     assert (found.idle_ns, found.falsified, found.end_ns) == ((5, 9), {0: 0.9}, 11)
     assert list(found.events) == lines
+
+
+def test_the_check_of_sensors_is_made_once(trace, monkeypatch) -> None:
+    made = []
+    usual = pydantic.TypeAdapter
+    monkeypatch.setattr(pydantic, "TypeAdapter", lambda of: made.append(of) or usual(of))
+    trace.write_bytes(encode([header([sensor(), sensor("power")])]))
+    base._validator.cache_clear()
+    for _ in range(2):
+        assert len(read_trace(trace).readings) == 2
+    assert made == [base.Sensor]

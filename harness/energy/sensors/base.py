@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
@@ -118,9 +122,15 @@ class Sensor:
         """
         known = {each.name for each in fields(cls)}
         found = {key: value for key, value in saved.items() if key in known}
-        from pydantic import TypeAdapter  # the recorder, which only writes, does without
+        return _validator().validate_python(found)
 
-        return TypeAdapter(cls).validate_python(found)
+
+@cache
+def _validator() -> TypeAdapter[Sensor]:
+    """What checks a sensor read from a file; made once, as that takes longer than its use."""
+    from pydantic import TypeAdapter  # the recorder, which only writes, does without
+
+    return TypeAdapter(Sensor)
 
 
 class Meter(Protocol):
