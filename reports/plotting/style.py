@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import matplotlib.backends.backend_pdf
 import numpy as np
-from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -21,6 +20,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from harness.results.safe_csv import inert_csv
+from reports.plotting.pdf_fonts import only_glyphs_in_use
 from reports.statistics.arm_groups import arm_groups
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
     `Figure.savefig` draws everything once more beforehand, to lay it out; here nothing moves.
     """
     scale, before = _FORMAT.get().scale, figure.dpi
-    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), _with_bare_fonts():
+    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), only_glyphs_in_use():
         try:
             if kind == "svg":
                 _write_svg(figure, path, scale)
@@ -358,33 +358,6 @@ def _write_pdf(figure: Figure, path: Path, scale: float) -> None:
         file.finalize()
     finally:
         file.close()
-
-
-_UNUSED = ("GSUB", "GPOS", "GDEF", "MATH", "kern", "name", "post")
-"""Tables of a font that shape text and name its glyphs."""
-
-
-@contextmanager
-def _with_bare_fonts() -> Iterator[None]:
-    """Embed glyphs without what shapes text and names them: PDF files place each by its number.
-
-    Cutting these tables down to the glyphs in use would take most of the time a PDF file takes.
-    """
-    usual = subset.load_font
-
-    def load(*asked: Any) -> Any:
-        font = usual(*asked)
-        if "glyf" in font:  # Of outlines in other formats the names are a part.
-            for table in {*font.keys()} & {*_UNUSED}:
-                del font[table]
-            font.setGlyphOrder([f"glyph{n:05}" for n in range(font["maxp"].numGlyphs)])
-        return font
-
-    subset.load_font = load
-    try:
-        yield
-    finally:
-        subset.load_font = usual
 
 
 def title_of(figure: Figure) -> str:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
+from matplotlib.backends import _backend_pdf_ps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
 from harness.cli import report
 from reports.plotting import labels, style
+from reports.plotting.pdf_fonts import only_glyphs_in_use
 from reports.statistics import summary
 from reports.statistics.summary import summarise
 from tests.reports.synthetic import make
@@ -47,10 +51,31 @@ def test_a_pdf_embeds_the_glyphs_in_use_and_nothing_that_shapes_them(
     assert fonts
     tables = {key for font in fonts for key in font.reader.tables}
     assert "glyf" in tables
-    assert not tables & {"GSUB", "GPOS", "MATH", "kern", "name"}
+    assert not tables & {"GSUB", "GPOS", "MATH", "OS/2", "cmap", "kern", "name", "post"}
     glyphs = [font["glyf"][name] for font in fonts for name in font.getGlyphOrder()]
     drawn = sum(glyph.numberOfContours != 0 for glyph in glyphs)
     assert drawn >= len({*TEXT} - {" "})
+
+
+@pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans Mono", "STIXGeneral"])
+def test_a_glyph_in_a_pdf_is_that_of_its_font(family: str) -> None:
+    path = fontManager.findfont(family)
+    whole = TTFont(path)
+    letters = whole.getBestCmap()
+    # Alone, composed of others, beyond most others, and among the last, which share an advance.
+    glyphs = {whole.getGlyphID(letters[ord(each)]) for each in "aé−…"}
+    glyphs.add(whole["maxp"].numGlyphs - 1)
+    with only_glyphs_in_use(), _backend_pdf_ps.get_glyphs_subset(path, glyphs) as made:
+        cut = TTFont(_backend_pdf_ps.font_as_file(made.font))
+    names, order = whole.getGlyphOrder(), cut.getGlyphOrder()
+    before, after = whole.getGlyphSet(), cut.getGlyphSet()
+    for glyph in glyphs:
+        pens = DecomposingRecordingPen(before), DecomposingRecordingPen(after)
+        before[names[glyph]].draw(pens[0])
+        after[order[made.glyph_index_map[glyph]]].draw(pens[1])
+        assert pens[1].value == pens[0].value
+        assert cut["hmtx"][order[glyph]] == whole["hmtx"][names[glyph]]
+    assert sum(bool(cut["glyf"][name].numberOfContours) for name in order) <= 2 * len(glyphs)
 
 
 def test_a_png_has_the_pixels_that_are_drawn_and_nothing_transparent(
