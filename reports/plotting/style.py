@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import textwrap
+import zlib
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +19,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
-from PIL import Image
 
 from harness.results.safe_csv import inert_csv
 from reports.plotting.pdf_fonts import only_glyphs_in_use
@@ -42,7 +43,8 @@ MIN_FONT_PT = 6.0
 """Nor printed smaller than this."""
 PNG_DPI = 200
 _COMPRESSED = 3
-"""Of 9: beyond, a PNG file takes half as long again and becomes a tenth smaller."""
+"""Of 9: at 4, a PNG file takes half as long again to compress and becomes 7 % smaller."""
+_INCH_M = 0.0254
 BASELINE_COLOUR = "#63666a"
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
@@ -321,11 +323,29 @@ def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
 
 
 def _write_png(figure: Figure, path: Path, dpi: int) -> None:
-    """Without the fourth channel, since nothing is transparent: smaller, and in half the time."""
+    """Without the fourth channel, since nothing is transparent, and without filters of rows.
+
+    Pillow tries five filters on each row, which takes twice as long as compression does and makes
+    the files of a report 2 % smaller.
+    """
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    drawn.save(path, "png", dpi=(dpi, dpi), compress_level=_COMPRESSED)
+    pixels = np.asarray(canvas.buffer_rgba())
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # the first byte says: no filter
+    rows[:, 1:] = pixels[..., :3].reshape(height, -1)
+    per_m = round(dpi / _INCH_M)
+    chunks = {
+        b"IHDR": struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0),  # 8 bits each of R, G, B
+        b"pHYs": struct.pack(">2IB", per_m, per_m, 1),
+        b"IDAT": zlib.compress(rows.tobytes(), _COMPRESSED),
+        b"IEND": b"",
+    }
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in chunks.items():
+            check = zlib.crc32(kind + data)
+            file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check))
 
 
 def _write_svg(figure: Figure, path: Path, scale: float) -> None:
