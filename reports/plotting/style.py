@@ -42,6 +42,8 @@ SMALLEST_PT = 7.0
 MIN_FONT_PT = 6.0
 """Nor printed smaller than this."""
 PNG_DPI = 200
+_SVG_DPI = 72
+"""Matplotlib's, of SVG and PDF files."""
 _COMPRESSED = 3
 """Of 9: at 4, a PNG file takes half as long again to compress and becomes 7 % smaller."""
 _INCH_M = 0.0254
@@ -300,7 +302,26 @@ def save(figure: Figure, frame: pd.DataFrame, out: Path, name: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for kind in ("svg", "pdf", "png"):
         write(figure, out / f"{name}.{kind}", kind)
+        if kind == "svg":
+            _pin_labels(figure)
     write_csv(frame, out / f"{name}.csv")
+
+
+def _pin_labels(figure: Figure) -> None:
+    """Keep the labels of axes where an SVG file just got them.
+
+    To find their places again, each file would measure the text of all ticks twice.
+    """
+    before = figure.dpi
+    figure.dpi = _SVG_DPI
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            place = axis.label.get_transform().transform(axis.label.get_position())
+            axis.set_label_coords(*axes.transAxes.inverted().transform(place))
+            # An offset, such as "1e6", stands beyond what ticks have in the layout.
+            for tick in axis.get_ticklabels():
+                tick.set_in_layout(bool(axis.offsetText.get_text()))
+    figure.dpi = before
 
 
 def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
@@ -365,7 +386,7 @@ def _write_svg(figure: Figure, path: Path, scale: float) -> None:
 def _write_pdf(figure: Figure, path: Path, scale: float) -> None:
     undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
     width, height = figure.get_size_inches()
-    dpi, figure.dpi = figure.dpi, 72
+    dpi, figure.dpi = figure.dpi, _SVG_DPI
     file = _PDF.PdfFile(path, metadata=undated)
     try:
         file.newPage(width * scale, height * scale)

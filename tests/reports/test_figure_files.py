@@ -6,9 +6,10 @@ import gc
 import io
 import re
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
@@ -16,6 +17,7 @@ from matplotlib.backends import _backend_pdf_ps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from PIL import Image
 
 from harness.cli import report
@@ -91,6 +93,40 @@ def test_a_png_has_the_pixels_that_are_drawn_and_nothing_transparent(
     drawn = np.asarray(canvas.buffer_rgba())
     assert (drawn[..., 3] == 255).all()
     assert (np.asarray(written) == drawn[..., :3]).all()
+
+
+def test_the_labels_of_axes_stay_where_the_first_file_has_them(
+    figure: Figure, tmp_path: Path
+) -> None:
+    axes = figure.axes[0]
+    axes.set(xlabel="epoch", ylabel="energy", ylim=(0, 1e7))
+    (tmp_path / "again").mkdir()
+    style.write(figure, tmp_path / "figure.svg", "svg")
+    style.save(figure, pd.DataFrame(), tmp_path / "saved", "figure")
+    places = [axis.label.get_position() for axis in (axes.xaxis, axes.yaxis)]
+    for kind in ("svg", "png"):
+        style.write(figure, tmp_path / "again" / f"figure.{kind}", kind)
+        assert [axis.label.get_position() for axis in (axes.xaxis, axes.yaxis)] == places
+    first, again = (tmp_path / place / "figure.svg" for place in (".", "again"))
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_ticks_are_measured_for_the_first_file_alone(
+    figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    usual = Text.get_window_extent
+
+    def watch(text: Text, *given: Any, **named: Any) -> Any:
+        measured.append(text.get_text())
+        return usual(text, *given, **named)
+
+    figure.axes[0].set(xlabel="epoch", ylabel="energy", xlim=(0, 1e7), ylim=(0, 7))
+    style.save(figure, pd.DataFrame(), tmp_path, "figure")
+    monkeypatch.setattr(Text, "get_window_extent", watch)
+    style.write(figure, tmp_path / "figure.png", "png")
+    # Those of x have an offset, 1e7, whose place depends on them.
+    assert set(measured) == {"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"}
 
 
 def test_a_study_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
