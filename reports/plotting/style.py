@@ -89,9 +89,8 @@ RC: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "font.family": ["sans-serif"],
-    # The bundled font first, so that the layout is the same on every machine; Verdana has
-    # nearly the same widths where a browser lacks it.
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
+    # The bundled font, so that the layout is the same on every machine.
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.5,
     "grid.color": SEPARATOR,
     "grid.linewidth": 0.6,
@@ -182,6 +181,8 @@ class Format:
         return self.width_in / self.scale
 
 
+_BROWSERS_FONTS = ["Verdana", "Arial"]
+"""Where a browser lacks the bundled font; Verdana has nearly the same widths."""
 _PDF: Any = matplotlib.backends.backend_pdf
 """Untyped in Matplotlib."""
 _USUAL = Format()
@@ -371,6 +372,7 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
 
 def _write_svg(figure: Figure, path: Path, scale: float) -> None:
     bare = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    mpl.rcParams["font.sans-serif"] = [*mpl.rcParams["font.sans-serif"], *_BROWSERS_FONTS]
     canvas: Any = FigureCanvasSVG(figure)
     canvas.print_svg(path, metadata=bare)
     if scale < 1:

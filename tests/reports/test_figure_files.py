@@ -8,6 +8,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +128,16 @@ def test_ticks_are_measured_for_the_first_file_alone(
     style.write(figure, tmp_path / "figure.png", "png")
     # Those of x have an offset, 1e7, whose place depends on them.
     assert set(measured) == {"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"}
+
+
+def test_browsers_may_choose_other_fonts_which_are_not_searched_for(
+    figure: Figure, tmp_path: Path
+) -> None:
+    style.write(figure, tmp_path / "figure.svg", "svg")
+    svg = (tmp_path / "figure.svg").read_text("utf-8")
+    assert "'DejaVu Sans', 'Verdana', 'Arial', sans-serif" in svg
+    with style.printed():
+        assert mpl.rcParams["font.sans-serif"] == ["DejaVu Sans"]
 
 
 def test_a_study_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
