@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import re
@@ -165,3 +166,26 @@ def test_cycles_are_searched_for_after_a_report_as_before(
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def test_what_a_report_made_is_searched_neither_at_once_nor_when_the_process_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[list[int]] = []
+    searched: list[str] = []
+    at_end: list[Any] = []
+    monkeypatch.setattr(atexit, "register", at_end.append)
+    monkeypatch.setattr(report, "Tables", lambda _: made.extend([] for _ in range(9999)) or 1 / 0)
+
+    def watch(phase: str, _: dict[str, int]) -> None:
+        searched.append(phase)
+
+    gc.callbacks.append(watch)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            report.make_report((str(tmp_path),), None)
+        made.append([])
+    finally:
+        gc.callbacks.remove(watch)
+    assert not searched
+    assert at_end == [gc.freeze]
