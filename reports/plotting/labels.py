@@ -165,7 +165,8 @@ def freeze(figure: Figure) -> None:
     if engine is not None:
         # Without a canvas of its own the layout would make a new renderer each time it asks.
         _renderer(figure)
-        engine.execute(figure)
+        with style.texts_laid_out_once():
+            engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.apply_aspect()

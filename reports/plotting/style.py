@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from harness.results.safe_csv import inert_csv
 from reports.plotting.pdf_fonts import only_glyphs_in_use
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
     from reports.statistics.energy_kind import EnergyKinds
 
@@ -325,13 +325,41 @@ def _pin_labels(figure: Figure) -> None:
     figure.dpi = before
 
 
+@contextmanager
+def texts_laid_out_once() -> Iterator[None]:
+    """Within this context, in which no text may change its looks, each is laid out once.
+
+    Matplotlib lays a text out whenever it asks for its size, such as at each level of a legend.
+    """
+    drawn: Any = Text
+    usual = drawn._get_layout  # noqa: SLF001 - all that measures a text calls it
+    known: dict[tuple[Text, Any, str], Any] = {}
+
+    def once(text: Text, renderer: Any) -> Any:
+        key = text, renderer, text.get_text()
+        if key not in known:
+            known[key] = usual(text, renderer)
+        return known[key]
+
+    drawn._get_layout = once  # noqa: SLF001
+    try:
+        yield
+    finally:
+        drawn._get_layout = usual  # noqa: SLF001
+
+
 def write(figure: Figure, path: Path, kind: str, dpi: int = PNG_DPI) -> None:
     """Write a figure whose layout is frozen, as "svg", "pdf" or "png", at the size asked for.
 
     `Figure.savefig` draws everything once more beforehand, to lay it out; here nothing moves.
     """
     scale, before = _FORMAT.get().scale, figure.dpi
-    with printed(), mpl.rc_context({"svg.hashsalt": path.stem}), only_glyphs_in_use():
+    with (
+        printed(),
+        mpl.rc_context({"svg.hashsalt": path.stem}),
+        only_glyphs_in_use(),
+        texts_laid_out_once(),
+    ):
         try:
             if kind == "svg":
                 _write_svg(figure, path, scale)

@@ -7,6 +7,7 @@ import gc
 import io
 import re
 import zlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -129,6 +130,24 @@ def test_ticks_are_measured_for_the_first_file_alone(
     style.write(figure, tmp_path / "figure.png", "png")
     # Those of x have an offset, 1e7, whose place depends on them.
     assert set(measured) == {"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"}
+
+
+def test_a_text_is_laid_out_once_a_file(
+    figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Counter[tuple[Text, str]] = Counter()
+    usual: Any = Text._get_layout  # type: ignore[attr-defined]
+
+    def watch(text: Text, renderer: Any) -> Any:
+        asked[text, text.get_text()] += 1
+        return usual(text, renderer)
+
+    monkeypatch.setattr(Text, "_get_layout", watch)
+    figure.legend(figure.axes[0].plot([1, 2]), ["dense"], loc="upper left")
+    style.write(figure, tmp_path / "figure.png", "png")
+    assert {"dense", TEXT, "1.0"} <= {words for _, words in asked}
+    assert {*asked.values()} == {1}
+    assert Text._get_layout is watch  # type: ignore[attr-defined]
 
 
 def test_browsers_may_choose_other_fonts_which_are_not_searched_for(
