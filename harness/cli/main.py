@@ -146,8 +146,8 @@ def compare(**options: Any) -> None:
 def merge(folders: tuple[str, ...], out: str) -> None:
     """Join results of one study, such as those of several machines, into a new folder.
 
-    Records are copied as they are. It is an error if the folders are not of one study, or hold
-    conflicting records of the same run.
+    Records are copied as they are. It is an error if the folders are not of one study, hold
+    conflicting records of the same run, or made a method's runs with other code or other data.
 
     \b
     Example:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import UsageError
+from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import LOCK, RunFolder, StudyFolder
 from harness.settings.messages import tell
 from harness.settings.settings import WHEREABOUTS
@@ -65,6 +66,7 @@ def merge(sources: Sequence[StudyFolder], target: Path) -> int:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target}: already exists; choose a new folder with --out")
         study, runs, files = _together(sources), _runs(sources), _shared_files(sources)
+        _check_made_alike(sources)
         place = target.resolve()  # "." has no name for the unfinished one to be derived from
         unfinished = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
@@ -177,6 +179,24 @@ def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
     if not found:
         raise UsageError(f"{sources[0].path}: there are no runs yet, here or in the other folders")
     return found
+
+
+def _check_made_alike(sources: Sequence[StudyFolder]) -> None:
+    """A method's runs must have the same code and data, or a report would part them again."""
+    known: dict[tuple[str, str | None], tuple[StudyFolder, RunFolder, Fingerprint]] = {}
+    for source in sources:
+        for run in source.runs():
+            found, spec = fingerprint_of(run), run.read_spec()
+            if found is None:
+                continue
+            other, its_run, its_own = known.setdefault(
+                (spec.method, spec.variant), (source, run, found)
+            )
+            if other is not source and (change := difference(its_own, found, spec.method)):
+                raise UsageError(
+                    f"beside {its_run.path}, {run.path} was made {change}; these are not runs of "
+                    "one method (`report` takes several folders side by side)"
+                )
 
 
 def _check_at_rest(run: RunFolder) -> None:

@@ -221,3 +221,26 @@ def test_the_new_folder_may_be_there_and_empty(
     monkeypatch.chdir(tmp_path / "c")
     merge([first, second], Path())
     assert len(StudyFolder(tmp_path / "c").runs()) == len(StudyFolder(QUICK).runs())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ('"methods.early_bird":[', '"methods.early_bird":["0","0",', "other code of early_bird"),
+        ('"digest":"digits"', '"digest":"others"', "other data"),
+    ],
+    ids=["code", "data"],
+)
+def test_a_method_with_other_code_or_data_is_refused(
+    before: str, after: str, why: str, first: StudyFolder, second: StudyFolder, tmp_path: Path
+) -> None:
+    for run in second.runs():
+        if run.read_spec().method == "early_bird":
+            text = run.journal.read_text("utf-8")
+            assert before in text
+            run.journal.write_text(text.replace(before, after), "utf-8")
+    told = refused(first, second, out=tmp_path / "c")
+    assert why in told
+    assert "early_bird" in told.split(" was made ")[0]
+    # Beside another method they are as good as before.
+    assert merge([second, part(tmp_path / "d", lambda run: "dense" in run.parts)], tmp_path / "e")
