@@ -28,7 +28,16 @@ from torchvision import datasets, transforms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.gpu_busy import busy_share
-from benchmarks.paired import circumstances, factor, heading, in_turns, ratio, repeated, timed
+from benchmarks.paired import (
+    at_least,
+    circumstances,
+    factor,
+    heading,
+    in_turns,
+    ratio,
+    repeated,
+    timed,
+)
 from benchmarks.random_cifar import write_cifar10
 from harness.settings.settings import Training, WorkloadChoice
 from harness.training.device import open_device
@@ -130,7 +139,9 @@ def told(record: dict[str, Any]) -> str:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--rounds", type=int, default=20, help="in which each takes its turn")
+    parser.add_argument(
+        "--rounds", type=at_least(2), default=20, help="in which each takes its turn"
+    )
     parser.add_argument("--images", type=int, default=10_000, help="an epoch, at most 49,995")
     parser.add_argument("--json", metavar="FILE", help="keep the raw figures there")
     options = parser.parse_args()

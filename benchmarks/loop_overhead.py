@@ -24,7 +24,16 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.paired import change, circumstances, heading, in_turns, ratio, repeated, timed
+from benchmarks.paired import (
+    at_least,
+    change,
+    circumstances,
+    heading,
+    in_turns,
+    ratio,
+    repeated,
+    timed,
+)
 from benchmarks.random_cifar import resident_workload
 from harness.method.phases import Train
 from harness.settings.settings import Training, WorkloadChoice
@@ -153,7 +162,7 @@ def told(record: dict[str, Any]) -> str:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--rounds", type=int, default=40, help="of an epoch each")
+    parser.add_argument("--rounds", type=at_least(2), default=40, help="of an epoch each")
     parser.add_argument("--images", type=int, help="of CIFAR's size, an epoch")
     parser.add_argument("--json", metavar="FILE", help="keep the raw figures there")
     options = parser.parse_args()

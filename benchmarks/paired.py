@@ -6,6 +6,7 @@ follow each other within seconds. Hence ratios within a round, never figures of 
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import math
 import os
@@ -46,6 +47,17 @@ def ratio(ours: Sequence[float], others: Sequence[float]) -> Ratio:
         raise ValueError("an interval needs two pairs at least")
     mean, half = interval(logs)
     return Ratio(*(math.exp(value) for value in (mean, mean - half, mean + half)))
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option whose value is a whole number of at least this."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        return int(text)
+
+    return number
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

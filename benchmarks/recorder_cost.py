@@ -30,7 +30,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.paired import change, circumstances, heading, ratio
+from benchmarks.paired import at_least, change, circumstances, heading, ratio
 from harness.energy.recorder.process import RecorderProcess
 from harness.energy.sensors.base import MeterSetup
 from harness.settings.settings import EnergySettings
@@ -39,6 +39,8 @@ from tests.fakes.stand_in import StandIn, build
 GPUS = 8
 BORDER_PERIOD_S = 5.0
 LEG_S = 1.0
+MIN_PAIRS = 8
+"""A quarter of them is with two threads, and an interval needs two."""
 SETTLE_S = 0.1
 """After the recorder was stopped or went on, before steps are counted."""
 
@@ -164,7 +166,8 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=60, help="of steady recording")
-    parser.add_argument("--pairs", type=int, default=80, help="of legs with and without")
+    pairs = at_least(MIN_PAIRS)
+    parser.add_argument("--pairs", type=pairs, default=80, help="of legs with and without")
     parser.add_argument("--json", metavar="FILE", help="keep the raw figures there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, recorder(Path(folder)) as process:
