@@ -30,7 +30,7 @@ def divide_machine(
         exclusive: The whole machine is reserved, with GPUs that may stay idle.
 
     Raises:
-        UsageError: There are GPUs, but too few.
+        UsageError: There are GPUs, but too few, or it cannot be determined which are visible.
     """
     found = _divide(at_once, per_run, exclusive=exclusive)
     if threads == "auto":
@@ -67,10 +67,16 @@ def _divide(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
 
 
 def _gpus() -> tuple[str, ...]:
-    """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES names, or of all."""
-    shown = visible_gpus().gpus
-    if shown is not None:
-        return shown
+    """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES names, or of all.
+
+    Raises:
+        UsageError: It cannot be determined which it names: others may belong to other users.
+    """
+    shown = visible_gpus()
+    if shown.unknown:
+        raise UsageError(shown.unknown)
+    if shown.gpus is not None:
+        return shown.gpus
     try:
         pynvml.nvmlInit()
         count = pynvml.nvmlDeviceGetCount()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.energy.sensors import discover
 from harness.errors import UsageError
 from harness.runner.worker_main import Resources
 from harness.scheduler.resources import divide_machine
@@ -48,6 +49,19 @@ def test_gpus_of_a_node_that_is_taken_whole_are_spare() -> None:
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(UsageError, match="at_once = 5: there are 4 GPUs"):
         divide_machine(5)
+
+
+def test_boards_that_may_be_others_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlike = [("GPU-0", "NVIDIA H100"), ("GPU-1", "NVIDIA A100"), ("GPU-2", "NVIDIA A100")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    monkeypatch.setattr(discover, "_uuids_from_cuda", lambda: None)
+    monkeypatch.setattr(discover, "_board", lambda index: unlike[index])
+    monkeypatch.setattr("pynvml.nvmlInit", lambda: None)
+    monkeypatch.setattr("pynvml.nvmlDeviceGetCount", lambda: len(unlike))
+    with pytest.raises(UsageError, match=r"cannot determine which .*set CUDA_DEVICE_ORDER"):
+        divide_machine(2)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert [each.gpus for each in divide_machine(2)] == [("GPU-1",), ("GPU-2",)]
 
 
 @pytest.mark.usefixtures("none")

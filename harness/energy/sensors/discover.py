@@ -70,12 +70,17 @@ class Visible(NamedTuple):
     """The GPUs that a process would see.
 
     Attributes:
-        gpus: Their UUIDs; None if it would see all.
-        note: What could not be determined, if anything.
+        gpus: Their UUIDs; None if it would see all, or if that could not be determined.
+        unknown: Why it could not be, and what to do; None if it could.
     """
 
     gpus: tuple[str, ...] | None
-    note: str | None = None
+    unknown: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What that means for sensors."""
+        return f"{self.unknown}; all are read" if self.unknown else None
 
 
 def visible_gpus() -> Visible:
@@ -112,7 +117,7 @@ def _parsed(text: str, boards: Sequence[tuple[str, str]]) -> Visible:
             return Visible(
                 None,
                 f"{VARIABLE}={text}: cannot determine which boards these are without CUDA's "
-                "driver, since they differ; all are read (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
+                "driver, since they differ (set CUDA_DEVICE_ORDER=PCI_BUS_ID)",
             )
         gpu = _match(entry, uuids)
         if gpu is None:
