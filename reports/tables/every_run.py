@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.results.column import Column, Schema
 from harness.study.study import rule_of
-from reports.tables.table import ARM, Table, View, decimals
+from reports.tables.table import ARM, Table, View, decimals, uncertainty
 from reports.text.units import MISSING, PERCENT, Unit, energy_unit, mass_unit, time_unit
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def every_run(results: StudyResults) -> Table:
         "val_score": View("Validation accuracy", PERCENT, decimals(2)),
         "energy_j": View("Energy", energy),
         "energy_source": View("Source"),
-        "uncertainty_j": View("Uncertainty", energy.plus_minus),
+        "uncertainty_j": uncertainty("Uncertainty", energy),
         "lost_j": View("Lost", energy),
         "overhead_j": View("Overhead", energy),
         "coverage": View("Observed", PERCENT, decimals(1)),
@@ -118,7 +118,7 @@ def every_attempt(results: StudyResults) -> Table | None:
         "restored": View("From checkpoint", show=decimals(0)),
         "started_at": View("Begun"),
         "energy_j": View("Energy", energy),
-        "uncertainty_j": View("Uncertainty", energy.plus_minus),
+        "uncertainty_j": uncertainty("Uncertainty", energy),
         "lost_j": View("Of that lost", energy),
         "duration_s": View("Time", time_unit(_numbers(attempts, "duration_s"))),
         "host": View("Host"),

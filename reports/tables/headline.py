@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
 from reports.statistics.statistics import Interval
-from reports.tables.table import ARM, ENERGY_KIND, Table, View, decimals
+from reports.tables.table import ARM, ENERGY_KIND, Table, View, decimals, uncertainty
 from reports.text.sentence import basis, legend
 from reports.text.units import (
     MISSING,
@@ -145,7 +145,7 @@ def _view(summary: Summary) -> dict[str, View]:
             note=lambda row: bases.get(row["arm"], ""),
         ),
         "energy_j": View(f"Energy{kind}", energy),
-        "uncertainty_j": View("Measurement error of one run (95 %)", energy.plus_minus),
+        "uncertainty_j": uncertainty("Measurement error of one run (95 %)", energy),
         "energy_ratio": View(f"Energy relative to {base}", show=relative, text=_ratio),
         "co2e_kg": View("CO2e", mass),
         "duration_s": View("Time", time),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.results.column import Column
 from reports.statistics.statistics import Interval
-from reports.text.units import MISSING, PLAIN, Unit, fixed, significant
+from reports.text.units import MISSING, PLAIN, Unit, by_factor, fixed, significant
 
 if TYPE_CHECKING:
     from harness.results.column import Schema
@@ -87,6 +87,20 @@ class View:
         number: float = math.nan if pd.isna(value) else float(value)
         shown = self.number(number) if words is None else words
         return Cell(shown or MISSING, note or "", "" if math.isnan(number) else value)
+
+
+def uncertainty(title: str, unit: Unit) -> View:
+    """How people see how far off a row's energy may be: as ± in this unit, or as a factor."""
+    return View(title, unit.plus_minus, text=_factor)
+
+
+def _factor(record: Record) -> str | None:
+    energy_j, uncertainty_j = record["energy_j"], record["uncertainty_j"]
+    if isinstance(energy_j, Interval):
+        energy_j = energy_j.mean
+    if pd.isna(energy_j) or pd.isna(uncertainty_j):
+        return None
+    return by_factor(energy_j, uncertainty_j) or None
 
 
 @dataclass(frozen=True)

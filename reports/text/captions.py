@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.statistics.energy_kind import standing_of
-from reports.text.units import percent
+from reports.text.units import by_factor, percent
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -96,11 +96,8 @@ def measurement_uncertainty(results: StudyResults) -> str:
 
 
 def within(share: float) -> str:
-    """An uncertainty as a share of an energy: "±3.2 %", "a factor of 2.9".
-
-    No energy is below 0, so one that may be off by all of itself is off by a factor.
-    """
-    return f"a factor of {1 + share:.2g}" if share >= 1 else f"±{percent(share)} %"
+    """An uncertainty as a share of an energy: "±3.2 %", "a factor of 2.9"."""
+    return by_factor(1, share) or f"±{percent(share)} %"
 
 
 @dataclass(frozen=True)

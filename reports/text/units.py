@@ -67,13 +67,19 @@ def energy(joules: float) -> str:
 
 
 def within(energy_j: float, uncertainty_j: float) -> str:
-    """How far off an energy may be: "± 3.2 J", or "within a factor of 2.9".
+    """How far off an energy may be: "± 3.2 J", or "within a factor of 2.9"."""
+    factor = by_factor(energy_j, uncertainty_j)
+    return f"within {factor}" if factor else f"± {energy(uncertainty_j)}"
 
-    No energy is below 0, so one that may be off by all of itself is off by a factor.
+
+def by_factor(energy_j: float, uncertainty_j: float) -> str:
+    """How far off an energy may be if that is by all of itself or more: "a factor of 2.9"; else "".
+
+    No energy is below 0, so ± would not do.
     """
     if uncertainty_j >= energy_j > 0:
-        return f"within a factor of {1 + uncertainty_j / energy_j:.2g}"
-    return f"± {energy(uncertainty_j)}"
+        return f"a factor of {1 + uncertainty_j / energy_j:.2g}"
+    return ""
 
 
 def duration(seconds: float) -> str:

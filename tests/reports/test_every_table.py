@@ -22,6 +22,7 @@ from reports.html.page import section
 from reports.plotting import style
 from reports.statistics.statistics import Interval
 from reports.statistics.summary import summarise
+from reports.tables.every_run import every_attempt, every_run
 from reports.tables.gallery import DETAILS, FINDINGS, SCHEMAS
 from reports.tables.headline import headline
 from reports.tables.table import Table
@@ -222,3 +223,19 @@ def test_tables_of_an_older_version_call_scores_accuracies() -> None:
     old = replace(new, runs=new.runs.rename(columns=then), curves=new.curves.rename(columns=then))
     pd.testing.assert_frame_equal(old.runs, new.runs)
     pd.testing.assert_frame_equal(old.curves, new.curves)
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.1, False), (1.9, True)])
+def test_an_energy_that_may_be_off_by_more_than_itself_is_so_by_a_factor(
+    share: float, factor: bool
+) -> None:
+    results = study(1.0)
+    runs = results.runs.assign(uncertainty_j=share * results.runs["energy_j"])
+    attempts = results.attempts.assign(uncertainty_j=share * results.attempts["energy_j"])
+    changed = replace(results, runs=runs, attempts=attempts)
+    for table in (headline(summarise(changed)), every_run(changed), every_attempt(changed)):
+        assert table is not None
+        column = [*table.view].index("uncertainty_j")
+        texts = [row[column].text for row in table.rows if row[column].value != ""]
+        assert texts
+        assert {text == "a factor of 2.9" for text in texts} == {factor}
