@@ -90,13 +90,10 @@ def positions(patches: Tensor) -> Tensor:
         patches: Shape (samples, width, rows, columns).
     """
     width, rows, columns = patches.shape[1:]
-    like = {"device": patches.device, "dtype": torch.float32}
-    falling = torch.arange(width // 4, **like) / (width // 4)  # type: ignore[arg-type]
+    device = patches.device
+    falling = torch.arange(width // 4, device=device) / (width // 4)
     frequencies = torch.exp(-math.log(10_000.0) * falling)
-    angles = [
-        (torch.arange(side, **like)[:, None] * frequencies)  # type: ignore[arg-type]
-        for side in (rows, columns)
-    ]
+    angles = [torch.arange(side, device=device)[:, None] * frequencies for side in (rows, columns)]
     down = angles[0][:, None].expand(rows, columns, -1)
     across = angles[1][None].expand(rows, columns, -1)
     waves = [across.sin(), across.cos(), down.sin(), down.cos()]
