@@ -83,6 +83,7 @@ def _read(side: str, path: Path) -> ResultSet:
             str(arm): tables.folder(arm, seed).read_spec()
             for arm, seed in zip(some["arm"], some["seed"], strict=True)
         },
+        tests=tables.tested,
     )
 
 

@@ -7,17 +7,21 @@ ratios. Where two sets share fewer than two seeds, the intervals are Welch's, of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from scipy.special import stdtrit
 
 from reports.statistics.comparability import COLUMNS, barriers, execution, other_code
 from reports.statistics.energy_ratio import Entered, SensorDoubt, sensor_doubt, widened
+from reports.statistics.score_difference import (
+    half_width_of_samples,
+    score_difference,
+    variance_of_samples,
+)
 from reports.statistics.statistics import (
     CONFIDENCE,
     Interval,
-    paired_difference,
     paired_ratio,
     t_interval,
 )
@@ -25,6 +29,7 @@ from reports.statistics.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.results.final_test import FinalTest
     from harness.settings.run_spec import RunSpec
     from reports.statistics.result_set import ArmRuns, ResultSet
     from reports.statistics.threshold import Metric
@@ -47,6 +52,7 @@ class Change:
         n_a: How many runs of A entered.
         n_b: How many of B; as many if paired.
         doubt: What sensors may add to the ratio.
+        samples: Size of the test set, if an accuracy's interval allows for its samples; else 0.
     """
 
     metric: Metric
@@ -58,6 +64,7 @@ class Change:
     n_a: int = 0
     n_b: int = 0
     doubt: SensorDoubt = field(default_factory=SensorDoubt)
+    samples: int = 0
 
     @property
     def relative(self) -> Interval | None:
@@ -165,16 +172,24 @@ def _change(metric: Metric, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) ->
     if paired:
         ours = {seed: ours[seed] for seed in shared}
         theirs = {seed: theirs[seed] for seed in shared}
+    samples = 0
+    if metric == "accuracy":
+        found, samples = _accuracy(a.tested(ours), b.tested(theirs), paired=paired)
+    else:
+        found = (
+            paired_ratio(theirs, ours) if paired else welch_ratio(theirs.values(), ours.values())
+        )
     return Change(
         metric=metric,
         reasons=(),
-        found=_interval(metric, ours, theirs, paired=paired),
+        found=found,
         way="paired" if paired else "Welch",
         mean_a=math.fsum(ours.values()) / len(ours),
         mean_b=math.fsum(theirs.values()) / len(theirs),
         n_a=len(ours),
         n_b=len(theirs),
         doubt=_doubt(metric, a, b, ours, theirs),
+        samples=samples,
     )
 
 
@@ -186,16 +201,22 @@ def _usable(metric: Metric, arm: ArmRuns) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value > 0}
 
 
-def _interval(
-    metric: Metric, ours: Mapping[int, float], theirs: Mapping[int, float], *, paired: bool
-) -> Interval:
-    if metric == "accuracy":
-        if paired:
-            return paired_difference(theirs, ours).scaled(100)
-        return welch_difference(theirs.values(), ours.values()).scaled(100)
+def _accuracy(
+    ours: Mapping[int, FinalTest], theirs: Mapping[int, FinalTest], *, paired: bool
+) -> tuple[Interval, int]:
+    """B − A in percentage points, and the size of the test set if its samples count."""
     if paired:
-        return paired_ratio(theirs, ours)
-    return welch_ratio(theirs.values(), ours.values())
+        found = score_difference(theirs, ours)
+        return found.interval().scaled(100), found.samples if found.counts_samples else 0
+    of_seeds = welch_difference(
+        (run.score for run in theirs.values()), (run.score for run in ours.values())
+    )
+    samples, variance = variance_of_samples(theirs.values(), ours.values())
+    if variance is None or not of_seeds.bounded:
+        return of_seeds.scaled(100), 0
+    half = math.hypot(of_seeds.half_width, half_width_of_samples(variance, samples))
+    low, high = of_seeds.mean - half, of_seeds.mean + half
+    return replace(of_seeds, low=low, high=high).scaled(100), samples
 
 
 def _doubt(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from harness.results.energy_source import EnergyKinds
+from harness.results.final_test import FinalTest
 from reports.statistics.energy_ratio import boards_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from harness.settings.run_spec import RunSpec
     from reports.statistics.energy_ratio import Board
@@ -27,12 +28,14 @@ class ArmRuns:
         spec: What was asked for, but for the seed.
         runs: Its rows of the table of runs, finished or not.
         attempts: Its rows of the table of attempts.
+        tests: By seed, what runs found on the test set, sample by sample where that was recorded.
     """
 
     side: str
     spec: RunSpec
     runs: pd.DataFrame
     attempts: pd.DataFrame
+    tests: Mapping[int, FinalTest] = field(default_factory=dict)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -70,6 +73,11 @@ class ArmRuns:
         named = zip(rows["seed"], values, strict=True)
         return {int(seed): float(value) for seed, value in named if math.isfinite(value)}
 
+    def tested(self, seeds: Collection[int]) -> dict[int, FinalTest]:
+        """What the finished runs of these seeds found on the test set."""
+        scores = self.by_seed("test_score")
+        return {seed: self.tests.get(seed, FinalTest(scores[seed])) for seed in seeds}
+
     def distinct(self, column: str) -> tuple[str, ...]:
         """The different texts of a column over the finished runs, sorted; empty ones left out."""
         return _texts(self.finished[column])
@@ -91,6 +99,7 @@ class ResultSet:
         runs: One row per run.
         attempts: One row per attempt.
         specs: By arm, the specification of one of its runs.
+        tests: By arm and seed, what runs found on the test set.
     """
 
     side: str
@@ -99,6 +108,7 @@ class ResultSet:
     runs: pd.DataFrame
     attempts: pd.DataFrame
     specs: Mapping[str, RunSpec]
+    tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
 
     def arm(self, label: str) -> ArmRuns:
         """The runs of one arm."""
@@ -107,4 +117,5 @@ class ResultSet:
             spec=self.specs[label],
             runs=self.runs[self.runs["arm"] == label],
             attempts=self.attempts[self.attempts["arm"] == label],
+            tests={seed: test for (arm, seed), test in self.tests.items() if arm == label},
         )

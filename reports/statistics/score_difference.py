@@ -24,7 +24,9 @@ from scipy.special import stdtrit
 from reports.statistics.statistics import CONFIDENCE, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from harness.results.final_test import FinalTest
 
@@ -72,11 +74,10 @@ class Difference:
         """The mean with its interval, in the same unit; unbounded for fewer than two pairs."""
         if self.seeds < 2:
             return Interval(self.mean, math.nan, math.nan, self.seeds, confidence)
-        upper = (1 + confidence) / 2
-        half = float(stdtrit(self.seeds - 1, upper)) * self.seed_error
+        half = float(stdtrit(self.seeds - 1, (1 + confidence) / 2)) * self.seed_error
         if self.sample_variance is not None:
-            error = math.sqrt(self.sample_variance)
-            half = math.hypot(half, float(stdtrit(self.samples - 1, upper)) * error)
+            more = half_width_of_samples(self.sample_variance, self.samples, confidence)
+            half = math.hypot(half, more)
         return Interval(self.mean, self.mean - half, self.mean + half, self.seeds, confidence)
 
 
@@ -99,28 +100,48 @@ def difference_of_pairs(ours: Sequence[FinalTest], theirs: Sequence[FinalTest]) 
     differences = [one.score - other.score for one, other in pairs]
     mean = math.fsum(differences) / n
     squares = math.fsum((each - mean) ** 2 for each in differences)
-    sizes = {run.samples for pair in pairs for run in pair}
-    samples = sizes.pop() if len(sizes) == 1 else 0
+    samples, sample_variance = variance_of_samples(*zip(*pairs, strict=True))
     counts = all(run.is_count for pair in pairs for run in pair)
     return Difference(
         mean=mean,
         seeds=n,
         samples=samples,
         seed_variance=squares / (n - 1) / n if n > 1 else math.nan,
-        sample_variance=_sample_variance(pairs, samples, counts) if samples > 1 else None,
+        sample_variance=sample_variance,
         least=1 / (n * samples) if samples and counts else 0.0,
     )
 
 
-def _sample_variance(
-    pairs: Sequence[tuple[FinalTest, FinalTest]], samples: int, counts: bool
-) -> float | None:
-    """Of the mean over samples of the mean difference over seeds."""
-    total = np.zeros(samples)
-    for pair in pairs:
-        for run, sign in zip(pair, (1, -1), strict=True):
-            if (scores := run.by_sample) is None:
-                return None
-            total += sign * scores.astype(np.float64)
-    squares = float(np.square(total - total.mean()).sum()) / len(pairs) ** 2
-    return (squares + (_FURTHER_SAMPLES if counts else 0)) / (samples - 1) / samples
+def variance_of_samples(
+    ours: Collection[FinalTest], theirs: Collection[FinalTest]
+) -> tuple[int, float | None]:
+    """Size of the test set that all these runs share, 0 if unknown, and what its samples add.
+
+    That is the squared standard error of the difference of the two means; None if it was not
+    recorded how each sample scored.
+    """
+    runs = (*ours, *theirs)
+    sizes = {run.samples for run in runs}
+    samples = sizes.pop() if len(sizes) == 1 else 0
+    one, other = _mean_by_sample(ours), _mean_by_sample(theirs)
+    if one is None or other is None or samples < 2:
+        return samples, None
+    difference = one - other
+    squares = float(np.square(difference - difference.mean()).sum())
+    further = _FURTHER_SAMPLES if all(run.is_count for run in runs) else 0
+    return samples, (squares + further) / (samples - 1) / samples
+
+
+def half_width_of_samples(variance: float, samples: int, confidence: float = CONFIDENCE) -> float:
+    """What the samples of the test set add to the half-width of a difference's interval."""
+    return float(stdtrit(samples - 1, (1 + confidence) / 2)) * math.sqrt(variance)
+
+
+def _mean_by_sample(runs: Collection[FinalTest]) -> NDArray[np.float64] | None:
+    """The score of each sample, mean over runs; None if one did not record it."""
+    total: NDArray[np.float64] | None = None
+    for run in runs:
+        if (scores := run.by_sample) is None:
+            return None
+        total = scores.astype(np.float64) + (0 if total is None else total)
+    return None if total is None else total / len(runs)

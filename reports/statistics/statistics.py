@@ -115,17 +115,6 @@ def energy_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> 
     return replace(plain, low=plain.mean / factor, high=plain.mean * factor)
 
 
-def paired_difference(
-    values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
-) -> Interval:
-    """Student-t interval of value − baseline over shared seeds, in the values' unit.
-
-    The paired t interval (Student 1908): what a seed does to both arms cancels.
-    """
-    shared = sorted(values.keys() & baseline.keys())
-    return t_interval((values[seed] - baseline[seed] for seed in shared), confidence)
-
-
 def paired_ratio(
     values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Interval:

@@ -147,7 +147,8 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     - Each of these four: `reasons` (why it is not comparable; empty if it is), `change` with
       `low` and `high` (95 %) in `change_unit` ("points": B − A; "ratio": B / A), `interval`
       ("paired", "Welch"), `n_a`, `n_b` (runs that entered), `mean_a`, `mean_b` (arithmetic, over
-      these) in `mean_unit` ("%", "J", "s", "kg"), `sensor_gain` and
+      these) in `mean_unit` ("%", "J", "s", "kg"), `test_samples` (that the interval of an accuracy
+      allows for, beside the seeds; 0 if their scores were not recorded), `sensor_gain` and
       `borders_gaps_aliasing` (what sensors may add to a ratio, as shares; the first is 0 on one
       machine).
     - `only_a`, `only_b`: labels of arms in one only.
@@ -203,6 +204,7 @@ def _change_json(change: Change) -> dict[str, Any]:
         "mean_a": _known(change.mean_a * percent),
         "mean_b": _known(change.mean_b * percent),
         "mean_unit": _MEANS[change.metric],
+        "test_samples": change.samples,
         "sensor_gain": _known(change.doubt.gain) if change.found else None,
         "borders_gaps_aliasing": _known(change.doubt.blur) if change.found else None,
     }

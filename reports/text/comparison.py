@@ -72,6 +72,7 @@ def _left(arms: list[ArmComparison]) -> str:
 def intervals(comparison: Comparison) -> str:
     """How the intervals were made, in a sentence; what was made otherwise is named."""
     made: dict[str, dict[str, list[Metric]]] = {}
+    samples = max((arm.changes["accuracy"].samples for arm in comparison.arms), default=0)
     for arm in comparison.arms:
         for metric, change in arm.changes.items():
             if change.found is not None:
@@ -87,6 +88,8 @@ def intervals(comparison: Comparison) -> str:
         for way in texts
         if way in made
     ]
+    if samples:
+        parts.append(f"those of accuracy allow for the choice of {samples} test samples, too")
     return f"Intervals: 95 % Student-t, {'; '.join(parts)}." if parts else ""
 
 

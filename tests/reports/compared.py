@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.results.final_test import FinalTest
 from harness.settings.run_spec import RunSpec, short_labels_of
 from harness.settings.settings import EnergySettings, Training, WorkloadChoice
 from reports.statistics.comparison import Comparison, compare
@@ -51,6 +52,7 @@ def result_set(
     failed: Sequence[tuple[str, int]] = (),
     runs: Mapping[str, Any] | None = None,
     attempts: Mapping[str, Any] | None = None,
+    tests: Mapping[tuple[str, int], FinalTest] | None = None,
 ) -> ResultSet:
     """Arms with an energy a seed; time is energy at 10 W. `runs`, `attempts` change columns."""
     rows = [
@@ -95,6 +97,7 @@ def result_set(
         runs=pd.DataFrame(rows),
         attempts=pd.DataFrame(tried),
         specs=specs or {arm: spec(arm.split(" ")[0]) for arm in energies_j},
+        tests=tests or {},
     )
 
 

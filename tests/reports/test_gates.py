@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from harness.results.final_test import FinalTest
 from reports.statistics.comparison import compare
+from reports.statistics.score_difference import score_difference
 from reports.tables.comparison import as_object, comparison_table
-from reports.text.comparison import gate_sentence, notes, warnings
+from reports.text.comparison import gate_sentence, intervals, notes, warnings
 from tests.reports.compared import (
     AFTER,
     BEFORE,
@@ -75,6 +79,46 @@ def test_no_width_shows_nothing(before: list[float], after: list[float]) -> None
     checked = the_gate(compared(before, after), "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "not shown")
     assert "but not shown" in gate_sentence(checked)
+
+
+@pytest.mark.parametrize("first_seed", [0, 10], ids=["paired", "Welch"])
+def test_an_accuracy_allows_for_the_test_set_as_the_report_does(first_seed: int) -> None:
+    """Five seeds lose about a point each, on 400 images of which others are wrong each time."""
+    rng = np.random.default_rng(0)
+    sides = []
+    for side, wrong, seed in (
+        ("A", (8, 9, 8, 9, 8), 0),
+        ("B", (12, 12, 13, 13, 12), first_seed),
+    ):
+        right = np.ones((5, 400), dtype=np.uint8)
+        for row, images in zip(right, wrong, strict=True):
+            row[rng.choice(400, images, replace=False)] = 0
+        tests = {
+            ("dense", seed + n): FinalTest(float(row.mean()), 400, np.packbits(row).tobytes())
+            for n, row in enumerate(right)
+        }
+        accuracies = {"dense": [test.score for test in tests.values()]}
+        alone = result_set(side, {"dense": [100.0] * 5}, accuracies, first_seed=seed)
+        sides.append((alone, replace(alone, tests=tests)))
+    of_seeds, of_both = (compare(*pair) for pair in zip(*sides, strict=True))
+    alone, both = (found.arms[0].changes["accuracy"] for found in (of_seeds, of_both))
+    assert (alone.samples, both.samples) == (0, 400)
+    assert alone.found
+    assert both.found
+    assert both.found.mean == pytest.approx(alone.found.mean) == pytest.approx(-1)
+    assert both.found.half_width > 1.5 * alone.found.half_width > 0
+    assert the_gate(of_seeds, "accuracy:-0.5").confirmation == "shown"
+    assert the_gate(of_both, "accuracy:-0.5").confirmation == "within noise"
+    told = "those of accuracy allow for the choice of 400 test samples, too"
+    assert told in intervals(of_both)
+    assert told not in intervals(of_seeds)
+    listed = as_object(of_both, [])["arms"][0]["accuracy"]
+    assert listed["test_samples"] == 400
+    if first_seed == 0:
+        arms = [
+            {key: test for (_, key), test in side.tests.items()} for _, side in (sides[1], sides[0])
+        ]
+        assert both.found == score_difference(*arms).interval().scaled(100)
 
 
 def test_boards_of_two_hosts_add_their_gain() -> None:

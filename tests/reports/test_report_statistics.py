@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from harness.results.final_test import FinalTest
 from reports.statistics.comparison import welch_difference, welch_ratio
 from reports.statistics.energy_kind import standing_of
+from reports.statistics.score_difference import score_difference
 from reports.statistics.statistics import (
+    CONFIDENCE,
     Interval,
     energy_interval,
     non_inferiority,
-    paired_difference,
     paired_ratio,
     share_interval,
     t_interval,
@@ -25,7 +27,15 @@ from reports.statistics.statistics import (
 SHARES, OTHERS = [0.7, 0.72, 0.76], [0.6, 0.65, 0.61]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+def paired_difference(
+    values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
+) -> Interval:
+    """Over the seeds of both, where the scores of samples were not recorded."""
+    arms = ({seed: FinalTest(each) for seed, each in arm.items()} for arm in (values, baseline))
+    return score_difference(*arms).interval(confidence)
 
 
 def test_t_interval_agrees_with_scipy() -> None:
