@@ -175,7 +175,7 @@ class _Follower:
         )
 
     def update(self) -> Iterator[str]:
-        """A line for every epoch that has ended since the last call."""
+        """A line for every epoch that has ended since the last call, and for what is unlike it."""
         events = list(map(in_todays_keys, self._journal.new()))
         for event in events:
             if event["event"] == "attempt" and event["number"] > self._attempt:
@@ -189,16 +189,21 @@ class _Follower:
                 self._saved[event["number"]] = len(self._trained)
             elif event["event"] == "border":
                 self._window = event["window"]
+            elif event["event"] == "weights":
+                yield from _misfits(event)
             elif event["event"] == "epoch":
-                self.epochs_trained = event["epochs_trained"]
-                words = []
-                if "loss" in event:  # else it evaluates an epoch reported before
-                    self._epoch = self._named(event)
-                    words.append(f"loss {event['loss']:.3f}")
-                if event["val_score"] is not None:
-                    self._val_score = event["val_score"]
-                    words.append(f"validation {self._val_score:.1%}")
-                yield " · ".join([self._epoch, *words, self.drawn()])
+                yield self._trained_epoch(event)
+
+    def _trained_epoch(self, event: Mapping[str, Any]) -> str:
+        self.epochs_trained = event["epochs_trained"]
+        words = []
+        if "loss" in event:  # else it evaluates an epoch reported before
+            self._epoch = self._named(event)
+            words.append(f"loss {event['loss']:.3f}")
+        if event["val_score"] is not None:
+            self._val_score = event["val_score"]
+            words.append(f"validation {self._val_score:.1%}")
+        return " · ".join([self._epoch, *words, self.drawn()])
 
     def _named(self, event: Mapping[str, Any]) -> str:
         """Such as "search epoch 5/8", also where each epoch is a phase of its own."""
@@ -221,6 +226,14 @@ class _Follower:
         if final:
             return f"{spent} · {duration(time.monotonic() - self._began)}"
         return f"{spent} · {self._energy.power_w:.1f} W"
+
+
+def _misfits(event: Mapping[str, Any]) -> Iterator[str]:
+    """What of a file of first weights the network did not take."""
+    if event["drawn"]:
+        yield f"{', '.join(event['drawn'])} drawn: {event['file']} has none of this width"
+    if event["unused"]:
+        yield f"{event['unused']} tensors of {event['file']} are not in the network"
 
 
 def _ending(outcome: RunOutcome) -> str:

@@ -299,7 +299,11 @@ class Rewind(Phase):
 
 @dataclass(frozen=True)
 class Reinitialise(Phase):
-    """Re-initialise the weights of the current structure, and restart the schedule."""
+    """Re-initialise the weights of the current structure, and restart the schedule.
+
+    They are drawn by `workload.init`, also where the first ones came from a file. "builder" builds
+    the dense network again, with other random numbers, and removes what has been removed.
+    """
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ class Fingerprint:
 
     Attributes:
         code: By source file, its hashes: of the bytes, and of the syntax.
-        data: `digest`, and the numbers of samples (`train`, `test`), for people.
+        data: `digest`; for people the numbers of samples (`train`, `test`), and the hash of a file
+            of first weights (`weights`), which `digest` has in it.
     """
 
     code: Mapping[str, Any]
@@ -87,6 +88,10 @@ def difference(before: Fingerprint, now: Fingerprint, method: str) -> str | None
         verb = "has" if len(changed) == 1 else "have"
         return f"with other code of {method}: {', '.join(changed)} {verb} changed since"
     if before.data_hash and now.data_hash and before.data_hash != now.data_hash:
+        first = [data.get("weights") for data in (before.data, now.data)]
+        if first[0] != first[1]:
+            then, today = (f"file {each}" if each else "drawn" for each in first)
+            return f"with other first weights ({then} then, {today} now)"
         then, today = _counts(before.data), _counts(now.data)
         what = f"{then} then, {today} now" if then != today else "other names, sizes or contents"
         return f"with other data ({what})"

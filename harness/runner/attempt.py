@@ -228,6 +228,9 @@ def _run(
         _check_made_of(folder, Fingerprint(code, workload.identity), spec.method)
     journal.event(FINGERPRINT, code=code, data=workload.identity)
     state = TrainingState(workload, spec.training, spec.seed, folder.snapshot, context.world)
+    if workload.weights and (fit := workload.weights.fitted):
+        file = workload.weights.path.name
+        journal.event("weights", file=file, drawn=fit.drawn, unused=len(fit.unused))
     if context.one_thread_if_small:
         one_thread_if_small(state.network, workload.example, spec.training.batch_size)
     journal.event("threads", threads=torch.get_num_threads())

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import nn
 
-from harness.errors import UsageError
+from harness.errors import RunError, UsageError
 from harness.method.dry_run import foreseen_phases
 from harness.method.phases import Budget, Train
 from harness.settings.catalogue import resolve_model
 from harness.settings.run_spec import RunSpec
+from harness.settings.settings import Training, WorkloadChoice
 from harness.study.registry import Registry
 from harness.training.graphs import refusal as uncapturable
 from harness.training.precision import refusal
+from harness.workloads.workload import open_workload
 
 
 def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | None:
@@ -35,6 +38,8 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
             f"training.deterministic: PyTorch cannot repeat the gradients of {layer}, a layer of "
             f"{spec.workload.model}; choose another model, or training.deterministic = false"
         )
+    if spec.workload.weights and (reason := _unfitting(spec.workload, spec.training)):
+        return reason
     reason = refusal(spec.training.precision, device, processes)
     if reason:
         return f"training.precision: {reason}"
@@ -49,6 +54,16 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {reason}" for reason in refused if reason), None)
+
+
+@cache
+def _unfitting(choice: WorkloadChoice, training: Training) -> str | None:
+    """Why a file of first weights does not fit the network on its data; None if it does."""
+    try:
+        open_workload(choice, training, torch.device("cpu")).build_network(0)
+    except RunError as error:
+        return str(error)
+    return None
 
 
 _UNREPEATABLE = (

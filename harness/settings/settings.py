@@ -73,13 +73,27 @@ class WorkloadChoice(Settings):
     hidden neuron between two linear layers, a head of attention. It begins at 1, is trained with
     the weights, and is folded into them at the end. "auto" gives gates to networks without
     BatchNorm, GroupNorm and InstanceNorm, "all" to every unit without a scale, "none" to none."""
-    init: Literal["he", "pytorch"] = "he"
-    """First weights of convolutions: normal with variance 2 / fan-out (He et al., 2015), as in the
-    papers' code and torchvision, or PyTorch's default."""
+    init: Literal["he", "pytorch", "builder"] = "he"
+    """First weights: of convolutions normal with variance 2 / fan-out (He et al., 2015), as in the
+    papers' code and torchvision, or PyTorch's default; "builder" keeps what the model's builder
+    returns, scales among it."""
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    """File of first weights in place of drawn ones, relative to the study file: safetensors, or a
+    state dict that `torch.save` wrote. A head for another number of outputs is drawn. A method
+    that re-initialises draws its weights by `init`."""
+
+    @model_validator(mode="after")
+    def _scales_have_one_origin(self) -> WorkloadChoice:
+        drawn = self.weights is None and self.init != "builder"
+        if not drawn and self.gamma_init != type(self).model_fields["gamma_init"].default:
+            origin = "the builder's" if self.weights is None else "those of the file of weights"
+            raise ValueError(f"gamma_init is given, but first scales are {origin}; leave it out")
+        return self
 
 
-WHEREABOUTS = frozenset({"root", "download", "workers"})
-"""Keys of the workload that say where samples come from and how fast, not which they are."""
+WHEREABOUTS = frozenset({"root", "download", "workers", "weights"})
+"""Keys of the workload that say where samples and weights come from and how fast, not which they
+are: that is for their fingerprint."""
 
 
 def _mode(asked: object) -> object:

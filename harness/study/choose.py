@@ -108,7 +108,7 @@ def _read(source: str) -> tuple[dict[str, Any], str, Path]:
 
 def _find_files(settings: dict[str, Any], folder: Path) -> None:
     """Make paths in settings absolute; one that is so already stays."""
-    for table, key in (("carbon", "series"), ("workload", "root")):
+    for table, key in (("carbon", "series"), ("workload", "root"), ("workload", "weights")):
         values = settings.get(table)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key]:
             values[key] = str(folder / values[key])

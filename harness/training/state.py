@@ -180,7 +180,14 @@ class TrainingState:
 
     def reinitialise(self, draw: int) -> None:
         """Re-initialise the weights of the current structure; momentum and schedule start over."""
-        self.workload.initialise(self.network, stream(self._seed, "reinitialise", draw))
+        seed = stream(self._seed, "reinitialise", draw)
+        if self.workload.choice.init == "builder":  # which knows the dense network alone
+            self.network = self.workload.build_network(seed, drawn=True)
+            for mask in self.shrinks:
+                shrink(self.network, mask, self.workload.example)
+            self.workload.lay_out(self.network)
+        else:
+            self.workload.initialise(self.network, seed)
         self._renew()
         self.schedule_epoch = 0.0
         self.apply_masks()

@@ -27,13 +27,25 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", "
 def identity_of(choice: WorkloadChoice, loaded: Any = None) -> dict[str, Any]:
     """The hash of the data (`digest`), how many there are, and what was looked at (`by`).
 
+    A file of first weights enters the hash, and has one of its own (`weights`).
+
     Args:
-        choice: The data set.
+        choice: The data set, and the file of weights.
         loaded: The data, where another package gives them.
 
     Raises:
         OSError: They cannot be read.
     """
+    found = _identity_of_data(choice, loaded)
+    if choice.weights is None:
+        return found
+    with Path(choice.weights).open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    both = hashlib.sha256(f"{found['digest']} {weights}".encode()).hexdigest()[:16]
+    return {**found, "digest": both, "weights": weights}
+
+
+def _identity_of_data(choice: WorkloadChoice, loaded: Any) -> dict[str, Any]:
     if choice.data in BY_HAND:
         return _of_folders(root_of(choice) / "train", test_folder(choice))
     if choice.data in EXPECTED:

@@ -83,11 +83,13 @@ def missing(choice: WorkloadChoice) -> str | None:
 
 
 def check_data(choice: WorkloadChoice) -> None:
-    """Find out before any run that a data set is not there.
+    """Find out before any run that a data set or a file of weights is not there.
 
     Raises:
         UsageError: Its files are obviously missing, or it cannot be fetched as asked for.
     """
+    if choice.weights is not None and not Path(choice.weights).is_file():
+        raise UsageError(f"workload.weights: {choice.weights}: there is no such file")
     if choice.download and choice.data in BY_HAND:
         raise UsageError(
             f"workload.download: '{choice.data}' cannot be fetched; put it into workload.root as "

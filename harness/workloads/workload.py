@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from harness.workloads.images import Images, checked
 from harness.workloads.open import LoadingContext, open_sources
 from harness.workloads.source import WHOLE, Part, Source
 from harness.workloads.task import Task
+from harness.workloads.weights_file import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Workload:
         example: One normalised training image as a batch, shape (1, channels, height, width), to
             trace networks.
         choice: The data set and the model.
+        weights: First weights in place of drawn ones, if the choice has a file of them.
         layout: Memory format of the images, and of weights with four dimensions.
         task: How outputs become a loss and a score.
     """
@@ -54,6 +57,7 @@ class Workload:
     task: Task
     _builder: Callable[[int, int], nn.Module]
     identity: Mapping[str, Any] = field(default_factory=dict)
+    weights: WeightsFile | None = None
     _gates: list[Gates] = field(default_factory=list)
     """What the first network was found to need, since to find it takes a trace."""
 
@@ -64,11 +68,21 @@ class Workload:
     def _criterion(self, outputs: Any, targets: Tensor) -> Tensor:
         return self.task.loss(output_of(outputs), targets)
 
-    def build_network(self, seed: int) -> nn.Module:
-        """The dense network with the weights that `seed` draws."""
+    def build_network(self, seed: int, *, drawn: bool = False) -> nn.Module:
+        """The dense network with its first weights.
+
+        Args:
+            seed: What weights follow from that are drawn.
+            drawn: Draw all of them, whatever file of weights there is.
+
+        Raises:
+            RunError: The file of weights is one of another network.
+        """
         with seeded(seed):
             network = self._builder(self.example.shape[1], self.classes)
         draw(network, self.choice, seed)
+        if self.weights and not drawn:
+            self.weights.fill(network, self.classes)
         return self._placed(self._with_gates(network))
 
     def _with_gates(self, network: nn.Module) -> nn.Module:
@@ -93,7 +107,8 @@ class Workload:
         if fixed:
             raise RunError(
                 f"{self.choice.model} cannot be re-initialised: its parameter '{fixed[0]}' belongs "
-                "to a module without reset_parameters; choose another model or method"
+                "to a module without reset_parameters; set workload.init = 'builder', or choose "
+                "another model or method"
             )
         draw(network, self.choice, seed)
         self._placed(network)
@@ -137,6 +152,7 @@ def open_workload(
         task=task,
         _builder=resolve_model(choice.model),
         identity=identity,
+        weights=WeightsFile(Path(choice.weights)) if choice.weights else None,
     )
 
 
@@ -172,6 +188,8 @@ def seeded(seed: int) -> Iterator[None]:
 def draw(network: nn.Module, choice: WorkloadChoice, seed: int) -> None:
     """Draw the weights of every module that can, on the CPU; others keep their builder's.
 
+    Where `init` is "builder", all do.
+
     Args:
         network: Moved to the CPU, and to contiguous weights: numbers are drawn in the order of
             memory, so that another format would get others.
@@ -183,6 +201,8 @@ def draw(network: nn.Module, choice: WorkloadChoice, seed: int) -> None:
 
 
 def _draw(network: nn.Module, choice: WorkloadChoice) -> None:
+    if choice.init == "builder":
+        return
     network.to("cpu")
     for weight in network.parameters():
         weight.data = weight.data.contiguous()
