@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from harness.method.base import Phases as Phases
     from harness.method.base import PruneAtInit as PruneAtInit
     from harness.method.phases import Budget as Budget
+    from harness.method.phases import Do as Do
     from harness.method.phases import Finished as Finished
+    from harness.method.phases import Freeze as Freeze
     from harness.method.phases import Inspect as Inspect
     from harness.method.phases import Mask as Mask
     from harness.method.phases import Recall as Recall
     from harness.method.phases import Record as Record
     from harness.method.phases import Reinitialise as Reinitialise
+    from harness.method.phases import Resize as Resize
     from harness.method.phases import Rewind as Rewind
     from harness.method.phases import Rewire as Rewire
     from harness.method.phases import Shrink as Shrink
@@ -62,8 +65,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "harness.method.base": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
     "harness.method.phases": (
-        *("Budget", "Finished", "Inspect", "Mask", "Recall", "Record", "Reinitialise"),
-        *("Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot", "SnapshotAt", "Train"),
+        *("Budget", "Do", "Finished", "Freeze", "Inspect", "Mask", "Recall", "Record"),
+        *("Reinitialise", "Resize", "Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot"),
+        *("SnapshotAt", "Train"),
     ),
     "harness.pruning.batch": ("Batch", "output_of"),
     "harness.pruning.channel_mask": ("ChannelMask",),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from harness import (
     ChannelMask,
+    Do,
+    Freeze,
     Inspect,
     Mask,
     Record,
     Reinitialise,
+    Resize,
     Rewind,
     Shrink,
     Snapshot,
@@ -22,6 +27,17 @@ from harness import (
 )
 from harness.method.phases import Phase, Trained
 from harness.pruning.size import Size
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A function with a setting, as people write one."""
+
+    bits: int
+
+    def __call__(self, network: object, batch: object) -> None:
+        raise NotImplementedError
+
 
 MASK = ChannelMask({"a": "101", "b": "1"})
 
@@ -34,6 +50,11 @@ MASK = ChannelMask({"a": "101", "b": "1"})
         (Train("train", epochs=1, snapshot=SnapshotAt("early", 5)), Trained(None)),
         (Inspect(bn_channel_mask(0.5)), MASK),
         (Inspect(lambda _network, _example: [1, "two", None]), [1, "two", None]),
+        (Do("merge", partial(bn_channel_mask(0.5), samples=(1, 2)), answer=[1]), MASK),
+        (Do("merge", Rounding(8)), {"moved": 0.5}),
+        (Freeze(("features", "head.bias")), 10),
+        (Freeze("all but last"), 10),
+        (Resize(24), Size(10, 20, 1.0)),
         (Shrink(MASK), Size(10, 20, 1.0)),
         (Mask(magnitude, 0.2), Size(10, 20, 0.8)),
         (Snapshot("early"), None),
@@ -59,6 +80,10 @@ def test_descriptions_tell_phases_apart() -> None:
     assert not plain.is_described_by(early.describe())
     half, third = (Inspect(bn_channel_mask(ratio)).describe() for ratio in (0.5, 0.3))
     assert half != third
+    four, eight = (Do("round", Rounding(bits)).describe() for bits in (4, 8))
+    assert four != eight
+    one, two = (Do("scale", partial(magnitude, by=by)).describe() for by in (1, 2))
+    assert one != two
 
 
 def test_a_phase_that_cannot_be_is_refused_at_once() -> None:

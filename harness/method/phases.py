@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
@@ -106,6 +107,8 @@ class Phase:
 
     keeps_state: ClassVar[bool] = False
     """Whether the network is the same afterwards, so that there is nothing new to save."""
+    is_saved: ClassVar[bool] = False
+    """Whether a checkpoint follows at once, so that resuming does not repeat it."""
 
     @property
     def window(self) -> str:
@@ -192,7 +195,22 @@ class Train(Phase):
 
 
 @dataclass(frozen=True)
-class Inspect(Phase):
+class _Answering(Phase):
+    """What a function of a method's own answers: a channel mask, or plain JSON."""
+
+    def encode(self, answer: Any) -> Any:
+        if isinstance(answer, ChannelMask):
+            return {"channel_mask": dict(answer.layers)}
+        return {"value": answer}
+
+    def decode(self, encoded: Any) -> Any:
+        if "channel_mask" in encoded:
+            return ChannelMask(encoded["channel_mask"])
+        return encoded["value"]
+
+
+@dataclass(frozen=True)
+class Inspect(_Answering):
     """Ask a question of the network without changing it.
 
     Attributes:
@@ -206,18 +224,62 @@ class Inspect(Phase):
     question: Callable[[Any, Any], Any]
     samples: int = 1
 
-    def encode(self, answer: Any) -> Any:
-        if isinstance(answer, ChannelMask):
-            return {"channel_mask": dict(answer.layers)}
-        return {"value": answer}
-
-    def decode(self, encoded: Any) -> Any:
-        if "channel_mask" in encoded:
-            return ChannelMask(encoded["channel_mask"])
-        return encoded["value"]
-
     def dummy_answer(self) -> Any:
         return getattr(self.question, "dummy_answer", lambda: None)()
+
+
+@dataclass(frozen=True)
+class Do(_Answering):
+    """Change the network's weights by a function of the method's own; answered by what it returns.
+
+    It is one energy window. A checkpoint follows, so that resuming does not repeat it. What the
+    optimizer keeps stays, weights that a mask holds are zero again afterwards, and the average of
+    `ema` begins at the new weights.
+
+    Attributes:
+        name: The energy window, such as "merge".
+        function: `function(network, batch)` changes parameters and buffers in place, and answers
+            with a `ChannelMask` or with plain JSON. Layers, shapes and which parameters train must
+            stay. If it draws random numbers from torch, they follow from the run's seed. The
+            journal has its name, or what its `describe()` returns; with the module that it is in,
+            its code belongs to the run's fingerprint if the method's module imports it.
+        samples: How many training samples it sees, drawn at random; None for a batch of the
+            recipe's size.
+        answer: A plausible answer, for planning.
+    """
+
+    is_saved: ClassVar[bool] = True
+    name: str
+    function: Callable[[Any, Any], Any]
+    samples: int | None = None
+    answer: Any = None
+
+    @property
+    def window(self) -> str:
+        return self.name
+
+    def dummy_answer(self) -> Any:
+        return self.answer
+
+
+@dataclass(frozen=True)
+class Freeze(Phase):
+    """Keep parameters as they are from now on: they get no gradient and no decay.
+
+    Each one replaces the one before it: `Freeze(())` lets all parameters train again. It outlasts
+    `Shrink`, `Rewind` and `Reinitialise` (which draws frozen weights, too). The optimizer drops
+    what it kept of them. Running statistics of BatchNorm still move.
+    Answered by the number of parameters that train.
+
+    Attributes:
+        names: Names of parameters, or of modules with all that is in them; "all but last" for
+            everything but the last layer.
+    """
+
+    names: str | tuple[str, ...]
+
+    def dummy_answer(self) -> int:
+        return 1
 
 
 @dataclass(frozen=True)
@@ -230,6 +292,20 @@ class _Resizing(Phase):
 
     def dummy_answer(self) -> Size:
         return Size(parameters=1, macs=1, density=1.0)
+
+
+@dataclass(frozen=True)
+class Resize(_Resizing):
+    """Train on images of another size from now on; answered by the `Size` with the MACs of one.
+
+    Batches are scaled on the device once they are augmented. Evaluation, what methods inspect, and
+    the MACs of a run's result are at the full size.
+
+    Attributes:
+        image_size: The shorter side, in pixels; None for the full size.
+    """
+
+    image_size: int | None
 
 
 @dataclass(frozen=True)
@@ -350,6 +426,19 @@ def _plain(value: Any) -> Any:
         return dict(value.layers)
     if is_dataclass(value) and not callable(value):
         return asdict(value)
-    if callable(value):
-        return value.describe() if hasattr(value, "describe") else value.__qualname__
-    return value
+    if isinstance(value, tuple):
+        return list(value)
+    return _named(value) if callable(value) else value
+
+
+def _named(function: Any) -> Any:
+    """What a function is called, with the arguments that were given to it already."""
+    if hasattr(function, "describe"):
+        return function.describe()
+    if isinstance(function, partial):
+        given = [_plain(each) for each in function.args]
+        named = {key: _plain(each) for key, each in function.keywords.items()}
+        return {"function": _named(function.func), "args": given, "keywords": named}
+    if is_dataclass(function) and not isinstance(function, type):
+        return {type(function).__qualname__: asdict(function)}
+    return getattr(function, "__qualname__", type(function).__qualname__)

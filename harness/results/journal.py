@@ -263,6 +263,7 @@ _KEYS: dict[str, dict[str, Check]] = {
         "val_score": _or_none(_number),
     },
     "size": _SIZE,
+    "resolution": {"image_size": _or_none(_count), "macs": _count},
     "record": {"facts": _table},
     "answer": {"phase": _count, "description": _table},
     "checkpoint": {"number": _count, "phase": _count, "epoch": _count},

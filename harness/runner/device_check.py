@@ -10,11 +10,12 @@ from torch import nn
 
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import foreseen_phases
-from harness.method.phases import Budget, Train
+from harness.method.phases import Budget, Freeze, Phase, Train
 from harness.settings.catalogue import resolve_model
 from harness.settings.run_spec import RunSpec
 from harness.settings.settings import Training, WorkloadChoice
 from harness.study.registry import Registry
+from harness.training.frozen import parameters_of
 from harness.training.graphs import refusal as uncapturable
 from harness.training.precision import refusal
 from harness.workloads.workload import open_workload
@@ -48,12 +49,26 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
         phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     except UsageError as error:
         return str(error)
+    if reason := _unknown_names(build, phases):
+        return f"methods.{spec.method}: {reason}"
     trainings = [phase for phase in phases if isinstance(phase, Train)]
     if reason := uncapturable(spec.training, trainings, device, processes):
         return reason
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {reason}" for reason in refused if reason), None)
+
+
+def _unknown_names(build: Callable[[int, int], nn.Module], phases: list[Phase]) -> str | None:
+    """What a method freezes that the network does not have, as far as its phases are foreseen."""
+    names = [phase.names for phase in phases if isinstance(phase, Freeze)]
+    if names and (network := _without_memory(build)):
+        try:
+            for each in names:
+                parameters_of(network, each)
+        except RunError as error:
+            return str(error)
+    return None
 
 
 @cache
@@ -86,12 +101,18 @@ _UNREPEATABLE = (
 
 def _unrepeatable(build: Callable[[int, int], nn.Module]) -> str | None:
     """The first layer of a network that deterministic training on a GPU would stop at, if known."""
+    network = _without_memory(build)
+    layers = network.modules() if network else ()
+    return next((str(layer) for layer in layers if _is_unrepeatable(layer)), None)
+
+
+def _without_memory(build: Callable[[int, int], nn.Module]) -> nn.Module | None:
+    """The network with some channels and classes, without values; None if it cannot be built so."""
     try:
         with torch.device("meta"):
-            network = build(3, 10)
+            return build(3, 10)
     except Exception:  # noqa: BLE001 - such as one that reads its first weights: the run will tell
         return None
-    return next((str(layer) for layer in network.modules() if _is_unrepeatable(layer)), None)
 
 
 def _is_unrepeatable(layer: nn.Module) -> bool:

@@ -14,13 +14,16 @@ import torch
 
 from harness.errors import RunError
 from harness.method.phases import (
+    Do,
     Finished,
+    Freeze,
     Inspect,
     Mask,
     Phase,
     Recall,
     Record,
     Reinitialise,
+    Resize,
     Rewind,
     Shrink,
     Shuffle,
@@ -28,6 +31,7 @@ from harness.method.phases import (
     Train,
     Trained,
 )
+from harness.pruning.batch import Batch
 from harness.pruning.cost import size_of
 from harness.pruning.size import Size
 from harness.pruning.weights import prune_weights
@@ -38,6 +42,7 @@ from harness.training.compiling import never_silent
 from harness.training.graphs import capture_ahead, refusal
 from harness.training.loop import score, train_epoch
 from harness.training.memory import fitting_part, is_out_of_memory
+from harness.training.own_function import call
 from harness.training.rewiring import alive_weights, shuffle_masks
 from harness.training.state import TrainingState, stream
 from harness.workloads.workload import Workload
@@ -248,6 +253,39 @@ def _inspect(phase: Inspect, context: PhaseContext) -> Any:
         return phase.question(context.state.network, batch)
 
     return context.state.world.broadcast_object(look)
+
+
+@_do.register
+def _own(phase: Do, context: PhaseContext) -> Any:
+    def work() -> Any:
+        samples = phase.samples or context.training.batch_size
+        batch = context.workload.sample(samples, _seed(context, f"do {phase.name}"))
+        return call(phase.name, phase.function, context.state.network, batch)
+
+    answer = context.state.world.broadcast_object(work)
+    context.state.follow_weights()
+    return answer
+
+
+@_do.register
+def _freeze(phase: Freeze, context: PhaseContext) -> int:
+    return context.state.freeze(phase.names)
+
+
+@_do.register
+def _resize(phase: Resize, context: PhaseContext) -> Size:
+    state, example = context.state, context.workload.example
+    if example.ndim != 4:
+        raise RunError("Resize: the samples are no images")
+    state.resize(phase.image_size)
+    image = state.resized(Batch(example, example)).inputs
+    try:
+        size = size_of(state.network, image, state.masks)
+    except (RuntimeError, ValueError) as error:
+        model, pixels = context.workload.choice.model, " × ".join(map(str, image.shape[-2:]))
+        raise RunError(f"Resize: {model} does not take images of {pixels}: {error}") from error
+    context.journal.event("resolution", image_size=phase.image_size, macs=size.macs)
+    return size
 
 
 @_do.register

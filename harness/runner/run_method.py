@@ -155,7 +155,8 @@ def _carried_out(
         raise RunError(
             f"phase {index}, {type(phase).__name__}: it and its answer must be plain JSON: {error}"
         ) from error
-    if isinstance(phase, Train) and phase.epochs and checkpoint_is_due(context):
+    has_trained = isinstance(phase, Train) and phase.epochs > 0
+    if phase.is_saved or (has_trained and checkpoint_is_due(context)):
         saved.save(index + 1, 0)
     return encoded
 

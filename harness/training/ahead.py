@@ -70,7 +70,7 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
     network = state.forward(precision).train()
     state.network.train()
     for whole in sizes_of_batches(len(source), training.batch_size):
-        share = source.sample(state.world.part.size(whole), seed=0)
+        share = state.resized(source.sample(state.world.part.size(whole), seed=0))
         for inputs, targets in parts_in(share, whole, training):
             for _ in range(first_steps(training.compile)):
                 with autocast(precision, state.workload.device):

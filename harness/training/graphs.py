@@ -175,7 +175,7 @@ def capture_ahead(state: TrainingState, phase: Train, training: Training) -> Non
     source = state.workload.train
     step = graphed(state, phase, training)
     for size in sizes_of_batches(len(source), training.batch_size):
-        step.prepare(source.sample(size, seed=0))
+        step.prepare(state.resized(source.sample(size, seed=0)))
 
 
 def _device_rng(device: torch.device) -> Tensor | None:

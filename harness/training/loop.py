@@ -74,7 +74,7 @@ def train_epoch(
                     step.read_rate(rate)
                 due = rewiring is not None and rewiring.is_due(number)
                 move = partial(rewiring.move, number) if rewiring and due else None
-                step(batch, whole(number), move)
+                step(state.resized(batch), whole(number), move)
         if take:
             take(begun + last / steps)
         first = last

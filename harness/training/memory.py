@@ -55,7 +55,7 @@ def _fits(state: TrainingState, precision: Precision, training: Training, sample
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     try:
-        inputs, targets = state.workload.train.sample(samples, seed=0)
+        inputs, targets = state.resized(state.workload.train.sample(samples, seed=0))
         network = in_precision(state.network, precision).train()
         with autocast(precision, state.workload.device):
             loss = mean_loss(network(inputs), targets, state, training, samples)

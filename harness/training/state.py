@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import functional
 
 from harness.errors import RunError
+from harness.pruning.batch import Batch
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.channels import shrink
 from harness.pruning.gates import fold_gates
@@ -27,6 +30,7 @@ from harness.training import tensor_files as files
 from harness.training.average import averaged_tensors, new_average
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
+from harness.training.frozen import parameters_of
 from harness.training.optimizer import laid_out_like, load_moments, make_optimizer, moments
 from harness.training.precision import in_precision
 from harness.workloads.workload import Workload
@@ -50,6 +54,8 @@ class TrainingState:
         optimizer: The recipe's, over today's parameters that train.
         shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
             today's structure.
+        frozen: Names of the parameters that a method keeps from training.
+        image_size: Shorter side of the images that it trains on; None for their own.
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
@@ -82,6 +88,8 @@ class TrainingState:
         self._seed = seed
         self._masks: dict[str, Tensor] = {}
         self.shrinks: list[ChannelMask] = []
+        self.frozen: list[str] = []
+        self.image_size: int | None = None
         self.schedule_epoch = 0.0
         self.epochs_trained = 0
         self.stepped: dict[Structure, set[str]] = {}
@@ -90,7 +98,13 @@ class TrainingState:
 
     def _build(self) -> None:
         self.network = self.workload.build_network(stream(self._seed, "weights"))
+        self._hold_frozen()
         self._renew()
+
+    def _hold_frozen(self) -> None:
+        parameters = dict(self.network.named_parameters())
+        for name in self.frozen:
+            parameters[name].requires_grad_(False).grad = None  # or a clipped norm would count it
 
     def _renew(self) -> None:
         """Parameters are other objects than before, so what was made for the old ones goes."""
@@ -174,6 +188,60 @@ class TrainingState:
         self._load_average({name: take(each, index[name]) for name, each in average.items()})
         self.shrinks.append(mask)
 
+    def freeze(self, names: str | Sequence[str]) -> int:
+        """Freeze these parameters, and let those train again that were frozen by this before.
+
+        Args:
+            names: As of `Freeze`.
+
+        Returns:
+            How many numbers train.
+
+        Raises:
+            RunError: The network has no such parameters, or no others.
+        """
+        parameters = dict(self.network.named_parameters())
+        chosen = parameters_of(self.network, names)
+        for name in self.frozen:
+            parameters[name].requires_grad_(True)
+        self.frozen = [name for name in chosen if parameters[name].requires_grad]
+        before, average = moments(self.optimizer, self.network), self.average
+        self._hold_frozen()
+        training = sum(each.numel() for each in parameters.values() if each.requires_grad)
+        if not training:
+            raise RunError("Freeze leaves no parameter to train")
+        self._renew()
+        load_moments(self.optimizer, self.network, before)
+        self._load_average(average)
+        return training
+
+    def resize(self, image_size: int | None) -> None:
+        """Train on images of another size from now on; see `Resize`."""
+        self.image_size = image_size
+        if self._training.compile:
+            forget_compiled()
+        self._forward = {}
+
+    def resized(self, batch: Batch) -> Batch:
+        """A batch with its images as large as they are to be trained on."""
+        if self.image_size is None:
+            return batch
+        images = functional.resize(batch.inputs, [self.image_size], antialias=True)
+        return replace(batch, inputs=images.contiguous(memory_format=self.workload.layout))
+
+    @torch.no_grad()
+    def follow_weights(self) -> None:
+        """Follow up on weights that a method's own function has set in the first process."""
+        self.world.broadcast(
+            [each.detach() for each in (*self.network.parameters(), *self.network.buffers())]
+        )
+        self.workload.lay_out(self.network)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.graphs = {}  # weights may be at other places
+        self.apply_masks()
+        if self.average:
+            self.average = new_average(self.network)
+
     def _load_average(self, saved: Mapping[str, Tensor]) -> None:
         for name, value in self.average.items():
             value.copy_(saved[name])
@@ -186,6 +254,7 @@ class TrainingState:
             for mask in self.shrinks:
                 shrink(self.network, mask, self.workload.example)
             self.workload.lay_out(self.network)
+            self._hold_frozen()
         else:
             self.workload.initialise(self.network, seed)
         self._renew()
@@ -250,11 +319,15 @@ class TrainingState:
             **self._weights(),
             "masks": self.masks,
             "epochs_trained": self.epochs_trained,
+            "frozen": self.frozen,
+            "image_size": self.image_size,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Become what was saved, from whatever state this is."""
         self.masks = {}
+        self.frozen = saved.get("frozen", [])
+        self.image_size = saved.get("image_size")
         self._load_weights(saved)
         self.masks = saved["masks"]
         self.epochs_trained = saved["epochs_trained"]

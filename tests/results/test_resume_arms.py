@@ -1,4 +1,7 @@
-"""Every other method, interrupted after every phase, ends as if nothing had happened."""
+"""Every other method, interrupted after every phase, ends as if nothing had happened.
+
+With AdamW, batches in parts, and a moving average of the weights.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,17 @@ from tests.results.test_resume import (
     stop_after_every_phase,
 )
 
+RECIPE = {
+    **STUDY["training"],
+    "optimizer": "adamw",
+    "learning_rate": 0.003,
+    "weight_decay": 0.1,
+    "weight_decay_of": "weights",
+    "clip_norm": 1.0,
+    "accumulate": 2,
+    "ema": 0.5,
+}
+PLUGIN = str(Path(__file__).with_name("own_phases.py"))
 METHODS: dict[str, Any] = {
     "dense": {},
     "early_bird": {"window": 2, "max_distance": 0.3, "low_precision": "search", "low": "bf16"},
@@ -42,9 +56,13 @@ METHODS: dict[str, Any] = {
     "grasp": {},
     "synflow": {"iterations": 5},
     "rigl": {"every_steps": 2, "sparsity": 0.5},
-    "prune_train": {"interval": 1, "lasso_ratio": 0.97, "threshold": 0.09, "min_channels": 1},
+    "prune_train": {"interval": 1, "lasso_ratio": 0.97, "threshold": 0.13, "min_channels": 1},
+    "own_phases": {},
 }
-SPECS = expand(Study(**{**STUDY, "seeds": [0], "methods": METHODS}), Registry.discover())
+SPECS = expand(
+    Study(**{**STUDY, "training": RECIPE, "methods": METHODS, "plugins": [PLUGIN]}),
+    Registry.discover((PLUGIN,)),
+)
 IDS = {"argnames": "spec", "argvalues": SPECS, "ids": lambda spec: spec.method}
 
 
@@ -74,7 +92,9 @@ def test_interrupted_after_every_phase(
     spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "JournalWriter", _Interrupted)
-    for method in Registry.discover().get(spec.method)(**spec.hyperparameters).relies_on():
+    for method in (
+        Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters).relies_on()
+    ):
         there = of(study, method).path
         shutil.copytree(there, tmp_path / there.relative_to(study))
     folder = start(spec, tmp_path)

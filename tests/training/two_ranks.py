@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from harness.method.phases import Inspect, Mask, Rewind, Shrink, Snapshot, Train
+from harness.method.phases import Do, Freeze, Inspect, Mask, Resize, Rewind, Shrink, Snapshot, Train
 from harness.pruning.questions import bn_channel_mask
 from harness.pruning.weights import magnitude
 from harness.results.journal_writer import SilentJournal
@@ -38,6 +38,14 @@ CHOICE = WorkloadChoice(data="digits", model="resnet20")
 SEED = 0
 
 
+@torch.no_grad()
+def jitter(network, batch):
+    """Move weights at random, in the first process alone."""
+    for weight in network.parameters():
+        weight.add_(torch.rand(weight.shape), alpha=0.01)
+    return len(batch[1])
+
+
 def work(folder: str, processes: int) -> None:
     device = torch.device("cpu")
     world = ALONE if processes == 1 else Ranks(device)
@@ -59,6 +67,10 @@ def work(folder: str, processes: int) -> None:
     do(Rewind("start"))
     do(Mask(magnitude, 0.5))
     do(Train("masked", epochs=1))
+    do(Do("jitter", jitter))
+    do(Freeze("all but last"))
+    do(Resize(6))
+    do(Train("head", epochs=1))
     held = {
         "drawn": dict(drawn.layers),
         "decided": dict(mask.layers),
