@@ -141,7 +141,18 @@ _TOLERANCE = 1e-6
 
 def exact_copy(network: nn.Module) -> nn.Module:
     """A copy on the CPU, in float64 and evaluation mode, where rounding hides no error."""
-    return copy.deepcopy(network).to("cpu", torch.float64).eval()
+    copied = copy.deepcopy(network).to("cpu", torch.float64).eval()
+    for module in copied.modules():
+        if isinstance(module, nn.SyncBatchNorm):  # which computes on GPUs only
+            module.__class__ = _LocalBatchNorm  # type: ignore[assignment]
+    return copied
+
+
+class _LocalBatchNorm(_BatchNorm):
+    """BatchNorm of any number of dimensions, over the samples of this process."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        pass
 
 
 def example_of(batch: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import RunError
+from harness.pruning.gates import gate_of
 from harness.settings.types import Precision
 
 _FP8_CAPABILITY = (8, 9)
@@ -85,7 +86,9 @@ def _in_fp8(network: nn.Module) -> nn.Module:
 
     def fits(module: nn.Module, _name: str) -> bool:
         sizes = (getattr(module, "in_features", 1), getattr(module, "out_features", 1))
-        return isinstance(module, nn.Linear) and not any(n % _FP8_MULTIPLE for n in sizes)
+        # torchao makes new modules, which would lose a gate.
+        is_linear = isinstance(module, nn.Linear) and gate_of(module) is None
+        return is_linear and not any(n % _FP8_MULTIPLE for n in sizes)
 
     if not any(fits(module, name) for name, module in network.named_modules()):
         raise RunError(

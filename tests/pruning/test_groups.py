@@ -184,3 +184,9 @@ def test_remembering_groups_keeps_no_network_alive() -> None:
     del network
     gc.collect()
     assert gone() is None
+
+
+def test_channels_of_synchronised_batch_norm_are_found_on_a_cpu() -> None:
+    network = make("vgg")
+    groups = channel_groups(nn.SyncBatchNorm.convert_sync_batchnorm(make("vgg")), images())
+    assert groups == channel_groups(network, images())
