@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from harness.pruning.attention import Attention, convert_attention
+from harness.pruning.attention import Attention
 from harness.pruning.channel_mask import ChannelMask
+from harness.pruning.converted_attention import convert_attention
 from harness.pruning.dependency import candidate_groups, without_scale
 from harness.pruning.gates import GATE, add_gate
 from harness.pruning.groups import ChannelGroup

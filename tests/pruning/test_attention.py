@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.pruning.attention import Attention, convert_attention
+from harness.pruning.attention import Attention
 from harness.pruning.batch import Batch
 from harness.pruning.channels import channel_groups, missing_gates, shrink
+from harness.pruning.converted_attention import convert_attention, restore_attention
+from harness.pruning.gates import fold_gates
 from harness.pruning.questions import uniform_channels
 from tests.gated import Encoder, make
 
@@ -152,3 +154,38 @@ def test_drawn_again_projections_follow_the_distribution_of_torchs() -> None:
         layer.reset_parameters()
         assert not layer.bias.any()
         assert layer.weight.std().item() == pytest.approx((2 / (64 + 3 * 64)) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("family", ["ViT", "Swin", "Swin 2", "encoder"])
+def test_where_all_heads_are_left_the_original_modules_come_back(family: str) -> None:
+    network, samples = make(family)
+    own = convert_attention(copy.deepcopy(network))
+    with torch.no_grad():
+        for name, parameter in own.named_parameters():
+            if ".k.bias" not in name:
+                parameter.add_(torch.randn_like(parameter) / 10)
+    expected = own(samples)
+    original, _ = make(family)
+    restored = restore_attention(own, original)
+    assert not any(isinstance(module, Attention) for module in restored.modules())
+    assert restored.state_dict().keys() == network.state_dict().keys()
+    torch.testing.assert_close(restored(samples), expected, **NEAR)
+
+
+def test_timms_module_comes_back_with_fewer_heads() -> None:
+    timm = pytest.importorskip("timm")
+
+    def made() -> nn.Module:
+        torch.manual_seed(0)
+        build = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=5)
+        nn.init.normal_(build.head.weight)
+        return build.double()
+
+    network, images = made(), values(1, 3, 32, 32)
+    missing_gates(network, images).insert(network)
+    mask = uniform_channels(0.6)(network, Batch(images, torch.zeros(1, dtype=torch.int64)))
+    shrink(network, mask, images)
+    expected = fold_gates(network)(images)
+    restored = restore_attention(network, made())
+    assert not any(isinstance(module, Attention) for module in restored.modules())
+    torch.testing.assert_close(restored(images), expected, **NEAR)
