@@ -1,7 +1,7 @@
 """Attention of other libraries, converted in place and with its weights so that heads can go.
 
-`nn.MultiheadAttention` cannot hold an inner width of its own (pytorch#103668), and torchvision's Swin
-and timm have one layer for queries, keys and values:
+`nn.MultiheadAttention` cannot hold an inner width of its own (pytorch#103668), and torchvision's
+Swin and timm have one layer for queries, keys and values:
 
     nn.MultiheadAttention (alone, in nn.Transformer*Layer and in torchvision's ViT)
     torchvision's ShiftedWindowAttention and its second version
