@@ -15,7 +15,7 @@ FLOORS = (
     ("harness.settings", "harness.utils"),
     ("harness.energy", "harness.pruning"),
     ("harness.method", "harness.workloads"),
-    ("harness.study", "harness.training"),
+    ("harness.network", "harness.study", "harness.training"),
     ("harness.results",),
     ("harness.api", "harness.runner", "reports"),
     ("harness.integrations", "harness.scheduler"),
