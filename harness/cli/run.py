@@ -83,7 +83,7 @@ def run_study(
     from harness.results.status import status_of
     from harness.results.table import Tables
     from harness.scheduler.ordering import Reliance, in_random_order
-    from harness.workloads.files import check_data
+    from harness.workloads.files import check_data, left_out
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(specs, relied_on)
@@ -92,6 +92,8 @@ def run_study(
     open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
     for workload in workloads_of(open_runs):
         check_data(workload)
+        for sentence in left_out(workload):
+            click.echo(f"note: {sentence}", err=True)
     check_site(study.carbon)
     assignment = Assignment(
         study,

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.settings.settings import WorkloadChoice
-from harness.workloads.files import BY_HAND, EXPECTED, root_of, test_folder
+from harness.workloads.files import BY_HAND, EXPECTED, PICTURES, root_of, test_folder, walk
 
 MAX_SIZES = 20_000
 SAMPLE = 256
 BLOCKS = 8
 BLOCK_BYTES = 4096
-_PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""As torchvision takes them; importing it for this would take seconds."""
 
 
 def identity_of(choice: WorkloadChoice, loaded: Any = None) -> dict[str, Any]:
@@ -69,13 +67,11 @@ def _of_folders(train: Path, test: Path | None) -> dict[str, Any]:
 def _pictures(folder: str) -> list[str]:
     """Names of the pictures below a folder, with their classes, in order."""
     found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        if place == folder:  # pictures have a class, and hidden folders are none
-            folders[:] = [name for name in folders if not name.startswith(".")]
+    for place, _, files in walk(folder):
+        if place == folder:  # pictures have a class
             continue
         within = place[len(folder) + 1 :].replace(os.sep, "/")
-        found += [f"{within}/{name}" for name in sorted(files) if name.lower().endswith(_PICTURES)]
+        found += [f"{within}/{name}" for name in files if name.lower().endswith(PICTURES)]
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from harness.settings.settings import WorkloadChoice
 
 ROOT = "data"
 BY_HAND = ("imagenet", "folder")
+PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Suffixes of pictures, as torchvision takes them; importing it for this would take seconds."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,67 @@ def root_of(choice: WorkloadChoice) -> Path:
 
 def test_folder(choice: WorkloadChoice) -> Path | None:
     """The folder of the test images; ImageNet's `test` has no labels, so `val` is the test set."""
-    names = ("val",) if choice.data == "imagenet" else ("test", "val")
+    names = ("val", "valid") if choice.data == "imagenet" else ("test", "val", "valid")
     folders = [root_of(choice) / name for name in names]
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, in order and along links, without hidden names.
+
+    A link to a folder that the walk is in, or above it, is not followed: it would never end. Hidden
+    are names that begin with a dot, such as the `._*` files that macOS leaves beside others.
+    """
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(Path(folder), Path(place, name))
+        )
+        yield place, folders, sorted(name for name in files if not name.startswith("."))
+
+
+def _leads_back(start: Path, path: Path) -> bool:
+    """Whether a link leads to one of the folders from `start` down to it, or above them."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    within = [each.resolve() for each in path.parents if each.is_relative_to(start)]
+    return any(place.is_relative_to(target) for place in within)
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, in order."""
+    return next(walk(str(folder)), ("", [], []))[1]
+
+
+def pictures_below(folder: Path) -> Iterator[str]:
+    """Paths of the pictures in a folder and in those below it, in order."""
+    for place, _, names in sorted(walk(str(folder))):
+        yield from (f"{place}{os.sep}{name}" for name in names if _is_picture(name))
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES)
+
+
+def left_out(choice: WorkloadChoice) -> list[str]:
+    """What lies in the folders of a data set and is not read, a sentence per folder."""
+    if choice.data not in BY_HAND:
+        return []
+    sentences = []
+    for part in (root_of(choice) / "train", test_folder(choice)):
+        suffixes: Counter[str] = Counter()
+        for place, _, names in walk(str(part)):
+            if place == str(part):
+                suffixes["beside the class folders"] = len(names)
+            else:
+                others = (name for name in names if not _is_picture(name))
+                suffixes.update(Path(name).suffix.lower() or "without suffix" for name in others)
+        listed = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common() if count)
+        if listed:
+            sentences.append(f"{part}: left out {listed}; pictures are {', '.join(PICTURES)}")
+    return sentences
 
 
 def missing(choice: WorkloadChoice) -> str | None:
@@ -127,5 +190,5 @@ def _has_folder(folder: Path) -> bool:
 
 def _layout(choice: WorkloadChoice) -> str:
     if choice.data == "imagenet":
-        return "train/<wnid>/... and val/<wnid>/..."
-    return "train/<class>/... and test/<class>/... (or val/<class>/...)"
+        return "train/<wnid>/... and val/<wnid>/... (or valid/<wnid>/...)"
+    return "train/<class>/... and test/<class>/... (or val/<class>/... or valid/<class>/...)"

@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from harness.errors import RunError
 from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads import data_fingerprint
+from harness.workloads.files import PICTURES, left_out, pictures_below
 from harness.workloads.workload import Workload, open_workload
 from tests.workloads import files
 
 KINDS = pytest.mark.parametrize("input_", ["resident", "loader"])
 
 
-def opened(
-    root: Path, input_: str = "auto", recipe: Training | None = None, **changes: object
-) -> Workload:
-    choice = WorkloadChoice(
+def choice_of(root: Path, input_: str = "auto", **changes: object) -> WorkloadChoice:
+    return WorkloadChoice(
         **{
             "data": "folder",
             "model": "vgg_small",
@@ -31,6 +32,12 @@ def opened(
             **changes,
         }
     )
+
+
+def opened(
+    root: Path, input_: str = "auto", recipe: Training | None = None, **changes: object
+) -> Workload:
+    choice = choice_of(root, input_, **changes)
     return open_workload(choice, recipe or Training(), torch.device("cpu"))
 
 
@@ -49,8 +56,9 @@ def test_both_kinds_give_the_same_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(pixels(loader, "train").mean((0, 2, 3)), torch.zeros(3))
 
 
-def test_val_is_the_test_set_where_there_is_no_other(tmp_path: Path) -> None:
-    files.pictures(tmp_path, parts=("train", "val"), each=6)
+@pytest.mark.parametrize("part", ["val", "valid"])
+def test_val_is_the_test_set_where_there_is_no_other(part: str, tmp_path: Path) -> None:
+    files.pictures(tmp_path, parts=("train", part), each=6)
     assert len(opened(tmp_path).test) == 12
 
 
@@ -207,6 +215,50 @@ def test_hidden_folders_and_other_files_are_no_classes(tmp_path: Path) -> None:
     (tmp_path / "train" / "cat" / "notes.txt").write_text("cats")
     (tmp_path / "train" / "list.txt").write_text("cats")
     assert opened(tmp_path).classes == 2
+
+
+def test_what_macos_leaves_beside_pictures_is_no_picture(tmp_path: Path) -> None:
+    files.pictures(tmp_path)
+    before = data_fingerprint.identity_of(choice_of(tmp_path))
+    for part in ("train", "test"):
+        (tmp_path / part / "cat" / "._0001.png").write_bytes(b"\0\5\x16\7")
+    assert len(opened(tmp_path).test) == 16
+    assert data_fingerprint.identity_of(choice_of(tmp_path)) == before
+    assert left_out(choice_of(tmp_path)) == []
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../dog/back"])
+def test_links_that_lead_back_are_not_followed(target: str, tmp_path: Path) -> None:
+    files.pictures(tmp_path)
+    (tmp_path / "train" / "cat" / "link").symlink_to(target, target_is_directory=True)
+    (tmp_path / "train" / "dog" / "back").symlink_to("../cat", target_is_directory=True)
+    (tmp_path / "train" / "all").symlink_to(".", target_is_directory=True)
+    workload = opened(tmp_path)
+    assert workload.classes == 2
+    # A link to another folder is followed, here to the eight pictures of cats.
+    pictures = len(workload.train) + len(workload.validation)
+    assert pictures == 16 + 8
+    identity = data_fingerprint.identity_of(choice_of(tmp_path))
+    assert identity["train"] == pictures
+
+
+def test_what_is_left_out_is_counted_by_suffix(tmp_path: Path) -> None:
+    files.pictures(tmp_path)
+    for name in ("cat/1.gif", "cat/2.GIF", "dog/1.heic", "dog/README", "list.txt"):
+        (tmp_path / "train" / name).touch()
+    (sentence,) = left_out(choice_of(tmp_path))
+    listed = "left out 2 .gif, 1 beside the class folders, 1 .heic, 1 without suffix"
+    assert sentence.startswith(f"{tmp_path}/train: {listed}; pictures are .jpg, ")
+
+
+def test_pictures_are_those_of_torchvision_in_its_order(tmp_path: Path) -> None:
+    assert PICTURES == IMG_EXTENSIONS
+    for name in ("b.png", "a.jpg", "a/2.png", "a b/1.png", "a/c/0.png", "none.txt"):
+        path = tmp_path / "x" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    expected = [path for path, _ in make_dataset(str(tmp_path), {"x": 0}, IMG_EXTENSIONS)]
+    assert list(pictures_below(tmp_path / "x")) == expected
 
 
 def test_imagenet_is_a_folder_with_its_own_names_and_val(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Image folders: a folder a class, below `train` and below `test` or `val`.
+"""Image folders: a folder a class, below `train` and below `test`, `val` or `valid`.
 
-The validation split is always cut from `train`. Where there is no `test`, `val` is the test set.
+The validation split is always cut from `train`. Where there is no `test`, `val` or `valid` is the
+test set.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ import re
 from pathlib import Path
 
 import torch
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from harness.errors import RunError
 from harness.settings.settings import WorkloadChoice
-from harness.workloads.files import missing, root_of, test_folder
+from harness.workloads.files import (
+    PICTURES,
+    class_folders,
+    missing,
+    pictures_below,
+    root_of,
+    test_folder,
+)
 from harness.workloads.images import ImageFiles
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def folder(choice: WorkloadChoice) -> ImageFiles:
-    """Pictures of `train/<class>/...` and `test/<class>/...`, or else `val/<class>/...`."""
+    """Pictures of `train/<class>/...` and of `test/<class>/...`, or else `val` or `valid`."""
     return _scan(choice)
 
 
@@ -45,8 +52,8 @@ def _scan(choice: WorkloadChoice) -> ImageFiles:
     train, test = root_of(choice) / "train", test_folder(choice)
     if problem is not None or test is None:
         raise RunError(problem or f"{root_of(choice)}: no test images")
-    names = _class_names(train)
-    for name in _class_names(test):
+    names = class_folders(train)
+    for name in class_folders(test):
         if name not in names:
             raise RunError(f"{train / name}: missing, though {test / name} is there; add the class")
     train_files, train_labels = _files(train, names)
@@ -60,21 +67,16 @@ def _scan(choice: WorkloadChoice) -> ImageFiles:
     )
 
 
-def _class_names(folder: Path) -> list[str]:
-    """The folders in a folder, but for hidden ones."""
-    return sorted(
-        each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")
-    )
-
-
 def _files(folder: Path, names: list[str]) -> tuple[list[str], list[int]]:
-    numbers = {name: number for number, name in enumerate(names)}
-    samples = make_dataset(str(folder), numbers, IMG_EXTENSIONS, allow_empty=True)
-    found = {label for _, label in samples}
-    for name, number in numbers.items():
-        if number not in found:
+    files: list[str] = []
+    labels: list[int] = []
+    for number, name in enumerate(names):
+        found = list(pictures_below(folder / name))
+        if not found:
             what = "no picture in it" if (folder / name).is_dir() else "missing"
             raise RunError(
-                f"{folder / name}: {what}; every class needs pictures ({', '.join(IMG_EXTENSIONS)})"
+                f"{folder / name}: {what}; every class needs pictures ({', '.join(PICTURES)})"
             )
-    return [path for path, _ in samples], [label for _, label in samples]
+        files += found
+        labels += [number] * len(found)
+    return files, labels
