@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from harness.cli.foreign import check_foreign
 from harness.cli.until_decided import rounds_of
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import planned_epochs
@@ -26,7 +27,6 @@ from harness.results.forecast import (
     together,
 )
 from harness.scheduler.rounds import Called
-from harness.settings.catalogue import DATA
 from harness.settings.run_spec import RunSpec, short_labels_of, workloads_of
 from harness.study.choose import choose_study
 from harness.study.expand import expand
@@ -65,7 +65,7 @@ def show_plan(
         as_json: Print one JSON object.
 
     Raises:
-        UsageError: The input is wrong.
+        UsageError: The input is wrong, or a network or its data do not fit.
         MeasurementError: A pilot finds no sensor as asked for, or its GPU in use.
     """
     study, registry = choose_study(words, seeds, plugins, changes, commands, until_decided)
@@ -80,6 +80,7 @@ def show_plan(
     specs = _called_for(specs, called)
     at_once = at_once or _divide(study)
     done = finished(folder, specs)
+    check_foreign([spec for spec in specs if spec.title not in done], registry)
     pilots: dict[str, Pilot] = {}
 
     def judged(specs: list[RunSpec]) -> list[Forecast]:
@@ -133,10 +134,6 @@ def _with_pilots(
         raise UsageError("--pilot uses a single GPU, but this study trains each run on several")
     for workload in workloads_of(specs):
         check_data(workload)
-        if not DATA.is_own(workload.data):
-            from harness.workloads.images import check_foreign
-
-            check_foreign(workload)
     from harness.runner.pilot import pilot
     from harness.scheduler.resources import divide_machine
 

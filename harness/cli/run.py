@@ -16,7 +16,7 @@ from harness.results.folder import StudyFolder
 from harness.results.status import status_of
 from harness.runner.code_fingerprint import code_of
 from harness.scheduler.engine import Assignment
-from harness.settings.catalogue import DATA, ENGINES
+from harness.settings.catalogue import ENGINES
 from harness.settings.run_spec import workloads_of
 from harness.settings.settings import WHEREABOUTS
 from harness.study.choose import choose_study
@@ -75,6 +75,7 @@ def run_study(
     )
     specs = expand(study, registry)
     # From here on imports take longer than a person should wait for word of a misspelling.
+    from harness.cli.foreign import check_foreign
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
     from harness.cli.until_decided import described, rounds_of
@@ -108,7 +109,7 @@ def run_study(
     engine = _engine(assignment)
     if metrics and engine.may_be_left:
         raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
-    check_unchanged(folder, open_runs, registry)
+    check_unchanged(folder, open_runs, registry, check_foreign(open_runs, registry))
     folder.bind(study, specs)
     click.echo(
         f"study {study.name}: {described(study, assignment.rounds, len(specs))} of "
@@ -165,22 +166,26 @@ _NOT_WHICH = frozenset({*WHEREABOUTS, "input"})
 """Keys of the workload that variants and machines of a study may differ in on the same data."""
 
 
-def check_unchanged(folder: StudyFolder, missing: list[RunSpec], registry: Registry) -> None:
+def check_unchanged(
+    folder: StudyFolder,
+    missing: list[RunSpec],
+    registry: Registry,
+    foreign: dict[WorkloadChoice, dict[str, Any]],
+) -> None:
     """Find out whether runs that are missing are of the code and data of those that are there.
 
-    Data of other packages are loaded, and looked at, in any case.
+    Args:
+        folder: Where they are.
+        missing: The runs that are to be done.
+        registry: Finds their methods.
+        foreign: The identity of data of other packages, by workload.
 
     Raises:
-        UsageError: They are not, or the data are not as they must be; the message names what
-            changed, and what to do.
+        UsageError: They are not; the message names what changed, and what to do.
     """
     methods = {spec.method: registry.get(spec.method).__module__ for spec in missing}
     workloads = {_name(spec.workload): spec.workload for spec in missing}
-    data = {
-        name: _foreign_identity(workload)
-        for name, workload in workloads.items()
-        if not DATA.is_own(workload.data)
-    }
+    data = {_name(workload): identity for workload, identity in foreign.items()}
     code: dict[tuple[str | None, str], dict[str, list[str]]] = {}
     for run in folder.runs():
         if status_of(run) in _SPOILT or (known := fingerprint_of(run)) is None:
@@ -208,12 +213,6 @@ def check_unchanged(folder: StudyFolder, missing: list[RunSpec], registry: Regis
 def _name(workload: WorkloadChoice) -> str:
     """What decides which samples and which model a run has."""
     return workload.model_dump_json(exclude=set(_NOT_WHICH))
-
-
-def _foreign_identity(workload: WorkloadChoice) -> dict[str, Any]:
-    from harness.workloads.images import check_foreign
-
-    return check_foreign(workload)
 
 
 def report_unfinished(unfinished: Sequence[RunOutcome]) -> ExitCode:

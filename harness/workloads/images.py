@@ -9,10 +9,8 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from harness.errors import RunError, UsageError
-from harness.settings.catalogue import DATA
+from harness.errors import RunError
 from harness.settings.settings import WorkloadChoice
-from harness.workloads.data_fingerprint import identity_of
 
 SPLIT_SEED = 20_200_426
 """One split for all runs, whatever their seed: results differ by training, not by the split."""
@@ -120,27 +118,6 @@ def checked(loaded: Any, choice: WorkloadChoice) -> Images | ImageFiles:
         raise RunError(f"workload.data '{choice.data}': {problem}")
     found: Images | ImageFiles = loaded
     return found
-
-
-def check_foreign(choice: WorkloadChoice) -> dict[str, Any]:
-    """Load the data of another package and look at them, before any run.
-
-    Returns:
-        Their identity.
-
-    Raises:
-        UsageError: They do not load, or are not as they must be.
-    """
-    try:
-        return identity_of(choice, checked(DATA.load(choice.data)(choice), choice))
-    except UsageError:
-        raise
-    except RunError as error:
-        raise UsageError(str(error)) from None
-    except Exception as error:  # noqa: BLE001 - whatever another package raises is a message, not a traceback
-        raise UsageError(
-            f"workload.data '{choice.data}': does not load: {type(error).__name__}: {error}"
-        ) from None
 
 
 def _of_images(images: Images) -> str:

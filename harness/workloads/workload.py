@@ -86,15 +86,8 @@ class Workload:
         return self._placed(self._with_gates(network))
 
     def _with_gates(self, network: nn.Module) -> nn.Module:
-        if self.choice.gates == "none" or (self.choice.gates == "auto" and scaled_norms(network)):
-            return network
         if not self._gates:
-            try:
-                self._gates.append(missing_gates(network, self.example))
-            except ValueError as error:
-                if self.choice.gates == "all":
-                    raise RunError(f"workload.gates = 'all': {error}") from None
-                self._gates.append(Gates())
+            self._gates.append(gates_for(network, self.choice, self.example))
         return self._gates[0].insert(network)
 
     def initialise(self, network: nn.Module, seed: int) -> None:
@@ -154,6 +147,22 @@ def open_workload(
         identity=identity,
         weights=WeightsFile(Path(choice.weights)) if choice.weights else None,
     )
+
+
+def gates_for(network: nn.Module, choice: WorkloadChoice, example: Tensor) -> Gates:
+    """The gates that a network gets; none where its norms have scales, unless all are asked for.
+
+    Raises:
+        RunError: All are asked for, and the network cannot be traced.
+    """
+    if choice.gates == "none" or (choice.gates == "auto" and scaled_norms(network)):
+        return Gates()
+    try:
+        return missing_gates(network, example)
+    except ValueError as error:
+        if choice.gates == "all":
+            raise RunError(f"workload.gates = 'all': {error}") from None
+        return Gates()
 
 
 def task_for(choice: WorkloadChoice, training: Training, loaded: Any) -> Task:

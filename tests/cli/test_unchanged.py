@@ -19,7 +19,7 @@ from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, is_event
 from harness.results.table import Tables
 from harness.runner.code_fingerprint import code_of
-from harness.settings.catalogue import Catalogue
+from harness.settings.catalogue import DATA, Catalogue, resolve
 from harness.settings.settings import WorkloadChoice
 from harness.workloads import data_fingerprint
 from harness.workloads.data import digits
@@ -201,8 +201,12 @@ def test_data_of_other_packages_are_loaded_once_and_not_for_a_finished_study(
 
     engine = SimpleNamespace(may_be_left=False, run=ended)
     monkeypatch.setattr("harness.cli.run._engine", lambda _asked: engine)
-    monkeypatch.setattr(Catalogue, "is_own", lambda *_: False)
-    monkeypatch.setattr(Catalogue, "load", lambda *_: load)
+    monkeypatch.setattr(Catalogue, "is_own", lambda catalogue, _name: catalogue is not DATA)
+    monkeypatch.setattr(
+        Catalogue,
+        "load",
+        lambda catalogue, name: load if catalogue is DATA else resolve(catalogue[name]),
+    )
     [run] = StudyFolder(Path("out")).runs()
     rewritten(
         run, data=identity_of(run.read_spec().workload, digits.load(run.read_spec().workload))

@@ -11,8 +11,9 @@ import torch
 from harness.errors import RunError, UsageError
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
-from harness.workloads.images import ImageFiles, Images, check_foreign, checked
+from harness.workloads.images import ImageFiles, Images, checked
 from harness.workloads.open import LoadingContext, loaders_from_memory, resident_sources
+from harness.workloads.shape import Shape, look_at
 
 CHOICE = WorkloadChoice(data="digits", model="vgg_small", workers=0)
 
@@ -135,7 +136,7 @@ def test_data_of_another_package_are_looked_at_before_a_run(
 
     monkeypatch.setattr("harness.settings.catalogue.Catalogue.load", lambda *_: load)
     with pytest.raises(UsageError) as caught:
-        check_foreign(CHOICE)
+        look_at(CHOICE)
     said = {
         "255": "train_images: have pixels from 0 to 255; pixels are float32 from 0 to 1, or uint8; "
         "divide by 255, or convert to uint8",
@@ -148,6 +149,8 @@ def test_sound_data_of_another_package_have_an_identity(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         "harness.settings.catalogue.Catalogue.load", lambda *_: lambda _choice: images()
     )
-    found = check_foreign(CHOICE)
+    looked_at = look_at(CHOICE)
+    assert looked_at.shape == Shape(3, 8, 8, looked_at.shape.classes)
+    found = looked_at.identity
     assert found == identity_of(CHOICE, images())
     assert (found["train"], found["test"]) == (32, 16)

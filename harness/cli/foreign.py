@@ -1,0 +1,42 @@
+"""What other packages bring to a study, looked at and tried before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.settings.catalogue import DATA, MODELS
+from harness.settings.run_spec import workloads_of
+
+if TYPE_CHECKING:
+    from harness.settings.run_spec import RunSpec
+    from harness.settings.settings import WorkloadChoice
+    from harness.study.registry import Registry
+
+
+def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoice, dict[str, Any]]:
+    """Load data of other packages, and try networks that did not come with the harness or its data.
+
+    Args:
+        specs: The runs that are to be done.
+        registry: Finds their methods.
+
+    Returns:
+        The identity of the data of other packages.
+
+    Raises:
+        UsageError: They do not load, are not as they must be, or a network or method does not fit.
+    """
+    chosen = [
+        choice
+        for choice in workloads_of(specs)
+        if not (MODELS.is_own(choice.model) and DATA.is_own(choice.data))
+    ]
+    if not chosen:
+        return {}
+    from harness.runner.network_check import check_networks
+    from harness.workloads.shape import look_at
+
+    found = {choice: look_at(choice) for choice in chosen if not DATA.is_own(choice.data)}
+    tried = [spec for spec in specs if spec.workload in chosen]
+    check_networks(tried, registry, {choice: each.shape for choice, each in found.items()})
+    return {choice: each.identity for choice, each in found.items()}

@@ -1,0 +1,145 @@
+"""Whether a network can be trained on its data by the methods of a study: found before any run.
+
+What comes with the harness fits together. A network or data of another package, and torchvision's,
+are tried on the CPU: two random samples forward in both modes, and what can be removed or masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from harness.errors import RunError, UsageError
+from harness.method.dry_run import foreseen_phases
+from harness.method.phases import Budget, Inspect, Mask, Phase, Shrink
+from harness.pruning.batch import output_of
+from harness.pruning.channel_mask import ChannelMask
+from harness.pruning.channels import channel_groups
+from harness.pruning.weights import prunable_weights
+from harness.settings.catalogue import TORCHVISION, resolve_model
+from harness.settings.run_spec import RunSpec
+from harness.settings.settings import WorkloadChoice
+from harness.study.registry import Registry
+from harness.workloads.shape import Shape, shape_of
+from harness.workloads.workload import gates_for, seeded
+
+SAMPLES = 2
+"""BatchNorm takes no fewer."""
+
+
+def check_networks(
+    specs: Iterable[RunSpec], registry: Registry, foreign: Mapping[WorkloadChoice, Shape]
+) -> None:
+    """Build the network of each workload, and try what training and methods will ask of it.
+
+    Args:
+        specs: The runs; of an arm with several seeds one is looked at.
+        registry: Finds their methods.
+        foreign: What data of other packages look like.
+
+    Raises:
+        UsageError: Something fails; the message names the place.
+    """
+    arms = {(spec.workload, spec.arm): spec for spec in specs}
+    for choice in dict.fromkeys(workload for workload, _ in arms):
+        shape = foreign.get(choice) or shape_of(choice)
+        if shape is None:
+            continue
+        if choice.model.startswith(TORCHVISION) and shape.channels == 1:
+            shape = shape.in_colour()
+        network = _built(choice, shape)
+        with seeded(0):
+            example = torch.rand(SAMPLES, shape.channels, shape.height, shape.width)
+            _try(network, example, choice, shape.classes)
+            network = _with_gates(network, example, choice)
+            for (workload, _), spec in arms.items():
+                if workload == choice:
+                    _ask(network, example, spec, registry)
+
+
+def _built(choice: WorkloadChoice, shape: Shape) -> nn.Module:
+    name = f"workload.model '{choice.model}'"
+    try:
+        with seeded(0):
+            network: Any = resolve_model(choice.model)(shape.channels, shape.classes)
+    except UsageError as error:
+        raise UsageError(f"workload.model: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever another package raises is a message, not a traceback
+        raise UsageError(
+            f"{name}: cannot be built for {shape.channels} channels and {shape.classes} classes: "
+            f"{_told(error)}"
+        ) from None
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{name}: gave {type(network).__name__}, not a torch.nn.Module")
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    lazy = next((place for place, tensor in tensors if is_lazy(tensor)), None)
+    if lazy:
+        raise UsageError(
+            f"{name}: '{lazy}' belongs to a lazy layer, which has no size yet; call the network "
+            "with a batch before returning it, or give the layer its size"
+        )
+    return network
+
+
+def _try(network: nn.Module, example: Tensor, choice: WorkloadChoice, classes: int) -> None:
+    """Forward passes in both modes; what comes out must be the scores of all classes."""
+    name = f"workload.model '{choice.model}'"
+    size = " x ".join(map(str, example.shape[1:]))
+    for mode in ("training", "evaluation"):
+        try:
+            with torch.set_grad_enabled(mode == "training"):
+                outputs: Any = network.train(mode == "training")(example)
+        except Exception as error:  # noqa: BLE001 - as of any network
+            raise UsageError(
+                f"{name}: fails in {mode} mode on images of {size}: {_told(error)}"
+            ) from None
+        try:
+            scores = output_of(outputs)
+        except TypeError as error:
+            raise UsageError(f"{name}: {error}") from None
+        if choice.task in (None, "classification") and scores.shape != (len(example), classes):
+            raise UsageError(
+                f"{name}: gives outputs of shape {tuple(scores.shape)} for {len(example)} images "
+                f"of {classes} classes; they must have the shape ({len(example)}, {classes})"
+            )
+        if mode == "training" and not scores.requires_grad:
+            raise UsageError(f"{name}: no weight that its outputs depend on can be trained")
+
+
+def _with_gates(network: nn.Module, example: Tensor, choice: WorkloadChoice) -> nn.Module:
+    try:
+        return gates_for(network, choice, example).insert(network)
+    except RunError as error:
+        raise UsageError(str(error)) from None
+
+
+def _ask(network: nn.Module, example: Tensor, spec: RunSpec, registry: Registry) -> None:
+    """Whether there is something for the method to remove or to mask."""
+    method = registry.get(spec.method)(**spec.hyperparameters)
+    phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
+    if any(map(_removes_channels, phases)):
+        try:
+            channel_groups(network, example)
+        except ValueError as error:
+            raise UsageError(
+                f"methods.{spec.method}: removes channels of workload.model "
+                f"'{spec.workload.model}', but {error}"
+            ) from None
+    if any(isinstance(phase, Mask) for phase in phases) and not prunable_weights(network):
+        raise UsageError(
+            f"methods.{spec.method}: masks weights of workload.model '{spec.workload.model}', "
+            "which has no prunable ones"
+        )
+
+
+def _removes_channels(phase: Phase) -> bool:
+    asks = isinstance(phase, Inspect) and isinstance(phase.dummy_answer(), ChannelMask)
+    return asks or isinstance(phase, Shrink)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
