@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.pruning.gates import GATE, Gate
-
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al., 2017).
@@ -32,8 +30,7 @@ class Attention(nn.Module):
         q: Makes the queries, `width` to `heads * head_size`.
         k: Makes the keys, likewise.
         v: Makes the values, likewise.
-        o: Makes the output, `heads * head_size` to `width`.
-        gate: The scale of each head; None without one.
+        o: Makes the output, `heads * head_size` to `width`; holds the gate of the heads.
     """
 
     unit_axes: ClassVar[dict[str, int]] = {}
@@ -58,7 +55,6 @@ class Attention(nn.Module):
         self.k = nn.Linear(width, inner, bias=bias)
         self.v = nn.Linear(width, inner, bias=bias)
         self.o = nn.Linear(inner, width, bias=bias)
-        self.gate: Gate | None = None
 
     @property
     def heads(self) -> int:
@@ -101,26 +97,8 @@ class Attention(nn.Module):
 
     def joined(self, mixed: Tensor) -> Tensor:
         """The output from what each head found, shape (samples, heads, places, head size)."""
-        if self.gate is not None:
-            mixed = self.gate(mixed)
         output: Tensor = self.o(mixed.transpose(1, 2).flatten(2))
         return output
-
-    def add_gate(self) -> None:
-        """Give every head a scale."""
-        self.gate = Gate(self.heads, axis=1).to(self.o.weight.device, self.o.weight.dtype)
-
-    @torch.no_grad()
-    def fold_gate(self) -> None:
-        """Multiply the scales into the weights that read the heads, and take them away."""
-        if self.gate is not None:
-            self.o.weight.mul_(self.gate.weight.repeat_interleave(self.head_size))
-            self.remove_gate()
-
-    def remove_gate(self) -> None:
-        """Take the scales away."""
-        delattr(self, GATE)
-        self.gate = None
 
     def parts_of_heads(self) -> Iterator[str]:
         """Names of layers within that have an output for each head."""

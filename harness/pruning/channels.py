@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -79,11 +78,11 @@ class Gates:
         if self.converts:
             convert_attention(network)
         for name in self.layers:
-            layer: Any = network.get_submodule(name)
-            if isinstance(layer, Attention):
-                layer.add_gate()
-            else:
-                add_gate(layer)
+            parent = network.get_submodule(name.rpartition(".")[0])
+            add_gate(
+                network.get_submodule(name),
+                parent.head_size if isinstance(parent, Attention) else 1,
+            )
         return network
 
 
@@ -110,7 +109,11 @@ def missing_gates(network: nn.Module, example: Tensor) -> Gates:
         ) from error
     tried = converted if converts else exact
     layers = without_scale(tried, sample)
-    layers += [name for name, each in tried.named_modules() if isinstance(each, Attention)]
+    layers += [
+        f"{name}.o".lstrip(".")
+        for name, each in tried.named_modules()
+        if isinstance(each, Attention)
+    ]
     Gates(tuple(layers)).insert(tried)
     candidates = candidate_groups(tried, sample)
     groups = removable(tried, candidates, sample) if candidates else []

@@ -22,7 +22,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from harness.pruning.attention import Attention
-from harness.pruning.gates import GATE, Gate, gate_of, remove_gate
+from harness.pruning.gates import GATE, Gate, gate_of, remove_gate, takes_gate
 from harness.pruning.groups import ChannelGroup, Member, Role, ScaledNorm, scales
 
 _WITHOUT_WEIGHTS = {
@@ -67,9 +67,7 @@ class Graph:
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         self._traced = copy.deepcopy(network).eval().requires_grad_(True)
         for module in list(self._traced.modules()):
-            if isinstance(module, Attention) and module.gate is not None:
-                module.remove_gate()
-            elif gate_of(module) is not None:
+            if gate_of(module) is not None:
                 remove_gate(module)
         self._layers = dict(self._traced.named_modules())
         self._names = {module: name for name, module in self._layers.items()}
@@ -162,13 +160,18 @@ def candidate_groups(network: nn.Module, example: Tensor) -> list[ChannelGroup]:
     if not scaled:
         return []
     graph = Graph(network, example)
+    outputs_of_heads = {
+        f"{name}.o".lstrip("."): (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, Attention)
+    }
     claimed: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     groups = []
     for name, scale in scaled.items():
         layer = name.removesuffix(f".{GATE}") if isinstance(scale, Gate) else name
         module = network.get_submodule(layer)
-        if isinstance(module, Attention):
-            groups.append(heads(layer, module))
+        if layer in outputs_of_heads:
+            groups.append(_heads(*outputs_of_heads[layer]))
             continue
         side: Role = "norm" if scale is module else "in" if isinstance(module, nn.Linear) else "out"
         channels = [
@@ -235,18 +238,19 @@ def _with_gates(network: nn.Module, members: Iterator[Member]) -> Iterator[Membe
             yield Member(f"{member.layer}.{GATE}", "norm", member.index, member.channel)
 
 
-def heads(name: str, attention: Attention) -> ChannelGroup:
+def _heads(path: str, attention: Attention) -> ChannelGroup:
     """The heads of attention that has a gate, with their rows, columns and what else is theirs."""
+    name = path and f"{path}."
     count, size = attention.heads, attention.head_size
     one, wide = tuple(range(count)), tuple(range(count * size))
     unit = tuple(each // size for each in wide)
-    members = [Member(f"{name}.{GATE}", "norm", one, one)]
-    members += [Member(f"{name}.{each}", "out", wide, unit) for each in ("q", "k", "v")]
-    members.append(Member(f"{name}.o", "in", wide, unit))
+    members = [Member(f"{name}o.{GATE}", "norm", one, one)]
+    members += [Member(f"{name}{each}", "out", wide, unit) for each in ("q", "k", "v")]
+    members.append(Member(f"{name}o", "in", wide, unit))
     if attention.unit_axes:
-        members.append(Member(name, "out", one, one))
-    members += [Member(f"{name}.{part}", "out", one, one) for part in attention.parts_of_heads()]
-    return ChannelGroup(f"{name}.{GATE}", count, tuple(members), size, "head")
+        members.append(Member(path, "out", one, one))
+    members += [Member(f"{name}{part}", "out", one, one) for part in attention.parts_of_heads()]
+    return ChannelGroup(f"{name}o.{GATE}", count, tuple(members), size, "head")
 
 
 def without_scale(network: nn.Module, example: Tensor) -> list[str]:
@@ -273,10 +277,11 @@ def without_scale(network: nn.Module, example: Tensor) -> list[str]:
         if not coupling.removable or not readers or coupling.layers("norm"):
             continue
         kinds = {isinstance(network.get_submodule(each), nn.Linear) for each in makers}
-        if kinds == {False}:
-            found += [each for each in makers if each not in found]
-        elif kinds == {True} and _are_read_whole(network, coupling):
-            found += [each for each in readers if each not in found]
+        if kinds == {True} and not _are_read_whole(network, coupling):
+            continue
+        holders = makers if kinds == {False} else readers if kinds == {True} else []
+        if all(takes_gate(network.get_submodule(each)) for each in holders):
+            found += [each for each in holders if each not in found]
     return found
 
 

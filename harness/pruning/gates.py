@@ -7,9 +7,12 @@ a factor for each unit that begins at 1 and is trained like any weight (the coef
 EarlyBERT, Chen et al., ACL 2021). It sits where zero silences the unit and where it can be
 multiplied into weights exactly:
 
-    convolution -> gate -> ...              folded into the convolution's outputs
-    linear -> activation -> gate -> linear  folded into the inputs of the second layer
+    convolution -> gate -> ...              a factor of the convolution's filters
+    linear -> activation -> gate -> linear  a factor of the columns of the second layer
     heads of attention -> gate -> linear    likewise
+
+It is multiplied into those weights in every forward pass: they are far smaller than what they act
+on, so that a gate costs next to nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd
 
 GATE = "gate"
 """The name of a gate in the layer that it belongs to."""
@@ -29,59 +33,130 @@ class Gate(nn.Module):
 
     Args:
         units: How many there are.
-        axis: Which axis of the values they lie along.
+        width: How many consecutive channels belong to each.
 
     Attributes:
         weight: The factors, shape (units,).
     """
 
-    def __init__(self, units: int, axis: int) -> None:
+    def __init__(self, units: int, width: int = 1) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(units))
-        self.axis = axis
+        self.width = width
 
     def reset_parameters(self) -> None:
         """Let everything through as it is."""
         nn.init.ones_(self.weight)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """The values, each times the factor of its unit."""
-        shape = [1] * values.ndim
-        shape[self.axis] = -1
-        return values * self.weight.to(values.dtype).view(shape)
+    def factors(self) -> Tensor:
+        """The factor of every channel."""
+        return self.weight if self.width == 1 else self.weight.repeat_interleave(self.width)
 
     def extra_repr(self) -> str:
         """For the text of a network."""
-        return f"{len(self.weight)}, axis={self.axis}"
+        return f"{len(self.weight)}, width={self.width}"
 
 
-def add_gate(layer: _ConvNd | nn.Linear) -> None:
+class GatedLinear(nn.Linear):
+    """A linear layer with a gate on its inputs."""
+
+    gate: Gate
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """As `nn.Linear`, of gated inputs."""
+        return F.linear(input, self.weight * self.gate.factors(), self.bias)
+
+
+class _GatedConvolution(_ConvNd):
+    """A convolution with a gate on its outputs."""
+
+    gate: Gate
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
+        factors = self.gate.factors()
+        gated = weight * factors.view(-1, *[1] * (weight.ndim - 1))
+        forward: Any = super()._conv_forward
+        outputs: Tensor = forward(input, gated, None if bias is None else bias * factors)
+        return outputs
+
+
+class _GatedTransposed(_ConvNd):
+    """A transposed convolution with a gate on its outputs."""
+
+    gate: Gate
+
+    def forward(self, input: Tensor, *options: Any) -> Tensor:  # noqa: A002
+        """As without the gate, its outputs gated."""
+        outputs: Tensor = super().forward(input, *options)
+        return outputs * self.gate.factors().to(outputs.dtype).view(-1, *[1] * (outputs.ndim - 2))
+
+
+class GatedConv1d(_GatedConvolution, nn.Conv1d):
+    """A convolution with a gate on its outputs."""
+
+
+class GatedConv2d(_GatedConvolution, nn.Conv2d):
+    """A convolution with a gate on its outputs."""
+
+
+class GatedConv3d(_GatedConvolution, nn.Conv3d):
+    """A convolution with a gate on its outputs."""
+
+
+class GatedConvTranspose1d(_GatedTransposed, nn.ConvTranspose1d):
+    """A transposed convolution with a gate on its outputs."""
+
+
+class GatedConvTranspose2d(_GatedTransposed, nn.ConvTranspose2d):
+    """A transposed convolution with a gate on its outputs."""
+
+
+class GatedConvTranspose3d(_GatedTransposed, nn.ConvTranspose3d):
+    """A transposed convolution with a gate on its outputs."""
+
+
+_GATED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: GatedLinear,
+    nn.Conv1d: GatedConv1d,
+    nn.Conv2d: GatedConv2d,
+    nn.Conv3d: GatedConv3d,
+    nn.ConvTranspose1d: GatedConvTranspose1d,
+    nn.ConvTranspose2d: GatedConvTranspose2d,
+    nn.ConvTranspose3d: GatedConvTranspose3d,
+}
+_PLAIN = {gated: plain for plain, gated in _GATED.items()}
+
+
+def takes_gate(layer: nn.Module) -> bool:
+    """Whether a layer can be given a gate: not if another class has its own way to compute."""
+    return type(layer) in _GATED
+
+
+def add_gate(layer: Any, width: int = 1) -> None:
     """Give a layer a gate: of a convolution's outputs, or of a linear layer's inputs.
 
-    It is a module named `gate` within the layer, called by a hook, so that the layer keeps its
-    type, its name and its place.
+    The layer stays the same object under the same name, and becomes one of a class that also
+    reads its gate.
+
+    Args:
+        layer: One that `takes_gate`.
+        width: Consecutive channels that belong to one unit.
     """
-    if isinstance(layer, nn.Linear):
-        gate = Gate(layer.in_features, axis=-1)
-        layer.register_forward_pre_hook(_gate_inputs)
-    else:
-        gate = Gate(layer.out_channels, axis=1)
-        layer.register_forward_hook(_gate_outputs)
-    layer.add_module(GATE, gate.to(layer.weight.device, layer.weight.dtype))
-
-
-def _gate_inputs(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (layer.gate(inputs[0]), *inputs[1:])
-
-
-def _gate_outputs(layer: Any, _inputs: tuple[Any, ...], outputs: Tensor) -> Any:
-    return layer.gate(outputs)
+    channels = layer.in_features if isinstance(layer, nn.Linear) else layer.out_channels
+    gate = Gate(channels // width, width).to(layer.weight.device, layer.weight.dtype)
+    layer.add_module(GATE, gate)
+    layer.__class__ = _GATED[type(layer)]
 
 
 def gate_of(layer: nn.Module) -> Gate | None:
     """The gate that a layer holds; None if it has none."""
-    gate = layer._modules.get(GATE)  # noqa: SLF001 - a plain layer has no such attribute at all
-    return gate if isinstance(gate, Gate) else None
+    return getattr(layer, GATE, None) if type(layer) in _PLAIN else None
+
+
+def remove_gate(layer: nn.Module) -> None:
+    """Take a layer's gate away."""
+    delattr(layer, GATE)
+    layer.__class__ = _PLAIN[type(layer)]
 
 
 @torch.no_grad()
@@ -92,31 +167,14 @@ def fold_gates(network: nn.Module) -> nn.Module:
         network: Changed in place. A parameter keeps being the same object.
     """
     layer: Any
-    for layer in network.modules():
+    for layer in list(network.modules()):
         gate = gate_of(layer)
         if gate is None:
             continue
-        fold = getattr(layer, "fold_gate", None)
-        if fold is not None:  # attention, whose gate lies within
-            fold()
-            continue
-        factors, weight = gate.weight, layer.weight
-        outputs = 1 if isinstance(layer, _ConvTransposeNd) else 0
-        axis = 1 if isinstance(layer, nn.Linear) else outputs
-        weight.mul_(_along(axis, factors, weight))
-        if axis == outputs and layer.bias is not None:
+        weight, factors = layer.weight, gate.factors()
+        axis = 1 if isinstance(layer, nn.Linear | _GatedTransposed) else 0
+        weight.mul_(factors.view([-1 if each == axis else 1 for each in range(weight.ndim)]))
+        if not isinstance(layer, nn.Linear) and layer.bias is not None:
             layer.bias.mul_(factors)
         remove_gate(layer)
     return network
-
-
-def _along(axis: int, factors: Tensor, values: Tensor) -> Tensor:
-    return factors.view([-1 if each == axis else 1 for each in range(values.ndim)])
-
-
-def remove_gate(layer: nn.Module) -> None:
-    """Take a layer's gate and its hook away."""
-    for hooks in (layer._forward_hooks, layer._forward_pre_hooks):  # noqa: SLF001 - a hook's handle is lost where a network was copied
-        for key in [key for key, hook in hooks.items() if hook in (_gate_inputs, _gate_outputs)]:
-            del hooks[key]
-    delattr(layer, GATE)

@@ -62,7 +62,7 @@ def test_a_head_and_a_neuron_that_nothing_makes_or_reads_are_found() -> None:
     fade(block.mlp[3].weight.transpose(0, 1), [2])
     mask = dead_channels(1e-4)(network, Batch(samples, torch.zeros(2, dtype=torch.int64)))
     dead = {name: mask.dropped(name) for name in mask.layers if mask.dropped(name)}
-    assert dead == {"features.1.0.attn.gate": [1], "features.1.0.mlp.3.gate": [2]}
+    assert dead == {"features.1.0.attn.o.gate": [1], "features.1.0.mlp.3.gate": [2]}
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.25])
