@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -35,10 +36,16 @@ UNITS = {
 }
 
 
+@functools.cache
+def gates_of(family: str) -> Gates:
+    """What a network needs for every unit that can be removed to have a scale."""
+    return missing_gates(*make(family))
+
+
 def gated(family: str) -> tuple[nn.Module, Tensor]:
     """A network of which every unit that can be removed has a scale, none of them 1."""
     network, samples = make(family)
-    missing_gates(network, samples).insert(network)
+    gates_of(family).insert(network)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for layer in scales(network).values():
@@ -59,7 +66,7 @@ def half(groups: list[ChannelGroup], generator: torch.Generator) -> ChannelMask:
 def test_every_unit_that_can_be_removed_has_a_scale_and_nothing_else_changes(family: str) -> None:
     network, samples = make(family)
     before, seen = network(samples), copy.deepcopy(network).eval()(samples)
-    missing_gates(network, samples).insert(network)
+    gates_of(family).insert(network)
     torch.testing.assert_close(network(samples), before, **NEAR)
     torch.testing.assert_close(network.eval()(samples), seen, **NEAR)
     counted: dict[str, int] = {}
