@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,15 +30,29 @@ RECIPES = pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=["sgd", "adamw"
 MakeState = Callable[..., TrainingState]
 
 
-@pytest.fixture(scope="session")
-def workload() -> Workload:
-    choice = WorkloadChoice(data="digits", model="vgg_small")
+MODELS = pytest.mark.parametrize(
+    ("model", "recipe"),
+    [("vgg_small", RECIPE), ("vgg_small", ADAMW), ("vit_tiny", ADAMW)],
+    ids=["vgg sgd", "vgg adamw", "vit adamw"],
+)
+
+
+@functools.cache
+def workload_of(model: str) -> Workload:
+    """The digits and a model."""
+    choice = WorkloadChoice(data="digits", model=model)
     return open_workload(choice, RECIPE, torch.device("cpu"))
 
 
+@pytest.fixture(scope="session")
+def workload() -> Workload:
+    return workload_of("vgg_small")
+
+
 @pytest.fixture
-def make_state(workload: Workload, tmp_path: Path) -> MakeState:
-    def make(seed: int = 0, recipe: Training = RECIPE) -> TrainingState:
+def make_state(tmp_path: Path) -> MakeState:
+    def make(seed: int = 0, recipe: Training = RECIPE, model: str = "vgg_small") -> TrainingState:
+        workload = workload_of(model)
         return TrainingState(workload, recipe, seed, lambda name: tmp_path / f"{name}.pt")
 
     return make

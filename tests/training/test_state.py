@@ -15,7 +15,7 @@ from harness.settings.settings import Training
 from harness.training.loop import train_epoch
 from harness.training.optimizer import moments
 from harness.training.state import TrainingState
-from tests.training.conftest import RECIPE, RECIPES, MakeState
+from tests.training.conftest import MODELS, RECIPE, MakeState
 
 TRAIN = Train("train", epochs=1, l1_gamma=1e-4)
 
@@ -55,9 +55,11 @@ def ticket(state: TrainingState, ratio: float = 0.5) -> None:
     state.shrink(bn_channel_mask(ratio, 8, 8)(state.network, state.workload.train.sample(1, 0)))
 
 
-@RECIPES
-def test_saved_and_loaded_it_trains_on_bit_equal(recipe: Training, make_state: MakeState) -> None:
-    state = make_state(recipe=recipe)
+@MODELS
+def test_saved_and_loaded_it_trains_on_bit_equal(
+    model: str, recipe: Training, make_state: MakeState
+) -> None:
+    state = make_state(recipe=recipe, model=model)
     train_epoch(state, TRAIN, recipe, seed=0)
     ticket(state)
     train_epoch(state, TRAIN, recipe, seed=0)
@@ -68,7 +70,7 @@ def test_saved_and_loaded_it_trains_on_bit_equal(recipe: Training, make_state: M
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     buffer.seek(0)
-    other = make_state(seed=7, recipe=recipe)
+    other = make_state(seed=7, recipe=recipe, model=model)
     other.load_state_dict(torch.load(buffer, weights_only=True))
     assert_same(state, other)
     for each in (state, other):
@@ -76,12 +78,12 @@ def test_saved_and_loaded_it_trains_on_bit_equal(recipe: Training, make_state: M
     assert_same(state, other)
 
 
-@RECIPES
+@MODELS
 def test_the_optimizers_state_and_masks_go_along_when_channels_go(
-    recipe: Training, make_state: MakeState
+    model: str, recipe: Training, make_state: MakeState
 ) -> None:
     """A shrunk network steps as its unpruned self would on the channels that stay."""
-    state = make_state(recipe=recipe)
+    state = make_state(recipe=recipe, model=model)
     train_epoch(state, TRAIN, recipe, seed=0)
     before, everything = kept(state), weights(state)
     ticket(state)
