@@ -33,7 +33,7 @@ from harness.training.device import gpu_uuids, one_thread_if_small, open_device,
 from harness.training.loop import score, train_epoch
 from harness.training.state import TrainingState
 from harness.utils.gpu_lock import lease
-from harness.workloads.source import Batches, Source, batches_of, evaluation_batch_size
+from harness.workloads.source import Batches, Source, evaluation_batch_size
 from harness.workloads.workload import open_workload
 
 _Epochs = Callable[[int], Iterable[Batches]]
@@ -147,7 +147,7 @@ def pilot(
         state_bytes=_bytes(state.state_dict()),
         trace_bytes_per_s=trace_bytes(sensors, energy.period_s, 1.0, weak_counters(found)),
         cut_short=_cut_short(train, full, train_s),
-        steps=batches_of(samples, recipe.batch_size),
+        steps=len(workload.train.epoch(recipe.batch_size, 0)),
         drift=0.0 if growing.size == full else growing.drift,
     )
 

@@ -116,7 +116,8 @@ class Training(Settings):
     epochs: Count = 160
     """Length of one full training, the budget of every method."""
     batch_size: Count = 256
-    """Samples per step on all GPUs together; the last batch of an epoch may be smaller."""
+    """Samples per step on all GPUs together. The last batch of an epoch may be smaller; one of a
+    single sample, which has no statistics for BatchNorm, is left out."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW (Loshchilov & Hutter, 2019), by torch."""
     accumulate: Count = 1

@@ -16,7 +16,7 @@ from harness.training.device import searches_algorithms
 from harness.training.precision import autocast
 from harness.training.state import Structure, TrainingState
 from harness.training.step import mean_loss, parts_in
-from harness.workloads.source import evaluation_batch_size, sizes_of_batches
+from harness.workloads.source import evaluation_batch_size, samples_of_epoch, sizes_of_batches
 
 COMPILE = "compile"
 AUTOTUNE = "autotune"
@@ -69,7 +69,8 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
     source = state.workload.train
     network = state.forward(precision).train()
     state.network.train()
-    for whole in sizes_of_batches(len(source), training.batch_size):
+    samples = samples_of_epoch(len(source), training.batch_size)
+    for whole in sizes_of_batches(samples, training.batch_size):
         share = state.resized(source.sample(state.world.part.size(whole), seed=0))
         for inputs, targets in parts_in(share, whole, training):
             for _ in range(first_steps(training.compile)):

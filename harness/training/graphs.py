@@ -22,7 +22,7 @@ from harness.pruning.batch import Batch
 from harness.settings.settings import Training
 from harness.training.state import TrainingState
 from harness.training.step import Step, batches_counted_at_the_end
-from harness.workloads.source import sizes_of_batches
+from harness.workloads.source import samples_of_epoch, sizes_of_batches
 
 WARM_UP_STEPS = 3
 """Before a capture: the first steps choose algorithms and make handles, which none can repeat."""
@@ -174,7 +174,8 @@ def capture_ahead(state: TrainingState, phase: Train, training: Training) -> Non
     """Capture the steps for each size of batch that an epoch has."""
     source = state.workload.train
     step = graphed(state, phase, training)
-    for size in sizes_of_batches(len(source), training.batch_size):
+    samples = samples_of_epoch(len(source), training.batch_size)
+    for size in sizes_of_batches(samples, training.batch_size):
         step.prepare(state.resized(source.sample(size, seed=0)))
 
 

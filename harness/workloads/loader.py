@@ -19,7 +19,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from harness.errors import RunError
 from harness.pruning.batch import Batch
 from harness.workloads.image_files import Pictures
-from harness.workloads.source import WHOLE, Batches, Part, batches_of, evaluation_batch_size
+from harness.workloads.source import (
+    WHOLE,
+    Batches,
+    Part,
+    batches_of,
+    evaluation_batch_size,
+    samples_of_epoch,
+)
 from harness.workloads.transforms import Normalisation, Transform
 
 SAMPLE_BATCH = 64
@@ -74,6 +81,7 @@ class Loader:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         seeds = torch.randint(2**63 - 1, (len(self),), generator=generator)
+        order = order[: samples_of_epoch(len(self), batch_size)]
         return self._batches(_Keys(self.numbers[order], seeds[order], batch_size, self.part))
 
     def in_order(self, batch_size: int | None = None) -> Batches:

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from harness.pruning.batch import Batch
-from harness.workloads.source import WHOLE, Batches, Part, batches_of, evaluation_batch_size
+from harness.workloads.source import (
+    WHOLE,
+    Batches,
+    Part,
+    batches_of,
+    evaluation_batch_size,
+    samples_of_epoch,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Resident:
 
     def epoch(self, batch_size: int, seed: int) -> Batches:
         """All samples once, shuffled and augmented."""
-        return Batches(batches_of(len(self), batch_size), lambda: self._epoch(batch_size, seed))
+        count = batches_of(samples_of_epoch(len(self), batch_size), batch_size)
+        return Batches(count, lambda: self._epoch(batch_size, seed))
 
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie."""
@@ -72,7 +80,8 @@ class Resident:
     def _epoch(self, batch_size: int, seed: int) -> Iterator[Batch]:
         generator = self._generator(seed)
         crops = windows(self.padded, self.padding)
-        for index in self._order(generator).split(batch_size):  # type: ignore[no-untyped-call]
+        order = self._order(generator)[: samples_of_epoch(len(self), batch_size)]
+        for index in order.split(batch_size):  # type: ignore[no-untyped-call]
             images = random_crop(crops, index, generator) if self.padding else self.padded[index]
             if self.flip:
                 images = random_flip(images, generator)

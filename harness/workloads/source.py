@@ -63,13 +63,26 @@ class Source(Protocol):
         """How many samples there are."""
 
     def epoch(self, batch_size: int, seed: int) -> Batches:
-        """All samples once, shuffled and augmented as `seed` says, the last batch shorter."""
+        """All samples once, shuffled and augmented as `seed` says, the last batch shorter.
+
+        But for a last batch of one, see `samples_of_epoch`.
+        """
 
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie, not augmented; None takes a size fit for evaluation."""
 
     def sample(self, count: int, seed: int) -> Batch:
         """`count` different samples drawn with `seed`, not augmented; all if there are fewer."""
+
+
+def samples_of_epoch(samples: int, batch_size: int) -> int:
+    """How many of a number of samples an epoch trains on: all, but for a last batch of one.
+
+    BatchNorm has no statistics of one sample. Which one an epoch leaves out follows from its order,
+    so it is another in each, and the same for all methods. Where every batch has one, all stay.
+    """
+    leaves_one = samples > batch_size > 1 and samples % batch_size == 1
+    return samples - leaves_one
 
 
 def batches_of(samples: int, batch_size: int) -> int:

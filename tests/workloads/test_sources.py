@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.errors import RunError
 from harness.pruning.batch import Batch
 from harness.settings.settings import Training, WorkloadChoice
-from harness.workloads.source import WHOLE, Part
+from harness.workloads.source import WHOLE, Part, samples_of_epoch
 from harness.workloads.workload import Workload, open_workload
 from tests.workloads import files
 
@@ -49,6 +49,23 @@ def test_an_epoch_follows_from_its_seed_alone(input_: str, workers: int) -> None
     assert_equal(list(opened(input_, workers).train.epoch(100, seed=3)), first)
     other = next(iter(train.epoch(100, seed=4)))
     assert not torch.equal(other.targets, first[0].targets)
+
+
+@pytest.mark.parametrize(("input_", "workers"), KINDS[:2])
+def test_a_last_batch_of_one_sample_is_left_out_and_no_other(input_: str, workers: int) -> None:
+    train = opened(input_, workers).train
+    size = next(each for each in range(100, len(train)) if len(train) % each == 1)
+    batches = train.epoch(size, seed=3)
+    sizes = [len(batch.targets) for batch in batches]
+    assert sizes == [size] * (len(train) // size)
+    assert len(batches) == len(sizes)
+    with_two = train.epoch(size - 1, seed=3)
+    assert sum(len(batch.targets) for batch in with_two) == len(train)
+    singly = train.epoch(1, seed=3)
+    assert len(singly) == len(train)
+    assert samples_of_epoch(1, 256) == 1
+    # Left out of training alone.
+    assert sum(len(batch.targets) for batch in train.in_order(size)) == len(train)
 
 
 @pytest.mark.parametrize(("input_", "workers"), KINDS)
