@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,8 @@ def run_study(
         MeasurementError: The energy cannot be measured as requested.
         StorageError: Results cannot be written any more.
     """
+    if os.name == "nt":
+        raise UsageError("runs need Linux or macOS; on Windows, results can be read and compared")
     study, registry = choose_study(
         words, seeds, plugins, changes, commands, until_decided, json.loads(values)
     )

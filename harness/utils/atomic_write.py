@@ -32,10 +32,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder have reached the disk, which a file's `fsync` does not do.
 
-    Some network file systems refuse; that is ignored.
+    Some network file systems refuse, and Windows; that is ignored.
     """
     with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             os.fsync(opened)
         finally:

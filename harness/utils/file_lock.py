@@ -8,7 +8,6 @@ and meaningless while no process holds the lock.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import platform
@@ -20,8 +19,15 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where results are read and nothing is run
+    fcntl = None  # type: ignore[assignment]
+
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 """Errors of file systems without locks, such as Lustre mounted without them."""
+_NOT_INHERITED = getattr(os, "O_CLOEXEC", 0)
+"""No program that this process starts inherits the file; on Windows none inherits any."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Hold:
 def hold(path: Path, *, wait: bool = False) -> Hold:
     """Take the lock `path`.
 
-    On a file system without locks it is always free.
+    On a file system without locks, and on Windows, it is always free.
 
     Args:
         path: The file; its folder exists.
@@ -80,11 +86,10 @@ def hold(path: Path, *, wait: bool = False) -> Hold:
         AlreadyHeld: Another process holds it, and `wait` is not set.
         OSError: The file cannot be written.
     """
-    how = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o644)
         try:
-            _lock(file, how)
+            _lock(file, wait=wait)
         except BlockingIOError:
             holder = _read(file)
             os.close(file)
@@ -104,9 +109,9 @@ def holder_of(path: Path) -> Holder | None:
     Raises:
         OSError: It cannot be read.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    file = os.open(path, os.O_RDONLY | _NOT_INHERITED | getattr(os, "O_NOFOLLOW", 0))
     try:
-        _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file, wait=False)
     except BlockingIOError:
         return _read(file)
     finally:
@@ -114,9 +119,11 @@ def holder_of(path: Path) -> Holder | None:
     return None
 
 
-def _lock(file: int, how: int) -> None:
+def _lock(file: int, *, wait: bool) -> None:
+    if fcntl is None:
+        return
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -133,12 +140,14 @@ def _write(file: int) -> None:
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     holder = Holder(os.getpid(), platform.node(), since)
     os.ftruncate(file, 0)
-    os.pwrite(file, json.dumps(asdict(holder)).encode(), 0)
+    os.lseek(file, 0, os.SEEK_SET)
+    os.write(file, json.dumps(asdict(holder)).encode())
 
 
 def _read(file: int) -> Holder:
     try:
-        holder = json.loads(os.pread(file, 4096, 0))
+        os.lseek(file, 0, os.SEEK_SET)
+        holder = json.loads(os.read(file, 4096))
         return Holder(int(holder["process_id"]), str(holder["host"]), str(holder["since"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return Holder()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,6 +81,52 @@ def test_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
         check=True,
     )
     assert ended.stdout.splitlines()[-1] == "HEAVY []"
+
+
+WINDOWS = """
+import os, signal, sys
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None  # importing it raises ModuleNotFoundError
+for module, names in (
+    (os, "O_CLOEXEC O_DIRECTORY O_NOFOLLOW fork getuid pread pwrite sched_getaffinity"),
+    (signal, "SIGALRM SIGKILL SIGHUP pthread_sigmask setitimer"),
+):
+    for name in names.split():
+        delattr(module, name)
+from pathlib import Path
+from harness import load
+from harness.cli import compare, report
+from harness.cli.main import cli
+from harness.results.folder import StudyFolder
+study = Path(sys.argv[1])
+cli.main(["status", str(study)], standalone_mode=False)
+cli.main(["show", str(study / "runs" / "dense" / "seed-0")], standalone_mode=False)
+with StudyFolder(study).alone():
+    print(len(load(study)), "rows")
+"""
+
+
+def test_results_are_read_without_what_windows_lacks(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(REPOSITORY / "benchmarks" / "quick-cpu", study)
+    ended = subprocess.run(
+        [sys.executable, "-c", WINDOWS, str(study)],
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "12 runs: 12 done" in ended.stdout
+    assert ended.stdout.endswith("12 rows\n")
+
+
+def test_runs_on_windows_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.cli.run.os", SimpleNamespace(name="nt"))
+    ended = called("run", "dense")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: runs need Linux or macOS")
 
 
 @pytest.mark.parametrize("name", cli.commands)
