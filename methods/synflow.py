@@ -37,7 +37,10 @@ def synflow(network: nn.Module, batch: Batch) -> Scores:
     import torch
     from torch import nn
 
-    network.double().eval()
+    device = batch.inputs.device
+    if device.type == "mps":  # Apple's GPUs have no float64
+        device = torch.device("cpu")
+    network.to(device, torch.float64).eval()
     with torch.no_grad():
         for entry in network.state_dict().values():
             if entry.is_floating_point():
@@ -46,7 +49,7 @@ def synflow(network: nn.Module, batch: Batch) -> Scores:
         if isinstance(layer, nn.ReLU6):
             layer.max_val = float("inf")
     weights = prunable_weights(network)
-    ones = torch.ones_like(batch.inputs[:1], dtype=torch.float64)
+    ones = torch.ones_like(batch.inputs[:1], dtype=torch.float64, device=device)
     total = output_of(network(ones)).sum()
     gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {

@@ -90,7 +90,9 @@ class erdos_renyi:  # noqa: N801 - reads as the function it stands for
             # A divisor method (Sainte-Lague): whatever the threshold is, the tensors' counts are in
             # proportion to their quotas; the threshold that leaves the sum of the quotas is -1.
             score = -(rank + 0.5) / (share * weight.numel())
-            scores[name] = score.reshape(weight.shape).to(weight.device)
+            # Apple's GPUs have no float64.
+            device = torch.device("cpu") if weight.device.type == "mps" else weight.device
+            scores[name] = score.reshape(weight.shape).to(device)
         return scores
 
     def describe(self) -> dict[str, Any]:
@@ -125,6 +127,7 @@ def prune_weights(scores: Scores, masks: Mapping[str, Tensor], fraction: float) 
     """Drop the lowest-scored `fraction` of the weights still alive, by one global threshold.
 
     Exactly `round(alive * fraction)` weights go; among equal scores the first in order go first.
+    The new masks are where the scores are, which may be another device than that of the old ones.
 
     Args:
         scores: A tensor a parameter; higher stays.
@@ -136,7 +139,10 @@ def prune_weights(scores: Scores, masks: Mapping[str, Tensor], fraction: float) 
     """
     import torch
 
-    alive = {name: masks.get(name, torch.ones_like(score)) for name, score in scores.items()}
+    alive = {
+        name: masks[name].to(score.device) if name in masks else torch.ones_like(score)
+        for name, score in scores.items()
+    }
     flat = torch.cat([score.flatten() for score in scores.values()])
     candidates = torch.cat([mask.flatten() for mask in alive.values()]).nonzero().flatten()
     order = flat[candidates].argsort(stable=True)

@@ -41,6 +41,8 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
         )
     if spec.workload.weights and (reason := _unfitting(spec.workload, spec.training)):
         return reason
+    if device.type == "mps" and spec.training.compile:
+        return "training.compile is not supported on an Apple GPU; set it to false"
     reason = refusal(spec.training.precision, device, processes)
     if reason:
         return f"training.precision: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from harness.pruning.cost import size_of
 
 def open_device(*, deterministic: bool, index: int | None = None) -> torch.device:
     """The GPU if torch sees one, else the CPU; call it before anything else touches the GPU.
+
+    An Apple GPU is used where Zeus is installed, which reads its energy: without that, its work
+    would be in no figure, while the energy of the CPU is estimated at least.
 
     Args:
         deterministic: Results repeat bit by bit; else the fastest convolutions are looked for.
@@ -23,7 +27,8 @@ def open_device(*, deterministic: bool, index: int | None = None) -> torch.devic
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     if not torch.cuda.is_available():
-        return torch.device("cpu")
+        measured = torch.backends.mps.is_available() and find_spec("zeus") is not None
+        return torch.device("mps" if measured and index is None else "cpu")
     if index is None:
         return torch.device("cuda")
     torch.cuda.set_device(index)
@@ -47,6 +52,8 @@ def wait_for(device: torch.device) -> None:
     """Wait until a GPU has done everything that was queued on it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 SMALL_STEP_MACS = 1e9

@@ -35,6 +35,8 @@ def refusal(precision: Precision, device: torch.device, processes: int = 1) -> s
         return f"{precision} trains in one process; set engine.gpus_per_run = 1"
     if precision in ("fp32", "int8_simulated"):
         return None
+    if device.type == "mps":
+        return f"{precision} is not supported on an Apple GPU; use fp32"
     if precision == "bf16":
         fast = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
         return None if fast else "bf16 needs an NVIDIA GPU of Ampere or newer"

@@ -155,7 +155,10 @@ class TrainingState:
     @masks.setter
     def masks(self, masks: Mapping[str, Tensor]) -> None:
         parameters = dict(self.network.named_parameters())
-        self._masks = {name: laid_out_like(parameters[name], mask) for name, mask in masks.items()}
+        self._masks = {
+            name: laid_out_like(parameters[name], mask.to(parameters[name].device))
+            for name, mask in masks.items()
+        }
 
     def masked(self) -> dict[str, nn.Parameter]:
         """The parameters that have a mask, by name."""

@@ -48,11 +48,13 @@ class Shipping:
 
     def __call__(self, images: Tensor, labels: Tensor) -> Batch:
         """The batch on the device; nothing waits for it if it is in pinned memory."""
-        moved = images.to(self.device, non_blocking=True)
+        # Other devices may still copy from memory that is free again.
+        unawaited = self.device.type == "cuda"
+        moved = images.to(self.device, non_blocking=unawaited)
         if moved.dtype == torch.uint8:
             moved = self.normalise(moved)
         ready = moved.contiguous(memory_format=self.layout)
-        return Batch(ready, labels.to(self.device, non_blocking=True))
+        return Batch(ready, labels.to(self.device, non_blocking=unawaited))
 
 
 @dataclass(frozen=True)
