@@ -3,9 +3,9 @@
     python benchmarks/graphs_on_gpu.py --out DIR
 
 ResNet-18 on random images of CIFAR's size, deterministic, a plain and a captured training from the
-same start: two epochs dense, two with the L1 penalty, two with half of the weights masked, each in
-fp32 and bf16. Exit code 1 if weights differ by more than rounding, 5 without a GPU. It has not run
-on a GPU yet.
+same start: two epochs dense, two with the L1 penalty, two with half of the weights masked, two with
+AdamW (clipped, in parts, averaged), each in fp32 and bf16. Exit code 1 if weights differ by more
+than rounding, 5 without a GPU. It has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -37,6 +37,15 @@ CASES: dict[str, dict[str, Any]] = {
     "dense": {},
     "L1 on gamma": {"l1_gamma": 1e-4},
     "masked": {},
+    "AdamW": {},
+}
+ADAMW: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay_of": "weights",
+    "clip_norm": 1.0,
+    "accumulate": 2,
+    "ema": 0.9,
 }
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}
@@ -53,6 +62,7 @@ def train(case: str, precision: Precision, device: torch.device, *, graphs: bool
         precision=precision,
         graphs=graphs,
         deterministic=True,
+        **(ADAMW if case == "AdamW" else {}),
     )
     workload = resident_workload("resnet18", IMAGES, recipe, device)
     state = TrainingState(workload, recipe, 0, Path)

@@ -62,7 +62,7 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
 
 
 def _unknown_names(build: Callable[[int, int], nn.Module], phases: list[Phase]) -> str | None:
-    """What a method freezes that the network does not have, as far as its phases are foreseen."""
+    """What a method freezes that the network does not have, in phases that can be foreseen."""
     names = [phase.names for phase in phases if isinstance(phase, Freeze)]
     if names and (network := _without_memory(build)):
         try:

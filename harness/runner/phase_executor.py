@@ -281,7 +281,7 @@ def _resize(phase: Resize, context: PhaseContext) -> Size:
     image = state.resized(Batch(example, example)).inputs
     try:
         size = size_of(state.network, image, state.masks)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # of whatever kind a model raises
         model, pixels = context.workload.choice.model, " × ".join(map(str, image.shape[-2:]))
         raise RunError(f"Resize: {model} does not take images of {pixels}: {error}") from error
     context.journal.event("resolution", image_size=phase.image_size, macs=size.macs)

@@ -91,8 +91,8 @@ def parts_of(whole: int, training: Training) -> int:
 def parts_in(batch: Batch, whole: int, training: Training) -> list[Batch]:
     """A process's share of a batch in parts, as many in every process, as equal as may be.
 
-    Each takes one sample of so many. So a part of all processes together is that of a single one,
-    where shares begin at multiples, and BatchNorm sees the same.
+    Samples are dealt out to the parts in turn. So a part of all processes together is that of a
+    single one, where shares begin at multiples, and BatchNorm sees the same.
 
     Args:
         batch: This process's share.

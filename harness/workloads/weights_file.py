@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import RunError
+from harness.pruning.gates import GATE, Gate
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "state")
 """Under what training scripts keep a state dict beside other things; the last two are ours."""
@@ -28,11 +29,13 @@ class Fit:
         drawn: Parameters of heads that keep the weights they were drawn with, since the file has
             none, or some for another number of outputs.
         unused: Names in the file that the network does not have.
+        gates: By name in the network, the gates of a run's own checkpoint.
     """
 
     values: Mapping[str, Tensor]
     drawn: tuple[str, ...]
     unused: tuple[str, ...]
+    gates: Mapping[str, Tensor]
 
 
 class WeightsFile:
@@ -61,7 +64,7 @@ class WeightsFile:
             else:
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
         except OSError as error:
-            raise RunError(f"workload.weights: {path}: {error.strerror}") from None
+            raise RunError(f"workload.weights: {path}: {error.strerror or error}") from None
         except Exception as error:  # noqa: BLE001 - as many kinds as there are damaged files
             reason = str(error).partition("\n")[0]
             raise RunError(
@@ -79,6 +82,23 @@ class WeightsFile:
         tensors = network.state_dict()
         for name, value in self.fitted.values.items():
             tensors[name].copy_(value)
+
+    @torch.no_grad()
+    def fill_gates(self, network: nn.Module) -> None:
+        """Give the gates that the harness has inserted the values of the file, if it has any.
+
+        Raises:
+            RunError: The network has no such gate.
+        """
+        gates = dict(self.fitted.gates) if self.fitted else {}
+        for name, module in network.named_modules():
+            if isinstance(module, Gate) and f"{name}.weight" in gates:
+                module.weight.copy_(gates.pop(f"{name}.weight"))
+        if gates:
+            raise RunError(
+                f"workload.weights: {self.path} has gates ({_some(gates)}) and the network none "
+                "there; set workload.gates to what the run had that wrote it"
+            )
 
     def fit(self, network: nn.Module, outputs: int) -> Fit:
         """Find what the file has for each parameter and buffer of `network`.
@@ -119,10 +139,18 @@ class WeightsFile:
             shapes = f"{_shape(found[wrong[0]])} instead of {_shape(wanted[wrong[0]])}"
             raise self._other(f"{_some(wrong)}: {shapes}")
         drawn = of_other_width | without_head
+        gates = {
+            name: value
+            for name, value in found.items()
+            if name not in wanted and _owner(name).endswith(f".{GATE}")
+        }
         return Fit(
             {name: found[name] for name in wanted if name in found and name not in drawn},
             tuple(name for name in wanted if name in drawn),
-            tuple(name for name in self.tensors if name.removeprefix(prefix) not in wanted),
+            tuple(
+                name for name in self.tensors if name.removeprefix(prefix) not in {*wanted, *gates}
+            ),
+            gates,
         )
 
     def _other(self, why: str) -> RunError:

@@ -83,7 +83,10 @@ class Workload:
         draw(network, self.choice, seed)
         if self.weights and not drawn:
             self.weights.fill(network, self.classes)
-        return self._placed(self._with_gates(network))
+        network = self._with_gates(network)
+        if self.weights and not drawn:
+            self.weights.fill_gates(network)
+        return self._placed(network)
 
     def _with_gates(self, network: nn.Module) -> nn.Module:
         if not self._gates:

@@ -106,7 +106,7 @@ def test_safetensors_give_every_weight_bit_by_bit(weights: Weights, tmp_path: Pa
         assert torch.equal(value, weights[name]), name
 
 
-def test_a_head_of_another_width_is_drawn_and_said(weights: Weights, tmp_path: Path) -> None:
+def test_a_head_of_another_width_is_drawn_and_named(weights: Weights, tmp_path: Path) -> None:
     [head] = {name.rpartition(".")[0] for name, value in weights.items() if len(value.shape) == 2}
     for layout in ("wider", "absent"):
         given = dict(weights)
@@ -132,7 +132,7 @@ def without(weights: Weights, name: str) -> Weights:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "why"),
     [
         (lambda w: without(w, "0.weight"), "of another network: it lacks 0.weight$"),
         (lambda w: w | {"0.weight": w["0.weight"][:5]}, r"0\.weight: 5 × 1 × 3 × 3 instead of 32"),
@@ -142,13 +142,13 @@ def without(weights: Weights, name: str) -> Weights:
     ],
 )
 def test_a_file_of_another_network_is_refused_before_any_run(
-    content: Callable[[Weights], Any], said: str, weights: Weights, tmp_path: Path
+    content: Callable[[Weights], Any], why: str, weights: Weights, tmp_path: Path
 ) -> None:
     torch.save(content(weights), tmp_path / "weights.pt")
     choice = choice_of(weights=str(tmp_path / "weights.pt"))
     reason = why_not(spec_of(choice), CPU)
     assert reason is not None
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=why):
         raise RunError(reason)
     assert str(tmp_path / "weights.pt") in reason
 
@@ -252,3 +252,23 @@ def test_a_run_starts_from_the_file_and_records_what_was_drawn(
     assert saved is not None
     moved = saved.state["network"]["0.weight"] - weights["0.weight"]
     assert 0 < float(moved.abs().max()) < 0.5, "a few steps from where it began"
+
+
+def test_the_gates_of_a_runs_checkpoint_are_taken_over(tmp_path: Path) -> None:
+    gated = {"model": "vit_tiny", "data": "digits"}
+    network = opened(**gated).build_network(0)
+    gates = {name for name, _ in network.named_parameters() if name.endswith("gate.weight")}
+    assert gates
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(1)
+    torch.save({"state": {"network": network.state_dict()}}, tmp_path / "checkpoint.pt")
+    workload = opened(**gated, weights=str(tmp_path / "checkpoint.pt"))
+    for name, value in workload.build_network(1).state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name
+    assert workload.weights is not None
+    assert workload.weights.fitted is not None
+    assert workload.weights.fitted.unused == ()
+    ungated = opened(**gated, weights=str(tmp_path / "checkpoint.pt"), gates="none")
+    with pytest.raises(RunError, match=r"checkpoint\.pt has gates \(.*set workload\.gates"):
+        ungated.build_network(1)
