@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoice, dict[str, Any]]:
-    """Load data of other packages, and try networks that did not come with the harness or its data.
+    """Load data of other packages, and try networks of others, and those that begin with weights.
 
     Args:
         specs: The runs that are to be done.
@@ -29,7 +29,7 @@ def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoi
     chosen = [
         choice
         for choice in workloads_of(specs)
-        if not (MODELS.is_own(choice.model) and DATA.is_own(choice.data))
+        if choice.weights or not (MODELS.is_own(choice.model) and DATA.is_own(choice.data))
     ]
     if not chosen:
         return {}

@@ -2,11 +2,13 @@
 
 What comes with the harness fits together. A network or data of another package, and torchvision's,
 are tried on the CPU: two random samples forward in both modes, and what can be removed or masked.
+So is one that is to begin with a file of weights, which must fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from harness.settings.run_spec import RunSpec
 from harness.settings.settings import WorkloadChoice
 from harness.study.registry import Registry
 from harness.workloads.shape import Shape, shape_of
+from harness.workloads.weights_file import WeightsFile
 from harness.workloads.workload import gates_for, seeded
 
 SAMPLES = 2
@@ -52,6 +55,8 @@ def check_networks(
         if choice.model.startswith(TORCHVISION) and shape.channels == 1:
             shape = shape.in_colour()
         network = _built(choice, shape)
+        if choice.weights:
+            _check_weights(network, choice.weights, shape.classes)
         with seeded(0):
             example = torch.rand(SAMPLES, shape.channels, shape.height, shape.width)
             _try(network, example, choice, shape.classes)
@@ -83,6 +88,13 @@ def _built(choice: WorkloadChoice, shape: Shape) -> nn.Module:
             "with a batch before returning it, or give the layer its size"
         )
     return network
+
+
+def _check_weights(network: nn.Module, weights: str, classes: int) -> None:
+    try:
+        WeightsFile(Path(weights)).fit(network, classes)
+    except RunError as error:
+        raise UsageError(str(error)) from None
 
 
 def _try(network: nn.Module, example: Tensor, choice: WorkloadChoice, classes: int) -> None:

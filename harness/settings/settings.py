@@ -145,7 +145,7 @@ class Training(Settings):
     ema: Ratio | None = None
     """Evaluate and test, in place of the weights, their exponential moving average with this decay
     per step, such as 0.999, which begins at the first weights. Running statistics of BatchNorm are
-    averaged with them. What a method inspects and prunes are the weights themselves."""
+    those of training. What a method inspects and prunes are the weights themselves."""
     schedule: Literal["step", "cosine", "one_cycle", "constant"] = "step"
     """How the learning rate falls over the epochs."""
     milestones: tuple[Ratio, ...] = (0.5, 0.75)

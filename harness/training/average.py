@@ -6,27 +6,15 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-
-
-def averaged_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """What is averaged, by name: all parameters, and the running statistics of normalisation.
-
-    Other buffers are constants or counts.
-    """
-    statistics = {
-        f"{path}.{name}".lstrip("."): value
-        for path, module in network.named_modules()
-        if isinstance(module, _NormBase)
-        for name in ("running_mean", "running_var")
-        if (value := getattr(module, name)) is not None
-    }
-    return {**dict(network.named_parameters()), **statistics}
 
 
 def new_average(network: nn.Module) -> dict[str, Tensor]:
-    """An average that begins at the network as it is, laid out as it is."""
-    return {name: each.detach().clone() for name, each in averaged_tensors(network).items()}
+    """By name, an average of all parameters that begins at the network as it is, laid out as it is.
+
+    Buffers stay the network's own. Running statistics of BatchNorm are an average already, and an
+    average of it lags behind weights that still change much.
+    """
+    return {name: each.detach().clone() for name, each in network.named_parameters()}
 
 
 class MovingAverage:
@@ -39,13 +27,13 @@ class MovingAverage:
     """
 
     def __init__(self, average: Mapping[str, Tensor], network: nn.Module, decay: float) -> None:
-        tensors = averaged_tensors(network)
+        parameters = dict(network.named_parameters())
         self._average = list(average.values())
-        self._tensors = [tensors[name].detach() for name in average]
+        self._parameters = [parameters[name].detach() for name in average]
         self._share = 1 - decay
 
     @torch.no_grad()
     def move(self) -> None:
-        """One step of the average, in one launch for all tensors."""
+        """One step of the average, in one launch for all parameters."""
         if self._average:
-            torch._foreach_lerp_(self._average, self._tensors, self._share)
+            torch._foreach_lerp_(self._average, self._parameters, self._share)

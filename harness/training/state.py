@@ -27,7 +27,7 @@ from harness.pruning.removal import carried, take
 from harness.settings.settings import Training
 from harness.settings.types import Precision
 from harness.training import tensor_files as files
-from harness.training.average import averaged_tensors, new_average
+from harness.training.average import new_average
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
 from harness.training.frozen import parameters_of
@@ -59,7 +59,7 @@ class TrainingState:
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
-        average: The moving average of weights and statistics, by name; empty without `ema`.
+        average: The moving average of the parameters, by name; empty without `ema`.
         graphs: Captured training steps of today's structure, by what they rest on.
         stepped: For what each structure has made its first steps (`harness.training.ahead`).
     """
@@ -137,9 +137,9 @@ class TrainingState:
 
         It is evaluated from now on, but no longer trained.
         """
-        for name, value in averaged_tensors(self.network).items():
-            if name in self.average:
-                value.copy_(self.average[name])
+        parameters = dict(self.network.named_parameters())
+        for name, value in self.average.items():
+            parameters[name].copy_(value)
         self.average = {}
         fold_gates(self.network)
 

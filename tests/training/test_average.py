@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from harness import Rewire, Train, magnitude
 from harness.pruning.weights import prune_weights
-from harness.training.average import averaged_tensors
 from harness.training.loop import score
 from harness.training.rewiring import Rewiring
 from harness.training.state import TrainingState
@@ -31,21 +29,11 @@ def test_it_is_the_mean_of_the_weights_with_shares_that_fall(make_state: MakeSta
     }
     for steps in (1, 2, 3):
         state = stepped(make_state, steps)
-        for name, value in averaged_tensors(state.network).items():
+        for name, value in state.network.named_parameters():
             expected[name] = 0.75 * expected[name] + 0.25 * value.detach()
-    assert {"1.weight", "1.running_var"} <= state.average.keys()
+    assert state.average.keys() == dict(state.network.named_parameters()).keys()
     for name, value in state.average.items():
         torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5, msg=name)
-
-
-def test_constants_and_counts_are_not_averaged() -> None:
-    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    network[0].register_buffer("mask", torch.tensor([0.0, -torch.inf]))
-    assert averaged_tensors(network).keys() == {
-        *(name for name, _ in network.named_parameters()),
-        "1.running_mean",
-        "1.running_var",
-    }
 
 
 def test_it_is_evaluated_in_place_of_the_weights(make_state: MakeState) -> None:
@@ -78,5 +66,5 @@ def test_what_a_mask_holds_at_zero_is_zero_in_it(make_state: MakeState) -> None:
 def test_drawn_again_it_begins_at_the_new_weights(make_state: MakeState) -> None:
     state = stepped(make_state)
     state.reinitialise(draw=1)
-    for name, value in averaged_tensors(state.network).items():
+    for name, value in state.network.named_parameters():
         assert torch.equal(state.average[name], value), name

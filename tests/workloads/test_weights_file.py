@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from harness import Train, bn_channel_mask
+from harness.cli.foreign import check_foreign
 from harness.cli.progress import _misfits
 from harness.errors import RunError, UsageError
 from harness.pruning.groups import scaled_norms
@@ -22,6 +23,7 @@ from harness.runner.attempt import RunContext, attempt
 from harness.runner.device_check import why_not
 from harness.settings.run_spec import RunSpec
 from harness.settings.settings import EnergySettings, Training, WorkloadChoice
+from harness.study.registry import Registry
 from harness.training.checkpoint import Checkpoint
 from harness.training.loop import train_epoch
 from harness.training.state import TrainingState
@@ -151,6 +153,8 @@ def test_a_file_of_another_network_is_refused_before_any_run(
     with pytest.raises(RunError, match=why):
         raise RunError(reason)
     assert str(tmp_path / "weights.pt") in reason
+    with pytest.raises(UsageError, match=why):  # as `plan` and `run` look first
+        check_foreign([spec_of(choice)], Registry.discover())
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
