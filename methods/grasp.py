@@ -35,10 +35,13 @@ class Grasp(PruneAtInit):
 def grasp(network: nn.Module, batch: Batch) -> Scores:
     """The product of w and Hg for every weight; BatchNorm takes its statistics from the batch."""
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     weights = prunable_weights(network)
     values = list(weights.values())
-    outputs = output_of(network.train()(batch.inputs))
+    # The fused kernels of attention cannot be differentiated twice.
+    with sdpa_kernel(SDPBackend.MATH):
+        outputs = output_of(network.train()(batch.inputs))
     loss = batch.loss(outputs / TEMPERATURE)
     # Weights that the forward pass skips have a gradient of 0.
     gradients = torch.autograd.grad(loss, values, create_graph=True, materialize_grads=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from harness import Batch, Budget, Mask, PruneAtInit, Train, magnitude, prunable_weights
 from harness.pruning.weights import prune_weights
+from harness.settings.catalogue import resolve_model
 from methods.grasp import TEMPERATURE, Grasp, grasp
 from methods.magnitude_at_init import MagnitudeAtInit
 from methods.snip import Snip, snip
@@ -238,6 +239,17 @@ class WithMore(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.used(images)
+
+
+@pytest.mark.parametrize("score", [snip, grasp, synflow])
+def test_attention_is_scored_too_though_its_fused_kernels_have_no_second_derivative(
+    score: Any,
+) -> None:
+    torch.manual_seed(0)
+    network = resolve_model("vit_tiny")(1, 10)
+    found = score(network, Batch(torch.randn(8, 1, 8, 8), torch.arange(8)))
+    assert found.keys() == prunable_weights(network).keys()
+    assert all(each.isfinite().all() and each.any() for each in found.values())
 
 
 @pytest.mark.parametrize("score", [snip, grasp, synflow, magnitude])
