@@ -121,7 +121,6 @@ def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path
     [
         ("training.graphs=true", "error: training.graphs needs an NVIDIA GPU"),
         ("training.resized_crop=true", "--pilot: training vgg_small on digits failed: "),
-        ("workload.model=torchvision/alexnet", "training torchvision/alexnet on digits failed: "),
     ],
 )
 def test_a_pilot_that_cannot_be_says_why(
