@@ -10,8 +10,8 @@ import torch
 
 from harness.settings.catalogue import resolve_model
 from harness.settings.settings import Training, WorkloadChoice
-from harness.workloads.open import LoadingContext
 from harness.workloads.resident import Resident
+from harness.workloads.source import LoadingContext
 from harness.workloads.task import Classification
 from harness.workloads.workload import Workload
 
@@ -42,7 +42,7 @@ def resident_workload(
         train=samples,
         validation=samples,
         test=samples,
-        classes=CLASSES,
+        outputs=CLASSES,
         example=samples.sample(1, 0).inputs,
         choice=choice,
         layout=layout,

@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from harness.settings.types import Weight as Weight
     from harness.workloads.images import ImageFiles as ImageFiles
     from harness.workloads.images import Images as Images
+    from harness.workloads.samples import Samples as Samples
     from harness.workloads.task import Task as Task
+    from harness.workloads.tokens import Tokens as Tokens
 
 _HOMES = {
     "harness.method.base": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
@@ -82,7 +84,9 @@ _HOMES = {
     "harness.settings.settings": ("WorkloadChoice",),
     "harness.settings.metric": ("Metric",),
     "harness.workloads.images": ("ImageFiles", "Images"),
+    "harness.workloads.samples": ("Samples",),
     "harness.workloads.task": ("Task",),
+    "harness.workloads.tokens": ("Tokens",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -99,12 +99,12 @@ def _models_of_another_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("too_few", "gives outputs of shape (2, 7) for 2 images of 10 classes"),
+        ("too_few", "gives outputs of shape (2, 7) for 2 samples of 1 x 8 x 8 and 10 classes"),
         ("named", "the network returns dict: neither a tensor, nor "),
         ("lazy", "'1.weight' belongs to a lazy layer"),
         ("no_module", "gave function, not a torch.nn.Module"),
-        ("raising", "cannot be built for 1 channels and 10 classes: KeyError: 'no weights here'"),
-        ("for_colours", "fails in training mode on images of 1 x 8 x 8: RuntimeError: "),
+        ("raising", "cannot be built for 1 channels and 10 outputs: KeyError: 'no weights here'"),
+        ("for_colours", "fails in training mode on samples of 1 x 8 x 8: RuntimeError: "),
         ("frozen", "no weight that its outputs depend on can be trained"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_network_of_torchvision_that_needs_larger_images_is_refused() -> None:
     words = ("dense", "--set", "workload.model=torchvision/squeezenet1_1")
     ended = called("plan", *words)
     assert ended.returncode == 2
-    assert "fails in training mode on images of 3 x 8 x 8" in ended.stderr
+    assert "fails in training mode on samples of 3 x 8 x 8" in ended.stderr
     assert called("plan", *words, "--set", "workload.image_size=32").returncode == 0
 
 
@@ -169,12 +169,43 @@ def test_shapes_are_known_without_the_data_and_right(tmp_path: Path) -> None:
         own = choice(name, root=str(tmp_path))
         loaded = DATA.load(name)(own)
         channels = loaded.train_images.shape[1]
-        assert shape_of(own) == Shape(channels, *loaded.size, loaded.classes), name
-    assert shape_of(choice("cifar10", image_size=16)) == Shape(3, 16, 16, 10)
+        assert shape_of(own) == Shape((channels, *loaded.size), loaded.classes), name
+    assert shape_of(choice("cifar10", image_size=16)) == Shape((3, 16, 16), 10)
 
 
 def test_the_shape_of_a_folder_is_that_of_its_first_picture(tmp_path: Path) -> None:
     own = choice("folder", root=str(tmp_path))
     assert shape_of(own) is None
     files.pictures(tmp_path, size=(24, 16))
-    assert shape_of(own) == Shape(3, 16, 24, 2)
+    assert shape_of(own) == Shape((3, 16, 24), 2)
+
+
+def test_the_shape_of_text_is_its_context_and_its_different_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abba")
+    own = choice("text", root=str(tmp_path), context=8)
+    assert shape_of(own) == Shape((8,), 2, "language", are_tokens=True)
+    docs = shape_of(choice("python_docs"))
+    assert docs is not None
+    assert docs.outputs == DATA.load("python_docs")(own).outputs
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "reason"),
+    [
+        ("digits", "gpt_tiny", "fails in training mode on samples of 1 x 8 x 8"),
+        ("python_docs", "vgg_small", "fails in training mode on samples of 64 tokens"),
+        ("python_docs", "gpt_tiny", "they must have the shape (2, 107)"),
+    ],
+)
+def test_text_and_images_are_not_mixed_up(data: str, model: str, reason: str) -> None:
+    words = ["--set", f"workload.data={data}", "--set", f"workload.model={model}"]
+    if (data, model) == ("python_docs", "gpt_tiny"):
+        words += ["--set", "workload.task=classification"]
+    ended = called("plan", "dense", "--seed", "0", *words)
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+
+
+def test_text_is_planned_for_its_own_model() -> None:
+    words = ("--set", "workload.data=python_docs", "--set", "workload.model=gpt_tiny")
+    assert called("plan", "dense", "early_bird", *words).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.settings.catalogue import DATA, MODELS
+from harness.settings.catalogue import DATA, MODELS, TEXT_MODELS, TEXTS
 from harness.settings.run_spec import workloads_of
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoice, dict[str, Any]]:
-    """Load data of other packages, and try networks of others, and those that begin with weights.
+    """Load data of other packages, and try networks that may not fit their data or their weights.
 
     Args:
         specs: The runs that are to be done.
@@ -29,7 +29,8 @@ def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoi
     chosen = [
         choice
         for choice in workloads_of(specs)
-        if choice.weights or not (MODELS.is_own(choice.model) and DATA.is_own(choice.data))
+        if choice.weights
+        or not (MODELS.is_own(choice.model) and DATA.is_own(choice.data) and _fit(choice))
     ]
     if not chosen:
         return {}
@@ -40,3 +41,8 @@ def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoi
     tried = [spec for spec in specs if spec.workload in chosen]
     check_networks(tried, registry, {choice: each.shape for choice, each in found.items()})
     return {choice: each.identity for choice, each in found.items()}
+
+
+def _fit(choice: WorkloadChoice) -> bool:
+    """Whether model and data of the harness fit together, for their own task."""
+    return choice.task is None and (choice.data in TEXTS) == (choice.model in TEXT_MODELS)

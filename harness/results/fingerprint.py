@@ -100,7 +100,7 @@ def difference(before: Fingerprint, now: Fingerprint, method: str) -> str | None
 
 def _counts(data: Mapping[str, Any]) -> str:
     counted = [f"{data[part]} {part}" for part in ("train", "test") if part in data]
-    return f"{' and '.join(counted)} images" if counted else ""
+    return f"{' and '.join(counted)} samples" if counted else ""
 
 
 def _agree(one: Any, other: Any) -> bool:

@@ -52,14 +52,14 @@ def check_networks(
         shape = foreign.get(choice) or shape_of(choice)
         if shape is None:
             continue
-        if choice.model.startswith(TORCHVISION) and shape.channels == 1:
+        if choice.model.startswith(TORCHVISION) and shape.is_grey:
             shape = shape.in_colour()
         network = _built(choice, shape)
         if choice.weights:
-            _check_weights(network, choice.weights, shape.classes)
+            _check_weights(network, choice.weights, shape.outputs)
         with seeded(0):
-            example = torch.rand(SAMPLES, shape.channels, shape.height, shape.width)
-            _try(network, example, choice, shape.classes)
+            example = _example(shape)
+            _try(network, example, choice, shape)
             network = _with_gates(network, example, choice)
             for (workload, _), spec in arms.items():
                 if workload == choice:
@@ -70,12 +70,12 @@ def _built(choice: WorkloadChoice, shape: Shape) -> nn.Module:
     name = f"workload.model '{choice.model}'"
     try:
         with seeded(0):
-            network: Any = resolve_model(choice.model)(shape.channels, shape.classes)
+            network: Any = resolve_model(choice.model)(shape.sample[0], shape.outputs)
     except UsageError as error:
         raise UsageError(f"workload.model: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever another package raises is a message, not a traceback
         raise UsageError(
-            f"{name}: cannot be built for {shape.channels} channels and {shape.classes} classes: "
+            f"{name}: cannot be built for {_inputs(shape)} and {shape.outputs} outputs: "
             f"{_told(error)}"
         ) from None
     if not isinstance(network, nn.Module):
@@ -90,33 +90,50 @@ def _built(choice: WorkloadChoice, shape: Shape) -> nn.Module:
     return network
 
 
-def _check_weights(network: nn.Module, weights: str, classes: int) -> None:
+def _check_weights(network: nn.Module, weights: str, outputs: int) -> None:
     try:
-        WeightsFile(Path(weights)).fit(network, classes)
+        WeightsFile(Path(weights)).fit(network, outputs)
     except RunError as error:
         raise UsageError(str(error)) from None
 
 
-def _try(network: nn.Module, example: Tensor, choice: WorkloadChoice, classes: int) -> None:
-    """Forward passes in both modes; what comes out must be the scores of all classes."""
+def _example(shape: Shape) -> Tensor:
+    size = (SAMPLES, *shape.sample)
+    return torch.randint(shape.outputs, size) if shape.are_tokens else torch.rand(size)
+
+
+def _inputs(shape: Shape) -> str:
+    if shape.are_tokens:
+        return f"{shape.sample[0]} tokens"
+    return f"{shape.sample[0]} {'channels' if len(shape.sample) == 3 else 'inputs'}"
+
+
+def _try(network: nn.Module, example: Tensor, choice: WorkloadChoice, shape: Shape) -> None:
+    """Forward passes in both modes; what comes out must be what the task takes."""
     name = f"workload.model '{choice.model}'"
     size = " x ".join(map(str, example.shape[1:]))
+    if shape.are_tokens:
+        size += " tokens"
+    expected = {
+        "classification": (len(example), shape.outputs),
+        "language": (*example.shape, shape.outputs),
+    }.get(choice.task or shape.task)
     for mode in ("training", "evaluation"):
         try:
             with torch.set_grad_enabled(mode == "training"):
                 outputs: Any = network.train(mode == "training")(example)
         except Exception as error:  # noqa: BLE001 - as of any network
             raise UsageError(
-                f"{name}: fails in {mode} mode on images of {size}: {_told(error)}"
+                f"{name}: fails in {mode} mode on samples of {size}: {_told(error)}"
             ) from None
         try:
             scores = output_of(outputs)
         except TypeError as error:
             raise UsageError(f"{name}: {error}") from None
-        if choice.task in (None, "classification") and scores.shape != (len(example), classes):
+        if expected is not None and scores.shape != expected:
             raise UsageError(
-                f"{name}: gives outputs of shape {tuple(scores.shape)} for {len(example)} images "
-                f"of {classes} classes; they must have the shape ({len(example)}, {classes})"
+                f"{name}: gives outputs of shape {tuple(scores.shape)} for {len(example)} samples "
+                f"of {size} and {shape.outputs} classes; they must have the shape {expected}"
             )
         if mode == "training" and not scores.requires_grad:
             raise UsageError(f"{name}: no weight that its outputs depend on can be trained")

@@ -126,7 +126,7 @@ def pilot(
             state.workload = replace(workload, train=train)
             train_epoch(state, Train("pilot", epochs=1), steady, spec.seed)
 
-            largest = evaluation_batch_size(*workload.example.shape[-2:])
+            largest = evaluation_batch_size(workload.example)
             # A forward pass is quicker than a step, so that at least two fit into the time.
             affordable = int(evaluate_s / 2 / train.chunks[-1].sample_s)
             part = min(largest, len(workload.validation), max(growing.size, affordable))

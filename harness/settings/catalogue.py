@@ -99,9 +99,15 @@ DATA = Catalogue(
         "cifar100": f"{_DATA}.torchvision_sets:cifar100",
         "imagenet": f"{_DATA}.folder:imagenet",
         "folder": f"{_DATA}.folder:folder",
+        "python_docs": f"{_DATA}.text:python_docs",
+        "text": f"{_DATA}.text:text",
     },
 )
-"""From a name to a function `load(choice: WorkloadChoice) -> Images | ImageFiles`."""
+"""From a name to a function of a `WorkloadChoice` that returns one of
+`harness.workloads.loaded.Loaded`."""
+
+TEXTS = frozenset({"python_docs", "text"})
+"""Data of the harness that are tokens, not images."""
 
 MODELS = Catalogue(
     "models",
@@ -118,7 +124,12 @@ MODELS = Catalogue(
         "gpt_tiny": f"{_MODELS}.transformers:gpt_tiny",
     },
 )
-"""From a name to a function `build(channels, classes) -> torch.nn.Module`, for small images."""
+"""From a name to a function `build(inputs, outputs) -> torch.nn.Module`: channels and classes of
+images, context and vocabulary of text; in general the size of a batch of inputs in its second
+dimension, and how many outputs there are."""
+
+TEXT_MODELS = frozenset({"gpt_tiny"})
+"""Models of the harness that take tokens, not images."""
 
 TASKS = Catalogue(
     "tasks",

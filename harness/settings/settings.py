@@ -63,6 +63,11 @@ class WorkloadChoice(Settings):
     DataLoader). "auto" is resident if the data set is small enough."""
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Number of worker processes of the loader."""
+    context: Count = 64
+    """How many tokens of a text a network sees at a time; each sample is so long."""
+    train_samples: Count | None = None
+    """Train on this many samples only, every class in proportion; the same ones in every run.
+    Default: all."""
     validation_share: Ratio = 0.125
     """Share of the training data that decisions may look at; the same split in every run."""
     gamma_init: Positive = 0.5

@@ -83,7 +83,7 @@ def _train(state: TrainingState, precision: Precision, training: Training) -> No
 @torch.no_grad()
 def _evaluate(state: TrainingState, training: Training) -> None:
     workload, part = state.workload, state.world.part
-    largest = evaluation_batch_size(*workload.example.shape[-2:])
+    largest = evaluation_batch_size(workload.example)
     sizes: set[int] = set()
     for split in (workload.validation, workload.test):
         own = part.among(len(split))

@@ -2,7 +2,8 @@
 
 Of files: every name, which has the class in it; every size, up to MAX_SIZES files, else of a
 sample; and some blocks of the contents of a sample. Where files were last changed does not count,
-nor where they are. Of tensors from another package: some blocks of pixels, and every label.
+nor where they are. Of tensors from another package: some blocks of pixels or tokens, and every
+label.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.settings.settings import WorkloadChoice
-from harness.workloads.files import BY_HAND, EXPECTED, PICTURES, root_of, test_folder, walk
+from harness.workloads.files import (
+    BY_HAND,
+    EXPECTED,
+    PICTURES,
+    root_of,
+    test_folder,
+    text_files,
+    walk,
+)
+from harness.workloads.python_docs import python_documentation
 
 MAX_SIZES = 20_000
 SAMPLE = 256
@@ -51,6 +61,13 @@ def _identity_of_data(choice: WorkloadChoice, loaded: Any) -> dict[str, Any]:
         names = [*expected.train, *expected.test]
         paths = [path for name in names if (path := expected.find(root, name))]
         return _identity([path.name for path in paths], [str(path) for path in paths], {})
+    if choice.data == "text":
+        texts = text_files(choice)
+        return _identity([path.name for path in texts], [str(path) for path in texts], {})
+    if choice.data == "python_docs":
+        text = python_documentation()
+        digest = hashlib.sha256(text).hexdigest()[:16]
+        return {"digest": digest, "by": f"all {len(text)} bytes of this Python's documentation"}
     if loaded is None:
         return {"digest": f"{choice.data}", "by": "its name: it comes with a package"}
     return _of_loaded(loaded)
@@ -107,6 +124,10 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 def _of_loaded(loaded: Any) -> dict[str, Any]:
     """Of data from another package, which have been looked at."""
+    if hasattr(loaded, "vocabulary"):
+        return _of_tokens(loaded)
+    if hasattr(loaded, "identity"):
+        return _of_samples(loaded)
     labels = (loaded.train_labels, loaded.test_labels)
     counts = {"train": len(labels[0]), "test": len(labels[1])}
     hasher = hashlib.sha256(b"".join(part.numpy().tobytes() for part in labels))
@@ -115,12 +136,44 @@ def _of_loaded(loaded: Any) -> dict[str, Any]:
         found = _identity([Path(path).name for path in paths], paths, counts)
         hasher.update(found["digest"].encode())
         return {**found, "digest": hasher.hexdigest()[:16]}
-    looked_at = 0
-    for pixels in (loaded.train_images, loaded.test_images):
-        hasher.update(f"{pixels.dtype} {tuple(pixels.shape)}".encode())
-        step = max(1, len(pixels) // SAMPLE)
-        sample = pixels[::step].contiguous()
-        looked_at += len(sample)
-        hasher.update(sample.numpy().tobytes())
+    looked_at = sum(
+        _look_at(pixels, hasher) for pixels in (loaded.train_images, loaded.test_images)
+    )
     by = f"every label, pixels of {looked_at} images"
     return {"digest": hasher.hexdigest()[:16], **counts, "by": by}
+
+
+def _of_tokens(loaded: Any) -> dict[str, Any]:
+    counts = {"train": len(loaded.train), "test": len(loaded.test)}
+    hasher = hashlib.sha256(f"{loaded.vocabulary} {loaded.bytes_per_token} {counts}".encode())
+    looked_at = 0
+    for ids in (loaded.train, loaded.test):
+        width = min(len(ids), BLOCK_BYTES)
+        looked_at += width * _look_at(ids[: len(ids) // width * width].view(-1, width), hasher)
+    return {"digest": hasher.hexdigest()[:16], **counts, "by": f"{looked_at} tokens"}
+
+
+def _of_samples(loaded: Any) -> dict[str, Any]:
+    counts = {"train": len(loaded.train), "test": len(loaded.test)}
+    hasher = hashlib.sha256(f"{loaded.identity} {loaded.outputs} {counts}".encode())
+    looked_at = ["what they say of themselves"] if loaded.identity else []
+    if loaded.classes is not None:
+        hasher.update(loaded.classes.numpy().tobytes())
+        looked_at.append("every label")
+    tensors = (each for part in (loaded.train, loaded.test) for each in _tensors(part))
+    looked_at += [f"{_look_at(tensor, hasher)} rows" for tensor in tensors]
+    by = ", ".join(["numbers of samples", *looked_at])
+    return {"digest": hasher.hexdigest()[:16], **counts, "by": by}
+
+
+def _tensors(data: Any) -> Sequence[Any]:
+    """The tensors of a `TensorDataset`; none of any other."""
+    return getattr(data, "tensors", ())
+
+
+def _look_at(tensor: Any, hasher: Any) -> int:
+    """Hash an evenly spread sample of a tensor's rows; how many."""
+    hasher.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    sample = tensor[:: max(1, len(tensor) // SAMPLE)].contiguous()
+    hasher.update(sample.numpy().tobytes())
+    return len(sample)

@@ -26,18 +26,22 @@ class ExpectedFiles:
         train: Names of the files with training samples.
         test: Names of the files with test samples.
         packed: Whether a file may lie there compressed, as NAME.gz.
+        package: The package of Debian and Ubuntu that brings the files, and the folder where it
+            puts them, which is looked into next.
     """
 
     folder: str
     train: tuple[str, ...]
     test: tuple[str, ...]
     packed: bool = False
+    package: tuple[str, str] | None = None
 
     def find(self, root: Path, name: str) -> Path | None:
         """Path of the file `name`; None if it is missing."""
-        plain = root / self.folder / name
-        names = (plain, plain.with_name(f"{name}.gz")) if self.packed else (plain,)
-        return next((path for path in names if path.is_file()), None)
+        folders = [root / self.folder, *([Path(self.package[1])] if self.package else [])]
+        names = (name, f"{name}.gz") if self.packed else (name,)
+        paths = [folder / each for folder in folders for each in names]
+        return next((path for path in paths if path.is_file()), None)
 
     def absent(self, root: Path) -> list[str]:
         """The files that are not there."""
@@ -50,7 +54,12 @@ _IDX = (
 )
 EXPECTED = {
     "mnist": ExpectedFiles("MNIST/raw", *_IDX, packed=True),
-    "fashion_mnist": ExpectedFiles("FashionMNIST/raw", *_IDX, packed=True),
+    "fashion_mnist": ExpectedFiles(
+        "FashionMNIST/raw",
+        *_IDX,
+        packed=True,
+        package=("dataset-fashion-mnist", "/usr/share/datasets/fashion-mnist"),
+    ),
     "cifar10": ExpectedFiles(
         "cifar-10-batches-py", tuple(f"data_batch_{i}" for i in range(1, 6)), ("test_batch",)
     ),
@@ -61,6 +70,15 @@ EXPECTED = {
 def root_of(choice: WorkloadChoice) -> Path:
     """The folder that holds the data set."""
     return Path(choice.root or ROOT)
+
+
+def text_files(choice: WorkloadChoice) -> list[Path]:
+    """The file that `root` is, or the .txt files below it in the order of their names."""
+    root = root_of(choice)
+    if root.is_file():
+        return [root]
+    found = (path for path in root.rglob("*.txt") if path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def test_folder(choice: WorkloadChoice) -> Path | None:
@@ -137,11 +155,19 @@ def missing(choice: WorkloadChoice) -> str | None:
         expected = EXPECTED[choice.data]
         absent = expected.absent(root)
         if absent:
+            package = expected.package
+            hint = f", or install the package {package[0]} (Debian, Ubuntu)" if package else ""
             return (
                 f"workload.root: no {choice.data} in {root.resolve()}: "
                 f"{expected.folder}/{absent[0]} is not there; set workload.root to the "
                 f"folder that holds {expected.folder}, or workload.download = true to fetch it"
+                f"{hint}"
             )
+    if choice.data == "text" and not text_files(choice):
+        return (
+            f"workload.root: no text in {root.resolve()}; set workload.root to a file, or to a "
+            "folder with .txt files"
+        )
     return None
 
 
@@ -153,10 +179,10 @@ def check_data(choice: WorkloadChoice) -> None:
     """
     if choice.weights is not None and not Path(choice.weights).is_file():
         raise UsageError(f"workload.weights: {choice.weights}: there is no such file")
-    if choice.download and choice.data in BY_HAND:
+    if choice.download and choice.data in (*BY_HAND, "text"):
         raise UsageError(
-            f"workload.download: '{choice.data}' cannot be fetched; put it into workload.root as "
-            f"{_layout(choice)}"
+            f"workload.download: '{choice.data}' cannot be fetched; put it into workload.root"
+            f"{'' if choice.data == 'text' else f' as {_layout(choice)}'}"
         )
     try:
         problem = missing(choice)

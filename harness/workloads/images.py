@@ -1,9 +1,9 @@
-"""A data set as loaded, before the validation split, and its checks before training."""
+"""Images as loaded, their checks, and how samples with classes are split."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -33,6 +33,12 @@ class Images:
     test_images: Tensor
     test_labels: Tensor
     classes: int
+    task: ClassVar[str] = "classification"
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network has: one per class."""
+        return self.classes
 
     @classmethod
     def held_out(cls, images: Tensor, labels: Tensor, test_share: float) -> Images:
@@ -46,6 +52,10 @@ class Images:
         """Height and width of every image."""
         height, width = self.train_images.shape[-2:]
         return height, width
+
+    def problem(self) -> str:
+        """What is wrong with the images; empty if nothing is."""
+        return _of_images(self)
 
 
 @dataclass(frozen=True)
@@ -65,11 +75,21 @@ class ImageFiles:
     test_files: list[str]
     test_labels: Tensor
     class_names: tuple[str, ...]
+    task: ClassVar[str] = "classification"
 
     @property
     def classes(self) -> int:
         """How many classes there are."""
         return len(self.class_names)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network has: one per class."""
+        return self.classes
+
+    def problem(self) -> str:
+        """What is wrong with paths and labels; the pictures are looked at when they are read."""
+        return _of_files(self)
 
 
 def stratified(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -87,10 +107,52 @@ def stratified(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
         )
     except ValueError as error:
         raise RunError(
-            f"a share of {share:g} of {len(labels)} training images cannot hold every class; set "
-            f"workload.validation_share nearer to 0.5 or add images ({error})"
+            f"a share of {share:g} of {len(labels)} training samples cannot hold every class; set "
+            f"workload.validation_share nearer to 0.5 or add samples ({error})"
         ) from None
     return torch.from_numpy(rest), torch.from_numpy(part)
+
+
+def training_parts(labels: Tensor, choice: WorkloadChoice) -> tuple[Tensor, Tensor]:
+    """Indices of the samples to train on and of those to validate on, every class in proportion.
+
+    Args:
+        labels: Of all training samples.
+        choice: For `validation_share` and `train_samples`.
+
+    Raises:
+        RunError: There are too few of a class, or fewer than asked for.
+    """
+    rest, held_out = stratified(labels, choice.validation_share)
+    wanted = choice.train_samples
+    check_enough(len(rest), wanted)
+    if wanted is None or wanted == len(rest):
+        return rest, held_out
+    try:
+        some, _ = train_test_split(
+            rest.numpy(),
+            train_size=wanted,
+            stratify=labels[rest].numpy(),
+            random_state=SPLIT_SEED,
+        )
+    except ValueError as error:
+        raise RunError(
+            f"workload.train_samples = {wanted} cannot hold every class ({error})"
+        ) from None
+    return torch.from_numpy(some), held_out
+
+
+def check_enough(samples: int, wanted: int | None) -> None:
+    """Find out that fewer training samples are there than `workload.train_samples` asks for.
+
+    Raises:
+        RunError: There are.
+    """
+    if wanted is not None and wanted > samples:
+        raise RunError(
+            f"workload.train_samples = {wanted}: there are {samples} after validation; set it to "
+            "at most that"
+        )
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -99,25 +161,6 @@ def as_float(images: Tensor) -> Tensor:
 
 
 _PIXELS = "pixels are float32 from 0 to 1, or uint8"
-
-
-def checked(loaded: Any, choice: WorkloadChoice) -> Images | ImageFiles:
-    """The same data set.
-
-    Raises:
-        RunError: It is not as `Images` or `ImageFiles` says; the message names the place.
-    """
-    problem = (
-        _of_images(loaded)
-        if isinstance(loaded, Images)
-        else _of_files(loaded)
-        if isinstance(loaded, ImageFiles)
-        else f"gave {type(loaded).__name__}, not harness.Images or harness.ImageFiles"
-    )
-    if problem:
-        raise RunError(f"workload.data '{choice.data}': {problem}")
-    found: Images | ImageFiles = loaded
-    return found
 
 
 def _of_images(images: Images) -> str:

@@ -19,14 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from harness.errors import RunError
 from harness.pruning.batch import Batch
 from harness.workloads.image_files import Pictures
-from harness.workloads.source import (
-    WHOLE,
-    Batches,
-    Part,
-    batches_of,
-    evaluation_batch_size,
-    samples_of_epoch,
-)
+from harness.workloads.source import WHOLE, Batches, Part, batches_of, samples_of_epoch
 from harness.workloads.transforms import Normalisation, Transform
 
 SAMPLE_BATCH = 64
@@ -38,23 +31,24 @@ class Shipping:
 
     Attributes:
         device: Where to.
-        layout: Memory format of the images.
-        normalise: Applied there to images that come as 8-bit numbers.
+        layout: Memory format of images.
+        normalise: Applied there to images that come as 8-bit numbers; None leaves all as it is.
     """
 
     device: torch.device
     layout: torch.memory_format
-    normalise: Normalisation
+    normalise: Normalisation | None = None
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Batch:
+    def __call__(self, inputs: Tensor, targets: Tensor) -> Batch:
         """The batch on the device; nothing waits for it if it is in pinned memory."""
         # Other devices may still copy from memory that is free again.
         unawaited = self.device.type == "cuda"
-        moved = images.to(self.device, non_blocking=unawaited)
-        if moved.dtype == torch.uint8:
+        moved = inputs.to(self.device, non_blocking=unawaited)
+        if self.normalise and moved.dtype == torch.uint8:
             moved = self.normalise(moved)
-        ready = moved.contiguous(memory_format=self.layout)
-        return Batch(ready, labels.to(self.device, non_blocking=unawaited))
+        if moved.ndim == 4:
+            moved = moved.contiguous(memory_format=self.layout)
+        return Batch(moved, targets.to(self.device, non_blocking=unawaited))
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,14 @@ class Loader:
     Attributes:
         pool: Reads samples of all parts.
         numbers: Which of them are this part, shape (samples,).
-        size: Height and width.
+        evaluation_size: Samples of a batch in evaluation.
         ship: Brings batches to the device.
         part: This process's share; it reads no more than that.
     """
 
     pool: Pool
     numbers: Tensor
-    size: tuple[int, int]
+    evaluation_size: int
     ship: Shipping
     part: Part = WHOLE
 
@@ -89,7 +83,7 @@ class Loader:
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie."""
         own = self.numbers[self.part.among(len(self))]
-        return self._plain(own, batch_size or evaluation_batch_size(*self.size))
+        return self._plain(own, batch_size or self.evaluation_size)
 
     def sample(self, count: int, seed: int) -> Batch:
         """`count` different samples, not augmented."""
@@ -102,7 +96,7 @@ class Loader:
         )
 
     def example(self) -> Tensor:
-        """One image as a batch, read in this process."""
+        """One sample's inputs as a batch, read in this process."""
         return self.ship(*self.pool.read_here([(int(self.numbers[0]), PLAIN)])).inputs
 
     def _plain(self, numbers: Tensor, batch_size: int) -> Batches:
@@ -137,7 +131,7 @@ Key = tuple[int, int]
 PLAIN = -1
 """In place of a seed: not augmented."""
 Read = tuple[Tensor, Tensor]
-"""Images and labels, on the CPU."""
+"""Inputs and targets, on the CPU."""
 
 
 class Reader(Dataset[Read | str]):
@@ -197,7 +191,7 @@ class Pool:
         pinned: Put batches where a GPU can copy them from while it computes.
     """
 
-    def __init__(self, reader: Reader, workers: int, pinned: bool) -> None:
+    def __init__(self, reader: Dataset[Read | str], workers: int, pinned: bool) -> None:
         self._reader = reader
         self._order = _Order()
         self._loader = _loader(reader, self._order, workers, pinned) if workers else None
@@ -244,7 +238,9 @@ class _Order(Sampler[list[Key]]):
         return len(self.keys)
 
 
-def _loader(reader: Reader, order: _Order, workers: int, pinned: bool) -> DataLoader[Read | str]:
+def _loader(
+    reader: Dataset[Read | str], order: _Order, workers: int, pinned: bool
+) -> DataLoader[Read | str]:
     with _unasked_advice():
         return DataLoader(
             reader,

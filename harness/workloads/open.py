@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,6 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from harness.errors import RunError
-from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads import transforms as steps
 from harness.workloads.image_files import (
     PicturesInFiles,
@@ -20,24 +19,31 @@ from harness.workloads.image_files import (
     open_picture,
     size_of,
 )
-from harness.workloads.images import ImageFiles, Images, as_float, stratified
+from harness.workloads.images import ImageFiles, Images, as_float, training_parts
+from harness.workloads.loaded import Loaded
 from harness.workloads.loader import Loader, Pool, Reader, Shipping
 from harness.workloads.resident import Resident
-from harness.workloads.source import WHOLE, Part, Source
+from harness.workloads.samples import Samples, sample_sources
+from harness.workloads.source import LoadingContext, Opened, evaluation_batch_size
+from harness.workloads.tokens import Tokens, token_sources
 from harness.workloads.transforms import Normalisation
 
 RESIDENT_BYTES = 4 * 2**30
 """Up to this size, as float32, a data set lives on the device unless the study says otherwise."""
 
 
-def open_sources(loaded: Images | ImageFiles, context: LoadingContext) -> Opened:
-    """Split off the validation set, normalise by the training set, and lay it all out.
+def open_sources(loaded: Loaded, context: LoadingContext) -> Opened:
+    """Split off the validation set, normalise images by the training set, and lay it all out.
 
     Raises:
-        RunError: A picture cannot be read, or the settings do not fit the data.
+        RunError: A sample cannot be read, or the settings do not fit the data.
     """
     choice = context.choice
-    parts = stratified(loaded.train_labels, choice.validation_share)
+    if isinstance(loaded, Tokens):
+        return token_sources(loaded, context)
+    if isinstance(loaded, Samples):
+        return sample_sources(loaded, context)
+    parts = training_parts(loaded.train_labels, choice)
     if _is_resident(loaded, context):
         if isinstance(loaded, ImageFiles):
             loaded = decoded(loaded, choice.image_size)
@@ -149,10 +155,12 @@ def _loaders(
 ) -> Opened:
     pool = Pool(reader, context.choice.workers, pinned=context.device.type == "cuda")
     ship = Shipping(context.device, context.layout, normalise.on(context.device))
+    evaluation_size = evaluation_batch_size(torch.empty(1, 1, *size))
     first_test = len(rest) + len(held_out)
     test = torch.arange(first_test, first_test + tested)
     train, validation, final = (
-        Loader(pool, numbers, size, ship, context.part) for numbers in (rest, held_out, test)
+        Loader(pool, numbers, evaluation_size, ship, context.part)
+        for numbers in (rest, held_out, test)
     )
     return Opened(train, validation, final, train.example())
 
@@ -217,40 +225,3 @@ def brought_to(images: Images, image_size: int | None) -> Images:
         for part in (images.train_images, images.test_images)
     )
     return replace(images, train_images=train, test_images=test)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The three parts of a data set.
-
-    Attributes:
-        example: One normalised training image as a batch, on the device.
-    """
-
-    train: Source
-    validation: Source
-    test: Source
-    example: Tensor
-
-
-@dataclass(frozen=True)
-class LoadingContext:
-    """Where samples go, and the settings that say how.
-
-    Attributes:
-        choice: The data set.
-        training: The recipe.
-        device: Where network and data live.
-        part: This process's share of every batch.
-    """
-
-    choice: WorkloadChoice
-    training: Training
-    device: torch.device
-    part: Part = WHOLE
-
-    @property
-    def layout(self) -> torch.memory_format:
-        """Memory format of images and weights."""
-        prefers = self.device.type == "cuda" and self.training.channels_last
-        return torch.channels_last if prefers else torch.contiguous_format

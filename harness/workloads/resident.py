@@ -1,11 +1,12 @@
-"""A source whose images are on the device, where they are shuffled and augmented in batches.
+"""Sources whose samples are on the device, where they are shuffled and augmented in batches.
 
 Crop, flip and cutout are drawn per sample from a generator of the device, without waiting for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +23,87 @@ from harness.workloads.source import (
 )
 
 
+class OnDevice(ABC):
+    """One part of a data set whose samples are on the device and shuffled there in batches.
+
+    Attributes:
+        part: This process's share.
+    """
+
+    part: Part
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def _plain(self, which: Tensor | slice) -> Batch:
+        """These samples, not augmented."""
+
+    @property
+    @abstractmethod
+    def _device(self) -> torch.device: ...
+
+    def _drawn(self, order: Iterable[Tensor], _generator: torch.Generator) -> Iterator[Batch]:
+        """This process's share of an epoch's batches."""
+        return (self._plain(index[self.part.among(len(index))]) for index in order)
+
+    def epoch(self, batch_size: int, seed: int) -> Batches:
+        """All samples once, shuffled and augmented."""
+        count = batches_of(samples_of_epoch(len(self), batch_size), batch_size)
+        return Batches(count, lambda: self._epoch(batch_size, seed))
+
+    def in_order(self, batch_size: int | None = None) -> Batches:
+        """All samples once, as they lie."""
+        size = batch_size or evaluation_batch_size(self._plain(slice(0, 1)).inputs)
+        own = self.part.among(len(self))
+        starts = range(own.start, own.stop, size)
+        ends = [min(start + size, own.stop) for start in starts]
+        return Batches(len(starts), lambda: map(self._plain, map(slice, starts, ends)))
+
+    def sample(self, count: int, seed: int) -> Batch:
+        """`count` different samples, not augmented."""
+        return self._plain(self._order(self._generator(seed))[:count])
+
+    def _epoch(self, batch_size: int, seed: int) -> Iterator[Batch]:
+        generator = self._generator(seed)
+        order = self._order(generator)[: samples_of_epoch(len(self), batch_size)]
+        return self._drawn(order.split(batch_size), generator)  # type: ignore[no-untyped-call]
+
+    def _generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(self._device).manual_seed(seed)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(len(self), generator=generator, device=self._device)
+
+
 @dataclass(frozen=True)
-class Resident:
-    """One part of a data set, resident on the device.
+class Rows(OnDevice):
+    """Samples as they are.
+
+    Attributes:
+        inputs: Shape (samples, ...).
+        targets: Shape (samples, ...).
+        part: This process's share.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    part: Part = WHOLE
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.inputs.device
+
+    def _plain(self, which: Tensor | slice) -> Batch:
+        return Batch(self.inputs[which], self.targets[which])
+
+
+@dataclass(frozen=True)
+class Resident(OnDevice):
+    """Images, which an epoch crops, mirrors and blanks.
 
     Attributes:
         padded: Normalised images, float32, shape (samples, channels, height + 2 * padding,
@@ -59,29 +138,13 @@ class Resident:
         )
         return self.padded[:, :, inner[0], inner[1]]
 
-    def epoch(self, batch_size: int, seed: int) -> Batches:
-        """All samples once, shuffled and augmented."""
-        count = batches_of(samples_of_epoch(len(self), batch_size), batch_size)
-        return Batches(count, lambda: self._epoch(batch_size, seed))
+    @property
+    def _device(self) -> torch.device:
+        return self.padded.device
 
-    def in_order(self, batch_size: int | None = None) -> Batches:
-        """All samples once, as they lie."""
-        images = self.images
-        size = batch_size or evaluation_batch_size(*images.shape[-2:])
-        own = self.part.among(len(self))
-        starts = range(own.start, own.stop, size)
-        ends = [min(start + size, own.stop) for start in starts]
-        return Batches(len(starts), lambda: map(self._plain, map(slice, starts, ends)))
-
-    def sample(self, count: int, seed: int) -> Batch:
-        """`count` different samples, not augmented."""
-        return self._plain(self._order(self._generator(seed))[:count])
-
-    def _epoch(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        generator = self._generator(seed)
+    def _drawn(self, order: Iterable[Tensor], generator: torch.Generator) -> Iterator[Batch]:
         crops = windows(self.padded, self.padding)
-        order = self._order(generator)[: samples_of_epoch(len(self), batch_size)]
-        for index in order.split(batch_size):  # type: ignore[no-untyped-call]
+        for index in order:
             images = random_crop(crops, index, generator) if self.padding else self.padded[index]
             if self.flip:
                 images = random_flip(images, generator)
@@ -93,12 +156,6 @@ class Resident:
     def _plain(self, which: Tensor | slice) -> Batch:
         images = self.images[which].contiguous(memory_format=self.layout)
         return Batch(images, self.labels[which])
-
-    def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(self.padded.device).manual_seed(seed)
-
-    def _order(self, generator: torch.Generator) -> Tensor:
-        return torch.randperm(len(self), generator=generator, device=self.padded.device)
 
 
 def windows(padded: Tensor, padding: int) -> Tensor:

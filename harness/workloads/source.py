@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
+import torch
+from torch import Tensor
+
+from harness.errors import RunError
 from harness.pruning.batch import Batch
+from harness.settings.settings import Training, WorkloadChoice
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ WHOLE = Part()
 
 
 EVALUATION_PIXELS = 2**23
+EVALUATION_TOKENS = 2**14
 EVALUATION_BATCH = 1024
 
 
@@ -96,6 +103,69 @@ def sizes_of_batches(samples: int, batch_size: int) -> set[int]:
     return {full, samples % full or full} if full else set()
 
 
-def evaluation_batch_size(height: int, width: int) -> int:
-    """As large as speeds evaluation up, as small as large images need."""
-    return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // (height * width)))
+def evaluation_batch_size(example: Tensor) -> int:
+    """As large as speeds evaluation up, as small as large images and long texts need.
+
+    Args:
+        example: A batch of inputs; whole numbers are tokens.
+    """
+    most = EVALUATION_PIXELS if example.is_floating_point() else EVALUATION_TOKENS
+    places = prod(example.shape[-2:] if example.ndim == 4 else example.shape[1:])
+    return max(1, min(EVALUATION_BATCH, most // places))
+
+
+@dataclass(frozen=True)
+class LoadingContext:
+    """Where samples go, and the settings that say how.
+
+    Attributes:
+        choice: The data set.
+        training: The recipe.
+        device: Where network and data live.
+        part: This process's share of every batch.
+    """
+
+    choice: WorkloadChoice
+    training: Training
+    device: torch.device
+    part: Part = WHOLE
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Memory format of images and weights."""
+        prefers = self.device.type == "cuda" and self.training.channels_last
+        return torch.channels_last if prefers else torch.contiguous_format
+
+    def refuse_image_settings(self, data: str) -> None:
+        """Find out that a study asks for what only images can have.
+
+        Args:
+            data: What its data are, as a sentence says it.
+
+        Raises:
+            RunError: It does.
+        """
+        recipe = self.training
+        for key, value in {
+            "workload.image_size": self.choice.image_size,
+            "training.crop_padding": recipe.crop_padding,
+            "training.flip": recipe.flip,
+            "training.cutout": recipe.cutout,
+            "training.resized_crop": recipe.resized_crop,
+        }.items():
+            if value:
+                raise RunError(f"{key} is for images, and the data are {data}; leave it out")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The three parts of a data set.
+
+    Attributes:
+        example: One training sample's inputs as a batch, on the device.
+    """
+
+    train: Source
+    validation: Source
+    test: Source
+    example: Tensor

@@ -21,9 +21,10 @@ from harness.pruning.groups import scaled_norms
 from harness.settings.catalogue import DATA, TASKS, TORCHVISION, resolve_model
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
-from harness.workloads.images import Images, checked
-from harness.workloads.open import LoadingContext, open_sources
-from harness.workloads.source import WHOLE, Part, Source
+from harness.workloads.images import Images
+from harness.workloads.loaded import Loaded, checked
+from harness.workloads.open import open_sources
+from harness.workloads.source import WHOLE, LoadingContext, Part, Source
 from harness.workloads.task import Task
 from harness.workloads.weights_file import WeightsFile
 
@@ -37,9 +38,9 @@ class Workload:
         train: Training samples.
         validation: What decisions may look at.
         test: Read once, at the end of a run.
-        classes: How many there are.
-        example: One normalised training image as a batch, shape (1, channels, height, width), to
-            trace networks.
+        outputs: How many a network has: one per class, token, or value.
+        example: The inputs of one training sample as a batch, such as a normalised image of shape
+            (1, channels, height, width), to trace networks.
         choice: The data set and the model.
         weights: First weights in place of drawn ones, if the choice has a file of them.
         layout: Memory format of the images, and of weights with four dimensions.
@@ -50,7 +51,7 @@ class Workload:
     train: Source
     validation: Source
     test: Source
-    classes: int
+    outputs: int
     example: Tensor
     choice: WorkloadChoice
     layout: torch.memory_format
@@ -79,10 +80,10 @@ class Workload:
             RunError: The file of weights is one of another network.
         """
         with seeded(seed):
-            network = self._builder(self.example.shape[1], self.classes)
+            network = self._builder(self.example.shape[1], self.outputs)
         draw(network, self.choice, seed)
         if self.weights and not drawn:
-            self.weights.fill(network, self.classes)
+            self.weights.fill(network, self.outputs)
         network = self._with_gates(network)
         if self.weights and not drawn:
             self.weights.fill_gates(network)
@@ -141,7 +142,7 @@ def open_workload(
         train=opened.train,
         validation=opened.validation,
         test=opened.test,
-        classes=loaded.classes,
+        outputs=loaded.outputs,
         example=opened.example,
         choice=choice,
         layout=place.layout,
@@ -168,13 +169,13 @@ def gates_for(network: nn.Module, choice: WorkloadChoice, example: Tensor) -> Ga
         return Gates()
 
 
-def task_for(choice: WorkloadChoice, training: Training, loaded: Any) -> Task:
+def task_for(choice: WorkloadChoice, training: Training, loaded: Loaded) -> Task:
     """The task that a study chooses, or else that of its data.
 
     Raises:
         RunError: The recipe asks for what the task does not have.
     """
-    name = choice.task or "classification"
+    name = choice.task or loaded.task
     task: Task = TASKS.load(name).of(loaded)
     if training.label_smoothing and not task.smooths_labels:
         raise RunError(f"training.label_smoothing: the task '{name}' has no labels to smooth")

@@ -117,7 +117,7 @@ def test_another_root_and_pictures_that_were_added() -> None:
     shutil.copy("first/train/a/0.png", "first/train/a/more.png")
     refused = started(*first, *more)
     assert refused.returncode == 2
-    assert "24 train and 24 test images then, 25 train and 24 test images now" in refused.stderr
+    assert "24 train and 24 test samples then, 25 train and 24 test samples now" in refused.stderr
     assert seeds_there() == ["seed-0"]
     moved = started(*words, "--set", "workload.root=moved", *more)
     assert moved.returncode == 0, moved.stderr
@@ -182,7 +182,7 @@ def test_a_variant_does_not_hide_that_the_data_have_changed() -> None:
     shutil.copy("pictures/train/a/0.png", "pictures/train/a/more.png")
     refused = started(*words)
     assert refused.returncode == 2
-    assert "25 train and 24 test images now" in refused.stderr
+    assert "25 train and 24 test samples now" in refused.stderr
     assert not read.path.exists()
 
 

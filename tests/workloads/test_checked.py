@@ -11,9 +11,11 @@ import torch
 from harness.errors import RunError, UsageError
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
-from harness.workloads.images import ImageFiles, Images, checked
-from harness.workloads.open import LoadingContext, loaders_from_memory, resident_sources
+from harness.workloads.images import ImageFiles, Images
+from harness.workloads.loaded import checked
+from harness.workloads.open import loaders_from_memory, resident_sources
 from harness.workloads.shape import Shape, look_at
+from harness.workloads.source import LoadingContext
 
 CHOICE = WorkloadChoice(data="digits", model="vgg_small", workers=0)
 
@@ -150,7 +152,7 @@ def test_sound_data_of_another_package_have_an_identity(monkeypatch: pytest.Monk
         "harness.settings.catalogue.Catalogue.load", lambda *_: lambda _choice: images()
     )
     looked_at = look_at(CHOICE)
-    assert looked_at.shape == Shape(3, 8, 8, looked_at.shape.classes)
+    assert looked_at.shape == Shape((3, 8, 8), looked_at.shape.outputs)
     found = looked_at.identity
     assert found == identity_of(CHOICE, images())
     assert (found["train"], found["test"]) == (32, 16)

@@ -49,7 +49,7 @@ def test_both_kinds_give_the_same_batches(tmp_path: Path) -> None:
     files.pictures(tmp_path, size=(24, 16))
     resident, loader = (opened(tmp_path, kind, image_size=16) for kind in ("resident", "loader"))
     assert (len(loader.train), len(loader.validation), len(loader.test)) == (12, 4, 16)
-    assert resident.classes == loader.classes == 2
+    assert resident.outputs == loader.outputs == 2
     for part in ("train", "validation", "test"):
         assert pixels(loader, part).shape[1:] == (3, 16, 16)
         torch.testing.assert_close(pixels(resident, part), pixels(loader, part))
@@ -214,7 +214,7 @@ def test_hidden_folders_and_other_files_are_no_classes(tmp_path: Path) -> None:
     (tmp_path / "train" / ".ipynb_checkpoints").mkdir()
     (tmp_path / "train" / "cat" / "notes.txt").write_text("cats")
     (tmp_path / "train" / "list.txt").write_text("cats")
-    assert opened(tmp_path).classes == 2
+    assert opened(tmp_path).outputs == 2
 
 
 def test_what_macos_leaves_beside_pictures_is_no_picture(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_links_that_lead_back_are_not_followed(target: str, tmp_path: Path) -> N
     (tmp_path / "train" / "dog" / "back").symlink_to("../cat", target_is_directory=True)
     (tmp_path / "train" / "all").symlink_to(".", target_is_directory=True)
     workload = opened(tmp_path)
-    assert workload.classes == 2
+    assert workload.outputs == 2
     # A link to another folder is followed, here to the eight pictures of cats.
     pictures = len(workload.train) + len(workload.validation)
     assert pictures == 16 + 8
@@ -266,7 +266,7 @@ def test_imagenet_is_a_folder_with_its_own_names_and_val(tmp_path: Path) -> None
     files.pictures(tmp_path, wnids, parts=("train", "val"), ending="jpg")
     (tmp_path / "test").mkdir()  # ImageNet's own test set has no labels
     workload = opened(tmp_path, data="imagenet", image_size=16)
-    assert workload.classes == 3
+    assert workload.outputs == 3
     assert len(workload.test) == 24
 
 

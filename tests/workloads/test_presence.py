@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
 from harness.settings.settings import WorkloadChoice
-from harness.workloads.files import check_data
+from harness.workloads.data.torchvision_sets import fashion_mnist
+from harness.workloads.files import EXPECTED, check_data
 from tests.workloads import files
+
+
+@pytest.fixture(autouse=True)
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a package puts Fashion-MNIST, whatever is installed here."""
+    folder = tmp_path / "usr/share"
+    package = ("dataset-fashion-mnist", str(folder))
+    expected = replace(EXPECTED["fashion_mnist"], package=package)
+    monkeypatch.setitem(EXPECTED, "fashion_mnist", expected)
+    return folder
 
 
 def check(data: str, root: Path | None, download: bool = False) -> None:
@@ -47,6 +59,19 @@ def test_what_is_missing_is_told_unless_it_will_be_fetched(
     for part in (str(tmp_path / "nowhere"), file, "workload.root", "workload.download = true"):
         assert part in str(caught.value)
     check(data, tmp_path / "nowhere", download=True)
+
+
+def test_fashion_mnist_is_found_where_its_package_puts_it(tmp_path: Path, packaged: Path) -> None:
+    with pytest.raises(UsageError, match=r"or install the package dataset-fashion-mnist"):
+        check("fashion_mnist", None)
+    files.mnist(tmp_path, "FashionMNIST", packed=True)
+    packaged.parent.mkdir()
+    (tmp_path / "FashionMNIST/raw").rename(packaged)
+    check("fashion_mnist", None)
+    choice = WorkloadChoice(
+        data="fashion_mnist", model="vgg_small", root=str(tmp_path / "none"), validation_share=0.5
+    )
+    assert len(fashion_mnist(choice).test_labels) > 0
 
 
 def test_a_single_missing_file_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,26 +13,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness import Batch, Metric, Task, output_of
+from harness import Batch, Task, Train, group_lasso_weight, output_of
 from harness.errors import RunError, UsageError
+from harness.settings.catalogue import DATA, MODELS, TASKS, Catalogue
 from harness.settings.settings import Training, WorkloadChoice
+from harness.training.loop import score, train_epoch
+from harness.training.state import TrainingState
 from harness.workloads.task import Classification, Language
 from harness.workloads.workload import Workload, open_workload, task_for
+from methods.snip import snip
+from tests.workloads import own_tasks
+from tests.workloads.own_tasks import Regression
 
 CPU = torch.device("cpu")
 DIGITS = WorkloadChoice(data="digits", model="vgg_small")
 
 
-class Squares(Task):
-    """The squared error of one number per sample."""
-
-    metric = Metric("squared error", higher_is_better=False, lowest=0.0)
-
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs[:, 0] - targets).square()
-
-    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self.losses(outputs, targets)
+SAMPLES = own_tasks.slopes(DIGITS)
 
 
 def drawn(task: Task, samples: int = 7) -> tuple[Tensor, Tensor]:
@@ -43,7 +41,7 @@ def drawn(task: Task, samples: int = 7) -> tuple[Tensor, Tensor]:
     return torch.randn(samples, 9, generator=generator), torch.randint(9, (samples,))
 
 
-@pytest.mark.parametrize("task", [Classification(), Language(), Squares()], ids=type)
+@pytest.mark.parametrize("task", [Classification(), Language(), Regression()], ids=type)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_sums_of_parts_add_up_to_the_mean_of_the_whole(task: Task, smoothing: float) -> None:
     """So several processes, or several parts of a batch, learn what one would."""
@@ -120,13 +118,56 @@ def test_a_batch_for_a_question_has_the_loss_of_the_task(digits: Workload) -> No
     outputs = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
     batch = digits.sample(6, seed=0)
     assert torch.equal(batch.loss(outputs), F.cross_entropy(outputs, batch.targets))
-    squares = replace(digits, task=Squares()).sample(6, seed=0)
+    squares = replace(digits, task=Regression()).sample(6, seed=0)
     expected = (outputs[:, 0] - squares.targets).square().mean()
     torch.testing.assert_close(squares.loss({"logits": outputs}), expected)
 
 
 def test_labels_are_smoothed_where_there_are_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.settings.catalogue.Catalogue.load", lambda *_: Squares)
+    monkeypatch.setattr("harness.settings.catalogue.Catalogue.load", lambda *_: Regression)
     with pytest.raises(RunError, match="label_smoothing"):
-        task_for(DIGITS, Training(label_smoothing=0.1), None)
-    assert isinstance(task_for(DIGITS, Training(), None), Squares)
+        task_for(DIGITS, Training(label_smoothing=0.1), SAMPLES)
+    assert isinstance(task_for(DIGITS, Training(), SAMPLES), Regression)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package of `own_tasks`, by its entry points."""
+    info = tmp_path / "own_tasks-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_tasks\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(own_tasks.ENTRIES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for kind, catalogue in {"data": DATA, "models": MODELS, "tasks": TASKS}.items():
+        monkeypatch.setitem(vars(catalogue), "_others", Catalogue(kind, {})._others)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("data", "model", "goal"),
+    [
+        ("slopes", "perceptron", lambda error: error < 0.1),
+        ("signs", "perceptron", lambda share: share > 0.9),
+        ("spots", "pixels", lambda share: share > 0.9),
+    ],
+)
+def test_a_task_of_ones_own_is_learned(data: str, model: str, goal: Any, tmp_path: Path) -> None:
+    recipe = Training(epochs=12, batch_size=16, learning_rate=0.1, schedule="cosine")
+    workload = open_workload(WorkloadChoice(data=data, model=model), recipe, CPU)
+    state = TrainingState(workload, recipe, 0, lambda name: tmp_path / name)
+    untrained = score(state, workload.test, recipe)
+    for _ in range(recipe.epochs):
+        train_epoch(state, Train("train", epochs=1, l1_gamma=1e-4), recipe, seed=0)
+    assert goal(score(state, workload.test, recipe))
+    assert not goal(untrained)
+    batch = workload.sample(8, seed=0)
+    assert all(values.isfinite().all() for values in snip(state.network, batch).values())
+    assert group_lasso_weight(0.25)(state.network, batch) > 0
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_task_is_chosen_by_name_or_by_the_data() -> None:
+    chosen = WorkloadChoice(data="digits", model="vgg_small", task="labels")
+    assert open_workload(chosen, Training(), CPU).task.metric.name == "label accuracy"
+    with pytest.raises(ValueError, match=r"'lables' is unknown; did you mean 'labels'"):
+        WorkloadChoice(data="digits", model="vgg_small", task="lables")
