@@ -12,6 +12,7 @@ import click
 
 from harness import __version__
 from harness.cli.author_commands import AUTHOR_COMMANDS
+from harness.cli.network_commands import NETWORK_COMMANDS
 from harness.cli.study_commands import plan, run, show, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
 from harness.integrations.exporters.registry import find
@@ -46,7 +47,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, status, show, worker, *AUTHOR_COMMANDS):
+for command in (run, plan, status, show, worker, *NETWORK_COMMANDS, *AUTHOR_COMMANDS):
     cli.add_command(command)
 
 

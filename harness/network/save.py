@@ -24,14 +24,15 @@ def save_network(
         masks: Ones and zeros by parameter name, for the weights held at zero.
         known: All that `NetworkRecord` says but for the file of weights.
     """
-    _write(folder / WEIGHTS, network.state_dict())
+    write_tensors(folder / WEIGHTS, network.state_dict())
     if masks:
-        _write(folder / MASKS, {name: mask.bool() for name, mask in masks.items()})
+        write_tensors(folder / MASKS, {name: mask.bool() for name, mask in masks.items()})
     # Last, so that where there is a record there are weights.
     write_record(folder, NetworkRecord(**known, weights_sha256=sha256_of(folder / WEIGHTS)))
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors by name as safetensors."""
     # Copies, since weights that layers share cannot be written twice otherwise.
     plain = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
     write_atomically(path, save(plain, metadata={"format": "pt"}))

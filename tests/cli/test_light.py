@@ -45,6 +45,7 @@ WRONG = {
     "compare": ["nowhere"],
     "merge": ["nowhere"],
     "export": ["nowhere", "--to", "mlfow"],
+    "export-network": ["nowhere", "--to", "onxx"],
     "figure": ["accuracy_enrgy", "nowhere"],
     "measure": [],
     "doctor": ["--lod"],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
 from harness.settings.catalogue import Catalogue
+from harness.utils.packages import not_installed
 
 if TYPE_CHECKING:
     from harness.results.table import Tables
@@ -41,7 +41,7 @@ class Exporter:
         Raises:
             UsageError: A package is not installed.
         """
-        missing = [package for package in self.needs if not _installed(package)]
+        missing = not_installed(*self.needs)
         if missing:
             raise UsageError(
                 f"--to {self.name} needs {', '.join(missing)}: "
@@ -98,9 +98,3 @@ def find(name: str) -> Exporter:
     if name not in TARGETS:
         raise UsageError(f"--to: '{name}' is unknown; {nearest(name, TARGETS)}")
     return EXPORTERS.get(name) or Exporter(name, f"by {TARGETS[name]}", TARGETS[name])
-
-
-def _installed(package: str) -> bool:
-    """Whether a package can be imported; a folder of that name without code does not count."""
-    found = find_spec(package)
-    return found is not None and found.origin is not None
