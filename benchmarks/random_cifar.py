@@ -10,6 +10,7 @@ import torch
 
 from harness.settings.catalogue import resolve_model
 from harness.settings.settings import Training, WorkloadChoice
+from harness.workloads.encoding import Encoding
 from harness.workloads.resident import Resident
 from harness.workloads.source import LoadingContext
 from harness.workloads.task import Classification
@@ -47,6 +48,7 @@ def resident_workload(
         choice=choice,
         layout=layout,
         task=Classification(),
+        encoding=Encoding(kind="tensor", shape=(3, SIDE, SIDE)),
         _builder=resolve_model(model),
     )
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from harness.method.phases import Snapshot as Snapshot
     from harness.method.phases import SnapshotAt as SnapshotAt
     from harness.method.phases import Train as Train
+    from harness.network.load import load_network as load_network
+    from harness.network.load import predict as predict
     from harness.pruning.batch import Batch as Batch
     from harness.pruning.batch import output_of as output_of
     from harness.pruning.channel_mask import ChannelMask as ChannelMask
@@ -71,6 +73,7 @@ _HOMES = {
         *("Reinitialise", "Resize", "Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot"),
         *("SnapshotAt", "Train"),
     ),
+    "harness.network.load": ("load_network", "predict"),
     "harness.pruning.batch": ("Batch", "output_of"),
     "harness.pruning.channel_mask": ("ChannelMask",),
     "harness.runner.method_check": ("check_method",),

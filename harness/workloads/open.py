@@ -162,7 +162,7 @@ def _loaders(
         Loader(pool, numbers, evaluation_size, ship, context.part)
         for numbers in (rest, held_out, test)
     )
-    return Opened(train, validation, final, train.example())
+    return Opened(train, validation, final, train.example(), normalise)
 
 
 def resident_sources(
@@ -195,6 +195,7 @@ def resident_sources(
         validation=source(images.train_images[held_out], images.train_labels[held_out]),
         test=source(images.test_images, images.test_labels),
         example=train.images[:1].contiguous(memory_format=context.layout),
+        normalise=normalise,
     )
 
 

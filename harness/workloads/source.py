@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from torch import Tensor
 from harness.errors import RunError
 from harness.pruning.batch import Batch
 from harness.settings.settings import Training, WorkloadChoice
+
+if TYPE_CHECKING:
+    from harness.workloads.transforms import Normalisation
 
 
 @dataclass(frozen=True)
@@ -163,9 +166,11 @@ class Opened:
 
     Attributes:
         example: One training sample's inputs as a batch, on the device.
+        normalise: What images were normalised by; None if nothing was.
     """
 
     train: Source
     validation: Source
     test: Source
     example: Tensor
+    normalise: Normalisation | None = None

@@ -37,6 +37,7 @@ class Tokens:
         train: Shape (tokens,), whole numbers.
         test: Like `train`.
         vocabulary: How many different tokens there are; ids are below it.
+        symbols: The byte that each token stands for, where tokens are bytes.
         bytes_per_token: How many bytes of text a token stands for on average: of the text, over
             its tokens. The score is bits per byte.
     """
@@ -45,6 +46,7 @@ class Tokens:
     test: Tensor
     vocabulary: int
     bytes_per_token: float = 1.0
+    symbols: tuple[int, ...] = ()
     task: ClassVar[str] = "language"
 
     @property
@@ -53,13 +55,15 @@ class Tokens:
         return self.vocabulary
 
     @classmethod
-    def held_out(cls, ids: Tensor, vocabulary: int, test_share: float) -> Tokens:
+    def held_out(
+        cls, ids: Tensor, vocabulary: int, test_share: float, symbols: tuple[int, ...] = ()
+    ) -> Tokens:
         """Set spans of a text aside as the test set, for texts that come without one."""
         rest, held_out = spans(len(ids), test_share, SPANS)
         train, test = (
             torch.cat([ids[start:end] for start, end in part]) for part in (rest, held_out)
         )
-        return cls(train, test, vocabulary)
+        return cls(train, test, vocabulary, symbols=symbols)
 
     def problem(self) -> str:
         """What is wrong with the tokens; empty if nothing is."""

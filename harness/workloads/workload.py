@@ -21,11 +21,14 @@ from harness.pruning.groups import scaled_norms
 from harness.settings.catalogue import DATA, TASKS, TORCHVISION, resolve_model
 from harness.settings.settings import Training, WorkloadChoice
 from harness.workloads.data_fingerprint import identity_of
-from harness.workloads.images import Images
+from harness.workloads.encoding import Encoding
+from harness.workloads.images import ImageFiles, Images
 from harness.workloads.loaded import Loaded, checked
 from harness.workloads.open import open_sources
-from harness.workloads.source import WHOLE, LoadingContext, Part, Source
+from harness.workloads.source import WHOLE, LoadingContext, Opened, Part, Source
 from harness.workloads.task import Task
+from harness.workloads.tokens import Tokens
+from harness.workloads.transforms import ZOOM
 from harness.workloads.weights_file import WeightsFile
 
 
@@ -45,6 +48,7 @@ class Workload:
         weights: First weights in place of drawn ones, if the choice has a file of them.
         layout: Memory format of the images, and of weights with four dimensions.
         task: How outputs become a loss and a score.
+        encoding: How raw inputs become what the network takes.
     """
 
     device: torch.device
@@ -56,6 +60,7 @@ class Workload:
     choice: WorkloadChoice
     layout: torch.memory_format
     task: Task
+    encoding: Encoding
     _builder: Callable[[int, int], nn.Module]
     identity: Mapping[str, Any] = field(default_factory=dict)
     weights: WeightsFile | None = None
@@ -88,6 +93,11 @@ class Workload:
         if self.weights and not drawn:
             self.weights.fill_gates(network)
         return self._placed(network)
+
+    @property
+    def converts_attention(self) -> bool:
+        """Whether attention of other libraries became the harness's own in `build_network`."""
+        return any(gates.converts for gates in self._gates)
 
     def _with_gates(self, network: nn.Module) -> nn.Module:
         if not self._gates:
@@ -147,6 +157,7 @@ def open_workload(
         choice=choice,
         layout=place.layout,
         task=task,
+        encoding=_encoding_of(loaded, opened, choice, training),
         _builder=resolve_model(choice.model),
         identity=identity,
         weights=WeightsFile(Path(choice.weights)) if choice.weights else None,
@@ -167,6 +178,26 @@ def gates_for(network: nn.Module, choice: WorkloadChoice, example: Tensor) -> Ga
         if choice.gates == "all":
             raise RunError(f"workload.gates = 'all': {error}") from None
         return Gates()
+
+
+def _encoding_of(
+    loaded: Loaded, opened: Opened, choice: WorkloadChoice, training: Training
+) -> Encoding:
+    """What evaluation does to a sample of a data set before the network sees it."""
+    shape = tuple(opened.example.shape[1:])
+    if isinstance(loaded, Tokens) and loaded.symbols:
+        return Encoding(kind="text", shape=shape, vocabulary=loaded.symbols)
+    if opened.normalise is None:
+        return Encoding(kind="tensor", shape=shape)
+    zoomed = round(min(shape[1:]) * ZOOM) if training.resized_crop else None
+    return Encoding(
+        kind="image",
+        shape=shape,
+        mean=tuple(opened.normalise.mean.flatten().tolist()),
+        spread=tuple(opened.normalise.spread.flatten().tolist()),
+        shorter_side=zoomed or choice.image_size,
+        classes=loaded.class_names if isinstance(loaded, ImageFiles) else (),
+    )
 
 
 def task_for(choice: WorkloadChoice, training: Training, loaded: Loaded) -> Task:

@@ -43,4 +43,5 @@ def bytes_of(data: bytes) -> Tokens:
     known, ids = np.unique(np.frombuffer(data, dtype=np.uint8), return_inverse=True)
     if len(known) < 2:
         raise RunError("the text has fewer than two different bytes, so there is nothing to learn")
-    return Tokens.held_out(torch.from_numpy(ids.astype(np.uint8)), len(known), TEST_SHARE)
+    tokens = torch.from_numpy(ids.astype(np.uint8))
+    return Tokens.held_out(tokens, len(known), TEST_SHARE, tuple(known.tolist()))
