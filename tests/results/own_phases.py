@@ -31,5 +31,5 @@ def jitter(network, batch):
     """Move every weight at random; how far, which follows from the run's seed."""
     scale = float(torch.rand(())) / len(batch[1]) ** 0.5
     for weight in network.parameters():
-        weight.add_(torch.randn(weight.shape), alpha=0.01 * scale)
+        weight.add_(torch.randn_like(weight), alpha=0.01 * scale)
     return scale

@@ -26,6 +26,7 @@ from harness.training.loop import measured, train_epoch
 from harness.training.rewiring import Rewirer
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
+from tests.conftest import REPOSITORY
 from tests.fakes.cuda import StandInCuda, on_stand_in_cuda
 
 GPU = torch.device("cuda")
@@ -43,7 +44,15 @@ PLAIN = Training(
     fused=False,
 )
 AS_ON_A_GPU = PLAIN.model_copy(update={"channels_last": True, "fused": True})
-ADAMW = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay_of": "weights", "clip_norm": 1}
+OWN_PHASES = str(REPOSITORY / "tests" / "results" / "own_phases.py")
+ADAMW = {
+    "optimizer": "adamw",
+    "learning_rate": 0.003,
+    "weight_decay_of": "weights",
+    "clip_norm": 1.0,
+    "accumulate": 2,
+    "ema": 0.9,
+}
 METHODS: dict[str, dict[str, Any]] = {
     "dense": {},
     "progressive": {},
@@ -132,6 +141,23 @@ def test_a_method_from_its_start_to_its_end(name: str, gpu: StandInCuda, tmp_pat
     assert bool(state.masks) == (name in MASKING)
     tensors = [*state.network.parameters(), *state.network.buffers(), *state.masks.values()]
     assert all(tensor.device == torch.device("cuda", 0) for tensor in tensors)
+
+
+@pytest.mark.parametrize("name", ["progressive", "rigl", "own_phases"])
+def test_a_method_with_adamw_in_parts_and_averaged(
+    name: str, gpu: StandInCuda, tmp_path: Path
+) -> None:
+    recipe = AS_ON_A_GPU.model_copy(update={**ADAMW, "epochs": 4})
+    method = Registry.discover((OWN_PHASES,)).get(name)(**METHODS.get(name, {}))
+    state = run(method, recipe, GPU, tmp_path / "run")
+    assert gpu.waits == []
+    kept = [each for held in state.optimizer.state.values() for each in held.values()]
+    saved = Checkpoint.load(RunFolder(tmp_path / "run").checkpoint, GPU)
+    assert saved is not None
+    averages = saved.state["average"].values()
+    assert kept
+    assert averages
+    assert all(each.device == torch.device("cuda", 0) for each in (*kept, *averages))
 
 
 def test_an_epoch_of_adamw_waits_for_nothing(gpu: StandInCuda, tmp_path: Path) -> None:
