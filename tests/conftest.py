@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import prepared
 from tests.fakes.stand_in import build
 
 if TYPE_CHECKING:
@@ -44,14 +45,11 @@ def cases(request: pytest.FixtureRequest) -> Cases:
     return choose
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> Harness:
-    """Call `python -m harness` in an empty folder."""
-
+def _caller(python: str, folder: Path) -> Harness:
     def call(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "harness", *words],
-            cwd=tmp_path,
+            [python, "-m", "harness", *words],
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "100", **(env or {})},
             capture_output=True,
             text=True,
@@ -60,6 +58,18 @@ def harness(tmp_path: Path) -> Harness:
         )
 
     return call
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Harness:
+    """Call `python -m harness` in an empty folder, in a process that has imported everything."""
+    return _caller(prepared.python(), tmp_path)
+
+
+@pytest.fixture
+def fresh_harness(tmp_path: Path) -> Harness:
+    """Call `python -m harness` in an empty folder and a fresh interpreter."""
+    return _caller(sys.executable, tmp_path)
 
 
 @pytest.fixture(scope="module")

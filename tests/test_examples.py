@@ -6,13 +6,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests import prepared
 from tests.conftest import REPOSITORY, Harness
 
 EXAMPLES = REPOSITORY / "examples"
@@ -22,7 +22,7 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "pr
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_runs(name: str, tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, EXAMPLES / name],
+        [prepared.python(), EXAMPLES / name],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,

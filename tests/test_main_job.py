@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.run_energy import Ledger
 from harness.settings.run_spec import SCHEMA
+from tests import prepared
 from tests.conftest import REPOSITORY, Harness
 from tests.scheduler.started import nothing_left, runs_of, started, wait_until
 
@@ -63,7 +63,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(PLUGIN.splitlines()) <= 25
     ended = subprocess.run(
         [
-            *(sys.executable, "-m", "harness", "--plugin", "mine.py", "--seed", "0", "--seed", "1"),
+            *(prepared.python(), "-m", "harness"),
+            *("--plugin", "mine.py", "--seed", "0", "--seed", "1"),
             *SHORT,
         ],
         cwd=folder,
@@ -198,14 +199,14 @@ def test_other_settings_are_refused_in_the_same_folder(study: Path, harness: Har
 
 
 def test_report_needs_no_torch_and_changes_no_record(
-    study: Path, harness: Harness, tmp_path: Path
+    study: Path, fresh_harness: Harness, tmp_path: Path
 ) -> None:
     before, table = records(study), (study / "runs.csv").read_bytes()
     figure = (study / "report" / "figures" / "energy_phases.svg").read_bytes()
     (study / "runs.csv").unlink()
     (tmp_path / "torch.py").write_text("raise ImportError('there is no torch here')")
     path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
-    ended = harness("report", str(study), env={"PYTHONPATH": path})
+    ended = fresh_harness("report", str(study), env={"PYTHONPATH": path})
     assert ended.returncode == 0, ended.stderr
     assert (study / "runs.csv").read_bytes() == table
     assert (study / "report" / "figures" / "energy_phases.svg").read_bytes() == figure
@@ -231,11 +232,13 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
     assert "--retry-failed" in ended.stderr
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 3.0])
+@pytest.mark.parametrize(
+    ("after_s", "fresh"), [(0.0, False), (0.02, False), (0.05, False), (0.1, True), (3.0, False)]
+)
 def test_ctrl_c_before_training_began_is_told_without_a_traceback(
-    after_s: float, tmp_path: Path
+    after_s: float, fresh: bool, tmp_path: Path
 ) -> None:
-    orchestrator = started(tmp_path, "dense", *SHORT)
+    orchestrator = started(tmp_path, "dense", *SHORT, fresh=fresh)
     assert orchestrator.stdout.readline().startswith("study quick: 3 runs of vgg_small on digits")
     time.sleep(after_s)
     os.killpg(orchestrator.pid, signal.SIGINT)

@@ -29,22 +29,22 @@ def crowded(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("crowded")
-def test_methods_are_listed_and_planned(harness):
-    listed = harness("methods")
+def test_methods_are_listed_and_planned(fresh_harness):
+    listed = fresh_harness("methods")
     assert listed.returncode == 0, listed.stderr
     assert "early_bird" in listed.stdout
-    planned = harness("plan", "quick")
+    planned = fresh_harness("plan", "quick")
     assert planned.returncode == 0, planned.stderr
 
 
-def test_a_whole_run_and_its_report(crowded, harness):
-    ran = harness(
+def test_a_whole_run_and_its_report(crowded, fresh_harness):
+    ran = fresh_harness(
         *("run", "dense", "mine", "--plugin", "methods/mine.py", "--seed", "0"),
         *("--set", "training.epochs=2", "--out", "here"),
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (crowded / "here/report/index.html").is_file()
-    status = harness("status", "here")
+    status = fresh_harness("status", "here")
     assert status.returncode == 0
     assert "2 done" in status.stdout
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import harness
 from harness.results.folder import StudyFolder
+from tests import prepared
 from tests.conftest import REPOSITORY
 from tests.fakes.stand_in import StandIn
 
@@ -45,7 +45,7 @@ def test_a_block_and_a_function_are_measured(library: Path, tmp_path: Path) -> N
     machine = StandIn(tmp_path / "driver" / "state", power_w=[POWER_W])
     env = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
     ended = subprocess.run(
-        [sys.executable, "-c", MEASURES],
+        [prepared.python(), "-c", MEASURES],
         env={**env, "PYTHONPATH": str(REPOSITORY), **machine.environment(library)},
         capture_output=True,
         text=True,
@@ -60,8 +60,11 @@ def test_a_block_and_a_function_are_measured(library: Path, tmp_path: Path) -> N
     assert last_s < duration_s
 
 
-def test_a_study_is_run_and_its_table_returned(tmp_path: Path) -> None:
+def test_a_study_is_run_and_its_table_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A search shorter than its window: no mask has all of the others to be compared with.
+    monkeypatch.setattr("sys.executable", prepared.python())
     table = harness.run(
         "quick",
         "early_bird",

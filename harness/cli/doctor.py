@@ -263,7 +263,7 @@ def other_work() -> dict[str, Any]:
         if process in before
     }
     busy = sorted(process for process, share in shares.items() if share > _BUSY_PROCESS)
-    share = sum(shares.values()) / (psutil.cpu_count() or 1)
+    share = min(sum(shares.values()) / (psutil.cpu_count() or 1), 1.0)  # times come in ticks
     return {"share": round(share, 3), "processes": named(busy)}
 
 

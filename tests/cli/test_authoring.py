@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from harness.study.choose import built_in_studies
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
+from tests import prepared
 from tests.conftest import REPOSITORY, Harness
 from tests.scheduler.started import called
 
@@ -102,9 +104,9 @@ def test_a_new_package_is_found_and_passes_its_own_test(tmp_path: Path) -> None:
     entry = project["entry-points"]["energy_harness.methods"]
     assert entry == {"other_way": "other_way_method:OtherWay"}
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        [prepared.python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=package,
-        env={"PYTHONPATH": f"{package}:{REPOSITORY}", "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "PYTHONPATH": f"{package}:{REPOSITORY}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,

@@ -17,14 +17,21 @@ from tests.scheduler.started import called
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "codecarbon")
 PROBE = """
-import sys
+import io, json, os, sys
+from contextlib import redirect_stderr, redirect_stdout
 from harness.cli.main import cli
-try:
-    cli.main({words!r}, standalone_mode=False)
-except BaseException as ending:
-    pass
-print("HEAVY", sorted(set(sys.modules) & set({heavy!r})))
+for words in json.load(sys.stdin):
+    if os.fork() == 0:
+        try:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                cli.main(words, standalone_mode=False)
+        except BaseException:
+            pass
+        print(json.dumps([" ".join(words), sorted(set(sys.modules) & set({heavy!r}))]), flush=True)
+        os._exit(0)
+    os.wait()
 """
+"""Each command in a process forked from one that has imported the command line and no more."""
 
 
 WRONG = {
@@ -53,35 +60,48 @@ WRONG = {
 """One wrong use of each command."""
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--help"],
-        *([name, "--help"] for name in WRONG),
-        ["status", "results"],
-        ["describe", "early_bird", "--json"],
-        ["studies", "--json"],
-        ["run", "--engine", "slurm", "earlybird"],
-        ["merge", "results"],
-        ["export", "results", "--to", "mlfow"],
-        ["methods"],
-        ["describe", "early_bird"],
-        ["earlybird"],
-        ["--set", "training.epocs=1"],
-    ],
-    ids=" ".join,
-)
-def test_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
-    code = PROBE.format(words=words, heavy=HEAVY)
+LIGHT = [
+    ["--help"],
+    *([name, "--help"] for name in WRONG),
+    ["status", "results"],
+    ["describe", "early_bird", "--json"],
+    ["studies", "--json"],
+    ["run", "--engine", "slurm", "earlybird"],
+    ["merge", "results"],
+    ["export", "results", "--to", "mlfow"],
+    ["methods"],
+    ["describe", "early_bird"],
+    ["earlybird"],
+    ["--set", "training.epocs=1"],
+]
+
+
+def heavy_imports(commands: list[list[str]], folder: Path) -> dict[str, list[str]]:
+    """What each command imports of what is heavy."""
     ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
+        [sys.executable, "-c", PROBE.format(heavy=HEAVY)],
+        cwd=folder,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        input=json.dumps(commands),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert ended.stdout.splitlines()[-1] == "HEAVY []"
+    return dict(json.loads(line) for line in ended.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    return heavy_imports([*LIGHT, ["plan", "quick"]], tmp_path_factory.mktemp("light"))
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_imports_nothing_heavy(words: list[str], heavy: dict[str, list[str]]) -> None:
+    assert heavy[" ".join(words)] == []
+
+
+def test_what_is_heavy_would_be_seen(heavy: dict[str, list[str]]) -> None:
+    assert "numpy" in heavy["plan quick"]
 
 
 WINDOWS = """

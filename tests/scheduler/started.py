@@ -20,6 +20,7 @@ from harness.cli.main import main
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.utils.file_lock import AlreadyHeld
+from tests import prepared
 from tests.conftest import REPOSITORY
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is looked at alone
@@ -27,12 +28,30 @@ ORPHANS_END_S = 10
 """Time in which everything that a dead harness started must have ended."""
 
 
-def started(folder: Path, *words: str, **env: str) -> subprocess.Popen[str]:
-    """`python -m harness WORDS` in a folder and a session of its own; its output is one pipe."""
+Started = prepared.Running | subprocess.Popen[str]
+
+
+def started(folder: Path, *words: str, fresh: bool = False, **env: str) -> Started:
+    """`python -m harness WORDS` in a folder and a session of its own; its output is one pipe.
+
+    It is a process that has imported everything already, unless it is to be `fresh`.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "100", **env}
+    command = ["-m", "harness", *words]
+    if not fresh and prepared.python() != sys.executable:
+        output, its_end = os.pipe()
+        running = prepared.Running(
+            prepared.server(), command, str(folder), environment, (0, its_end, its_end),
+            os.fdopen(output),
+        )  # fmt: skip
+        os.close(its_end)
+        if running.pid:
+            return running
+        running.stdout.close()
     return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "100", **env},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -42,7 +61,7 @@ def started(folder: Path, *words: str, **env: str) -> subprocess.Popen[str]:
 
 
 def _answering() -> None:
-    """Whoever runs the tests may ignore these, as `nohup` does; children would, too."""
+    """Answer signals that whoever runs the tests may ignore, as `nohup` does."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -90,7 +109,7 @@ def runs_of(out: Path) -> dict[str, RunFolder]:
     return {str(path.relative_to(out / "runs")): RunFolder(path) for path in found}
 
 
-def family_of(orchestrator: subprocess.Popen[str]) -> list[psutil.Process]:
+def family_of(orchestrator: Started) -> list[psutil.Process]:
     """All that descend from it, training processes and their helpers, and its recorders."""
     try:
         family = psutil.Process(orchestrator.pid).children(recursive=True)
@@ -110,7 +129,7 @@ def recorders_of(process_id: int) -> list[psutil.Process]:
     return found
 
 
-def recorder_of(orchestrator: subprocess.Popen[str]) -> psutil.Process | None:
+def recorder_of(orchestrator: Started) -> psutil.Process | None:
     """The recorder that it runs now."""
     return next(iter(recorders_of(orchestrator.pid)), None)
 
@@ -127,7 +146,7 @@ def trainer_of(out: Path) -> int | None:
 
 
 @contextmanager
-def nothing_left(orchestrator: subprocess.Popen[str], out: Path) -> Iterator[None]:
+def nothing_left(orchestrator: Started, out: Path) -> Iterator[None]:
     """After what is done within no process, shared memory or lock outlives the harness."""
     family = family_of(orchestrator)
     memory = {path.name for path in SHARED_MEMORY.iterdir()}

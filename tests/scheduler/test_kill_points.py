@@ -11,7 +11,6 @@ import itertools
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from harness.results.journal import Journal
 from harness.results.table import Tables
 from tests.conftest import Cases
 from tests.scheduler.started import (
+    Started,
     called,
     killed,
     nothing_left,
@@ -101,7 +101,7 @@ def batter(
             return kills
 
 
-def kill(victim: str, orchestrator: subprocess.Popen[str], out: Path) -> bool:
+def kill(victim: str, orchestrator: Started, out: Path) -> bool:
     """Kill one of the harness' processes, or all; whether it was there."""
     if victim in ("the orchestrator", "all"):
         with nothing_left(orchestrator, out):

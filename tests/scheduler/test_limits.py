@@ -15,7 +15,7 @@ from harness.settings.settings import Limits
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 from tests.scheduler.started import called
 
-WORDS = ("--seed", "0", "--set", "training.epochs=40", "--no-report")
+WORDS = ("--seed", "0", "--set", "training.epochs=12", "--no-report")
 ENDLESS = """
 from harness import Method, Train
 class Endless(Method):
@@ -100,7 +100,7 @@ def test_what_an_attempt_spent_counts_once_it_is_over(tmp_path: Path) -> None:
 def test_a_run_that_never_ends_is_ended_and_the_study_goes_on(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     words = ("endless", "dense", "--plugin", str(tmp_path / "endless.py"), *WORDS)
-    words += ("--set", "training.epochs=2", "--out", str(tmp_path / "out"))
+    words += ("--set", "training.epochs=1", "--out", str(tmp_path / "out"))
     ended = called(*words, "--max-run-time", "3s")
     assert ended.returncode == 6, ended.stderr
     limit = "the time limit of the run, 3 s, is reached"

@@ -15,7 +15,7 @@ import harness as public
 from harness.results.journal import Journal
 from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
 
-WORDS = ("dense", "--seed", "0", "--set", "training.epochs=30", "--no-report", "--out")
+WORDS = ("dense", "--seed", "0", "--set", "training.epochs=12", "--no-report", "--out")
 DISK_MB = 24
 
 
@@ -64,7 +64,7 @@ def test_a_full_disk_ends_the_work_which_goes_on_where_there_is_room(
     assert again.returncode == 0, again.stderr
     [row] = public.load(out).to_dict("records")
     assert (row["status"], row["attempts"]) == ("done", 2)
-    assert row["epochs_trained"] == 30
+    assert row["epochs_trained"] == 12
     assert row["energy_j"] > row["lost_j"]
 
 

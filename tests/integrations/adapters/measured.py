@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests import prepared
 from tests.conftest import REPOSITORY
 from tests.fakes.stand_in import StandIn
 
@@ -31,7 +31,7 @@ def measured(
     kept = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", SHOW + script],
+            [prepared.python(), "-c", SHOW + script],
             cwd=folder,
             env={**kept, "PYTHONPATH": str(REPOSITORY), **machine.environment(library), **env},
             capture_output=True,
