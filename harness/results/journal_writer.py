@@ -45,10 +45,14 @@ class JournalWriter:
         line = {"event": name, "time_ns": time.monotonic_ns(), **values}
         if name in _BORDERS:
             self._announce()
-        # Whenever it is stopped, an attempt never ends twice, nor before it began.
+        # Whenever it is stopped, on its way to the disk too, an attempt that began ends, and once.
         self._is_open = self._is_open and name != "end"
-        self._log.append(line, durable=durable)
-        self._is_open = self._is_open or name == "attempt"
+        size = self._log.size
+        try:
+            self._log.append(line, durable=durable)
+        finally:
+            if name == "attempt":
+                self._is_open = self._log.size > size
 
     def border(self, window: str) -> None:
         """Begin the energy window `window`, if it has not begun already."""

@@ -88,7 +88,7 @@ def _run(
         else:
             _follow(context)
         world.close()
-    except (Stopped, EOFError, BrokenPipeError):
+    except (Stopped, EOFError, BrokenPipeError, ConnectionResetError):
         return  # stopped before it began, or asked to exit
 
 

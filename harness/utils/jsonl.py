@@ -20,7 +20,7 @@ class LogWriter:
     def __init__(self, path: Path) -> None:
         """Open `path` for appending; a torn last line of an earlier writer is ended."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        size = os.fstat(self._file).st_size
+        size = self.size
         self._torn = bool(size and os.pread(self._file, 1, size - 1) != b"\n")
 
     def append(self, value: Any, *, durable: bool = False) -> None:
@@ -37,6 +37,11 @@ class LogWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
             os.fsync(self._file)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._file).st_size
 
     def close(self) -> None:
         """Close the file."""

@@ -9,7 +9,8 @@ import pytest
 
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal, in_todays_keys, is_event
-from harness.utils.jsonl import LogWriter
+from harness.results.journal_writer import JournalWriter
+from harness.utils.jsonl import LogWriter, read_log
 from tests.results.test_resume import SPECS, attempt, start
 
 ATTEMPT = {"event": "attempt", "time_ns": 5, "number": 1, "restored": 0}
@@ -62,6 +63,23 @@ def test_all_that_a_run_writes_is(tmp_path: Path) -> None:
     assert all(map(is_event, lines))
     assert {"attempt", "dense", "epoch", "size", "result"} <= {line["event"] for line in lines}
     assert Journal(folder).damaged_lines == 0
+
+
+@pytest.mark.parametrize(("call", "kinds"), [("write", []), ("fsync", ["attempt", "end"])])
+def test_an_attempt_that_is_stopped_as_it_begins_ends_if_it_is_on_record(
+    call: str, kinds: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "journal.jsonl"
+    journal = JournalWriter(path, lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"os.{call}", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            journal.event("attempt", durable=True, number=1, restored=0)
+    journal.end("interrupted")
+    assert [line["event"] for line in read_log(path)] == kinds
 
 
 def test_an_attempt_that_goes_back_in_number_or_time_is_damage(tmp_path: Path) -> None:

@@ -31,4 +31,6 @@ def test_without_its_terminal_it_ends_in_order(tmp_path: Path) -> None:
     assert orchestrator.returncode == 130
     assert "interrupted; everything so far is kept" in said
     assert "Traceback" not in said
-    assert '"status":"interrupted"' in runs_of(out)["dense/seed-0"].journal.read_text()
+    run = runs_of(out)["dense/seed-0"]
+    assert '"status":"interrupted"' in run.journal.read_text()
+    assert "Traceback" not in run.log.read_text()
