@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +27,7 @@ from harness import (
     bn_channel_mask,
     magnitude,
 )
+from harness.method.dry_run import _at_most
 from harness.method.phases import Phase, Trained
 from harness.pruning.size import Size
 
@@ -89,3 +92,19 @@ def test_descriptions_tell_phases_apart() -> None:
 def test_a_phase_that_cannot_be_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="epochs is -1"):
         Train("train", epochs=-1)
+
+
+def test_a_dry_run_ends_though_its_first_end_is_swallowed() -> None:
+    ends = time.monotonic() + 20
+
+    def go_on() -> None:
+        while time.monotonic() < ends:
+            pass
+
+    def never_end() -> None:
+        with suppress(TimeoutError):
+            go_on()
+        go_on()
+
+    with _at_most(0.05), pytest.raises(TimeoutError):
+        never_end()

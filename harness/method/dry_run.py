@@ -130,13 +130,16 @@ def max_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """End what is done within after `seconds`, even an endless loop."""
+    """End what is done within after `seconds`, even an endless loop.
+
+    Where nothing can be raised, such as in a callback of a weak reference, it is tried once more.
+    """
 
     def over(*_: object) -> None:
         raise TimeoutError
 
     was = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
         yield
     finally:
