@@ -35,6 +35,8 @@ MODULES = (
 )
 READ_WHILE_LOADING = ("LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "PYTHON", "MPL")
 
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
 
 class Running:
     """A command on its way, as a `subprocess.Popen` of it would be.
@@ -139,13 +141,18 @@ def python() -> str:
 
 def main(address: str, words: list[str]) -> NoReturn:
     """Be `python WORDS...`, by way of the server where that is possible."""
-    code = None
-    if words[0] in ("-c", "-m") or not words[0].startswith("-"):
-        running = Running(address, words, str(Path.cwd()), dict(os.environ))
-        code = running.wait() if running.pid else None
+    code, asked = None, words[1:] if words[0] == "-u" else words  # it writes little
+    if asked[0] in ("-c", "-m") or not asked[0].startswith("-"):
+        running = Running(address, asked, str(Path.cwd()), dict(os.environ))
+        if process := running.pid:
+            for number in FORWARDED:
+                signal.signal(number, lambda number, _: os.kill(process, number))
+            code = running.wait()
     if code is None:
         os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a shell would
     if code < 0:
+        if -code in FORWARDED:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 

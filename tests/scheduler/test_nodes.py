@@ -16,6 +16,7 @@ from harness.results.journal import Journal
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
+from tests import prepared
 from tests.conftest import REPOSITORY
 from tests.fakes.stand_in import StandIn
 from tests.scheduler.started import called
@@ -61,10 +62,10 @@ def elsewhen() -> list[str]:
 
 
 def begun(rank: int, spec: Path, port: int, env: dict[str, str]) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "harness", "worker", str(spec)]
+    words = ["-m", "harness", "worker", str(spec)]
     words += ["--node", f"{rank}/2", "--meet", f"127.0.0.1:{port}"]
     return subprocess.Popen(
-        [*(elsewhen() if rank else []), *words],
+        [*elsewhen(), sys.executable, *words] if rank else [prepared.python(), *words],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

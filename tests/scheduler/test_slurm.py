@@ -13,6 +13,7 @@ from harness.results.journal import Journal
 from harness.results.status import status_of
 from harness.results.submission import submissions
 from harness.scheduler.squeue import jobs_of
+from tests import prepared
 from tests.scheduler.cluster import Cluster
 from tests.scheduler.started import called, runs_of, wait_until
 
@@ -193,7 +194,10 @@ def _two_at_a_time(attempts: dict[str, list], folder: StudyFolder) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(tmp_path: Path) -> None:
+def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", prepared.python())  # nothing stops these jobs
     """Two seeds decide nothing at so narrow a margin: the third follows, and no fourth."""
     out = tmp_path / "out"
     words = ("run", "dense", "magnitude_at_init", "--engine", "slurm", "--until-decided", "2-3")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from harness.workloads.source import Part
+from tests import prepared
 from tests.conftest import REPOSITORY
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
@@ -23,7 +23,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
     folders = {number: tmp_path_factory.mktemp(f"by-{number}") for number in (1, 2)}
     for number, folder in folders.items():
         subprocess.run(
-            [sys.executable, str(SCRIPT), str(number), str(folder)],
+            [prepared.python(), str(SCRIPT), str(number), str(folder)],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             check=True,
         )
