@@ -41,4 +41,60 @@ def export_network(**options: Any) -> None:
     sys.exit(export_one(**options))
 
 
-NETWORK_COMMANDS = (export_network,)
+@click.command()
+@click.argument("folders", metavar="RUN|DIR...", nargs=-1, required=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["pytorch", "onnxruntime", "executorch"]),
+    default="pytorch",
+    show_default=True,
+    help="What runs the network; the others than PyTorch are extras.",
+)
+@click.option(
+    "--batch",
+    "batches",
+    type=click.IntRange(1, 65536),
+    multiple=True,
+    help="Samples of a call (repeatable).  [default: 1 and the largest useful]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Threads of the CPU.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "mps"]),
+    default="cpu",
+    show_default=True,
+    help="Where PyTorch runs it.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 3600),
+    default=30.0,
+    show_default=True,
+    help="Least length of a measurement, which has at least 32 calls.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, a run each.")
+def inference(**options: Any) -> None:
+    """Measure the energy and the latency of trained networks, each in its own runtime.
+
+    RUN is the folder of a finished run, DIR that of a study: then all its networks, in turn. Each
+    is exported and checked as by export-network, warmed up and measured with the sensors of its
+    run. The largest useful batch is the one up to which doubling saves time per sample. Results are
+    appended to inference.jsonl in the run's folder, beside the trace, and join the table of runs.
+
+    \b
+    Examples:
+      python -m harness inference results/quick --runtime onnxruntime
+      python -m harness inference results/quick/runs/dense/seed-0 --batch 1 --batch 64 --threads 4
+    """  # noqa: D301
+    from harness.cli.inference import measure_networks
+
+    sys.exit(measure_networks(**options))
+
+
+NETWORK_COMMANDS = (export_network, inference)

@@ -16,6 +16,7 @@ from harness.energy.sensors.base import Sensor
 from harness.results.carbon import StudyCarbon
 from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder
+from harness.results.inference import inference_columns
 from harness.results.journal import LOST, OVERHEAD, TEST, Attempt, Journal
 from harness.results.masks import ticket_rows
 from harness.results.run_energy import Entry, Ledger
@@ -138,6 +139,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "search_j": searched.energy_j if known else math.nan,
         "search_epochs": searched.epochs,
         "test_j": drawn[TEST] if known and done else math.nan,
+        **inference_columns(ledger.folder.path),
         "co2e_kg": cost.here.kg,
         "carbon_basis": cost.here.basis,
         **cost.elsewhere,

@@ -50,6 +50,7 @@ class Ledger:
     """The energy of one run, by window.
 
     Attributes:
+        folder: The run's.
         journal: Its events.
         entries: All windows of all attempts, in order; they tile the attempts.
         notes: Why sensors are missing, and which records are damaged.
@@ -57,6 +58,7 @@ class Ledger:
     """
 
     def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
         self.journal = Journal(folder)
         self.notes: list[str] = []
         if self.journal.damaged_lines:

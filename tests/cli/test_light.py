@@ -53,6 +53,7 @@ WRONG = {
     "merge": ["nowhere"],
     "export": ["nowhere", "--to", "mlfow"],
     "export-network": ["nowhere", "--to", "onxx"],
+    "inference": ["nowhere", "--threads", "0"],
     "figure": ["accuracy_enrgy", "nowhere"],
     "measure": [],
     "doctor": ["--lod"],

@@ -1,0 +1,62 @@
+"""The measured inferences of a run's network, as columns of the table of runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.network.inferences import Inferences, energy_of, read_inferences, source_of
+from harness.network.record import read_record
+
+NUMBERS = (
+    "inference_j",
+    "inference_uncertainty_j",
+    "latency_s",
+    "latency_p99_s",
+    "inference_batch",
+    "inference_threads",
+)
+TEXTS = ("inference_source", "inference_runtime", "inference_device")
+
+
+def inference_columns(folder: Path) -> dict[str, Any]:
+    """What the newest measurement found at its smallest batch; unknown where there is none.
+
+    Measurements of another network than the run's present one do not count.
+
+    Args:
+        folder: The run's.
+    """
+    chosen = _newest(folder)
+    if chosen is None:
+        return dict.fromkeys(NUMBERS, math.nan) | dict.fromkeys(TEXTS)
+    [found] = energy_of([chosen], folder)
+    known = bool(found.devices)
+    return {
+        "inference_j": found.joules.energy_j / chosen.samples if known else math.nan,
+        "inference_uncertainty_j": (
+            found.joules.uncertainty_j / chosen.samples if known else math.nan
+        ),
+        "inference_source": source_of(found),
+        "latency_s": chosen.latency_s,
+        "latency_p99_s": chosen.latency_p99_s,
+        "inference_batch": chosen.batch,
+        "inference_runtime": chosen.runtime,
+        "inference_device": chosen.device,
+        "inference_threads": chosen.threads,
+    }
+
+
+def _newest(folder: Path) -> Inferences | None:
+    windows = read_inferences(folder)
+    if not windows:  # most runs: their record of the network is not read
+        return None
+    try:
+        network = read_record(folder).weights_sha256
+    except UsageError:
+        return None
+    own = [each for each in windows if each.weights_sha256 == network]
+    last = [each for each in own if each.trace == own[-1].trace]
+    return min(last, key=lambda each: each.batch, default=None)
