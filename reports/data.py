@@ -12,6 +12,7 @@ from harness.results.final_test import FinalTest
 from harness.results.journal import RENAMED
 from harness.results.run_detail import CloseUp, close_up
 from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
+from harness.settings.metric import ACCURACY, Metric
 from harness.study.study import rule_of
 from reports.statistics.arm_groups import arm_groups
 
@@ -70,7 +71,8 @@ class AskedClaim:
     """A published claim and the arms that it is about.
 
     `arm` and `against` are labels, or None where no arm, or several, are meant. The bounds are None
-    where the claim does not mention energy (a ratio) or accuracy (percentage points).
+    where the claim does not mention energy (a ratio) or score: the least difference that it grants,
+    or the most where lower is better, as the metric shows it.
     """
 
     text: str
@@ -78,7 +80,7 @@ class AskedClaim:
     arm: str | None
     against: str | None
     energy_at_most: float | None
-    points_at_least: float | None
+    difference_bound: float | None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Stage:
 class StudyResults:
     """A study's results, as every table and figure of a report takes them.
 
-    Energies are in joules, accuracies are shares of 1, durations are in seconds. What follows from
+    Energies are in joules, scores in the metric's unit, durations in seconds. What follows from
     the tables is computed once: they do not change after they were first used.
 
     Attributes:
@@ -114,7 +116,8 @@ class StudyResults:
         close_ups: By arm, the finished run whose energy is the arm's median, in detail.
         claims: Published claims to test.
         decomposition: Stages of a decomposition; empty if the study asks for none.
-        margin_points: Accepted loss of accuracy, in percentage points.
+        metric: What scores are.
+        margin: How much worse a score may be, as the metric shows it.
         settings: The study as it was run.
         tests: By arm and seed, what a finished run found on the test set.
     """
@@ -131,7 +134,8 @@ class StudyResults:
     close_ups: Mapping[str, CloseUp] = field(default_factory=dict)
     claims: tuple[AskedClaim, ...] = ()
     decomposition: tuple[Stage, ...] = ()
-    margin_points: float = 0.5
+    metric: Metric = ACCURACY
+    margin: float = ACCURACY.margin
     settings: Mapping[str, Any] = field(default_factory=dict)
     tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
 
@@ -146,6 +150,13 @@ class StudyResults:
         _require(self.tickets, TICKET_COLUMNS, "tickets")
         _require(self.places, PLACE_COLUMNS, "places")
         _require(self.hours, HOUR_COLUMNS, "hours")
+        scored: list[str] = []
+        if "metric" in self.runs:
+            scored = self.runs["metric"].dropna().unique().tolist()
+        if set(scored) - {self.metric.name}:
+            raise ValueError(
+                f"runs: scored by {', '.join(scored)}, not by {self.metric.name} alone"
+            )
         finished = _finished(self.runs)
         twice = finished[finished.duplicated(["arm", "seed"])]
         if len(twice):
@@ -204,10 +215,10 @@ class StudyResults:
 
     def tested(self, arm: str) -> dict[int, FinalTest]:
         """What each finished run of an arm found on the test set, by seed."""
-        accuracies = self.by_seed(arm, "test_score")
+        scores = self.by_seed(arm, "test_score")
         return {
-            seed: self.tests.get((arm, seed), FinalTest(value))
-            for seed, value in accuracies.items()
+            seed: self.tests.get((arm, seed), FinalTest(score, metric=self.metric))
+            for seed, score in scores.items()
         }
 
     @property
@@ -254,7 +265,8 @@ def study_results(tables: Tables) -> StudyResults:
         places=pd.DataFrame(tables.carbon.places(), columns=PLACE_COLUMNS),
         claims=_claims(tables),
         decomposition=_decomposition(tables),
-        margin_points=tables.report.margin_points,
+        metric=tables.metric,
+        margin=tables.report.margin_of(tables.metric),
         tests=tables.tested,
         settings=tables.settings,
     )
@@ -286,7 +298,7 @@ def _claims(tables: Tables) -> tuple[AskedClaim, ...]:
             arm=tables.arm(claim.arm),
             against=tables.arm(claim.against),
             energy_at_most=claim.energy_at_most,
-            points_at_least=claim.points_at_least,
+            difference_bound=claim.bound_of(tables.metric),
         )
         for claim in tables.report.claims
     )

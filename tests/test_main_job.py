@@ -141,7 +141,7 @@ def test_it_ends_with_a_table_a_sentence_and_a_page(study: Path) -> None:
     assert "of dense's estimated energy" in " ".join(said.split())
     page = (study / "report" / "index.html").read_text()
     assert "estimated" in page
-    for figure in ("accuracy_curves", "accuracy_energy", "energy_phases"):
+    for figure in ("score_curves", "score_energy", "energy_phases"):
         for ending in ("svg", "png", "csv"):
             assert (study / "report" / "figures" / f"{figure}.{ending}").stat().st_size > 0
 

@@ -84,6 +84,7 @@ def _read(side: str, path: Path) -> ResultSet:
             for arm, seed in zip(some["arm"], some["seed"], strict=True)
         },
         tests=tables.tested,
+        metric=tables.metric,
     )
 
 

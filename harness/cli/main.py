@@ -104,7 +104,7 @@ def figure(**options: Any) -> None:
 
     \b
     Examples:
-      python -m harness figure accuracy_energy results/quick --width 3.5in --no-title
+      python -m harness figure score_energy results/quick --width 3.5in --no-title
       python -m harness figure paired_differences results/quick --font Arial --format svg
     """  # noqa: D301
     from harness.cli.report import make_figure
@@ -120,8 +120,8 @@ def figure(**options: Any) -> None:
     "thresholds",
     metavar="METRIC:CHANGE",
     multiple=True,
-    help="Exit with 4 if B differs by more, such as energy:+5% or accuracy:-0.5points "
-    "(repeatable; METHOD/energy:+5% for one method).",
+    help="Exit with 4 if B differs by more, such as energy:+5%, accuracy:-0.5points or, "
+    "of another metric, score:+0.02 (repeatable; METHOD/energy:+5% for one method).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print a Markdown table.")

@@ -29,7 +29,8 @@ class Now:
         energy_j: Drawn so far by the attempt that this command works on.
         power_w: Now.
         epochs: Trained so far.
-        val_score: At the last evaluation, 0 to 1; None before the first.
+        metric: What scores are; "" if nothing is known of it.
+        val_score: At the last evaluation, in the metric's own unit; None before the first.
     """
 
     arm: str
@@ -39,6 +40,7 @@ class Now:
     energy_j: float
     power_w: float
     epochs: int
+    metric: str
     val_score: float | None
 
 
@@ -100,7 +102,7 @@ def _families(study: str, runs: list[Now]) -> Iterator[Metric]:
     drawn = counter("energy_joules", "Energy that the run's attempt has drawn so far", "source")
     power = gauge("power_watts", "Power over the last second", "source")
     epochs = counter("epochs", "Epochs trained so far")
-    accuracy = gauge("validation_accuracy", "At the last evaluation, 0 to 1")
+    score = gauge("validation_score", "At the last evaluation; an accuracy is 0 to 1", "metric")
     for run in runs:
         labels = [study, run.arm, str(run.seed)]
         state.add_metric([*labels, run.state], 1)
@@ -109,5 +111,5 @@ def _families(study: str, runs: list[Now]) -> Iterator[Metric]:
             drawn.add_metric([*labels, run.source], run.energy_j)
             power.add_metric([*labels, run.source], run.power_w)
         if run.val_score is not None:
-            accuracy.add_metric(labels, run.val_score)
-    yield from (state, drawn, power, epochs, accuracy)
+            score.add_metric([*labels, run.metric], run.val_score)
+    yield from (state, drawn, power, epochs, score)

@@ -24,9 +24,11 @@ from harness.results.energy_source import EnergyKind, EnergyKinds
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal, in_todays_keys
 from harness.scheduler.scheduler import RunOutcome
+from harness.settings.metric import ACCURACY, Metric
 from harness.settings.run_spec import RunSpec, short_labels_of
 from harness.study.registry import Registry
 from harness.utils.jsonl import LogReader
+from reports.text.scores import Shown
 from reports.text.units import duration, energy
 
 
@@ -114,7 +116,7 @@ class Progress:
         title = self._titles[spec.title]
         if not outcome.worked:
             self._display.line(f"{title}: {outcome.status} already")
-            self._ended.append(Now(spec.arm, spec.seed, outcome.status, "", 0, 0, 0, None))
+            self._ended.append(Now(spec.arm, spec.seed, outcome.status, "", 0, 0, 0, "", None))
         else:
             current = self._follow(spec, outcome.folder)
             for epoch_line in current.update():
@@ -157,6 +159,7 @@ class _Follower:
         self._began = time.monotonic()
         self._window = "starting"
         self._epoch = ""
+        self._metric = ACCURACY
         self._val_score: float | None = None
         self.epochs_trained = 0
 
@@ -171,6 +174,7 @@ class _Follower:
             self._energy.energy_j,
             0.0 if is_over else self._energy.power_w,
             self.epochs_trained,
+            self._metric.name,
             self._val_score,
         )
 
@@ -189,6 +193,8 @@ class _Follower:
                 self._saved[event["number"]] = len(self._trained)
             elif event["event"] == "border":
                 self._window = event["window"]
+            elif event["event"] == "metric":
+                self._metric = Metric.from_json(event)
             elif event["event"] == "weights":
                 yield from _misfits(event)
             elif event["event"] == "epoch":
@@ -202,7 +208,7 @@ class _Follower:
             words.append(f"loss {event['loss']:.3f}")
         if event["val_score"] is not None:
             self._val_score = event["val_score"]
-            words.append(f"validation {self._val_score:.1%}")
+            words.append(f"validation {Shown(self._metric).tight(self._val_score)}")
         return " · ".join([self._epoch, *words, self.drawn()])
 
     def _named(self, event: Mapping[str, Any]) -> str:

@@ -140,9 +140,10 @@ def make_figure(
     width_in = _width_in(width) if width else None
     tables = Tables(Path(folder))
     from reports.data import study_results
-    from reports.figures.gallery import FIGURES
+    from reports.figures.gallery import FIGURES, FORMER_NAMES
     from reports.plotting import style
 
+    name = FORMER_NAMES.get(name, name)
     if name not in FIGURES:
         raise UsageError(f"figure '{name}' is unknown; {nearest(name, FIGURES)}")
     asked = style.Format(width_in or style.WIDTH_IN, _installed(font) if font else "", titled)

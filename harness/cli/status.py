@@ -141,13 +141,17 @@ def show_run(path: str, *, as_json: bool) -> None:
 
 def _told(rows: RunRows) -> list[str]:
     from harness.results.energy_source import EnergyKinds
+    from harness.settings.metric import ACCURACY
+    from reports.text.scores import Shown
     from reports.text.units import duration, energy, within
 
     run = rows.run
     reason = f": {run['reason']}" if run.get("reason") else ""
     lines = [f"{run['arm']}, seed {run['seed']}: {run['status']}{reason}"]
     if run.get("test_score") is not None:
-        lines.append(f"accuracy {run['test_score']:.2%} on {run['test_samples']} test samples")
+        metric = rows.metric or ACCURACY
+        score = Shown(metric).tight(run["test_score"], more=1)
+        lines.append(f"{metric.name} {score} on {run['test_samples']} test samples")
     if run.get("energy_j") is not None:
         kind = EnergyKinds.of_source(run["energy_source"]).adjective
         line = f"energy   {energy(run['energy_j'])} {within(run['energy_j'], run['uncertainty_j'])}"

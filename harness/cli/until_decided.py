@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.scheduler.rounds import Rounds
+from harness.settings.metric import ACCURACY
 
 if TYPE_CHECKING:
     from harness.scheduler.rounds import Called, Tests
@@ -22,7 +23,10 @@ def rounds_of(
         # It imports scipy, which a study that lists its seeds need not wait for.
         from reports.statistics.verdicts import open_arms
 
-        return open_arms(tests, baseline, study.report.margin_points / 100, rule)
+        found = (test.metric for runs in tests.values() for test in runs.values())
+        metric = next(found, ACCURACY)
+        margin = study.report.margin_of(metric) / metric.factor
+        return open_arms(tests, baseline, margin, rule)
 
     return Rounds(study, specs, relied_on, open_arms)
 

@@ -271,14 +271,15 @@ class StudyFolder:
         saved, wanted = there.get("seeds"), study["seeds"]
         if not isinstance(saved, dict) or not self.runs():
             return wanted
-        new = study["report"]["margin_points"]
-        old = there.get("report", {}).get("margin_points", new)
-        if old != new:
-            raise UsageError(
-                f"{self.path} holds runs whose seeds were decided by report.margin_points = "
-                f"{old:g}, not {new:g}; the margin cannot change once there are results: give this "
-                "study another folder with --out"
-            )
+        for key in ("margin_points", "margin"):
+            new = study["report"][key]
+            old = there.get("report", {}).get(key, new)
+            if old != new:
+                raise UsageError(
+                    f"{self.path} holds runs whose seeds were decided by report.{key} = "
+                    f"{_margin(old)}, not {_margin(new)}; the margin cannot change once there are "
+                    "results: give this study another folder with --out"
+                )
         if saved == wanted:
             return wanted
         if isinstance(wanted, list) and all(seed < saved["max"] for seed in wanted):
@@ -304,6 +305,10 @@ class StudyFolder:
                         f"{self.path} holds runs with {table}.{key} = {old!r}, not {value!r}; "
                         "give this study another folder with --out"
                     )
+
+
+def _margin(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 def read_spec(path: Path) -> RunSpec:

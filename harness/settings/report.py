@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from harness.errors import UsageError
 from harness.settings.arm_selector import Selector
+from harness.settings.metric import ACCURACY, Metric
 from harness.settings.settings import Settings
-from harness.settings.types import Positive
+from harness.settings.types import MAX_COUNT, Positive
 
 
 def _checked(text: str) -> str:
@@ -36,14 +38,36 @@ class Claim(Settings):
     points_at_least: Annotated[float, Field(ge=-100, le=100)] | None = None
     """Test accuracy that it grants, as percentage points above the other's; 0 is "the same or
     better"."""
+    worse_at_most: Annotated[float, Field(ge=-MAX_COUNT, le=MAX_COUNT)] | None = None
+    """The same for any metric, in the unit that its differences are shown in: by how much the test
+    score may be worse than the other's; below 0, by how much it must be better."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Claim:
-        if self.energy_at_most is None and self.points_at_least is None:
-            raise ValueError("needs energy_at_most or points_at_least, or there is nothing to test")
+        scores = [self.points_at_least, self.worse_at_most]
+        if self.energy_at_most is None and scores == [None, None]:
+            raise ValueError(
+                "needs energy_at_most, points_at_least or worse_at_most, or there is nothing "
+                "to test"
+            )
+        if None not in scores:
+            raise ValueError("points_at_least and worse_at_most: choose one")
         if Selector.parse(self.arm) == Selector.parse(self.against):
             raise ValueError(f"compares {self.arm} with itself")
         return self
+
+    def bound_of(self, metric: Metric) -> float | None:
+        """The least difference in score that it grants (the most, where lower is better).
+
+        In the metric's own sign, as it shows differences; None if it grants none.
+
+        Raises:
+            UsageError: Points are none of the metric.
+        """
+        if self.points_at_least is not None:
+            _check_points("report.claims: points_at_least", "worse_at_most", metric)
+            return self.points_at_least
+        return None if self.worse_at_most is None else -metric.sign * self.worse_at_most
 
 
 class DecompositionStep(Settings):
@@ -75,13 +99,29 @@ class DecompositionSettings(Settings):
 class ReportSettings(Settings):
     """What the report answers. It may be changed at any time; no run depends on it."""
 
-    margin_points: Annotated[float, Field(gt=0, le=100)] = 0.5
+    margin_points: Annotated[float, Field(gt=0, le=100)] = ACCURACY.margin
     """Loss of test accuracy, in percentage points, up to which a method is called non-inferior to
     dense."""
+    margin: Positive | None = None
+    """The same for any metric, in the unit that its differences are shown in, in place of
+    `margin_points`. Default: the metric's own, such as 0.02 bits per byte."""
     claims: tuple[Claim, ...] = ()
     """Published claims to test."""
     decomposition: DecompositionSettings | None = None
     """How the energy of one arm came down to that of another, factor by factor."""
+
+    def margin_of(self, metric: Metric) -> float:
+        """How much worse a score may be, as the metric shows it.
+
+        Raises:
+            UsageError: Points are none of the metric.
+        """
+        if self.margin is not None:
+            return self.margin
+        if self.margin_points == ACCURACY.margin:  # the default
+            return metric.margin
+        _check_points("report.margin_points", "report.margin", metric)
+        return self.margin_points
 
     def arms(self) -> dict[str, str]:
         """Every choice of an arm, by its place in the study file."""
@@ -94,3 +134,10 @@ class ReportSettings(Settings):
             for number, step in enumerate(self.decomposition.steps):
                 found[f"report.decomposition.steps.{number}.arm"] = step.arm
         return found
+
+
+def _check_points(key: str, instead: str, metric: Metric) -> None:
+    if metric.difference_unit != ACCURACY.difference_unit:
+        raise UsageError(
+            f"{key} is in percentage points, but scores are {metric.name}; use {instead}"
+        )

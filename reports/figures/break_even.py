@@ -71,12 +71,13 @@ def draw(results: StudyResults) -> Figured | None:
     marks = Marks(results.arms)
     with style.printed():
         figure = _draw(results, found, asked, standing, marks)
+    score = results.metric.name
     how = {
         "training": (
             "Trainings: the search (all that was spent until the network had its final shape) is "
             "paid once; each training of the network it found then costs what its epochs cost "
             "after the search, for as many epochs as dense trained. That it reaches the same "
-            "accuracy again is assumed, not measured. The dotted line is the first training. "
+            f"{score} again is assumed, not measured. The dotted line is the first training. "
         ),
         "inference": (
             "Inferences: what the whole recipe costs above dense, over what one sample of the "
@@ -89,7 +90,7 @@ def draw(results: StudyResults) -> Figured | None:
         f"run against run of the same seed, lost work left out. "
         f"{''.join(how[panel.name] for panel in asked)}"
         "Grey and dashed: undecided, because the saving may be none; the mark is "
-        "the point estimate. A network whose accuracy is worse than dense’s by more than the "
+        f"the point estimate. A network whose {score} is worse than dense’s by more than the "
         "margin is not credited. An arrow: the interval continues. Bars are Fieller’s 95 % "
         f"intervals for ratios. {hollow}"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.settings.metric import ACCURACY, Metric
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, style
 from reports.plotting.axes import set_log_ticks
@@ -23,7 +24,8 @@ from reports.statistics.decomposition import Decomposition, StageResult, decompo
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.text import captions
 from reports.text.phrases import NOT_RUN, named, order, times, times_interval
-from reports.text.units import Unit, energy, energy_unit, fixed
+from reports.text.scores import Shown
+from reports.text.units import Unit, energy, energy_unit
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -42,7 +44,7 @@ _LETTERS = 24
 """In a line of a factor's name; small print takes two more."""
 _LINE_IN, _LEAST_IN, _GAP_IN = 0.125, 0.44, 0.2
 """Height of a line of small print, of a row at least, and what a row has beside its lines."""
-_STEP, _ENERGY, _ACCURACY = 12, 108, 176
+_STEP, _ENERGY, _SCORE = 12, 108, 176
 """Where columns beside the axes begin (steps) or end, in points from the axes' edge."""
 _BAR_IN, _LINE_PT = 0.24, 9.5
 _MIN_SHOWN = 0.01
@@ -64,7 +66,7 @@ def draw(results: StudyResults) -> Figured | None:
         "logarithmic, so that equal ratios are equally long and the steps add up to the total. "
         "A bar ends at the geometric mean of the energy of the whole recipe, over the seeds that "
         "all stages have; the line there is the interval of the step, a ratio paired by seed. "
-        "Accuracies are on the test set. "
+        f"{_plural(results.metric)} are on the test set. "
         f"{order(found)} {hatched}"
     )
     brief = (
@@ -77,6 +79,10 @@ def draw(results: StudyResults) -> Figured | None:
         brief=brief,
         basis=captions.basis(results, _seeds(found)),
     )
+
+
+def _plural(metric: Metric) -> str:
+    return "Accuracies" if metric.name == ACCURACY.name else f"Scores ({metric.name})"
 
 
 def _seeds(found: Decomposition) -> str:
@@ -105,7 +111,7 @@ def _frame(found: Decomposition) -> pd.DataFrame:
     for level in found.levels:
         reached = level.reached
         row: dict[str, object] = {"factor": named(level), "arm": reached.arm if reached else None}
-        for name in ("energy_j", "step", "so_far", "accuracy"):
+        for name in ("energy_j", "step", "so_far", "score"):
             interval: Interval | None = getattr(reached, name, None)
             for end in ("mean", "low", "high"):
                 column = name if end == "mean" else f"{name}_{end}"
@@ -121,6 +127,7 @@ class _Canvas:
     axes: Axes
     unit: Unit
     standing: EnergyKinds
+    shown: Shown
     marks: Marks
 
     def beside(self, row_in: float, points: float, text: str, align: str) -> Annotation:
@@ -171,7 +178,7 @@ def _draw(results: StudyResults, found: Decomposition, marks: Marks) -> Figure:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     style.watermark(figure, standing)
-    canvas = _Canvas(axes, unit, standing, marks)
+    canvas = _Canvas(axes, unit, standing, Shown(results.metric), marks)
     _limits(canvas, found)
     _head(canvas)
     before: tuple[float, StageResult] | None = None
@@ -219,7 +226,7 @@ def _limits(canvas: _Canvas, found: Decomposition) -> None:
 
 
 def _has_room() -> bool:
-    """Whether there is room for accuracies beside the energies; else only the table has them."""
+    """Whether there is room for scores beside the energies; else only the table has them."""
     return style.width_in() > style.NARROW_IN
 
 
@@ -228,10 +235,16 @@ def _head(canvas: _Canvas) -> None:
     for points, text, align in (
         (_STEP, "step", "left"),
         (_ENERGY, canvas.unit.symbol, "right"),
-        *(((_ACCURACY, "accuracy, %", "right"),) if _has_room() else ()),
+        *(((_SCORE, _score_head(canvas.shown), "right"),) if _has_room() else ()),
     ):
         head = canvas.beside(0, points, text, align)
         head.set(color=style.MUTED, va="bottom")
+
+
+def _score_head(shown: Shown) -> str:
+    """The column's header: "accuracy, %"."""
+    symbol = shown.unit.symbol
+    return f"{shown.name}, {symbol}" if symbol else shown.name
 
 
 def _write_name(canvas: _Canvas, row_in: float, name: tuple[str, str], arm: str) -> None:
@@ -282,13 +295,15 @@ def _draw_stage(
     joules = reached.energy_j.mean
     digits = canvas.unit.show(joules) if x >= _MIN_SHOWN else energy(joules)
     parts.append(canvas.beside(row_in, _ENERGY, digits, "right"))
-    accuracy = reached.accuracy.scaled(100)
-    text = fixed(accuracy.mean, 2)
-    if accuracy.bounded:
-        text += f"\n{fixed(accuracy.low, 2)} … {fixed(accuracy.high, 2)}"
+    score = reached.score.scaled(canvas.shown.metric.factor)
+    show = canvas.shown.figures
+    text = show(score.mean)
+    if score.bounded:
+        text += f"\n{show(score.low)} … {show(score.high)}"
     if _has_room():
-        parts.append(canvas.beside(row_in, _ACCURACY, text, "right"))
-    tip = f"{reached.arm}: {energy(reached.energy_j.mean)}, {fixed(accuracy.mean, 2)} %"
+        parts.append(canvas.beside(row_in, _SCORE, text, "right"))
+    tip = f"{reached.arm}: {energy(reached.energy_j.mean)}, {show(score.mean)}"
+    tip += f" {canvas.shown.metric.unit}".rstrip()
     if reached.step is not None:
         tip += f"; {times(reached.step)} than the stage before"
     for part in parts:

@@ -10,8 +10,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, style
-from reports.plotting.accuracy_energy_axes import FARTHEST
 from reports.plotting.phase_colours import PRUNING, Colour, gathered, legend, number, phase_colours
+from reports.plotting.score_energy_axes import FARTHEST
 from reports.plotting.svg_ids import Marks
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.statistics import Interval, energy_interval

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.figures import (
-    accuracy_curves,
-    accuracy_energy,
     break_even,
     co2_hours,
     decomposition,
     energy_phases,
     mask_distances,
-    matched_accuracy,
+    matched_score,
     paired_differences,
     performance_profile,
     power_time,
+    score_curves,
+    score_energy,
     ticket_emergence,
 )
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
     module.NAME: module.draw
     for module in (
-        accuracy_energy,
+        score_energy,
         paired_differences,
-        matched_accuracy,
+        matched_score,
         energy_phases,
-        accuracy_curves,
+        score_curves,
         break_even,
         decomposition,
         power_time,
@@ -42,6 +42,13 @@ FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
     )
 }
 """From a figure's name to the function that draws it for one study, or returns None."""
+
+FORMER_NAMES = {
+    "accuracy_energy": score_energy.NAME,
+    "accuracy_curves": score_curves.NAME,
+    "matched_accuracy": matched_score.NAME,
+}
+"""Names of figures from when every score was an accuracy, which commands still take."""
 
 ACROSS: dict[str, Callable[[Sequence[StudyResults]], Figured | None]] = {
     performance_profile.NAME: performance_profile.draw

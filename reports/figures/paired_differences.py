@@ -1,4 +1,4 @@
-"""Each arm against the baseline, seed by seed: difference in accuracy and ratio of energies."""
+"""Each arm against the baseline, seed by seed: difference in score and ratio of energies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reports.statistics.score_difference import score_difference
 from reports.statistics.statistics import Interval
 from reports.statistics.summary import summarise
 from reports.text import captions
-from reports.text.units import points, signed
+from reports.text.scores import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
+    from harness.settings.metric import Metric
     from reports.data import StudyResults
 
 NAME = "paired_differences"
@@ -40,6 +41,8 @@ _MEAN_AT, _SEEDS_FROM, _SEEDS_TO = -0.26, -0.08, 0.34
 """Places in a row, which reaches from -0.5 down to 0.5: of the mean, and of the seeds."""
 _LETTERS = 22
 """Of an interval that is written beside its panel; a longer one is left to the table."""
+_FARTHEST_TIMES = 20
+"""An interval of differences without bounds is drawn up to this many times the largest of seeds."""
 _FARTHEST = 1e3
 """An interval of ratios is drawn up to this many times beyond the seeds."""
 
@@ -74,24 +77,24 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Paired:
-    """An arm against the baseline, in points of test accuracy and as a ratio of energies."""
+    """An arm against the baseline: difference in test score, as shown, and ratio of energies."""
 
     arm: str
-    accuracy: _Compared
+    score: _Compared
     energy: _Compared
     verdict: str
 
     @property
     def pairs(self) -> int:
         """How many seeds both have."""
-        return len(self.accuracy.by_seed.keys() | self.energy.by_seed.keys())
+        return len(self.score.by_seed.keys() | self.energy.by_seed.keys())
 
     @property
     def text(self) -> str:
         """Both in words, each with its number of pairs."""
-        accuracy, energy = self.accuracy, self.energy
+        score, energy = self.score, self.energy
         return (
-            f"{self.arm}: {accuracy.text}, n = {accuracy.mean.n}; "
+            f"{self.arm}: {score.text}, n = {score.mean.n}; "
             f"{energy.text} the energy, n = {energy.mean.n}."
         )
 
@@ -107,7 +110,7 @@ def draw(results: StudyResults) -> Figured | None:
     paired = [each for each in compared if each.pairs]
     if not paired:
         return None
-    standing = standing_of(results.finished)
+    shown, standing = Shown(results.metric), standing_of(results.finished)
     marks = Marks(results.arms)
     with style.printed():
         figure = _draw(paired, results, standing, marks)
@@ -119,8 +122,9 @@ def draw(results: StudyResults) -> Figured | None:
         lone += f"Without a seed that {baseline} finished too, and so not shown: {unpaired}. "
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
-        f"Each method against {baseline}, run against run of the same seed. Left: test accuracy "
-        f"minus that of {baseline}; shaded: the accepted loss of {points(results.margin_points)}. "
+        f"Each method against {baseline}, run against run of the same seed. Left: test "
+        f"{shown.name} minus that of {baseline}; shaded: the accepted loss of "
+        f"{shown.size_of_name(results.margin)}. "
         f"Right: energy of the whole recipe as a ratio to that of {baseline}. Small marks are "
         "seeds, each at the same height in both panels; large ones are the mean difference and the "
         "geometric mean of the ratios, with their intervals; an arrow: the interval continues. "
@@ -128,33 +132,31 @@ def draw(results: StudyResults) -> Figured | None:
         f"drawn. {lone}{hollow}"
     )
     brief = (
-        f"Each run against the run of {baseline} with the same seed: test accuracy (left; shaded: "
-        f"accepted loss of {points(results.margin_points)}) and relative energy (right). Large "
-        f"marks: means with 95 % intervals. {captions.short_basis(results)}"
+        f"Each run against the run of {baseline} with the same seed: test {shown.name} (left; "
+        f"shaded: accepted loss of {shown.size_of_name(results.margin)}) and relative energy "
+        f"(right). Large marks: means with 95 % intervals. {captions.short_basis(results)}"
     )
-    alt = f"Test accuracy and {standing.adjective} energy against {baseline} by seed. " + " ".join(
-        each.text for each in paired
+    alt = (
+        f"Test {shown.name} and {standing.adjective} energy against {baseline} by seed. "
+        + " ".join(each.text for each in paired)
     )
     return Figured(
-        *(figure, _frame(paired), caption.strip(), alt, marks),
+        *(figure, _frame(paired, results.metric), caption.strip(), alt, marks),
         brief=brief,
         basis=captions.basis(results),
     )
 
 
-def _in_points(value: float) -> str:
-    return f"{signed(value, 2)} points"
-
-
 def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Paired:
-    accuracy, base_accuracy, energy, base_energy = (
+    metric, shown = results.metric, Shown(results.metric)
+    score, base_score, energy, base_energy = (
         results.by_seed(each, column)
         for column in ("test_score", "energy_j")
         for each in (arm, baseline)
     )
     differences = {
-        seed: (accuracy[seed] - base_accuracy[seed]) * 100
-        for seed in sorted(accuracy.keys() & base_accuracy.keys())
+        seed: (score[seed] - base_score[seed]) * metric.factor
+        for seed in sorted(score.keys() & base_score.keys())
     }
     ratios = {
         seed: energy[seed] / base_energy[seed]
@@ -162,33 +164,38 @@ def _pair(results: StudyResults, arm: str, baseline: str, verdict: str) -> _Pair
         if energy[seed] > 0 and base_energy[seed] > 0
     }
     tested = score_difference(results.tested(arm), results.tested(baseline))
-    difference = tested.interval().scaled(100)
+    difference = tested.interval().scaled(metric.factor)
     known = {seed: value for seed, value in differences.items() if math.isfinite(value)}
     return _Paired(
         arm,
-        _Compared(known, difference, _in_points, lambda value: signed(value, 2)),
+        _Compared(
+            *(known, difference),
+            lambda value: f"{shown.changes(value)} {metric.difference_unit}".rstrip(),
+            shown.changes,
+        ),
         _Compared(ratios, energy_ratio(results, arm, baseline), as_multiple, as_multiple),
         verdict,
     )
 
 
-def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
+def _frame(paired: Sequence[_Paired], metric: Metric) -> pd.DataFrame:
     """One row per pair of runs, then one row per arm with its means and intervals."""
+    own = 1 / metric.factor
     rows: list[dict[str, object]] = [
         {
             "kind": "seed",
             "arm": each.arm,
             "seed": seed,
-            "accuracy_difference": _share(each.accuracy.by_seed.get(seed)),
+            "score_difference": each.score.by_seed.get(seed, math.nan) * own,
             "energy_ratio": each.energy.by_seed.get(seed),
         }
         for each in paired
-        for seed in sorted(each.accuracy.by_seed.keys() | each.energy.by_seed.keys())
+        for seed in sorted(each.score.by_seed.keys() | each.energy.by_seed.keys())
     ]
     for each in paired:
         row: dict[str, object] = {"kind": "mean", "arm": each.arm}
         means = {
-            "accuracy_difference": each.accuracy.mean.scaled(0.01),
+            "score_difference": each.score.mean.scaled(own),
             "energy_ratio": each.energy.mean,
         }
         for name, mean in means.items():
@@ -198,17 +205,12 @@ def _frame(paired: Sequence[_Paired]) -> pd.DataFrame:
     columns = ["kind", "arm", "seed"]
     columns += [
         f"{name}{part}"
-        for name in ("accuracy_difference", "energy_ratio")
+        for name in ("score_difference", "energy_ratio")
         for part in ("", "_low", "_high", "_n")
     ]
     frame = pd.DataFrame(rows, columns=columns)
-    counts = ("seed", "accuracy_difference_n", "energy_ratio_n")
+    counts = ("seed", "score_difference_n", "energy_ratio_n")
     return frame.astype(dict.fromkeys(counts, "Int64"))
-
-
-def _share(difference: float | None) -> float | None:
-    """Percentage points as a difference between shares of 1."""
-    return None if difference is None else difference / 100
 
 
 def _draw(
@@ -219,11 +221,13 @@ def _draw(
     figure = Figure(figsize=(style.width_in(), 1.1 + _ROW_IN * sum(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     style.set_title(figure, f"Each run against that of {results.baseline_arm} with its seed")
-    left.set_xlabel(labels.wrapped("Test accuracy, difference (points)", 20))
+    shown = Shown(results.metric)
+    title = shown.difference_axis(f"Test {shown.name}, difference")
+    left.set_xlabel(labels.wrapped(title, 20))
     base = results.baseline_arm
     right.set_xlabel(labels.wrapped(f"{standing.axis} relative to {base} (log scale)", 22))
     style.watermark(figure, standing)
-    _set_axes(left, right, paired, results.margin_points)
+    _set_axes(left, right, paired, results)
     left.set_yticks(range(len(paired)), names)
     left.set_ylim(len(paired) - 0.5, -0.5)
     for each, name in zip(paired, left.get_yticklabels(), strict=True):
@@ -233,30 +237,36 @@ def _draw(
     alone = sum(each.pairs for each in paired) <= _TIPS
     for row, each in enumerate(paired):
         look = styles[each.arm]
-        for axes, compared in ((left, each.accuracy), (right, each.energy)):
+        for axes, compared in ((left, each.score), (right, each.energy)):
             places = {seed: row + heights[seed] for seed in compared.by_seed}
             _draw_seeds(axes, each.arm, compared, places, look, marks, alone=alone)
             if compared.mean.bounded:
                 _draw_mean(axes, each.arm, compared, row + _MEAN_AT, look, standing, marks)
-        for axes, text in ((left, each.accuracy.figures), (right, each.energy.figures)):
+        for axes, text in ((left, each.score.figures), (right, each.energy.figures)):
             verdict = each.verdict if axes is left else ""
             written = _write_beside(axes, row, "\n".join(filter(None, (text, verdict))))
             marks.add(written, each.arm)
-    _add_legend(figure, results.margin_points, standing)
+    _add_legend(figure, shown.size(results.margin), standing)
     return figure
 
 
-def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points: float) -> None:
+def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], results: StudyResults) -> None:
     """Limits that hold every seed, and the intervals up to a limit."""
-    lost = [value for each in paired for value in each.accuracy.by_seed.values()]
+    metric = results.metric
+    lost = [value for each in paired for value in each.score.by_seed.values()]
     ratios = [value for each in paired for value in each.energy.by_seed.values()]
-    bounded = [each.accuracy.mean for each in paired if each.accuracy.mean.bounded]
-    lost += [max(mean.low, -100.0) for mean in bounded]
-    lost += [min(mean.high, 100.0) for mean in bounded]
-    low, high = min([*lost, -margin_points]), max([*lost, 0.2 * margin_points])
+    bounded = [each.score.mean for each in paired if each.score.mean.bounded]
+    most = _most(lost, metric)
+    lost += [max(mean.low, -most) for mean in bounded]
+    lost += [min(mean.high, most) for mean in bounded]
+    accepted = -metric.sign * results.margin
+    lost += [accepted, -0.2 * accepted]
+    low, high = min(lost), max(lost)
     room = 0.05 * (high - low)
     left.set_xlim(low - room, high + room)
-    left.axvspan(-margin_points, 0, color=style.BASELINE_COLOUR, alpha=0.14, lw=0, zorder=0.5)
+    left.axvspan(
+        *sorted((accepted, 0.0)), color=style.BASELINE_COLOUR, alpha=0.14, lw=0, zorder=0.5
+    )
     ends = ratios or [1.0]
     ratio_means = [each.energy.mean for each in paired if each.energy.mean.bounded]
     farthest = min(ends) / _FARTHEST, max(ends) * _FARTHEST
@@ -272,6 +282,13 @@ def _set_axes(left: Axes, right: Axes, paired: Sequence[_Paired], margin_points:
         axes.tick_params(axis="y", length=0)
         for row in range(1, len(paired)):
             axes.axhline(row - 0.5, color=style.SEPARATOR, lw=0.6, zorder=0.4)
+
+
+def _most(differences: Sequence[float], metric: Metric) -> float:
+    """The largest difference up to which an interval is drawn, as it is shown."""
+    if math.isfinite(span := (metric.highest - metric.lowest) * metric.factor):
+        return span
+    return _FARTHEST_TIMES * max(*map(abs, differences), metric.margin)
 
 
 def _write_beside(axes: Axes, row: int, text: str) -> Annotation:
@@ -293,7 +310,7 @@ def _write_beside(axes: Axes, row: int, text: str) -> Annotation:
 def _heights(paired: Sequence[_Paired]) -> dict[int, float]:
     """The height of a seed, the same in every row, so that the eye finds it again."""
     seeds = sorted(
-        {seed for each in paired for seed in (*each.accuracy.by_seed, *each.energy.by_seed)}
+        {seed for each in paired for seed in (*each.score.by_seed, *each.energy.by_seed)}
     )
     if len(seeds) == 1:
         return {seeds[0]: 0.0}
@@ -346,12 +363,12 @@ def _draw_mean(
     marks.add(mark, arm, f"{arm}: {compared.text}, n = {mean.n}")
 
 
-def _add_legend(figure: Figure, margin_points: float, standing: EnergyKinds) -> None:
+def _add_legend(figure: Figure, margin: str, standing: EnergyKinds) -> None:
     grey, face = style.MUTED, style.MUTED if standing.measured else "white"
     handles: list[Line2D | Patch] = [
         Line2D([], [], color="#909090", marker="o", ms=3.2, mew=0, ls=""),
         Line2D([], [], color=grey, marker="o", ms=7, mfc=face, mec=grey, lw=1.4),
         Patch(fc=style.BASELINE_COLOUR, alpha=0.14, lw=0),
     ]
-    texts = ["one seed", "mean with 95 % interval", f"accepted loss ({points(margin_points)})"]
+    texts = ["one seed", "mean with 95 % interval", f"accepted loss ({margin})"]
     labels.legend_below(figure, handles, texts)

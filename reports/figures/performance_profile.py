@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -35,11 +35,14 @@ from reports.plotting.svg_ids import Marks
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.summary import Summary, summarise
 from reports.text import captions
+from reports.text.phrases import listed
+from reports.text.scores import Shown
 from reports.text.units import energy, significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from harness.settings.metric import Metric
     from reports.data import StudyResults
 
 
@@ -60,8 +63,8 @@ def draw(studies: Sequence[StudyResults]) -> Figured | None:
     with style.printed():
         figure = _draw(found, standing, marks)
     brief = (
-        f"Share of {len(found.workloads)} workloads on which a method keeps the accuracy with at "
-        "most τ times the energy of the cheapest method that does. Marks: workloads. "
+        f"Share of {len(found.workloads)} workloads on which a method keeps the {found.score} with "
+        "at most τ times the energy of the cheapest method that does. Marks: workloads. "
         f"{standing.adjective.capitalize()} energy."
     )
     return Figured(
@@ -89,8 +92,7 @@ def _frame(found: Profile) -> pd.DataFrame:
 
 
 def _caption(found: Profile) -> str:
-    margins = sorted({study.margin_points for study in found.studies})
-    limits = " to ".join(f"{margin:g}" for margin in dict.fromkeys((margins[0], margins[-1])))
+    limits = listed(_limits(found))
     left_out = ", ".join(found.left_out)
     unjudged = ", ".join(found.unjudged)
     sentences = [
@@ -99,18 +101,27 @@ def _caption(found: Profile) -> str:
             f"{', '.join(found.workloads)}."
         ),
         (
-            "A method solves a workload if its test accuracy is shown to be non-inferior to the "
-            f"baseline's, within {limits} points; its cost is the mean energy of the whole recipe. "
+            f"A method solves a workload if its test {found.score} is shown to be non-inferior to "
+            f"the baseline's, within {limits}; its cost is the mean energy of the whole recipe. "
             "A curve gives the share of workloads that a method solves with at most τ times the "
             "energy of the cheapest that does: at τ = 1 how often it is the cheapest, at the right "
-            "how often it keeps the accuracy at all. Marks are workloads. Curves that coincide are "
-            "drawn side by side. Energies are divided within a workload only. A share has no "
-            "interval."
+            f"how often it keeps the {found.score} at all. Marks are workloads. Curves that "
+            "coincide are drawn side by side. Energies are divided within a workload only. A share "
+            "has no interval."
         ),
         f"Left out, as not every workload has a run of them: {left_out}." if left_out else "",
         f"Left out without a finished baseline: {unjudged}." if unjudged else "",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _limits(found: Profile) -> Iterator[str]:
+    """The margins by metric, from the least to the most: "0.5 to 1 points"."""
+    for metric in found.metrics:
+        margins = sorted({study.margin for study in found.studies if study.metric == metric})
+        *least, most = dict.fromkeys((margins[0], margins[-1]))
+        text = Shown(metric).size(most)
+        yield f"{least[0]:g} to {text}" if least else text
 
 
 def _seeds(found: Profile) -> str:
@@ -134,7 +145,7 @@ def _alt(found: Profile, standing: EnergyKinds) -> str:
     count = len(found.workloads)
     counts = " ".join(
         f"{arm}: cheapest on {sum(each.ratio == 1 for each in outcomes)}, "
-        f"keeps the accuracy on {found.solved(arm)}."
+        f"keeps the {found.score} on {found.solved(arm)}."
         for arm, outcomes in found.outcomes.items()
     )
     return f"Performance profile by {standing.adjective} energy over {count} workloads. {counts}"
@@ -147,7 +158,9 @@ def _draw(found: Profile, standing: EnergyKinds, marks: Marks) -> Figure:
     end = max(max(every, default=1.0) ** 1.12, 1.1)
     figure = Figure(figsize=(style.width_in(), 3.9), layout="constrained")
     axes = figure.subplots()
-    style.set_title(axes, "How often each method is near the cheapest that keeps the accuracy")
+    style.set_title(
+        axes, f"How often each method is near the cheapest that keeps the {found.score}"
+    )
     axes.set_xlabel(f"τ: {standing.axis.lower()} as a multiple of the cheapest's (log scale)")
     axes.set_ylabel("Share of workloads (%)")
     axes.set_xscale("log")
@@ -211,7 +224,9 @@ def _draw_curve(
 
 
 def _tip(found: Profile, arm: str) -> str:
-    text = f"{arm} keeps the accuracy on {found.solved(arm)} of {len(found.workloads)} workloads"
+    text = (
+        f"{arm} keeps the {found.score} on {found.solved(arm)} of {len(found.workloads)} workloads"
+    )
     failed = [e for e in found.outcomes[arm] if not e.solved]
     where = ", ".join(f"{each.workload} ({each.verdict})" for each in failed)
     return f"{text}; not shown on {where}" if where else text
@@ -279,7 +294,7 @@ class MethodOnWorkload:
         arm: The method's label.
         workload: What the workload is called.
         energy_j: Mean energy of its finished runs; NaN if there is none.
-        verdict: Its accuracy against the baseline's: a verdict of non-inferiority, "baseline", or
+        verdict: Its score against the baseline's: a verdict of non-inferiority, "baseline", or
             "no finished run".
         ratio: Its energy as a ratio to the best of those that solve the workload; infinite if it
             does not solve it.
@@ -293,7 +308,7 @@ class MethodOnWorkload:
 
     @property
     def solved(self) -> bool:
-        """Whether it is shown to keep the accuracy."""
+        """Whether it is shown to keep the score."""
         return math.isfinite(self.ratio)
 
 
@@ -316,13 +331,24 @@ class Profile:
     left_out: tuple[str, ...]
     unjudged: tuple[str, ...]
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """What the workloads are scored by."""
+        return list(dict.fromkeys(study.metric for study in self.studies))
+
+    @property
+    def score(self) -> str:
+        """The name of that, if it is one."""
+        names = {metric.name for metric in self.metrics}
+        return names.pop() if len(names) == 1 else "score"
+
     def share(self, arm: str, tau: float) -> float:
         """Share of workloads that a method solves within τ times the best's energy."""
         outcomes = self.outcomes[arm]
         return sum(each.ratio <= tau for each in outcomes) / len(outcomes)
 
     def solved(self, arm: str) -> int:
-        """On how many workloads a method keeps the accuracy, at any cost."""
+        """On how many workloads a method keeps the score, at any cost."""
         return sum(each.solved for each in self.outcomes[arm])
 
 

@@ -28,8 +28,10 @@ from reports.tables.matched import matched_frame
 from reports.tables.table import Table
 from reports.tables.warnings import warning_table
 from reports.text import measurement
+from reports.text.phrases import listed
+from reports.text.scores import Shown
 from reports.text.sentence import confidence, sentence
-from reports.text.units import relative, signed
+from reports.text.units import relative
 from reports.text.warnings import STANDING, warnings
 
 if TYPE_CHECKING:
@@ -73,7 +75,10 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
     )
     environment.filters["unbroken"] = unbroken
     page = environment.get_template("page.html.j2").render(
-        title=", ".join(each.study for each in sections), sections=sections, across=across
+        title=", ".join(each.study for each in sections),
+        scores=listed(dict.fromkeys(each.score for each in sections)),
+        sections=sections,
+        across=across,
     )
     path = out / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")
@@ -115,7 +120,7 @@ class Card:
 
     Attributes:
         arm: The method.
-        verdict: On its accuracy; empty where none can be given.
+        verdict: On its score; empty where none can be given.
         facts: Name, value and interval of each comparison.
     """
 
@@ -131,6 +136,7 @@ class Section:
     Attributes:
         identity: Names the section in links.
         study: The study's name.
+        score: What its runs are scored by.
         sentence: Its conclusion.
         cards: The methods compared with the baseline, the best first; at most `MAX_CARDS`.
         more: How many methods have no card.
@@ -148,6 +154,7 @@ class Section:
 
     identity: str
     study: str
+    score: str
     sentence: str
     cards: Sequence[Card]
     more: int
@@ -174,10 +181,10 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
     """
     summary = summarise(results)
     tables = out / folder / "tables"
-    listed = headline(summary)
+    first = headline(summary)
     findings = [table for make in FINDINGS if (table := make(results)) is not None]
     details = [table for make in DETAILS if (table := make(results)) is not None]
-    for table in (listed, *findings, *details, warning_table(results)):
+    for table in (first, *findings, *details, warning_table(results)):
         formats.save(table, tables)
     _write_matched(results, tables)
     for name in ("runs", "phases", "curves", "attempts", "tickets"):
@@ -189,6 +196,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
     return Section(
         identity=identity,
         study=results.study,
+        score=results.metric.name,
         sentence=sentence(summary),
         cards=_cards(summary)[:MAX_CARDS],
         more=max(len(_cards(summary)) - MAX_CARDS, 0),
@@ -197,7 +205,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
         # The banner has that already.
         warnings=[each.text for each in warnings(results) if each.kind != STANDING],
         arms=results.arms,
-        headline=listed,
+        headline=first,
         findings=findings,
         plates=plates,
         details=details,
@@ -207,7 +215,7 @@ def section(results: StudyResults, out: Path, folder: str, identity: str) -> Sec
 
 
 def _write_matched(results: StudyResults, tables: Path) -> None:
-    """Energy at the same accuracy as JSON, too, a record per method, where there is any."""
+    """Energy at the same score as JSON, too, a record per method, where there is any."""
     frame = matched_frame(results)
     if len(frame):
         text = frame.to_json(orient="records", indent=2, force_ascii=False)
@@ -234,12 +242,18 @@ def plate(name: str, figured: Figured, out: Path, folder: str, identity: str) ->
 
 def _cards(summary: Summary) -> list[Card]:
     """A card for each finished method that is compared, in the order of the headline."""
+    shown = Shown(summary.metric)
     return [
         Card(
             arm.arm,
             arm.verdict or "",
             [
-                _fact("accuracy", arm.decision.interval.scaled(100), _signed, " points"),
+                _fact(
+                    shown.name,
+                    arm.decision.interval,
+                    shown.change,
+                    f" {summary.metric.difference_unit}".rstrip(),
+                ),
                 _fact("energy", arm.ratio, relative, f" × {summary.baseline}"),
             ],
         )
@@ -255,10 +269,6 @@ def _fact(
     if found.bounded:
         within = f"{confidence(found)} CI {show(found.low)} … {show(found.high)}"
     return name, f"{show(found.mean)}{unit}", within
-
-
-def _signed(points: float) -> str:
-    return signed(points, 2)
 
 
 def inline(path: Path, marks: Marks, prefix: str) -> Markup:

@@ -108,14 +108,14 @@ def break_even(results: StudyResults) -> list[BreakEven]:
     A search costs `search_j`: all that was spent until the network had its final shape. Each
     further training costs what an epoch cost from then on, for as many epochs as the dense run had.
     An inference costs what a sample of the test set did. Energy of lost work is left out on both
-    sides. A network that has lost its accuracy pays nothing back.
+    sides. A network that has lost its score pays nothing back.
     """
     baseline = results.baseline_arm
     if baseline is None or baseline not in results.finished_arms:
         return []
-    accuracy = {each.arm: each.verdict for each in summarise(results).challengers}
+    kept = {each.arm: each.verdict for each in summarise(results).challengers}
     return [
-        _of_arm(arm, _paired(results, arm, baseline), str(accuracy.get(arm)))
+        _of_arm(arm, _paired(results, arm, baseline), str(kept.get(arm)), results.metric.name)
         for arm in results.finished_arms
         if arm != baseline
     ]
@@ -172,25 +172,25 @@ def _per_sample(row: Mapping[str, float]) -> float:
     return row["test_j"] / row["test_samples"] if row["test_samples"] > 0 else math.nan
 
 
-def _of_arm(arm: str, runs: Mapping[int, _Run], accuracy: str) -> BreakEven:
+def _of_arm(arm: str, runs: Mapping[int, _Run], kept: str, score: str) -> BreakEven:
     training = {seed: run.training_j for seed, run in runs.items()}
     return BreakEven(
         arm=arm,
         training_j=energy_interval(training.values()),
-        trainings=_credited(_trainings(runs), accuracy),
-        inferences=_credited(_inferences(runs), accuracy),
+        trainings=_credited(_trainings(runs), kept, score),
+        inferences=_credited(_inferences(runs), kept, score),
     )
 
 
-def _credited(found: Payback | None, accuracy: str) -> Payback | None:
-    """The same answer, unless the network's accuracy forbids it."""
+def _credited(found: Payback | None, kept: str, score: str) -> Payback | None:
+    """The same answer, unless the verdict on the network's score forbids it."""
     if found is None or found.verdict not in ("after", "undecided", "immediately"):
         return found
-    if accuracy == "worse":
-        found = replace(found, verdict="not credited", why="its accuracy is worse")
+    if kept == "worse":
+        found = replace(found, verdict="not credited", why=f"its {score} is worse")
         return replace(found, times=math.nan, low=math.nan, high=math.nan)
-    if accuracy == "inconclusive" and not found.why:
-        return replace(found, why="if it keeps the accuracy, which is inconclusive")
+    if kept == "inconclusive" and not found.why:
+        return replace(found, why=f"if it keeps the {score}, which is inconclusive")
     return found
 
 

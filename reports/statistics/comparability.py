@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.settings.settings import WHEREABOUTS
-from reports.statistics.threshold import Metric
+from reports.statistics.threshold import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.settings.metric import Metric
     from harness.settings.run_spec import RunSpec
     from reports.statistics.result_set import ArmRuns
 
-COLUMNS: dict[Metric, str] = {
-    "accuracy": "test_score",
+COLUMNS: dict[Quantity, str] = {
+    "score": "test_score",
     "energy": "energy_j",
     "time": "duration_s",
     "co2e": "co2e_kg",
 }
 """The column of the table of runs that holds each quantity."""
 
-NAMES: dict[Metric, str] = {
-    "accuracy": "accuracy",
-    "energy": "energy",
-    "time": "time",
-    "co2e": "CO2e",
-}
-"""How each quantity is called in a sentence."""
+
+def quantity_name(quantity: Quantity, metric: Metric) -> str:
+    """How a quantity is called in a sentence, of runs that are scored by this metric."""
+    return {"score": metric.name, "co2e": "CO2e"}.get(quantity, quantity)
+
 
 EXECUTION = frozenset(
     {
@@ -48,26 +47,28 @@ EXECUTION = frozenset(
 comparing, and is named."""
 
 
-def barriers(first: ArmRuns, second: ArmRuns) -> dict[Metric, tuple[str, ...]]:
+def barriers(first: ArmRuns, second: ArmRuns) -> dict[Quantity, tuple[str, ...]]:
     """Why each quantity of an arm is not comparable; empty where it is."""
     work = _workload(first.spec, second.spec)
     work += _unequal_hashes("data", first, second)
+    if not first.metric.comparable_with(second.metric):
+        work.append(_differs("metric", first.metric.name, second.metric.name))
     work += [f"no finished run in {arm.side}" for arm in (first, second) if arm.finished.empty]
     if any(arm.finished.empty for arm in (first, second)):
         return dict.fromkeys(COLUMNS, tuple(work))
     machine = _alike("computing device", _computing(first), _computing(second))
-    unknown = {metric: _unknown(first, second, metric) for metric in COLUMNS}
+    unknown = {quantity: _unknown(first, second, quantity) for quantity in COLUMNS}
     measured = [] if unknown["energy"] else _measurement(first, second)
     carbon = _differing(
         "carbon factor", first.distinct("carbon_basis"), second.distinct("carbon_basis")
     )
-    found: dict[Metric, list[str]] = {
-        "accuracy": work,
+    found: dict[Quantity, list[str]] = {
+        "score": work,
         "energy": work + machine + measured,
         "time": work + machine + _processor(first, second, machine),
         "co2e": work + machine + measured + carbon,
     }
-    return {metric: (*reasons, *unknown[metric]) for metric, reasons in found.items()}
+    return {quantity: (*reasons, *unknown[quantity]) for quantity, reasons in found.items()}
 
 
 def execution(first: RunSpec, second: RunSpec) -> list[str]:
@@ -174,11 +175,11 @@ def _differs(name: str, ours: object, theirs: object) -> str:
     return f"{name} differs ({ours} in A; {theirs} in B)"
 
 
-def _unknown(first: ArmRuns, second: ArmRuns, metric: Metric) -> list[str]:
+def _unknown(first: ArmRuns, second: ArmRuns, quantity: Quantity) -> list[str]:
     """Sides without a value; for a ratio, without one that has a logarithm."""
-    least, why = (-math.inf, "") if metric == "accuracy" else (0.0, " or 0")
+    least, why = (-math.inf, "") if quantity == "score" else (0.0, " or 0")
     return [
-        f"{NAMES[metric]} is unknown{why} in {arm.side}"
+        f"{quantity_name(quantity, arm.metric)} is unknown{why} in {arm.side}"
         for arm in (first, second)
-        if not any(value > least for value in arm.by_seed(COLUMNS[metric]).values())
+        if not any(value > least for value in arm.by_seed(COLUMNS[quantity]).values())
     ]

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.results.final_test import FinalTest
+    from harness.settings.metric import Metric
     from harness.settings.run_spec import RunSpec
     from reports.statistics.result_set import ArmRuns, ResultSet
-    from reports.statistics.threshold import Metric
+    from reports.statistics.threshold import Quantity
 
 
 Way = Literal["paired", "Welch"]
@@ -43,19 +44,19 @@ class Change:
     """The change of one quantity of one arm, B against A.
 
     Attributes:
-        metric: Which.
+        quantity: Which.
         reasons: Why it is not comparable; then nothing below is known.
-        found: B − A in percentage points for accuracy, else B / A; None if not comparable.
+        found: B − A of a score, as its metric shows it, else B / A; None if not comparable.
         way: Paired by seed, or Welch's interval for runs that share fewer than two seeds.
-        mean_a: Arithmetic mean over the runs of A that entered: a share of 1, J, s or kg.
+        mean_a: Arithmetic mean over the runs of A that entered: a score, J, s or kg.
         mean_b: The same of B.
         n_a: How many runs of A entered.
         n_b: How many of B; as many if paired.
         doubt: What sensors may add to the ratio.
-        samples: Size of the test set, if an accuracy's interval allows for its samples; else 0.
+        samples: Size of the test set, if a score's interval allows for its samples; else 0.
     """
 
-    metric: Metric
+    quantity: Quantity
     reasons: tuple[str, ...]
     found: Interval | None = None
     way: Way = "paired"
@@ -68,8 +69,8 @@ class Change:
 
     @property
     def relative(self) -> Interval | None:
-        """In percentage points for accuracy, else in percent of A: what a threshold is about."""
-        if self.found is None or self.metric == "accuracy":
+        """Of a score likewise, else in percent of A: what a threshold is about."""
+        if self.found is None or self.quantity == "score":
             return self.found
         return _in_percent(self.found)
 
@@ -79,7 +80,7 @@ class Change:
         if self.found is None:
             return math.nan, math.nan
         found = self.found
-        if self.metric != "accuracy":
+        if self.quantity != "score":
             found = _in_percent(widened(found, self.doubt.share))
         return found.low, found.high
 
@@ -104,7 +105,7 @@ class ArmComparison:
     names: Pair
     first: ArmRuns
     second: ArmRuns
-    changes: Mapping[Metric, Change]
+    changes: Mapping[Quantity, Change]
     standing: str
     parameters: float
     macs: float
@@ -134,6 +135,11 @@ class Comparison:
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
 
+    @property
+    def metric(self) -> Metric:
+        """What scores are; where B's are something else, they are not comparable."""
+        return self.first.metric
+
 
 def compare(first: ResultSet, second: ResultSet) -> Comparison:
     """Compare every arm that both result sets have."""
@@ -150,12 +156,12 @@ def compare(first: ResultSet, second: ResultSet) -> Comparison:
 def _arm(pair: Pair, first: ResultSet, second: ResultSet) -> ArmComparison:
     a, b = first.arm(pair.first), second.arm(pair.second)
     found = barriers(a, b)
-    sizes = not found["accuracy"]
+    sizes = not found["score"]
     return ArmComparison(
         names=pair,
         first=a,
         second=b,
-        changes={metric: _change(metric, a, b, reasons) for metric, reasons in found.items()},
+        changes={name: _change(name, a, b, reasons) for name, reasons in found.items()},
         standing=", ".join(sorted({*a.standings, *b.standings})),
         parameters=_size(a, b, "parameters") if sizes else math.nan,
         macs=_size(a, b, "macs") if sizes else math.nan,
@@ -163,24 +169,25 @@ def _arm(pair: Pair, first: ResultSet, second: ResultSet) -> ArmComparison:
     )
 
 
-def _change(metric: Metric, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) -> Change:
+def _change(quantity: Quantity, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) -> Change:
     if reasons:
-        return Change(metric, reasons)
-    ours, theirs = _usable(metric, a), _usable(metric, b)
+        return Change(quantity, reasons)
+    ours, theirs = _usable(quantity, a), _usable(quantity, b)
     shared = ours.keys() & theirs.keys()
     paired = len(shared) >= 2
     if paired:
         ours = {seed: ours[seed] for seed in shared}
         theirs = {seed: theirs[seed] for seed in shared}
     samples = 0
-    if metric == "accuracy":
-        found, samples = _accuracy(a.tested(ours), b.tested(theirs), paired=paired)
+    if quantity == "score":
+        found, samples = _of_score(a.tested(ours), b.tested(theirs), paired=paired)
+        found = found.scaled(a.metric.factor)
     else:
         found = (
             paired_ratio(theirs, ours) if paired else welch_ratio(theirs.values(), ours.values())
         )
     return Change(
-        metric=metric,
+        quantity=quantity,
         reasons=(),
         found=found,
         way="paired" if paired else "Welch",
@@ -188,45 +195,45 @@ def _change(metric: Metric, a: ArmRuns, b: ArmRuns, reasons: tuple[str, ...]) ->
         mean_b=math.fsum(theirs.values()) / len(theirs),
         n_a=len(ours),
         n_b=len(theirs),
-        doubt=_doubt(metric, a, b, ours, theirs),
+        doubt=_doubt(quantity, a, b, ours, theirs),
         samples=samples,
     )
 
 
-def _usable(metric: Metric, arm: ArmRuns) -> dict[int, float]:
+def _usable(quantity: Quantity, arm: ArmRuns) -> dict[int, float]:
     """Known values by seed; of a quantity that is divided, those that have a logarithm."""
-    values = arm.by_seed(COLUMNS[metric])
-    if metric == "accuracy":
+    values = arm.by_seed(COLUMNS[quantity])
+    if quantity == "score":
         return values
     return {seed: value for seed, value in values.items() if value > 0}
 
 
-def _accuracy(
+def _of_score(
     ours: Mapping[int, FinalTest], theirs: Mapping[int, FinalTest], *, paired: bool
 ) -> tuple[Interval, int]:
-    """B − A in percentage points, and the size of the test set if its samples count."""
+    """B − A in the metric's own unit, and the size of the test set if its samples count."""
     if paired:
         found = score_difference(theirs, ours)
-        return found.interval().scaled(100), found.samples if found.counts_samples else 0
+        return found.interval(), found.samples if found.counts_samples else 0
     of_seeds = welch_difference(
         (run.score for run in theirs.values()), (run.score for run in ours.values())
     )
     samples, variance = variance_of_samples(theirs.values(), ours.values())
     if variance is None or not of_seeds.bounded:
-        return of_seeds.scaled(100), 0
+        return of_seeds, 0
     half = math.hypot(of_seeds.half_width, half_width_of_samples(variance, samples))
     low, high = of_seeds.mean - half, of_seeds.mean + half
-    return replace(of_seeds, low=low, high=high).scaled(100), samples
+    return replace(of_seeds, low=low, high=high), samples
 
 
 def _doubt(
-    metric: Metric,
+    quantity: Quantity,
     a: ArmRuns,
     b: ArmRuns,
     ours: Mapping[int, float],
     theirs: Mapping[int, float],
 ) -> SensorDoubt:
-    if metric not in ("energy", "co2e"):
+    if quantity not in ("energy", "co2e"):
         return SensorDoubt()
     entered = []
     for arm, seeds in ((b, theirs), (a, ours)):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from reports.statistics.energy_kind import difference_of_kind
 from reports.statistics.energy_ratio import energy_ratio
-from reports.statistics.statistics import Interval, paired_ratio, share_interval
+from reports.statistics.statistics import Interval, paired_ratio, score_interval
 
 if TYPE_CHECKING:
     from reports.data import Stage, StudyResults
@@ -29,14 +29,14 @@ class StageResult:
     Attributes:
         arm: Its label.
         energy_j: Geometric mean over seeds.
-        accuracy: Mean test accuracy over the same seeds, as a share of 1.
+        score: Mean test score over the same seeds.
         step: Energy as a ratio to the stage measured before; None at the first.
         so_far: The same to the first; None at the first.
     """
 
     arm: str
     energy_j: Interval
-    accuracy: Interval
+    score: Interval
     step: Interval | None
     so_far: Interval | None
 
@@ -124,11 +124,11 @@ def _reached(
             return None
         return energy_ratio(results, arm, other, mine, energy_j[other])
 
-    accuracy = results.by_seed(arm, "test_score")
+    score = results.by_seed(arm, "test_score")
     return StageResult(
         arm=arm,
         energy_j=paired_ratio(mine, dict.fromkeys(mine, 1.0)),
-        accuracy=share_interval(accuracy[seed] for seed in mine),
+        score=score_interval((score[seed] for seed in mine), results.metric),
         step=over(before),
         so_far=over(None if before is None else first),
     )

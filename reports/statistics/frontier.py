@@ -1,9 +1,9 @@
-"""Energy at matched accuracy and accuracy at matched energy, read off each method's frontier.
+"""Energy at matched score and score at matched energy, read off each method's frontier.
 
 A method at several levels of pruning, or dense training at several lengths and widths, is a line in
-the plane of energy and accuracy. Where it crosses the baseline's accuracy, one may ask for how much
-energy it gets there; where it crosses the baseline's energy, for how much accuracy. Between two
-levels log energy is taken to be linear in accuracy; beyond the last level nothing is known. A
+the plane of energy and score. Where it crosses the baseline's score, one may ask for how much
+energy it gets there; where it crosses the baseline's energy, for which score. Between two
+levels log energy is taken to be linear in the score; beyond the last level nothing is known. A
 frontier consists of the levels on the method's Pareto front.
 """
 
@@ -54,17 +54,17 @@ class SparsityLevel:
     Attributes:
         arm: Its label.
         log_ratio: Logarithm of its energy over the baseline's.
-        points: Its accuracy minus the baseline's, in percentage points.
+        difference: Its score minus the baseline's, as the metric shows it: percentage points.
     """
 
     arm: str
     log_ratio: BySeed
-    points: BySeed
+    difference: BySeed
 
     @property
     def place(self) -> tuple[float, float]:
-        """Mean log ratio and mean points."""
-        return _mean(self.log_ratio), _mean(self.points)
+        """Mean log ratio and mean difference."""
+        return _mean(self.log_ratio), _mean(self.difference)
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ class Frontier:
             the dense frontier.
         levels: All of them, by energy.
         front: The arms of those that none of the others dominates, by energy.
-        energy: Energy as a ratio to the baseline's, where the frontier has the baseline's accuracy.
-        points: Accuracy minus the baseline's, in percentage points, where the frontier has the
+        energy: Energy as a ratio to the baseline's, where the frontier has the baseline's score.
+        difference: Score minus the baseline's, as the metric shows it, where the frontier has the
             baseline's energy.
-        best: The difference in accuracy of its best level, in percentage points.
+        best: The difference in score of its best level, likewise.
     """
 
     name: str
     levels: tuple[SparsityLevel, ...]
     front: tuple[str, ...]
     energy: Crossing
-    points: Crossing
+    difference: Crossing
     best: Interval
 
     @property
@@ -135,10 +135,10 @@ def _is_dense(results: StudyResults, arm: str) -> bool:
 def _levels(results: StudyResults, arms: Sequence[str], baseline: str) -> list[SparsityLevel]:
     """The arms over the seeds that they and the baseline have in common, by mean energy."""
     energy = {arm: results.by_seed(arm, "energy_j") for arm in (*arms, baseline)}
-    accuracy = {arm: results.by_seed(arm, "test_score") for arm in (*arms, baseline)}
+    score = {arm: results.by_seed(arm, "test_score") for arm in (*arms, baseline)}
     known = [
         {seed for seed, joules in energy[arm].items() if joules > 0}
-        & {seed for seed, share in accuracy[arm].items() if math.isfinite(share)}
+        & {seed for seed, value in score[arm].items() if math.isfinite(value)}
         for arm in energy
     ]
     seeds = sorted(set.intersection(*known))
@@ -148,7 +148,7 @@ def _levels(results: StudyResults, arms: Sequence[str], baseline: str) -> list[S
         SparsityLevel(
             arm,
             {s: math.log(energy[arm][s] / energy[baseline][s]) for s in seeds},
-            {s: 100 * (accuracy[arm][s] - accuracy[baseline][s]) for s in seeds},
+            {s: results.metric.factor * (score[arm][s] - score[baseline][s]) for s in seeds},
         )
         for arm in arms
     ]
@@ -159,11 +159,13 @@ def _frontier(
     results: StudyResults, name: str, levels: Sequence[SparsityLevel], baseline: str
 ) -> Frontier:
     by_name = {level.arm: level for level in levels}
-    front = [by_name[arm] for arm in pareto_front({each.arm: each.place for each in levels})]
+    sign = results.metric.sign
+    places = {each.arm: (each.place[0], sign * each.place[1]) for each in levels}
+    front = [by_name[arm] for arm in pareto_front(places)]
     # Equal points do not dominate each other, and no line leads from one to the other.
     front = [each for n, each in enumerate(front) if not n or each.place != front[n - 1].place]
-    best = max(levels, key=lambda level: level.place[1])
-    log = crossing([(each.arm, each.points, each.log_ratio) for each in front])
+    best = max(levels, key=lambda level: places[level.arm][1])
+    log = crossing([(each.arm, each.difference, each.log_ratio) for each in front], sign)
     # Between two levels the ratio is theirs, so that it may be off by no more than the worse of the
     # two is; the baseline is itself.
     doubts = [
@@ -177,8 +179,10 @@ def _frontier(
         levels=tuple(levels),
         front=tuple(level.arm for level in front),
         energy=Crossing(log.status, widened(log.value.exponential, doubt), log.between),
-        points=crossing([(each.arm, each.log_ratio, each.points) for each in reversed(front)], -1),
-        best=t_interval(best.points.values()),
+        difference=crossing(
+            [(each.arm, each.log_ratio, each.difference) for each in reversed(front)], -1
+        ),
+        best=t_interval(best.difference.values()),
     )
 
 
@@ -224,7 +228,8 @@ def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     the two; equal points do not dominate each other. Points with a NaN are left out.
 
     Args:
-        points: From a name to its cost and its worth, such as energy and accuracy.
+        points: From a name to its cost and its worth, such as energy and a score of which
+            higher is better.
     """
     known = sorted(
         (cost, -worth, name)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.results.energy_source import EnergyKinds
 from harness.results.final_test import FinalTest
+from harness.settings.metric import ACCURACY, Metric
 from reports.statistics.energy_ratio import boards_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class ArmRuns:
         runs: Its rows of the table of runs, finished or not.
         attempts: Its rows of the table of attempts.
         tests: By seed, what runs found on the test set, sample by sample where that was recorded.
+        metric: What its scores are.
     """
 
     side: str
@@ -36,6 +38,7 @@ class ArmRuns:
     runs: pd.DataFrame
     attempts: pd.DataFrame
     tests: Mapping[int, FinalTest] = field(default_factory=dict)
+    metric: Metric = ACCURACY
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -76,7 +79,10 @@ class ArmRuns:
     def tested(self, seeds: Collection[int]) -> dict[int, FinalTest]:
         """What the finished runs of these seeds found on the test set."""
         scores = self.by_seed("test_score")
-        return {seed: self.tests.get(seed, FinalTest(scores[seed])) for seed in seeds}
+        return {
+            seed: self.tests.get(seed, FinalTest(scores[seed], metric=self.metric))
+            for seed in seeds
+        }
 
     def distinct(self, column: str) -> tuple[str, ...]:
         """The different texts of a column over the finished runs, sorted; empty ones left out."""
@@ -100,6 +106,7 @@ class ResultSet:
         attempts: One row per attempt.
         specs: By arm, the specification of one of its runs.
         tests: By arm and seed, what runs found on the test set.
+        metric: What scores are.
     """
 
     side: str
@@ -109,6 +116,7 @@ class ResultSet:
     attempts: pd.DataFrame
     specs: Mapping[str, RunSpec]
     tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
+    metric: Metric = ACCURACY
 
     def arm(self, label: str) -> ArmRuns:
         """The runs of one arm."""
@@ -118,4 +126,5 @@ class ResultSet:
             runs=self.runs[self.runs["arm"] == label],
             attempts=self.attempts[self.attempts["arm"] == label],
             tests={seed: test for (arm, seed), test in self.tests.items() if arm == label},
+            metric=self.metric,
         )

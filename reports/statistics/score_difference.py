@@ -47,6 +47,7 @@ class Difference:
         seed_variance: Squared standard error of the mean, of the seeds; NaN for one pair.
         sample_variance: The same of the samples; None if it was not recorded how each scored.
         least: The least that one sample of one seed changes the mean by.
+        sign: The metric's: -1 where a lower score is better.
     """
 
     mean: float
@@ -55,6 +56,7 @@ class Difference:
     seed_variance: float
     sample_variance: float | None
     least: float = 0.0
+    sign: int = 1
 
     @property
     def counts_samples(self) -> bool:
@@ -109,6 +111,7 @@ def difference_of_pairs(ours: Sequence[FinalTest], theirs: Sequence[FinalTest]) 
         seed_variance=squares / (n - 1) / n if n > 1 else math.nan,
         sample_variance=sample_variance,
         least=1 / (n * samples) if samples and counts else 0.0,
+        sign=pairs[0][0].metric.sign,
     )
 
 

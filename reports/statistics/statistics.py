@@ -16,6 +16,8 @@ from scipy.special import expit, logit, stdtrit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.settings.metric import Metric
+
 CONFIDENCE = 0.95
 NO_WIDTH = 1e-9
 """An interval with half this width, but for rounding, has none and shows nothing."""
@@ -50,11 +52,21 @@ class Interval:
         """Half the interval's width; NaN without an interval."""
         return (self.high - self.low) / 2
 
+    def oriented(self, sign: int) -> Interval:
+        """The same interval where higher is better: with `sign` -1 that of the negative values."""
+        if sign > 0:
+            return self
+        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
+
     def scaled(self, factor: float) -> Interval:
         """The same interval in another unit; `factor` must be positive."""
         return replace(
             self, mean=self.mean * factor, low=self.low * factor, high=self.high * factor
         )
+
+    def moved(self, by: float) -> Interval:
+        """The same interval of values that are higher by this."""
+        return replace(self, mean=self.mean + by, low=self.low + by, high=self.high + by)
 
     @property
     def exponential(self) -> Interval:
@@ -115,6 +127,29 @@ def energy_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> 
     return replace(plain, low=plain.mean / factor, high=plain.mean * factor)
 
 
+def score_interval(
+    values: Iterable[float], metric: Metric, confidence: float = CONFIDENCE
+) -> Interval:
+    """Mean of scores, with limits that never leave the metric's bounds.
+
+    As `share_interval` between two bounds, as `energy_interval` above or below a single one, and
+    the t interval where there is none.
+
+    Raises:
+        ValueError: The mean is beyond a bound of two.
+    """
+    low, high = metric.lowest, metric.highest
+    if math.isfinite(low) and math.isfinite(high):
+        shares = share_interval(((value - low) / (high - low) for value in values), confidence)
+        return shares.scaled(high - low).moved(low)
+    if math.isfinite(low):
+        return energy_interval((value - low for value in values), confidence).moved(low)
+    if math.isfinite(high):
+        below = energy_interval((high - value for value in values), confidence)
+        return below.oriented(-1).moved(high)
+    return t_interval(values, confidence)
+
+
 def paired_ratio(
     values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Interval:
@@ -134,7 +169,7 @@ def paired_ratio(
 
 
 def non_inferiority(difference: Interval, margin: float) -> Verdict:
-    """Whether an accuracy is shown to be no more than `margin` below the baseline's.
+    """Whether a score, of which higher is better, is shown to be within `margin` of the baseline's.
 
     "non-inferior" if the whole interval is above −margin, "worse" if the whole of it is below,
     else "inconclusive" (Piaggio et al. 2012, JAMA 308:24). Same unit for both arguments. An

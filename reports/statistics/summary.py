@@ -11,10 +11,11 @@ import pandas as pd
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.energy_ratio import energy_ratio
 from reports.statistics.once import once
-from reports.statistics.statistics import Interval, Verdict, energy_interval, share_interval
+from reports.statistics.statistics import Interval, Verdict, energy_interval, score_interval
 from reports.statistics.verdicts import Decision, decide
 
 if TYPE_CHECKING:
+    from harness.settings.metric import Metric
     from harness.study.study import UntilDecided
     from reports.data import StudyResults
 
@@ -25,12 +26,12 @@ _STANDINGS: tuple[Verdict, ...] = ("non-inferior", "inconclusive", "worse")
 class ArmSummary:
     """One arm over its seeds.
 
-    Accuracies are shares of 1, energies joules, CO2e kg, time seconds; shares are of the
+    Scores are in the metric's own unit, energies joules, CO2e kg, time seconds; shares are of the
     dense network. Comparisons are None for the baseline itself and where there is none.
     """
 
     arm: str
-    accuracy: Interval
+    score: Interval
     energy_j: Interval
     uncertainty_j: float
     ratio: Interval | None
@@ -47,12 +48,12 @@ class ArmSummary:
 
     @property
     def difference(self) -> Interval | None:
-        """Accuracy less the baseline's as this arm alone shows it, as a share of 1."""
+        """Score less the baseline's as this arm alone shows it, in the metric's unit and sign."""
         return self.decision.own if self.decision else None
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict on its accuracy, at one chance of error shared by all arms."""
+        """The verdict on its score, at one chance of error shared by all arms."""
         return self.decision.verdict if self.decision else None
 
     @property
@@ -69,7 +70,8 @@ class Summary:
         study: Its name.
         baseline: The arm that the others are compared with.
         has_baseline: Whether a run of it has finished.
-        margin: The accepted loss of accuracy, as a share of 1.
+        metric: What scores are.
+        margin: How much worse one may be, in the metric's own unit.
         standing: What the energies are worth.
         arms: The arms, sorted.
         rule: How seeds are added, if they are.
@@ -78,10 +80,16 @@ class Summary:
     study: str
     baseline: str
     has_baseline: bool
+    metric: Metric
     margin: float
     standing: EnergyKinds
     arms: tuple[ArmSummary, ...]
     rule: UntilDecided | None = None
+
+    @property
+    def shown_margin(self) -> float:
+        """The margin as the metric shows it: 0.5 points."""
+        return self.margin * self.metric.factor
 
     @property
     def finished(self) -> tuple[ArmSummary, ...]:
@@ -100,8 +108,8 @@ class Summary:
 
 @once
 def summarise(results: StudyResults) -> Summary:
-    """Sum a study up: the arms that keep the accuracy first, and of those the frugal ones."""
-    margin = results.margin_points / 100
+    """Sum a study up: the arms that keep the score first, and of those the frugal ones."""
+    margin = results.margin / results.metric.factor
     baseline = results.baseline_arm
     decisions: dict[str, Decision] = {}
     if baseline is not None and baseline in results.finished_arms:
@@ -112,6 +120,7 @@ def summarise(results: StudyResults) -> Summary:
         study=results.study,
         baseline=baseline or results.baseline,
         has_baseline=baseline in results.finished_arms,
+        metric=results.metric,
         margin=margin,
         standing=standing_of(results.telling),
         arms=tuple(sorted(arms, key=lambda arm: _place(arm, baseline))),
@@ -132,14 +141,14 @@ def _place(arm: ArmSummary, baseline: str | None) -> tuple[int, float]:
 def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -> ArmSummary:
     every = results.runs[results.runs["arm"] == arm]
     done = results.finished_of(arm)
-    accuracy = results.by_seed(arm, "test_score")
+    score = results.by_seed(arm, "test_score")
     energy_j = results.by_seed(arm, "energy_j")
     ratio = None
     if decision is not None and len(done):
         ratio = energy_ratio(results, arm, results.baseline_arm or "")
     return ArmSummary(
         arm=arm,
-        accuracy=share_interval(accuracy.values()),
+        score=score_interval(score.values(), results.metric),
         energy_j=energy_interval(energy_j.values()),
         uncertainty_j=_mean(done["uncertainty_j"]),
         ratio=ratio,

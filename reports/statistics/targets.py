@@ -1,4 +1,4 @@
-"""Validation accuracy as energy is spent, and the energy until an arm nears the baseline's."""
+"""Validation score as energy is spent, and the energy until an arm nears the baseline's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pandas as pd
 
 from reports.statistics.energy_ratio import energy_ratio
 from reports.statistics.once import once
-from reports.statistics.statistics import Interval, energy_interval, share_interval
+from reports.statistics.statistics import Interval, energy_interval, score_interval, t_interval
 
 if TYPE_CHECKING:
+    from harness.settings.metric import Metric
     from reports.data import StudyResults
 
 
@@ -28,13 +29,13 @@ class RunCurve:
 
     Attributes:
         energy_j: All energy spent on the run until each, ascending, shape (evaluations,).
-        accuracy: Of the network at that moment, 0 to 1, shape (evaluations,).
+        score: Of the network at that moment, shape (evaluations,).
         shaped: How many came before the network had its final shape, that is before its last
             pruning or masking.
     """
 
     energy_j: Array
-    accuracy: Array
+    score: Array
     shaped: int
 
     def __len__(self) -> int:
@@ -84,8 +85,8 @@ def _shaped(of_run: pd.DataFrame, search_epochs: float | None) -> int:
     return int(other[-1]) + 1 if len(other) else 0
 
 
-def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
-    """For each evaluation the mean energy, and the mean accuracy with its 95 % interval.
+def mean_curve(runs: Mapping[int, RunCurve], metric: Metric) -> pd.DataFrame:
+    """For each evaluation the mean energy, and the mean score with its 95 % interval.
 
     Seeds are matched by the number of the evaluation, not by energy: they prune after the same
     epoch but not after the same joule, and a mean at equal joules would mix networks from before
@@ -95,6 +96,7 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
 
     Args:
         runs: By seed; at least one.
+        metric: What scores are.
 
     Returns:
         Columns `energy_j`, `val_score`, `val_score_low`, `val_score_high`, `n` and
@@ -104,8 +106,8 @@ def mean_curve(runs: Mapping[int, RunCurve]) -> pd.DataFrame:
     after = min(len(run) - run.shaped for run in runs.values())
     places = [*range(before), *range(-after, 0)]
     energy_j = np.stack([run.energy_j[places] for run in runs.values()])
-    accuracy = np.stack([run.accuracy[places] for run in runs.values()])
-    means = [share_interval(column) for column in accuracy.T.tolist()]
+    score = np.stack([run.score[places] for run in runs.values()])
+    means = [score_interval(column, metric) for column in score.T.tolist()]
     return pd.DataFrame(
         {
             "energy_j": energy_j.mean(axis=0),
@@ -133,8 +135,8 @@ def thinned(values: Array, count: int) -> npt.NDArray[np.int64]:
 
 
 SHARES = (0.90, 0.95, 0.99)
-"""Of the baseline's final validation accuracy."""
-# Accuracies are counts over samples: one that equals its target may miss it by a rounding.
+"""Of the baseline's final validation score, where higher is better."""
+# An accuracy is a count over samples: one that equals its target may miss it by a rounding.
 _TOLERANCE = 1e-9
 
 
@@ -144,7 +146,7 @@ class TargetReached:
 
     Attributes:
         arm: Its label.
-        share: The target, as a share of the baseline's final validation accuracy.
+        share: The target, as a share of the baseline's final validation score.
         energy_j: Energy until it was reached, over the seeds that did.
         ratio: To the baseline's, over the seeds in which both did; None for the baseline itself.
         seeds: How many seeds were evaluated; of them `energy_j.n` reached it.
@@ -157,35 +159,52 @@ class TargetReached:
     seeds: int
 
 
-def reference_accuracy(results: StudyResults) -> float:
-    """The baseline's final validation accuracy, its mean over seeds; NaN without a baseline."""
+def shares_of(metric: Metric) -> tuple[float, ...]:
+    """The targets, the easiest first; as far above the whole where lower is better: 1.1."""
+    return SHARES if metric.higher_is_better else tuple(round(2 - share, 9) for share in SHARES)
+
+
+def reference_score(results: StudyResults) -> float:
+    """The baseline's final validation score, its mean over seeds.
+
+    NaN without a baseline, and of scores that may be below 0, of which shares have no meaning.
+    """
     arm = results.baseline_arm
-    return share_interval(results.by_seed(arm, "val_score").values()).mean if arm else math.nan
+    if arm is None or results.metric.lowest < 0:
+        return math.nan
+    return t_interval(results.by_seed(arm, "val_score").values()).mean
 
 
-def joules_to(energy_j: Array, accuracy: Array, level: float) -> float:
-    """Energy at the first evaluation at or above a level of accuracy; NaN if there is none.
+def joules_to(energy_j: Array, score: Array, level: float, sign: int = 1) -> float:
+    """Energy at the first evaluation at a level of the score or better; NaN if there is none.
 
     Nothing is interpolated: no network between two evaluations was looked at.
+
+    Args:
+        energy_j: Until each evaluation, ascending.
+        score: At each.
+        level: To be reached.
+        sign: The metric's: -1 where a lower score is better.
     """
-    above = np.flatnonzero(accuracy >= level - _TOLERANCE)
-    return float(energy_j[above[0]]) if len(above) else math.nan
+    reached = np.flatnonzero(sign * score >= sign * level - _TOLERANCE)
+    return float(energy_j[reached[0]]) if len(reached) else math.nan
 
 
 @once
 def energy_to_targets(results: StudyResults) -> list[TargetReached]:
-    """Each arm and target of `SHARES`; empty without a baseline to set the targets.
+    """Each arm and target; empty without a baseline to set the targets.
 
     Only evaluations of the network in its final shape count, since a network before its last
     pruning is not the one that the arm delivers; the energy is all that was spent until then.
     """
-    reference = reference_accuracy(results)
+    reference, sign = reference_score(results), results.metric.sign
     if math.isnan(reference):
         return []
     curves, found = run_curves(results), []
-    for share in SHARES:
+    for share in shares_of(results.metric):
         reached = {
-            arm: _by_seed(curves.get(arm, {}), share * reference) for arm in results.finished_arms
+            arm: _by_seed(curves.get(arm, {}), share * reference, sign)
+            for arm in results.finished_arms
         }
         base = str(results.baseline_arm)
         baseline = reached[base]
@@ -204,10 +223,10 @@ def energy_to_targets(results: StudyResults) -> list[TargetReached]:
     return found
 
 
-def _by_seed(runs: dict[int, RunCurve], level: float) -> dict[int, float]:
+def _by_seed(runs: dict[int, RunCurve], level: float, sign: int) -> dict[int, float]:
     """Energy to a level by seed, NaN if not reached; runs never evaluated there are left out."""
     return {
-        seed: joules_to(run.energy_j[run.shaped :], run.accuracy[run.shaped :], level)
+        seed: joules_to(run.energy_j[run.shaped :], run.score[run.shaped :], level, sign)
         for seed, run in runs.items()
         if run.shaped < len(run)
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.settings.arm_selector import Selector
+from harness.settings.metric import ACCURACY, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ class Checked:
         change: What was found; None if unchecked.
         standing: What the arm's energy is worth; empty if unchecked.
         reasons: Why it is unchecked.
+        metric: What scores are.
     """
 
     threshold: Threshold
@@ -45,6 +47,7 @@ class Checked:
     change: Change | None = None
     standing: str = ""
     reasons: tuple[str, ...] = ()
+    metric: Metric = ACCURACY
 
 
 def check(comparison: Comparison, threshold: Threshold) -> list[Checked]:
@@ -53,7 +56,11 @@ def check(comparison: Comparison, threshold: Threshold) -> list[Checked]:
     A gate that passes unseen is worse than one that fails: what cannot be checked is returned as
     such, also an arm that only A has. One that only B has is new; it counts if it is asked for, or
     if there is no other.
+
+    Raises:
+        UsageError: The threshold is in the unit of another metric.
     """
+    threshold.check_unit(comparison.metric)
     words = threshold.arm
     listed = [*_candidates(comparison, threshold)]
     if words:
@@ -62,11 +69,12 @@ def check(comparison: Comparison, threshold: Threshold) -> list[Checked]:
     else:
         chosen = [each for each in listed if not each.new] or listed
     if chosen:
-        return [each.checked for each in chosen]
+        return [replace(each.checked, metric=comparison.metric) for each in chosen]
     known = [name for each in listed for name in each.names]
     close = difflib.get_close_matches(words, known, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
-    return [_unchecked(threshold, words, f"neither A nor B has this method{hint}")]
+    why = f"neither A nor B has this method{hint}"
+    return [replace(_unchecked(threshold, words, why), metric=comparison.metric)]
 
 
 @dataclass(frozen=True)
@@ -102,11 +110,11 @@ def _chooser(words: str) -> Callable[[RunSpec], bool]:
 
 
 def _check_arm(arm: ArmComparison, threshold: Threshold) -> Checked:
-    change = arm.changes[threshold.metric]
+    change = arm.changes[threshold.quantity]
     relative = change.relative
     if relative is None:
         return Checked(threshold, arm.label, "unchecked", reasons=change.reasons)
-    harm = -1 if threshold.metric == "accuracy" else 1
+    harm = -arm.first.metric.sign if threshold.quantity == "score" else 1
     exceeded = harm * (relative.mean - threshold.limit) > _ROUNDING
     return Checked(
         threshold=threshold,

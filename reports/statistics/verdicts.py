@@ -1,4 +1,4 @@
-"""Which arms keep the accuracy: one verdict per arm, with one chance of error shared by all.
+"""Which arms keep the score: one verdict per arm, with one chance of error shared by all.
 
 Of the studies whose arms all lose exactly the accepted margin, at most 2.5 % call any of them
 non-inferior, and at most 2.5 % call any worse: the levels of several arms are Holm's (1979, Scand.
@@ -41,11 +41,12 @@ _DECIDED: tuple[Verdict, ...] = ("non-inferior", "worse")
 
 @dataclass(frozen=True)
 class Decision:
-    """What is shown of one arm's accuracy against the baseline's.
+    """What is shown of one arm's score against the baseline's.
 
     Attributes:
         verdict: Of all arms together: at most 2.5 % of studies err in any of them.
-        interval: The difference that the verdict rests on, in shares of 1, at its level.
+        interval: The difference that the verdict rests on, in the metric's own unit and sign, at
+            its level.
         alone: The verdict if this arm were the only one.
         own: The difference that this one rests on.
         arms: How many arms are compared with the baseline.
@@ -75,7 +76,7 @@ def decide(
         tested: By arm and seed, what its finished runs found on the test set; also arms of which
             no run has finished.
         baseline: What the others are compared with.
-        margin: The accepted loss of accuracy, as a share of 1.
+        margin: How much worse a score may be, in the metric's own unit.
         rule: How seeds are added, if they are.
     """
     base = tested.get(baseline, {})
@@ -150,7 +151,7 @@ def _judge(
 
     Args:
         arms: By label.
-        margin: As a share of 1.
+        margin: In the metric's own unit.
         rule: How seeds are added, if they are.
         count: How many arms share the chance of error.
     """
@@ -164,7 +165,7 @@ def _judge(
         for arm in shown.keys() - found.keys():
             for verdict in _DECIDED:
                 interval = shown[arm].interval(sure[verdict])
-                if non_inferiority(interval, margin) == verdict:
+                if non_inferiority(interval.oriented(shown[arm].sign), margin) == verdict:
                     found[arm] = _decision(verdict, interval, shown[arm], count, rule is not None)
         return len(found) > before
 

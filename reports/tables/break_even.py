@@ -31,7 +31,7 @@ def _columns(which: str, price: Column, saving: Column) -> Iterator[Column]:
         f"{which}_verdict",
         "text",
         "`after`: that many; `immediately`: there is no price; `undecided`: the saving may "
-        "be none; `never`: nothing is saved; `no search`; `not credited`: the accuracy is worse.",
+        "be none; `never`: nothing is saved; `no search`; `not credited`: the score is worse.",
     )
     yield Column(f"{which}_reason", "text", "Of the verdict, or what the number takes for granted.")
     yield Column(
@@ -93,7 +93,7 @@ def break_even_table(results: StudyResults) -> Table | None:
         schema=SCHEMA,
         records=[_record(each, standing.adjective) for each in found],
         view=view,
-        legend=LEGEND,
+        legend=LEGEND.format(score=results.metric.name),
         arms=[each.arm for each in found],
     )
 
@@ -103,12 +103,12 @@ LEGEND = (
     "Trainings: the search, which is all that was spent until the network had its final shape, is "
     "paid once, as if none of it were of use to the run's own training; each training of the "
     "network that was found costs what its epochs cost after the search, for as many epochs as "
-    "dense trained. That it reaches the same accuracy again is assumed, not measured. Energy that "
+    "dense trained. That it reaches the same {score} again is assumed, not measured. Energy that "
     "another arm spent on finding a network is not counted. Inferences: what the whole recipe "
     "costs above dense, over what one sample of the test set saves, measured in a single pass "
     "over it. Below are 95 % intervals: Student-t over seeds (of energies on the log scale), and "
     "Fieller’s for numbers of repetitions, which have no upper limit (∞) where the saving may be "
-    "none; then the answer is undecided. A network whose accuracy is worse than dense’s by more "
+    "none; then the answer is undecided. A network whose {score} is worse than dense’s by more "
     "than the margin is not credited with any."
 )
 

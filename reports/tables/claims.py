@@ -19,9 +19,11 @@ from reports.statistics.score_difference import score_difference
 from reports.statistics.statistics import NO_WIDTH, Interval
 from reports.tables.table import ENERGY_KIND, Table, View
 from reports.text.phrases import times, times_interval
-from reports.text.units import POINTS, fixed, relative, signed, significant
+from reports.text.scores import Shown
+from reports.text.units import fixed, relative, significant
 
 if TYPE_CHECKING:
+    from harness.settings.metric import Metric
     from reports.data import AskedClaim, StudyResults
     from reports.tables.table import Record
 
@@ -37,9 +39,10 @@ SCHEMA = Schema(
         Column("against", "text", "The method that it is compared with."),
         Column("energy_ratio_at_most", "number", "The claim's bound of the energy ratio."),
         Column(
-            "accuracy_difference_at_least",
+            "score_difference_bound",
             "number",
-            "The claim's bound of the difference: 0.01 is one percentage point.",
+            "The claim's bound of the difference, from below, or from above where lower is better: "
+            "of accuracies, 0.01 is one percentage point.",
         ),
         Column(
             "energy_ratio",
@@ -49,13 +52,13 @@ SCHEMA = Schema(
         ),
         ENERGY_KIND,
         Column(
-            "accuracy_difference",
+            "score_difference",
             "number",
-            "Test accuracy minus the other's, paired by seed.",
+            "Test score minus the other's, paired by seed.",
             interval=True,
         ),
         Column("n_energy", "integer", "Pairs of runs with a known energy ratio."),
-        Column("n_accuracy", "integer", "Pairs of runs with known accuracies."),
+        Column("n_score", "integer", "Pairs of runs with known scores."),
         Column("verdict", "text", "`supported`, `not supported` or `inconclusive`."),
         Column(
             "verdict_by",
@@ -72,23 +75,23 @@ def claims(results: StudyResults) -> Table | None:
     judged = judge(results)
     if not judged:
         return None
-    standing = standing_of(results.telling)
+    shown, standing = Shown(results.metric), standing_of(results.telling)
     kind = "Measured" if standing.measured else standing.adjective.capitalize()
     return Table(
         schema=SCHEMA,
-        records=[_record(each, standing.adjective) for each in judged],
+        records=[_record(each, standing.adjective, results.metric) for each in judged],
         view={
-            "claim": View("Claim", note=_tested),
+            "claim": View("Claim", note=partial(_tested, shown=shown)),
             "source": View("Source"),
             "energy_ratio": View(
                 f"{kind} energy", text=lambda row: times(row["energy_ratio"]), note=_energy
             ),
-            "accuracy_difference": View("Measured accuracy", POINTS, partial(signed, decimals=2)),
-            "n_energy": View("n", text=_pairs, note=_both),
+            "score_difference": View(f"Measured {shown.name}", shown.unit_of_change, shown.changes),
+            "n_energy": View("n", text=_pairs, note=partial(_both, shown=shown)),
             "verdict": View("Verdict", text=_verdict, note=lambda row: row["reason"]),
         },
         legend="Energy of the first method named in small print, as a ratio to the second’s, and "
-        "its test accuracy minus the second’s: means over pairs of runs with the same seed, "
+        f"its test {shown.name} minus the second’s: means over pairs of runs with the same seed, "
         "with 95 % Student-t intervals, ratios on the log scale and with what "
         "sensors add. n counts pairs. “Supported” where "
         "the whole interval of each figure satisfies the bound in small print, “not supported” "
@@ -97,34 +100,35 @@ def claims(results: StudyResults) -> Table | None:
     )
 
 
-def _record(each: JudgedClaim, kind: str) -> Record:
-    least = each.claim.points_at_least
+def _record(each: JudgedClaim, kind: str, metric: Metric) -> Record:
+    bound = each.claim.difference_bound
     return {
         "claim": each.claim.text,
         "source": each.claim.source,
         "arm": each.claim.arm,
         "against": each.claim.against,
         "energy_ratio_at_most": each.claim.energy_at_most,
-        "accuracy_difference_at_least": None if least is None else least / 100,
+        "score_difference_bound": None if bound is None else bound / metric.factor,
         "energy_ratio": each.energy,
         "energy_kind": kind,
-        "accuracy_difference": each.points.scaled(0.01),
+        "score_difference": each.difference.scaled(1 / metric.factor),
         "n_energy": each.energy.n,
-        "n_accuracy": each.points.n,
+        "n_score": each.difference.n,
         "verdict": each.verdict,
         "verdict_by": each.by,
         "reason": each.why,
     }
 
 
-def _tested(row: Record) -> str:
+def _tested(row: Record, shown: Shown) -> str:
     """What of a claim is tested: two arms and the bounds."""
     bounds = []
     if row["energy_ratio_at_most"] is not None:
         bounds.append(f"energy {_at_most(row['energy_ratio_at_most'])}")
-    if row["accuracy_difference_at_least"] is not None:
-        least = signed(row["accuracy_difference_at_least"] * 100, 2)
-        bounds.append(f"accuracy at least {least} points")
+    if row["score_difference_bound"] is not None:
+        bound = shown.change_text(row["score_difference_bound"])
+        which = "at least" if shown.metric.higher_is_better else "at most"
+        bounds.append(f"{shown.name} {which} {bound}")
     pair = f"{row['arm'] or 'not run'} against {row['against'] or 'not run'}"
     return f"{pair}: {', '.join(bounds)}"
 
@@ -148,13 +152,13 @@ def _energy(row: Record) -> str:
 
 
 def _pairs(row: Record) -> str:
-    return str(min(row["n_energy"], row["n_accuracy"]))
+    return str(min(row["n_energy"], row["n_score"]))
 
 
-def _both(row: Record) -> str:
+def _both(row: Record, shown: Shown) -> str:
     """Of which figure how many, where they differ."""
-    energy, accuracy = row["n_energy"], row["n_accuracy"]
-    return "" if energy == accuracy else f"energy {energy}, accuracy {accuracy}"
+    energy, score = row["n_energy"], row["n_score"]
+    return "" if energy == score else f"energy {energy}, {shown.name} {score}"
 
 
 def _verdict(row: Record) -> str:
@@ -177,7 +181,7 @@ class JudgedClaim:
     Attributes:
         claim: What was claimed.
         energy: Energy of its arm as a ratio to the other's, paired by seed.
-        points: Test accuracy of its arm minus the other's, in percentage points, paired by seed.
+        difference: Test score of its arm minus the other's, as the metric shows it, paired by seed.
         verdict: Of both together.
         by: The kind of energy that the verdict rests on where no sensor measured all of it, such
             as "estimated"; empty for measured energy, and where energy decided nothing.
@@ -186,7 +190,7 @@ class JudgedClaim:
 
     claim: AskedClaim
     energy: Interval
-    points: Interval
+    difference: Interval
     verdict: ClaimVerdict
     by: str
     why: str
@@ -200,11 +204,11 @@ def judge(results: StudyResults) -> tuple[JudgedClaim, ...]:
 def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     arm, against = claim.arm or "", claim.against or ""
     energy = energy_ratio(results, arm, against)
-    difference = score_difference(results.tested(arm), results.tested(against))
-    points = difference.interval().scaled(100)
+    tested = score_difference(results.tested(arm), results.tested(against))
+    difference = tested.interval().scaled(results.metric.factor)
     missing = _missing(results, claim)
     if missing:
-        return JudgedClaim(claim, energy, points, "inconclusive", "", missing)
+        return JudgedClaim(claim, energy, difference, "inconclusive", "", missing)
     finished = results.finished
     standing = standing_of(finished[finished["arm"].isin([arm, against])])
     parts: dict[str, _Part] = {}
@@ -214,13 +218,15 @@ def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
             unsafe = "simulated by a stand-in device, which shows nothing"
         judged = judged_energy(energy, claim.energy_at_most)
         parts["energy"] = ("inconclusive", unsafe) if unsafe else judged
-    if claim.points_at_least is not None:
-        parts["accuracy"] = judged_accuracy(points, claim.points_at_least)
+    if claim.difference_bound is not None:
+        parts[results.metric.name] = judged_score(
+            difference, claim.difference_bound, Shown(results.metric)
+        )
     verdict = min((part for part, _ in parts.values()), key=_WORST_FIRST.index)
     deciding = {name: why for name, (part, why) in parts.items() if part == verdict}
     by = standing.adjective if "energy" in deciding and not standing.measured else ""
     reason = "; ".join(f"{name}: {why}" for name, why in deciding.items() if why)
-    return JudgedClaim(claim, energy, points, verdict, by, reason)
+    return JudgedClaim(claim, energy, difference, verdict, by, reason)
 
 
 def _missing(results: StudyResults, claim: AskedClaim) -> str:
@@ -251,17 +257,25 @@ def judged_energy(ratio: Interval, at_most: float) -> _Part:
     return "inconclusive", f"{within} includes the claimed {relative(at_most)}, so undecided"
 
 
-def judged_accuracy(points: Interval, at_least: float) -> _Part:
-    """Whether a difference in accuracy is shown to be no smaller than claimed, and why not."""
-    unsure = _unsure(points)
+def judged_score(difference: Interval, bound: float, shown: Shown) -> _Part:
+    """Whether a difference in score is shown to be within a claim's bound, and why not.
+
+    Args:
+        difference: As the metric shows it, in its own sign.
+        bound: Likewise; the least, or the most where lower is better.
+        shown: The metric.
+    """
+    unsure = _unsure(difference)
     if unsure:
         return "inconclusive", unsure
-    if points.low >= at_least:
+    sign = shown.metric.sign
+    found = difference.oriented(sign)
+    if found.low >= sign * bound:
         return "supported", ""
-    if points.high < at_least:
-        return "not supported", "less than claimed"
-    within = f"{signed(points.low, 2)} … {signed(points.high, 2)}"
-    return "inconclusive", f"{within} includes the claimed {signed(at_least, 2)}, so undecided"
+    if found.high < sign * bound:
+        return "not supported", f"{'less' if sign > 0 else 'more'} than claimed"
+    within = f"{shown.changes(difference.low)} … {shown.changes(difference.high)}"
+    return "inconclusive", f"{within} includes the claimed {shown.changes(bound)}, so undecided"
 
 
 def _unsure(found: Interval) -> str:

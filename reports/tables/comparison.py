@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -15,12 +14,22 @@ from harness.results.safe_csv import in_markdown, one_line, quiet
 from reports.statistics.statistics import Interval
 from reports.tables.formats import as_markdown
 from reports.tables.table import ARM, Table, View
-from reports.text.comparison import gate_sentence, intervals, notes, remarks, sides, warnings
-from reports.text.units import POINTS, Unit, fixed, signed, significant
+from reports.text.comparison import (
+    gate_sentence,
+    intervals,
+    notes,
+    remarks,
+    sides,
+    unit_of,
+    warnings,
+)
+from reports.text.scores import Shown
+from reports.text.units import Unit, fixed, significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.settings.metric import Metric
     from reports.statistics.comparison import ArmComparison, Change, Comparison
     from reports.statistics.threshold_check import Checked
     from reports.tables.table import Cell, Record
@@ -41,7 +50,7 @@ SCHEMA = Schema(
     "a method that both have",
     (
         ARM,
-        _change("accuracy_difference", "Test accuracy, B minus A: 0.01 is one percentage point."),
+        _change("score_difference", "Test score, B minus A: 0.01 is one percentage point."),
         _change("energy_ratio", "Energy, B over A."),
         _change("duration_ratio", "Time, B over A."),
         _change("co2e_ratio", "CO2e, B over A."),
@@ -57,12 +66,13 @@ SCHEMA = Schema(
 
 def comparison_table(comparison: Comparison) -> Table:
     """Changes from A to B with their intervals; a dash where something is not comparable."""
+    shown = Shown(comparison.metric)
     return Table(
         schema=SCHEMA,
-        records=[_record(arm) for arm in comparison.arms],
+        records=[_record(arm, comparison.metric) for arm in comparison.arms],
         view={
             "arm": View("Method", text=lambda row: one_line(row["arm"])),
-            "accuracy_difference": View("Accuracy", POINTS, partial(signed, decimals=2)),
+            "score_difference": View(shown.header(), shown.unit_of_change, shown.changes),
             "energy_ratio": View(f"Energy{_kind(comparison)}", _TIMES, _times),
             "duration_ratio": View("Time", _TIMES, _times),
             "co2e_ratio": View("CO2e", _TIMES, _times),
@@ -82,10 +92,11 @@ def _kind(comparison: Comparison) -> str:
     return f" ({', '.join(sorted(found))})" if found - {"measured"} else ""
 
 
-def _record(arm: ArmComparison) -> Record:
+def _record(arm: ArmComparison, metric: Metric) -> Record:
+    difference = arm.changes["score"].found
     return {
         "arm": arm.label,
-        "accuracy_difference": arm.changes["accuracy"].found,
+        "score_difference": difference and difference.scaled(1 / metric.factor),
         "energy_ratio": arm.changes["energy"].found,
         "duration_ratio": arm.changes["time"].found,
         "co2e_ratio": arm.changes["co2e"].found,
@@ -117,7 +128,8 @@ def _count(row: Record, side: str) -> str:
 
 
 def _legend(comparison: Comparison) -> str:
-    parts = ["B against A: accuracy B − A, everything else B / A, on the log scale."]
+    name = comparison.metric.name
+    parts = [f"B against A: {name} B − A, everything else B / A, on the log scale."]
     parts += filter(None, [intervals(comparison)])
     if any(
         len(runs.finished) < len(runs.runs)
@@ -128,33 +140,35 @@ def _legend(comparison: Comparison) -> str:
     return " ".join(parts)
 
 
-VERSION = 1
+VERSION = 2
 """Of the object's form; it goes up when a key changes its meaning or goes."""
 
-_MEANS = {"accuracy": "%", "energy": "J", "time": "s", "co2e": "kg"}
+_UNITS = {"energy": "J", "time": "s", "co2e": "kg"}
 
 
 def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, Any]:
     """The object. What is unknown or not comparable is null; names are as they were found.
 
-    - `version`: 1.
+    - `version`: 2.
+    - `metric`: what scores are: "accuracy".
     - `a`, `b`: `folder` and `study` of each.
     - `arms`: one object per arm in both: `arm` (its label), `arm_a`, `arm_b` (in each),
       `started_a`, `started_b`, `finished_a`, `finished_b` (runs), `energy_standing` ("measured",
       "estimated", "simulated", "partly ..."), `differences` (hyper-parameters and ways of
-      execution that differ), `parameters_ratio`, `macs_ratio` (B / A), and `accuracy`, `energy`,
+      execution that differ), `parameters_ratio`, `macs_ratio` (B / A), and `score`, `energy`,
       `time`, `co2e`.
     - Each of these four: `reasons` (why it is not comparable; empty if it is), `change` with
-      `low` and `high` (95 %) in `change_unit` ("points": B − A; "ratio": B / A), `interval`
+      `low` and `high` (95 %) in `change_unit` ("ratio": B / A; of a score B − A in its metric's
+      unit, such as "points"), `interval`
       ("paired", "Welch"), `n_a`, `n_b` (runs that entered), `mean_a`, `mean_b` (arithmetic, over
-      these) in `mean_unit` ("%", "J", "s", "kg"), `test_samples` (that the interval of an accuracy
+      these) in `mean_unit` ("%", "J", "s", "kg"), `test_samples` (that the interval of a score
       allows for, beside the seeds; 0 if their scores were not recorded), `sensor_gain` and
       `borders_gaps_aliasing` (what sensors may add to a ratio, as shares; the first is 0 on one
       machine).
     - `only_a`, `only_b`: labels of arms in one only.
     - `warnings`, `notes`: sentences.
     - `thresholds`: one object per arm that a threshold is about: `threshold` (as given), `arm`,
-      `metric`, `limit` and `change` in `unit` ("%", "points"), `outcome` ("kept", "exceeded",
+      `quantity`, `limit` and `change` in `unit` ("%", "points"), `outcome` ("kept", "exceeded",
       "unchecked"), `confirmation` ("shown", "within noise", "not shown"), `reasons` (why it is
       unchecked), `sentence`.
     - `passed`: whether every threshold is kept.
@@ -162,11 +176,12 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     gates = [_gate(each) for each in checked]
     return {
         "version": VERSION,
+        "metric": comparison.metric.name,
         **{
             key: {"folder": side.folder, "study": side.study}
             for key, side in (("a", comparison.first), ("b", comparison.second))
         },
-        "arms": [_arm(arm) for arm in comparison.arms],
+        "arms": [_arm(arm, comparison.metric) for arm in comparison.arms],
         "only_a": list(comparison.only_first),
         "only_b": list(comparison.only_second),
         "warnings": warnings(comparison),
@@ -176,7 +191,7 @@ def as_object(comparison: Comparison, checked: Iterable[Checked]) -> dict[str, A
     }
 
 
-def _arm(arm: ArmComparison) -> dict[str, Any]:
+def _arm(arm: ArmComparison, metric: Metric) -> dict[str, Any]:
     return {
         "arm": arm.label,
         "arm_a": arm.names.first,
@@ -186,24 +201,25 @@ def _arm(arm: ArmComparison) -> dict[str, Any]:
         "differences": list(arm.differences),
         "parameters_ratio": _known(arm.parameters),
         "macs_ratio": _known(arm.macs),
-        **{metric: _change_json(change) for metric, change in arm.changes.items()},
+        **{name: _change_json(change, metric) for name, change in arm.changes.items()},
     }
 
 
-def _change_json(change: Change) -> dict[str, Any]:
-    found, percent = change.found or _NOTHING, 100 if change.metric == "accuracy" else 1
+def _change_json(change: Change, metric: Metric) -> dict[str, Any]:
+    found, is_score = change.found or _NOTHING, change.quantity == "score"
+    factor = metric.factor if is_score else 1
     return {
         "reasons": list(change.reasons),
         "change": _known(found.mean),
         "low": _known(found.low),
         "high": _known(found.high),
-        "change_unit": "points" if change.metric == "accuracy" else "ratio",
+        "change_unit": metric.difference_unit if is_score else "ratio",
         "interval": change.way if found.bounded else None,
         "n_a": change.n_a,
         "n_b": change.n_b,
-        "mean_a": _known(change.mean_a * percent),
-        "mean_b": _known(change.mean_b * percent),
-        "mean_unit": _MEANS[change.metric],
+        "mean_a": _known(change.mean_a * factor),
+        "mean_b": _known(change.mean_b * factor),
+        "mean_unit": metric.unit if is_score else _UNITS[change.quantity],
         "test_samples": change.samples,
         "sensor_gain": _known(change.doubt.gain) if change.found else None,
         "borders_gaps_aliasing": _known(change.doubt.blur) if change.found else None,
@@ -215,10 +231,10 @@ def _gate(checked: Checked) -> dict[str, Any]:
     return {
         "threshold": checked.threshold.text,
         "arm": checked.arm or None,
-        "metric": checked.threshold.metric,
+        "quantity": checked.threshold.quantity,
         "limit": checked.threshold.limit,
         "change": _known(relative.mean) if relative else None,
-        "unit": checked.threshold.unit,
+        "unit": unit_of(checked),
         "outcome": checked.outcome,
         "confirmation": checked.confirmation,
         "reasons": list(checked.reasons),
@@ -247,7 +263,6 @@ def _listed(lines: Iterable[str]) -> str:
 
 
 _SHORT = {
-    "Accuracy, points": "accuracy\npoints",
     "Time, ×": "time\n×",
     "CO2e, ×": "CO2e\n×",
     "Parameters, ×": "params\n×",
@@ -264,7 +279,7 @@ def comparison_terminal(table: Table) -> RichTable:
     rich = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     rich.add_column("method", overflow="fold", min_width=10)
     for name in table.header[1:]:
-        short = _SHORT.get(name) or name.lower().replace(" (", "\n(").replace(", ×", " ×")
+        short = _SHORT.get(name) or _short(name)
         rich.add_column(short, justify="right", overflow="fold")
     for row in table.rows:
         named = zip(table.header, row, strict=True)
@@ -272,6 +287,11 @@ def comparison_terminal(table: Table) -> RichTable:
     rich.caption = Text(table.legend)
     rich.caption_justify = "left"
     return rich
+
+
+def _short(header: str) -> str:
+    """A header of several words on several lines, as "accuracy, points" is."""
+    return header.lower().replace(" (", "\n(").replace(", ×", " ×").replace(", ", "\n")
 
 
 def _shown(cell: Cell, without_interval: bool) -> Text:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from harness.results.column import Column, Schema
 from reports.statistics.decomposition import decompose
 from reports.statistics.energy_kind import standing_of
-from reports.tables.table import ENERGY_KIND, Table, View, decimals
+from reports.tables.table import ENERGY_KIND, Table, View
 from reports.text.phrases import NOT_RUN, named, order, times, times_interval
-from reports.text.units import MISSING, PERCENT, energy_unit
+from reports.text.scores import Shown
+from reports.text.units import MISSING, energy_unit
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -37,7 +38,7 @@ SCHEMA = Schema(
             "Energy over that of the first stage, paired by seed.",
             interval=True,
         ),
-        Column("accuracy", "number", "Test accuracy, 0 to 1: mean over seeds.", interval=True),
+        Column("score", "number", "Test score: mean over seeds.", interval=True),
         Column("n", "integer", "Seeds that every stage has; all figures are over these."),
     ),
 )
@@ -49,7 +50,7 @@ def decomposition(results: StudyResults) -> Table | None:
     if found is None:
         return None
     unit = energy_unit(reached.energy_j.mean for reached in found.measured)
-    standing = standing_of(results.telling)
+    shown, standing = Shown(results.metric), standing_of(results.telling)
     kind = "" if standing.measured else f" ({standing.adjective})"
     return Table(
         schema=SCHEMA,
@@ -60,7 +61,7 @@ def decomposition(results: StudyResults) -> Table | None:
             "energy_j": View(f"Energy{kind}", unit),
             "step_ratio": _ratio("Step", "step_ratio"),
             "total_ratio": _ratio("All steps so far", "total_ratio"),
-            "accuracy": View("Test accuracy", PERCENT, decimals(2)),
+            "score": View(shown.header("Test"), shown.unit, shown.figures),
         },
         legend="Each step compares a row with the last one before it that was run: energy ratios "
         "paired by seed, with 95 % Student-t intervals on the log scale and what sensors add. "
@@ -80,7 +81,7 @@ def _record(level: MeasuredStage, found: Decomposition, kind: str) -> Record:
         "energy_kind": kind,
         "step_ratio": reached.step if reached else None,
         "total_ratio": reached.so_far if reached else None,
-        "accuracy": reached.accuracy if reached else None,
+        "score": reached.score if reached else None,
         "n": found.total.n if reached else None,
     }
 

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.results.column import Column, Schema
 from harness.study.study import rule_of
 from reports.tables.table import ARM, Table, View, decimals, uncertainty
+from reports.text.scores import Shown
 from reports.text.units import MISSING, PERCENT, Unit, energy_unit, mass_unit, time_unit
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ RUNS = Schema(
         Column("status", "text", "`done`, `failed`, `interrupted`, `planned` or `damaged`."),
         Column("reason", "text", "Why it did not finish."),
         Column("attempts", "integer", "How many processes worked on it, one after the other."),
-        Column("test_score", "number", "0 to 1, of the final network."),
+        Column("test_score", "number", "Of the final network, in the unit of its metric."),
         Column("val_score", "number", "The same on validation data."),
         Column("energy_j", "number", "Everything from start to end, all attempts.", "J"),
         Column("energy_source", "text", "`counter`, `sampled`, `estimated` or `simulated`."),
@@ -68,7 +69,7 @@ ATTEMPTS = Schema(
 
 def every_run(results: StudyResults) -> Table:
     """One row per run."""
-    runs = results.runs
+    runs, shown = results.runs, Shown(results.metric)
     energy = energy_unit(_numbers(runs, "energy_j"))
     listed = runs.to_dict("records")
     view = {
@@ -76,8 +77,8 @@ def every_run(results: StudyResults) -> Table:
         "seed": View("Seed", show=decimals(0)),
         "status": View("Status", note=_reason),
         "attempts": View("Attempts", show=decimals(0)),
-        "test_score": View("Test accuracy", PERCENT, decimals(2)),
-        "val_score": View("Validation accuracy", PERCENT, decimals(2)),
+        "test_score": View(shown.header("Test"), shown.unit, shown.figures),
+        "val_score": View(shown.header("Validation"), shown.unit, shown.figures),
         "energy_j": View("Energy", energy),
         "energy_source": View("Source"),
         "uncertainty_j": uncertainty("Uncertainty", energy),

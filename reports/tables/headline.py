@@ -1,24 +1,23 @@
-"""The headline table: one row per arm; first those that keep the accuracy, by energy."""
+"""The headline table: one row per arm; first those that keep the score, by energy."""
 
 from __future__ import annotations
 
-from functools import partial
+import math
 from typing import TYPE_CHECKING
 
 from harness.results.column import Column, Schema
+from harness.settings.metric import ACCURACY, Metric
 from reports.statistics.statistics import Interval
-from reports.tables.table import ARM, ENERGY_KIND, Table, View, decimals, uncertainty
+from reports.tables.table import ARM, ENERGY_KIND, Table, View, uncertainty
+from reports.text.scores import Shown
 from reports.text.sentence import basis, legend
 from reports.text.units import (
     MISSING,
     PERCENT,
-    POINTS,
     counted,
     energy_unit,
     mass_unit,
-    points,
     relative,
-    signed,
     time_unit,
     whole,
 )
@@ -35,17 +34,19 @@ SCHEMA = Schema(
     "a method",
     (
         ARM,
-        Column("accuracy", "number", "Test accuracy, 0 to 1: mean over seeds.", interval=True),
+        Column("score", "number", "Test score: mean over seeds.", interval=True),
+        Column("metric", "text", "What scores are: `accuracy`, `bits per byte`."),
         Column(
-            "accuracy_difference",
+            "score_difference",
             "number",
-            "Test accuracy minus the baseline's, paired by seed: 0.01 is one percentage point.",
+            "Test score minus the baseline's, paired by seed: of accuracies, 0.01 is one "
+            "percentage point.",
             interval=True,
         ),
         Column(
             "verdict",
             "text",
-            "Whether accuracy stays within the margin of the baseline's: `non-inferior`, `worse` "
+            "Whether the score stays within the margin of the baseline's: `non-inferior`, `worse` "
             "or `inconclusive`; `reference` for the baseline.",
         ),
         Column(
@@ -58,9 +59,9 @@ SCHEMA = Schema(
             interval=True,
         ),
         Column("verdict_confidence", "number", "How sure that interval is, 0 to 1."),
-        Column("test_images", "integer", "Test images that it allows for; 0 for the seeds alone."),
+        Column("test_samples", "integer", "Test samples it allows for; 0 for the seeds alone."),
         Column("decided_after", "integer", "Seeds after which a rule stopped; empty without one."),
-        Column("margin", "number", "The margin: the accepted loss of accuracy, 0 to 1."),
+        Column("margin", "number", "The margin: how much worse a score may be, in its own unit."),
         Column(
             "energy_j", "number", "Energy of the whole recipe: mean over seeds.", "J", interval=True
         ),
@@ -102,13 +103,14 @@ def _record(arm: ArmSummary, summary: Summary) -> Record:
     decision = arm.decision
     return {
         "arm": arm.arm,
-        "accuracy": arm.accuracy,
-        "accuracy_difference": arm.difference,
+        "score": arm.score,
+        "metric": summary.metric.name,
+        "score_difference": arm.difference,
         "verdict": _REFERENCE if reference else arm.verdict,
         "verdict_alone": decision.alone if decision else None,
         "verdict_difference": decision.interval if decision else None,
         "verdict_confidence": decision.interval.confidence if decision else None,
-        "test_images": decision.samples if decision else None,
+        "test_samples": decision.samples if decision else None,
         "decided_after": decision.decided_after if decision else None,
         "margin": summary.margin,
         "energy_j": arm.energy_j,
@@ -133,14 +135,15 @@ def _view(summary: Summary) -> dict[str, View]:
     time = time_unit(arm.duration_s for arm in summary.arms)
     base = summary.baseline
     kind = "" if summary.standing.measured else f" ({summary.standing.adjective})"
-    bases = {arm.arm: basis(arm.decision) for arm in summary.arms if arm.decision}
+    shown = Shown(summary.metric)
+    bases = {arm.arm: basis(arm.decision, shown) for arm in summary.arms if arm.decision}
     counts = {arm.arm: arm.count for arm in summary.arms}
     return {
         "arm": View("Method"),
-        "accuracy": View("Test accuracy", PERCENT, decimals(2)),
-        "accuracy_difference": View(f"Against {base}", POINTS, partial(signed, decimals=2)),
+        "score": View(shown.header("Test"), shown.unit, shown.figures),
+        "score_difference": View(f"Against {base}", shown.difference_unit, shown.changes),
         "verdict": View(
-            f"Accuracy verdict (margin {points(summary.margin * 100)})",
+            f"{shown.title} verdict (margin {shown.size(summary.shown_margin)})",
             text=_verdict,
             note=lambda row: bases.get(row["arm"], ""),
         ),
@@ -162,7 +165,7 @@ def _legend(summary: Summary) -> str:
     parts = [
         (
             "Mean over finished runs; below it the 95 % confidence interval across seeds "
-            "(Student-t; accuracies on the logit scale, energies and ratios on the log scale, "
+            f"(Student-t; {_scales(summary.metric)}, "
             "ratios with the error of the sensors). Differences and ratios are paired by seed."
         ),
         legend(summary),
@@ -176,6 +179,17 @@ def _legend(summary: Summary) -> str:
     if any(arm.n == 1 for arm in summary.arms):
         text += " With one seed there is no interval."
     return text
+
+
+def _scales(metric: Metric) -> str:
+    """On which scales intervals are symmetric."""
+    low, high = math.isfinite(metric.lowest), math.isfinite(metric.highest)
+    if low and high:
+        scores = "accuracies" if metric.name == ACCURACY.name else "scores"
+        return f"{scores} on the logit scale, energies and ratios on the log scale"
+    if low or high:
+        return "scores, energies and ratios on the log scale"
+    return "energies and ratios on the log scale"
 
 
 def _ratio(record: Record) -> str | None:

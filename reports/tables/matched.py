@@ -1,8 +1,7 @@
-"""Energy at the baseline's accuracy and accuracy at its energy, one row per method's frontier."""
+"""Energy at the baseline's score and score at its energy, one row per method's frontier."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,47 +10,48 @@ from harness.results.column import Column, Schema
 from reports.statistics.energy_kind import standing_of
 from reports.statistics.frontier import frontiers
 from reports.tables.table import ENERGY_KIND, Table, View, decimals
-from reports.text.phrases import energy_there, points_there
-from reports.text.units import POINTS, signed
+from reports.text.phrases import difference_there, energy_there
+from reports.text.scores import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.settings.metric import Metric
     from reports.data import StudyResults
     from reports.statistics.frontier import Frontier
     from reports.tables.table import Record
 
-NAME = "matched_accuracy"
+NAME = "matched_score"
 _STATUS = "`reached` between two levels, `bound` where every level is beyond it, or `not reached`."
 SCHEMA = Schema(
     NAME,
-    "Energy at the same accuracy",
+    "Energy at the same score",
     "a method with all its levels",
     (
         Column("method", "text", "The method, without the level of its arms."),
         Column("levels", "text", "Its arms, by energy."),
-        Column("energy_status", "text", f"Whether it has the baseline's accuracy: {_STATUS}"),
+        Column("energy_status", "text", f"Whether it has the baseline's score: {_STATUS}"),
         Column(
             "energy_ratio",
             "number",
-            "Energy over the baseline's where it has the baseline's accuracy; a bound where every "
+            "Energy over the baseline's where it has the baseline's score; a bound where every "
             "level is better.",
             interval=True,
         ),
         Column("energy_between", "text", "The levels on either side."),
-        Column("accuracy_status", "text", f"Whether it has the baseline's energy: {_STATUS}"),
+        Column("score_status", "text", f"Whether it has the baseline's energy: {_STATUS}"),
         Column(
-            "accuracy_difference",
+            "score_difference",
             "number",
-            "Test accuracy minus the baseline's, 0 to 1, where it has the baseline's energy; a "
-            "bound where every level costs less.",
+            "Test score minus the baseline's where it has the baseline's energy; a bound where "
+            "every level costs less.",
             interval=True,
         ),
-        Column("accuracy_between", "text", "The levels on either side."),
+        Column("score_between", "text", "The levels on either side."),
         Column(
             "best_difference",
             "number",
-            "Test accuracy of its best level minus the baseline's, 0 to 1.",
+            "Test score of its best level minus the baseline's.",
             interval=True,
         ),
         ENERGY_KIND,
@@ -68,10 +68,10 @@ def matched(results: StudyResults) -> Table | None:
     base = str(results.baseline_arm)
     standing = standing_of(results.finished)
     kind = "" if standing.measured else f" ({standing.adjective})"
-    by_name = {each.name: each for each in found}
+    by_name, shown = {each.name: each for each in found}, Shown(results.metric)
     return Table(
         schema=SCHEMA,
-        records=[_record(each, standing.adjective) for each in found],
+        records=[_record(each, standing.adjective, results.metric) for each in found],
         view={
             "method": View(
                 "Method at several levels",
@@ -79,20 +79,21 @@ def matched(results: StudyResults) -> Table | None:
                 note=lambda row: _count(by_name[row["method"]]),
             ),
             "energy_ratio": View(
-                f"Energy{kind} at {base}'s accuracy relative to {base}",
+                f"Energy{kind} at {base}'s {shown.name} relative to {base}",
                 show=decimals(2),
                 text=lambda row: energy_there(by_name[row["method"]].energy),
             ),
-            "accuracy_difference": View(
-                f"Accuracy at {base}'s energy against {base}",
-                POINTS,
-                partial(signed, decimals=2),
-                text=lambda row: points_there(by_name[row["method"]].points),
+            "score_difference": View(
+                f"{shown.title} at {base}'s energy against {base}",
+                shown.unit_of_change,
+                shown.changes,
+                text=lambda row: difference_there(by_name[row["method"]].difference, shown),
             ),
-            "best_difference": View("Its best level", POINTS, partial(signed, decimals=2)),
+            "best_difference": View("Its best level", shown.difference_unit, shown.changes),
             "n": View("n", show=decimals(0)),
         },
-        legend=LEGEND,
+        title=f"Energy at the same {shown.name}",
+        legend=LEGEND.format(score=shown.name),
     )
 
 
@@ -100,7 +101,7 @@ LEGEND = (
     "A method’s levels of pruning, or the lengths and widths of dense training (its own, "
     "dense_short, and small_dense with a share), are joined by those that no other level "
     "dominates. Between two neighbours the logarithm of the energy is taken to be linear in the "
-    "accuracy; nothing is extrapolated. “At most” and “at least”: every level is beyond the "
+    "{score}; nothing is extrapolated. “At most” and “at least”: every level is beyond the "
     "target, so the nearest is a bound. “Not reached”: on average no level gets there. Everything "
     "is paired by seed over the seeds that all levels share; below are 95 % Student-t intervals, "
     "those of energies with the error of the sensors."
@@ -113,17 +114,18 @@ def matched_frame(results: StudyResults) -> pd.DataFrame:
     return table.frame() if table else pd.DataFrame()
 
 
-def _record(frontier: Frontier, kind: str) -> Record:
+def _record(frontier: Frontier, kind: str, metric: Metric) -> Record:
+    own = 1 / metric.factor
     return {
         "method": frontier.name,
         "levels": _listed(frontier.arms),
         "energy_status": frontier.energy.status,
         "energy_ratio": frontier.energy.value,
         "energy_between": _listed(frontier.energy.between),
-        "accuracy_status": frontier.points.status,
-        "accuracy_difference": frontier.points.value.scaled(0.01),
-        "accuracy_between": _listed(frontier.points.between),
-        "best_difference": frontier.best.scaled(0.01),
+        "score_status": frontier.difference.status,
+        "score_difference": frontier.difference.value.scaled(own),
+        "score_between": _listed(frontier.difference.between),
+        "best_difference": frontier.best.scaled(own),
         "energy_kind": kind,
         "n": frontier.best.n,
     }

@@ -113,6 +113,7 @@ class Table:
         view: How people see it, by the column's name and in the order of sight; columns that are
             not in it are for programs only.
         legend: How to read it, in plain text.
+        title: What it is called on the page; that of the schema unless given.
         arms: The arm that each row belongs to, as long as `records`; empty where rows are no arms.
         failed: Numbers of rows that report something that went wrong.
 
@@ -124,11 +125,13 @@ class Table:
     records: Sequence[Record]
     view: Mapping[str, View]
     legend: str = ""
+    title: str = ""
     arms: Sequence[str] = ()
     failed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse a record or a view that is not of the schema."""
+        object.__setattr__(self, "title", self.title or self.schema.title)
         names = {*self._columns}
         for found in (*({*record} for record in self.records), names | {*self.view}):
             if found != names:
@@ -143,11 +146,6 @@ class Table:
     def name(self) -> str:
         """What its files are called."""
         return self.schema.name
-
-    @property
-    def title(self) -> str:
-        """What it is called on the page."""
-        return self.schema.title
 
     @property
     def header(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Energy to accuracy: the joules until an arm comes near the baseline's accuracy."""
+"""Energy to score: the joules until an arm comes near the baseline's score."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from harness.results.column import Column, Schema
 from reports.statistics.energy_kind import standing_of
 from reports.statistics.statistics import Interval
-from reports.statistics.targets import SHARES, TargetReached, energy_to_targets, reference_accuracy
+from reports.statistics.targets import (
+    SHARES,
+    TargetReached,
+    energy_to_targets,
+    reference_score,
+    shares_of,
+)
 from reports.tables.table import ARM, ENERGY_KIND, Table, View
 from reports.text.phrases import NOT_REACHED, listed, some_of
-from reports.text.units import MISSING, Unit, energy_unit, fixed, percent, relative
+from reports.text.scores import Shown
+from reports.text.units import MISSING, Unit, energy_unit, percent, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +39,8 @@ def _columns(share: float) -> Iterator[Column]:
     yield Column(
         f"{name}_energy_j",
         "number",
-        f"Energy until validation accuracy first is {shown} % of the baseline's final one: mean "
-        "over the seeds that reached it.",
+        f"Energy until the validation score first is {shown} % of the baseline's final one "
+        f"({percent(2 - share)} % where lower is better): mean over the seeds that reached it.",
         "J",
         interval=True,
     )
@@ -47,8 +54,8 @@ def _columns(share: float) -> Iterator[Column]:
 
 
 SCHEMA = Schema(
-    "energy_to_accuracy",
-    "Energy to accuracy",
+    "energy_to_score",
+    "Energy to score",
     "a finished method",
     (
         ARM,
@@ -68,18 +75,20 @@ def targets(results: StudyResults) -> Table | None:
     standing = standing_of(results.finished)
     kind = "" if standing.measured else f" ({standing.adjective})"
     view = {"arm": View("Method")}
-    for share in SHARES:
-        view[f"{_to(share)}_energy_j"] = _energy(f"Energy{kind} to {percent(share)} %", unit, share)
-        view[f"{_to(share)}_energy_ratio"] = _ratio(
-            f"To {percent(share)} %, relative to {results.baseline_arm}", share
+    shares = shares_of(results.metric)
+    for named, share in zip(SHARES, shares, strict=True):
+        view[f"{_to(named)}_energy_j"] = _energy(f"Energy{kind} to {percent(share)} %", unit, named)
+        view[f"{_to(named)}_energy_ratio"] = _ratio(
+            f"To {percent(share)} %, relative to {results.baseline_arm}", named
         )
     return Table(
         schema=SCHEMA,
         records=[
-            _record([found[arm, share] for share in SHARES], standing.adjective)
+            _record([found[arm, share] for share in shares], standing.adjective)
             for arm in results.finished_arms
         ],
         view=view,
+        title=f"Energy to {results.metric.name}",
         legend=_legend(results),
         arms=results.finished_arms,
     )
@@ -88,8 +97,8 @@ def targets(results: StudyResults) -> Table | None:
 def _record(targets: Sequence[TargetReached], kind: str) -> Record:
     """The row of one arm, from its targets."""
     record: dict[str, object] = {"arm": targets[0].arm}
-    for target in targets:
-        name = _to(target.share)
+    for share, target in zip(SHARES, targets, strict=True):
+        name = _to(share)
         at_all = bool(target.energy_j.n)
         record[f"{name}_energy_j"] = target.energy_j
         record[f"{name}_energy_ratio"] = target.ratio or (_THE_SAME if at_all else None)
@@ -121,17 +130,20 @@ def _ratio(title: str, share: float) -> View:
 
 
 def _legend(results: StudyResults) -> str:
-    reference = reference_accuracy(results)
-    shares = [percent(share) for share in SHARES]
-    levels = [fixed(share * reference * 100, 1) for share in SHARES]
+    reference, shown = reference_score(results), Shown(results.metric)
+    shares = [percent(share) for share in shares_of(results.metric)]
+    levels = [shown.bare(share * reference) for share in shares_of(results.metric)]
+    where = "above" if results.metric.higher_is_better else "below"
+    unit = f" {shown.unit.symbol}".rstrip()
     return (
-        f"Everything spent until the validation accuracy first is at or above {listed(shares)} % "
-        f"of the {fixed(reference * 100, 1)} % that {results.baseline_arm} ends with (mean over "
-        f"seeds): {listed(levels)} %. Only evaluations of the network in its final shape count, "
-        "since before its last pruning it is not the network that the method delivers; the "
-        "energy is that of the whole run until then, search included. Nothing is interpolated "
-        "between evaluations. Means over the seeds that reached it, with 95 % Student-t intervals "
-        "below; if some seeds never got there, the mean covers only those that did (optimistic). "
-        "Ratios are paired by seed, on the log scale and with the error of the sensors, over the "
-        "seeds in which both reached it."
+        f"Everything spent until the validation {shown.name} first is at or {where} "
+        f"{listed(shares)} % of the {shown.bare(reference)}{unit} that {results.baseline_arm} ends "
+        f"with (mean over seeds): {listed(levels)}{unit}. "
+        "Only evaluations of the network in its final shape count, since before its last "
+        "pruning it is not the network that the method delivers; the energy is that of the "
+        "whole run until then, search included. Nothing is interpolated between evaluations. "
+        "Means over the seeds that reached it, with 95 % Student-t intervals below; if some "
+        "seeds never got there, the mean covers only those that did (optimistic). Ratios are "
+        "paired by seed, on the log scale and with the error of the sensors, over the seeds in "
+        "which both reached it."
     )

@@ -11,15 +11,15 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.settings.metric import ACCURACY
+from reports.text.scores import Shown
 from reports.text.sentence import confidence
 from reports.text.units import (
     MISSING,
     energy_unit,
-    fixed,
     mass_unit,
     percent,
     relative,
-    signed,
     time_unit,
 )
 
@@ -61,8 +61,8 @@ class TerminalTable:
     """Prints itself with as many columns as fit, and the notes that these need below.
 
     Verdict, difference and ratio with their intervals, and the number of runs, are always there;
-    CO2e gives way first, then MACs, the interval of the accuracy, parameters, time, energy and
-    accuracy.
+    CO2e gives way first, then MACs, the interval of the score, parameters, time, energy and
+    score.
     """
 
     def __init__(self, summary: Summary) -> None:
@@ -90,7 +90,7 @@ class TerminalTable:
                 continue
             kept = [replace(c, show=c.short) if c.short else c for c in kept]
             found.append(self._table(kept, folded=False))
-            # Names are folded before the figures of accuracy and energy give way.
+            # Names are folded before the figures of score and energy give way.
             if dropped >= len(order) - 2:
                 found.append(self._table(kept, folded=True))
         return found
@@ -116,6 +116,11 @@ def _columns(summary: Summary) -> list[_Column]:
     kind = "" if standing.measured else f"\n{standing.adjective}"
     short = base if len(base) <= 8 else "baseline"
 
+    shown = Shown(summary.metric)
+
+    def score(value: float) -> str:
+        return shown.figures(value * summary.metric.factor)
+
     def ratio(arm: ArmSummary) -> str | Text:
         if summary.has_baseline and arm.arm == base:
             return "1"
@@ -124,7 +129,7 @@ def _columns(summary: Summary) -> list[_Column]:
     def difference(arm: ArmSummary) -> str | Text:
         if arm.decision is None:
             return MISSING
-        return _interval(arm.decision.interval.scaled(100), lambda value: signed(value, 2))
+        return _interval(arm.decision.interval, shown.change)
 
     def verdict(arm: ArmSummary) -> str | Text:
         if summary.has_baseline and arm.arm == base:
@@ -133,13 +138,13 @@ def _columns(summary: Summary) -> list[_Column]:
 
     return [
         _Column(
-            "test\nacc. %",
-            lambda arm: _interval(arm.accuracy.scaled(100), lambda value: fixed(value, 2)),
+            f"test\n{_short_header(shown)}",
+            lambda arm: _interval(arm.score, score),
             dropped=6,
-            short=lambda arm: fixed(arm.accuracy.mean * 100, 2),
+            short=lambda arm: score(arm.score.mean),
         ),
-        _Column(f"points\nvs {short}", difference),
-        _Column(f"verdict\nmargin {summary.margin * 100:g}", verdict, words=True),
+        _Column(f"{shown.metric.difference_unit or shown.name}\nvs {short}", difference),
+        _Column(f"verdict\nmargin {summary.shown_margin:g}", verdict, words=True),
         _Column(f"energy\nvs {short}", ratio),
         _Column(f"energy {energy.symbol}{kind}", lambda a: energy.show(a.energy_j.mean), 5),
         _Column(f"time\n{time.symbol}", lambda arm: time.show(arm.duration_s), 4),
@@ -148,6 +153,12 @@ def _columns(summary: Summary) -> list[_Column]:
         _Column(f"CO2e\n{mass.symbol}", lambda arm: mass.show(arm.co2e_kg), 1),
         _Column("n", _count),
     ]
+
+
+def _short_header(shown: Shown) -> str:
+    """The score and its unit where room is scarce: "acc. %", "bits per byte"."""
+    name = "acc." if shown.name == ACCURACY.name else shown.name
+    return f"{name} {shown.unit.symbol}".strip()
 
 
 def _name(name: str, *, folded: bool) -> Text:
@@ -187,13 +198,16 @@ def _of_verdicts(summary: Summary) -> str:
     """The confidence of the intervals that verdicts rest on, if it is not 95 %."""
     found = [arm.decision.interval for arm in summary.challengers if arm.decision is not None]
     levels = sorted({confidence(each) for each in found if each.bounded} - {"95 %"})
-    return f"; for points, that of the verdict ({', '.join(levels)})" if levels else ""
+    unit = summary.metric.difference_unit or "differences"
+    return f"; for {unit}, that of the verdict ({', '.join(levels)})" if levels else ""
 
 
 def _notes(summary: Summary) -> str:
     parts = []
-    if any(arm.accuracy.bounded for arm in summary.arms):
+    if any(arm.score.bounded for arm in summary.arms):
         parts.append(f"Below a mean: its 95 % confidence interval{_of_verdicts(summary)}.")
+    if not summary.metric.higher_is_better:
+        parts.append(f"Of {summary.metric.name}, lower is better.")
     if any(arm.n == 1 for arm in summary.arms):
         parts.append("One seed: no interval.")
     if any(arm.failures for arm in summary.arms):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.results.safe_csv import one_line
-from reports.statistics.comparability import NAMES
+from reports.statistics.comparability import COLUMNS, quantity_name
 from reports.text.phrases import listed
 from reports.text.units import fixed, signed
 from reports.text.warnings import flag_counts, runs_text
@@ -16,9 +16,10 @@ from reports.text.warnings import flag_counts, runs_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from harness.settings.metric import Metric
     from reports.statistics.comparison import ArmComparison, Change, Comparison
     from reports.statistics.result_set import ArmRuns, ResultSet
-    from reports.statistics.threshold import Metric, Threshold
+    from reports.statistics.threshold import Quantity, Threshold
     from reports.statistics.threshold_check import Checked
 
 
@@ -29,55 +30,60 @@ _LARGE = 99_999
 def gate_sentence(checked: Checked) -> str:
     """One threshold held against one arm, in a sentence without its full stop."""
     threshold, change = checked.threshold, checked.change
-    name = NAMES[threshold.metric]
-    if threshold.metric in ("energy", "co2e") and checked.standing not in ("", "measured"):
+    name = quantity_name(threshold.quantity, checked.metric)
+    if threshold.quantity in ("energy", "co2e") and checked.standing not in ("", "measured"):
         name = f"{checked.standing} {name}"
     subject = f"{name} of {one_line(checked.arm)}" if checked.arm else name
     if change is None or change.relative is None:
         return f"{subject} cannot be checked because {'; '.join(map(one_line, checked.reasons))}"
-    decimals = _decimals(change.relative.mean, threshold.limit)
-    found = f"{_signed(change.relative.mean, decimals)} {threshold.unit}"
+    least = checked.metric.decimals if threshold.quantity == "score" else 1
+    decimals = _decimals(change.relative.mean, threshold.limit, least)
+    found = f"{_signed(change.relative.mean, decimals)} {unit_of(checked)}".strip()
     return f"{subject} {found} ({_basis(change, decimals)}): {_verdict(checked)}{_doubt(checked)}"
 
 
 def barriers(comparison: Comparison) -> list[str]:
     """What is not comparable and why, those of one reason together; empty is good."""
-    found: dict[tuple[str, tuple[Metric, ...]], list[ArmComparison]] = {}
+    found: dict[tuple[str, tuple[Quantity, ...]], list[ArmComparison]] = {}
     for arm in comparison.arms:
-        blocked_by: dict[str, list[Metric]] = {}
-        for metric, change in arm.changes.items():
+        blocked_by: dict[str, list[Quantity]] = {}
+        for quantity, change in arm.changes.items():
             for reason in change.reasons:
-                blocked_by.setdefault(reason, []).append(metric)
-        for reason, metrics in blocked_by.items():
-            found.setdefault((reason, tuple(metrics)), []).append(arm)
+                blocked_by.setdefault(reason, []).append(quantity)
+        for reason, quantities in blocked_by.items():
+            found.setdefault((reason, tuple(quantities)), []).append(arm)
     together: dict[tuple[str, str], list[str]] = {}
     for (reason, blocked), arms in found.items():
         whose = _arms((arm.label for arm in arms), comparison)
         verb = "is" if len(blocked) == 1 else "are"
-        subject = f"{listed(NAMES[metric] for metric in blocked)} of {whose} {verb}"
-        together.setdefault((subject, _left(arms)), []).append(one_line(reason))
+        subject = f"{_named(blocked, comparison.metric)} of {whose} {verb}"
+        together.setdefault((subject, _left(arms, comparison.metric)), []).append(one_line(reason))
     return [
         f"{subject} not comparable because {'; '.join(reasons)}{left}"
         for (subject, left), reasons in together.items()
     ]
 
 
-def _left(arms: list[ArmComparison]) -> str:
+def _left(arms: list[ArmComparison], metric: Metric) -> str:
     """What can still be compared of these arms."""
-    metrics = [m for m in NAMES if all(arm.changes[m].found is not None for arm in arms)]
-    verb = "is" if len(metrics) == 1 else "are"
-    return f", but {listed(NAMES[metric] for metric in metrics)} {verb}" if metrics else ""
+    left = [each for each in COLUMNS if all(arm.changes[each].found is not None for arm in arms)]
+    verb = "is" if len(left) == 1 else "are"
+    return f", but {_named(left, metric)} {verb}" if left else ""
+
+
+def _named(quantities: Iterable[Quantity], metric: Metric) -> str:
+    return listed(quantity_name(each, metric) for each in quantities)
 
 
 def intervals(comparison: Comparison) -> str:
     """How the intervals were made, in a sentence; what was made otherwise is named."""
-    made: dict[str, dict[str, list[Metric]]] = {}
-    samples = max((arm.changes["accuracy"].samples for arm in comparison.arms), default=0)
+    made: dict[str, dict[str, list[Quantity]]] = {}
+    samples = max((arm.changes["score"].samples for arm in comparison.arms), default=0)
     for arm in comparison.arms:
-        for metric, change in arm.changes.items():
+        for quantity, change in arm.changes.items():
             if change.found is not None:
                 way = change.way if change.found.bounded else "none"
-                made.setdefault(way, {}).setdefault(arm.label, []).append(metric)
+                made.setdefault(way, {}).setdefault(arm.label, []).append(quantity)
     texts = {
         "paired": "paired by seed",
         "Welch": "Welch's, where fewer than two seeds are shared",
@@ -89,18 +95,20 @@ def intervals(comparison: Comparison) -> str:
         if way in made
     ]
     if samples:
-        parts.append(f"those of accuracy allow for the choice of {samples} test samples, too")
+        parts.append(
+            f"those of {comparison.metric.name} allow for the choice of {samples} test samples, too"
+        )
     return f"Intervals: 95 % Student-t, {'; '.join(parts)}." if parts else ""
 
 
-def _whose(made: Mapping[str, list[Metric]], comparison: Comparison) -> str:
+def _whose(made: Mapping[str, list[Quantity]], comparison: Comparison) -> str:
     """Of which arms, and of which quantities if not of all that an arm has."""
-    found: dict[tuple[Metric, ...], list[str]] = {}
-    for arm, metrics in made.items():
-        found.setdefault(tuple(metrics), []).append(arm)
+    found: dict[tuple[Quantity, ...], list[str]] = {}
+    for arm, quantities in made.items():
+        found.setdefault(tuple(quantities), []).append(arm)
     parts = [
-        f"{listed(NAMES[metric] for metric in metrics)} of {_arms(arms, comparison)}"
-        for metrics, arms in found.items()
+        f"{_named(quantities, comparison.metric)} of {_arms(arms, comparison)}"
+        for quantities, arms in found.items()
     ]
     return f" ({'; '.join(parts)})"
 
@@ -112,9 +120,16 @@ def _arms(arms: Iterable[str], comparison: Comparison) -> str:
     return listed(map(one_line, labels))
 
 
-def _decimals(value: float, limit: float) -> int:
+def _decimals(value: float, limit: float, least: int) -> int:
     """The fewest decimals that do not print a value as if it were the limit."""
-    return next((n for n in (1, 2, 3) if round(value, n) != round(limit, n)), 1)
+    tried = range(least, least + 3)
+    return next((n for n in tried if round(value, n) != round(limit, n)), least)
+
+
+def unit_of(checked: Checked) -> str:
+    """The unit of a threshold's limit and of the change that it limits."""
+    is_score = checked.threshold.quantity == "score"
+    return checked.metric.difference_unit if is_score else checked.threshold.unit
 
 
 def _signed(value: float, decimals: int) -> str:
@@ -141,18 +156,18 @@ def _runs(change: Change) -> str:
 
 def _verdict(checked: Checked) -> str:
     threshold, exceeded = checked.threshold, checked.outcome == "exceeded"
-    limit = _limit(threshold)
-    better = -threshold.limit if threshold.metric != "accuracy" else threshold.limit
-    if better > 0:
+    limit = _limit(threshold, unit_of(checked))
+    sign = checked.metric.sign if threshold.quantity == "score" else -1
+    if sign * threshold.limit > 0:
         return f"{'short of' if exceeded else 'reaches'} the {limit} asked for"
     if exceeded:
-        return f"{'less' if threshold.metric == 'accuracy' else 'more'} than the {limit} allowed"
+        return f"{'less' if sign > 0 else 'more'} than the {limit} allowed"
     return f"within the {limit} allowed"
 
 
-def _limit(threshold: Threshold) -> str:
+def _limit(threshold: Threshold, unit: str) -> str:
     sign = "+" if threshold.limit > 0 else "−" if threshold.limit < 0 else ""
-    return f"{sign}{abs(threshold.limit):g} {threshold.unit}"
+    return f"{sign}{abs(threshold.limit):g} {unit}".strip()
 
 
 def _doubt(checked: Checked) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reports.text.units import MISSING, energy, fixed, signed, significant
+from reports.text.units import MISSING, energy, fixed, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from reports.statistics.break_even import Payback
     from reports.statistics.decomposition import Decomposition, MeasuredStage
     from reports.statistics.frontier import Crossing, Frontier
     from reports.statistics.statistics import Interval
     from reports.statistics.targets import TargetReached
+    from reports.text.scores import Shown
 
 
 NOT_REACHED = "not reached"
@@ -22,39 +24,43 @@ COSTS_MORE = "every level costs more"
 
 
 def energy_there(found: Crossing) -> str:
-    """The energy at the baseline's accuracy: "0.62", "at most 0.41", "not reached"."""
+    """The energy at the baseline's score: "0.62", "at most 0.41", "not reached"."""
     if found.status == "not reached":
         return NOT_REACHED
     return f"{'at most ' if found.status == 'bound' else ''}{fixed(found.value.mean, 2)}"
 
 
-def points_there(found: Crossing) -> str:
-    """The difference in accuracy at the baseline's energy: "+0.31", "every level costs more"."""
+def difference_there(found: Crossing, shown: Shown) -> str:
+    """The difference in score at the baseline's energy: "+0.31", "every level costs more"."""
     if found.status == "not reached":
         return COSTS_MORE
-    return f"{'at least ' if found.status == 'bound' else ''}{signed(found.value.mean, 2)}"
+    bound = "at least " if shown.metric.higher_is_better else "at most "
+    return f"{bound if found.status == 'bound' else ''}{shown.changes(found.value.mean)}"
 
 
-def crossing_limits(found: Crossing, *, sign: bool = False) -> str:
+def crossing_limits(found: Crossing, show: Callable[[float], str]) -> str:
     """The interval of a crossing; empty where there is none."""
     if found.status == "not reached" or not found.value.bounded:
         return ""
-    show = signed if sign else fixed
-    return f"{show(found.value.low, 2)} … {show(found.value.high, 2)}"
+    return f"{show(found.value.low)} … {show(found.value.high)}"
 
 
-def crossing_text(frontier: Frontier, baseline: str) -> str:
+def crossing_text(frontier: Frontier, baseline: str, shown: Shown) -> str:
     """Both answers of a frontier in a sentence without its full stop."""
     parts = []
     for text, within, where in (
         (
             energy_there(frontier.energy),
-            crossing_limits(frontier.energy),
-            f"at {baseline}'s accuracy",
+            crossing_limits(frontier.energy, partial(fixed, decimals=2)),
+            f"at {baseline}'s {shown.name}",
         ),
-        (points_there(frontier.points), crossing_limits(frontier.points, sign=True), ""),
+        (
+            difference_there(frontier.difference, shown),
+            crossing_limits(frontier.difference, shown.changes),
+            "",
+        ),
     ):
-        unit = f" of {baseline}'s energy" if where else " points"
+        unit = f" of {baseline}'s energy" if where else f" {shown.difference_unit.symbol}".rstrip()
         lead = where or f"at {baseline}'s energy"
         known = "" if text in (NOT_REACHED, COSTS_MORE) else unit
         parts.append(f"{lead} {text}{known}{f' (95 % CI {within})' if within else ''}")

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from reports.text.captions import within
+from reports.text.scores import Shown
 from reports.text.units import energy, fixed, relative, signed
-from reports.text.units import points as in_points
 
 if TYPE_CHECKING:
     from reports.statistics.energy_kind import EnergyKinds
@@ -21,7 +21,7 @@ _IN_WORDS = (*"01", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Ni
 
 
 def sentence(summary: Summary) -> str:
-    """What the study shows, no more: accuracy kept or not, and for how much energy."""
+    """What the study shows, no more: the score kept or not, and for how much energy."""
     if not summary.finished:
         return "No run has finished, so there is nothing to compare yet."
     if not summary.challengers:
@@ -61,21 +61,24 @@ def _without_baseline(summary: Summary) -> str:
 
 
 def _kept(best: ArmSummary, summary: Summary) -> str:
-    """The cheapest of the arms shown to keep the baseline's accuracy, or to better it."""
-    ratio = best.ratio
+    """The cheapest of the arms shown to keep the baseline's score, or to better it."""
+    shown, ratio = Shown(summary.metric), best.ratio
     tail = ""
     if ratio is not None and not ratio.bounded:
-        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown accuracy"
+        why = "with one pair of energies" if ratio.n < 2 else "with sensors of unknown error"
         tail = f"; {why} no saving is shown"
     elif ratio is not None and ratio.low > 1:
-        tail = f"; no method shown to keep that accuracy needed less energy than {summary.baseline}"
+        tail = f"; no method shown to keep that {shown.name} needed less energy than "
+        tail += summary.baseline
     elif ratio is not None and ratio.high >= 1:
         tail = f"; its energy may be lower or higher than {summary.baseline}'s"
-    better = best.decision is not None and best.decision.interval.low > 0
+    sign = summary.metric.sign
+    better = best.decision is not None and best.decision.interval.oriented(sign).low > 0
     lead = (
         f"{best.arm} is better than {summary.baseline}"
         if better
-        else f"{best.arm} keeps {summary.baseline}'s accuracy within {_margin(summary)}"
+        else f"{best.arm} keeps {summary.baseline}'s {shown.name} within "
+        f"{shown.size_of_name(summary.shown_margin)}"
     )
     return f"{lead}{_scope([best])}: it {_reached(best, summary)}{tail}."
 
@@ -86,7 +89,7 @@ def _not_shown(
     undecided: list[ArmSummary],
     summary: Summary,
 ) -> str:
-    """No arm is shown to keep the accuracy: which are worse, and the cheapest that may not be."""
+    """No arm is shown to keep the score: which are worse, and the cheapest that may not be."""
     found = _reached(named, summary)
     worse = f"worse than {summary.baseline} by more than {_margin(summary)}"
     if not undecided:
@@ -110,18 +113,18 @@ def _not_shown(
 
 
 def _evidence(undecided: list[ArmSummary], summary: Summary) -> str:
-    """The evidence: the number of seeds, and of test images where they count."""
+    """The evidence: the number of seeds, and of test samples where they count."""
     decisions = [arm.decision for arm in undecided if arm.decision is not None]
     n = max(each.interval.n for each in decisions)
     text = f"{_IN_WORDS[n] if n < len(_IN_WORDS) else n} seeds"
     if summary.rule and n < summary.rule.max:
         text += f" of at most {summary.rule.max}"
-    images = {each.samples for each in decisions}
-    return text if 0 in images else f"{text} and {max(images):,} test images"
+    samples = {each.samples for each in decisions}
+    return text if 0 in samples else f"{text} and {max(samples):,} test samples"
 
 
 def _scope(arms: list[ArmSummary]) -> str:
-    """The scope of a verdict where it was not recorded which images were classified correctly."""
+    """The scope of a verdict where the score of each test sample was not recorded."""
     counted = all(arm.decision is not None and arm.decision.samples for arm in arms)
     return "" if counted else " on this test set"
 
@@ -130,16 +133,17 @@ def _reached(arm: ArmSummary, summary: Summary) -> str:
     decision, ratio = arm.decision, arm.ratio
     if decision is None or ratio is None:
         raise ValueError(f"{arm.arm} is not compared with a baseline")
-    points = decision.interval.scaled(100)
-    decimals = _decimals(points, summary.margin * 100)
-    size = fixed(abs(points.mean), decimals)
+    metric, shown = summary.metric, Shown(summary.metric)
+    found = decision.interval.scaled(metric.factor)
+    decimals = _decimals(found, summary.shown_margin, metric.decimals)
+    size = fixed(abs(found.mean), decimals)
     # A difference that is not known, of damaged records, is shown as a dash.
-    is_none = math.isfinite(points.mean) and not float(size)
-    operator = "±" if is_none else "−" if points.mean < 0 else "+"
-    against = f"{summary.baseline} {operator} {size} points"
-    if points.bounded:
-        within = f"{signed(points.low, decimals)} … {signed(points.high, decimals)}"
-        against += f", {confidence(points)} CI {within}"
+    is_none = math.isfinite(found.mean) and not float(size)
+    operator = "±" if is_none else "−" if found.mean < 0 else "+"
+    against = f"{summary.baseline} {operator} {size} {metric.difference_unit}".strip()
+    if found.bounded:
+        within = f"{signed(found.low, decimals)} … {signed(found.high, decimals)}"
+        against += f", {confidence(found)} CI {within}"
     if decision.alone != decision.verdict:
         against += f"; alone it would be called {decision.alone}"
     interval = ""
@@ -147,32 +151,31 @@ def _reached(arm: ArmSummary, summary: Summary) -> str:
         within = f"{fixed(ratio.low, 2)} … {fixed(ratio.high, 2)}"
         interval = f" ({confidence(ratio)} CI {within})"
     return (
-        f"reached {fixed(arm.accuracy.mean * 100, 1)} % ({against}) with "
+        f"reached {shown.text(arm.score.mean)} ({against}) with "
         f"{relative(ratio.mean)}×{interval} of {summary.baseline}'s "
-        f"{summary.standing.adjective} energy ({_pairs(arm, decision, ratio)})"
+        f"{summary.standing.adjective} energy ({_pairs(arm, decision, ratio, shown)})"
     )
 
 
-def _pairs(arm: ArmSummary, decision: Decision, ratio: Interval) -> str:
-    """Over how many seeds accuracy and energy were compared, which may differ."""
+def _pairs(arm: ArmSummary, decision: Decision, ratio: Interval, shown: Shown) -> str:
+    """Over how many seeds score and energy were compared, which may differ."""
     n = decision.interval.n
     by_rule = f"decided after {n} seeds by the rule" if decision.decided_after else ""
     if ratio.n == n:
         return _with_failures(by_rule or _of_seeds(n), arm)
-    text = by_rule or f"accuracy: {_of_seeds(n)}"
+    text = by_rule or f"{shown.name}: {_of_seeds(n)}"
     return _with_failures(f"{text}; energy: {_of_seeds(ratio.n)}", arm)
 
 
 def _absolute(arm: ArmSummary, summary: Summary) -> str:
-    accuracy = arm.accuracy.scaled(100)
+    shown, score = Shown(summary.metric), arm.score
     interval = "no interval"
-    if accuracy.bounded:
-        within = f"{fixed(accuracy.low, 1)} … {fixed(accuracy.high, 1)}"
-        interval = f"{confidence(accuracy)} CI {within}"
+    if score.bounded:
+        interval = f"{confidence(score)} CI {shown.ends(score)}"
     return (
-        f"reached {fixed(accuracy.mean, 1)} % ({interval}) with "
+        f"reached {shown.text(score.mean)} ({interval}) with "
         f"{energy(arm.energy_j.mean)} of {summary.standing.adjective} energy "
-        f"({_with_failures(_of_seeds(accuracy.n), arm)})"
+        f"({_with_failures(_of_seeds(score.n), arm)})"
     )
 
 
@@ -191,12 +194,12 @@ def _ratio_mean(arm: ArmSummary) -> float:
 
 
 def _margin(summary: Summary) -> str:
-    return in_points(summary.margin * 100)
+    return Shown(summary.metric).size(summary.shown_margin)
 
 
-def _decimals(points: Interval, margin: float) -> int:
-    """One decimal, or two where one would print a bound as if it lay on the margin."""
-    return 2 if any(round(abs(b), 1) == margin for b in (points.low, points.high)) else 1
+def _decimals(found: Interval, margin: float, least: int) -> int:
+    """The metric's decimals, or one more where they would print a bound as if on the margin."""
+    return least + any(round(abs(bound), least) == margin for bound in (found.low, found.high))
 
 
 def confidence(interval: Interval) -> str:
@@ -204,7 +207,7 @@ def confidence(interval: Interval) -> str:
     return f"{interval.confidence * 100:.3g} %"
 
 
-def basis(decision: Decision) -> str:
+def basis(decision: Decision, shown: Shown) -> str:
     """What a verdict rests on besides the shown interval; empty if nothing."""
     parts = []
     if decision.decided_after:
@@ -212,9 +215,8 @@ def basis(decision: Decision) -> str:
     if decision.alone != decision.verdict:
         parts.append(f"alone: {decision.alone}")
     if decision.interval.bounded and decision.interval != decision.own:
-        points = decision.interval.scaled(100)
-        within = f"{signed(points.low, 2)} … {signed(points.high, 2)}"
-        parts.append(f"{confidence(points)} CI {within}")
+        found = decision.interval
+        parts.append(f"{confidence(found)} CI {shown.change_ends(found)}")
     return "; ".join(parts)
 
 
@@ -223,10 +225,12 @@ def legend(summary: Summary) -> str:
     decisions = [arm.decision for arm in summary.challengers if arm.decision is not None]
     if not decisions:
         return ""
-    margin = f"{summary.margin * 100:g}"
+    margin = Shown(summary.metric).size(summary.shown_margin)
+    higher = summary.metric.higher_is_better
+    within, beyond = ("above −", "below") if higher else ("below +", "above")
     text = (
-        f"“Non-inferior”: the whole interval of the difference is above −{margin} points; "
-        "“worse”: the whole interval is below it; otherwise “inconclusive”."
+        f"“Non-inferior”: the whole interval of the difference is {within}{margin}; "
+        f"“worse”: the whole interval is {beyond} it; otherwise “inconclusive”."
     )
     arms = max(each.arms for each in decisions)
     if arms > 1:
@@ -241,16 +245,16 @@ def legend(summary: Summary) -> str:
             "verdict was decided; intervals of differences are widened so that all looks together "
             "err in at most 2.5 % of studies."
         )
-    images = {each.samples for each in decisions if each.interval.bounded}
-    if images and 0 not in images:
+    samples = {each.samples for each in decisions if each.interval.bounded}
+    if samples and 0 not in samples:
         text += (
-            f" Their intervals allow for the seeds and for the {max(images):,} test images, which "
-            "all seeds share."
+            f" Their intervals allow for the seeds and for the {max(samples):,} test samples, "
+            "which all seeds share."
         )
-    elif images:
+    elif samples:
         text += (
-            " They hold for this test set only: which of its images were classified correctly was "
-            "not recorded, so the intervals do not allow for other images."
+            " They hold for this test set only: the score of each of its samples was not recorded, "
+            "so the intervals do not allow for other samples."
         )
     return text
 

@@ -41,7 +41,7 @@ def test_a_study_equals_itself(harness: Harness) -> None:
         for metric in ("energy", "time", "co2e"):
             found = arm[metric]
             assert (found["change"], found["low"], found["high"]) == (1.0, 1.0, 1.0)
-        assert (arm["accuracy"]["change"], arm["accuracy"]["interval"]) == (0.0, "paired")
+        assert (arm["score"]["change"], arm["score"]["interval"]) == (0.0, "paired")
         assert (arm["parameters_ratio"], arm["macs_ratio"]) == (1.0, 1.0)
     assert told["only_a"] == told["only_b"] == told["thresholds"] == []
     assert told["passed"] is True
@@ -149,8 +149,8 @@ def test_what_is_no_threshold_is_refused(text: str, told: str) -> None:
     ("text", "arm", "metric", "limit"),
     [
         ("energy:+5%", "", "energy", 5),
-        ("accuracy:-0.5points", "", "accuracy", -0.5),
-        ("accuracy:−.5", "", "accuracy", -0.5),
+        ("accuracy:-0.5points", "", "score", -0.5),
+        ("accuracy:−.5", "", "score", -0.5),
         ("time: +10 %", "", "time", 10),
         ("early_bird prune_ratio=0.5/co2e:+0%", "early_bird prune_ratio=0.5", "co2e", 0),
         ("a path=x/y/energy:+5%", "a path=x/y", "energy", 5),
@@ -158,7 +158,7 @@ def test_what_is_no_threshold_is_refused(text: str, told: str) -> None:
 )
 def test_thresholds_are_read(text: str, arm: str, metric: str, limit: float) -> None:
     read = Threshold.parse(text)
-    assert (read.arm, read.metric, read.limit) == (arm, metric, limit)
+    assert (read.arm, read.quantity, read.limit) == (arm, metric, limit)
 
 
 @pytest.mark.parametrize(

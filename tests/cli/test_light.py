@@ -54,7 +54,7 @@ WRONG = {
     "export": ["nowhere", "--to", "mlfow"],
     "export-network": ["nowhere", "--to", "onxx"],
     "inference": ["nowhere", "--threads", "0"],
-    "figure": ["accuracy_enrgy", "nowhere"],
+    "figure": ["score_enrgy", "nowhere"],
     "measure": [],
     "doctor": ["--lod"],
 }

@@ -53,9 +53,9 @@ def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
     assert {each["source"] for each in labels} == {"estimated"}
     states = {each["state"] for scrape in seen for each, _ in scrape["energy_harness_run"]}
     assert states >= {"running", "done"}
-    accuracies = [v for scrape in seen for _, v in scrape["energy_harness_validation_accuracy"]]
-    assert accuracies
-    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    scores = [each for scrape in seen for each in scrape["energy_harness_validation_score"]]
+    assert scores
+    assert all(0 <= score <= 1 and labels["metric"] == "accuracy" for labels, score in scores)
     assert max(v for scrape in seen for _, v in scrape["energy_harness_epochs_total"]) > 1
     # The endpoint ends with the command.
     with pytest.raises(ConnectionRefusedError):

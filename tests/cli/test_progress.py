@@ -15,6 +15,7 @@ from harness.method.dry_run import max_epochs, planned_epochs
 from harness.method.phases import Budget
 from harness.results.folder import RunFolder
 from harness.scheduler.scheduler import RunOutcome
+from harness.settings.metric import BITS_PER_BYTE
 from harness.settings.run_spec import RunSpec
 from harness.study.expand import expand
 from harness.study.registry import Registry
@@ -154,6 +155,18 @@ def test_a_journal_that_called_scores_accuracies_is_followed_too(tmp_path: Path)
     log.close()
     progress.look(spec(), RunFolder(tmp_path))
     assert "validation 50.0%" in seen.epochs[-1]
+
+
+def test_a_score_has_the_unit_of_its_metric(tmp_path: Path) -> None:
+    seen = Seen()
+    progress = Progress([spec()], [Length(1, {})], seen)
+    log = LogWriter(RunFolder(tmp_path).journal)
+    named = {"event": "metric", **BITS_PER_BYTE.to_json()}
+    for event in (attempt(1, 0), named, epoch("train", 1, 1, 1) | {"loss": 1.0, "val_score": 1.8}):
+        log.append({"time_ns": 1} | event)
+    log.close()
+    progress.look(spec(), RunFolder(tmp_path))
+    assert "validation 1.800 bits per byte" in seen.epochs[-1]
 
 
 def test_work_that_was_lost_is_not_counted_twice(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from harness.settings.metric import ACCURACY, Metric
 from reports.data import StudyResults
 
 # Phases of each method: label, energy in J, evaluations, accuracy at its first and last one.
@@ -43,10 +45,12 @@ def make(
     scale: float = 1.0,
     spread: float = 1.0,
     rng_seed: int = 0,
+    metric: Metric = ACCURACY,
 ) -> StudyResults:
     """A study of `arms` (labels, or label to method) over seeds 0 to `seeds` − 1.
 
-    `scale` multiplies every energy; `spread` multiplies the differences between seeds.
+    `scale` multiplies every energy; `spread` multiplies the differences between seeds. Under a
+    `metric` of which lower is better the scores are those accuracies mirrored, in margins.
     """
     methods = dict(arms) if isinstance(arms, Mapping) else {a: a.split(" ")[0] for a in arms}
     rng = np.random.default_rng(rng_seed)
@@ -73,7 +77,14 @@ def make(
                     value = first + (last - first) * rise + spread * rng.normal(0, 0.004)
                     at_j = spent + phase_j * step / evaluations
                     row = {"order": order, "phase": label, "epochs_trained": order + 1}
-                    curves.append({**key, **row, "energy_j": at_j, "val_score": min(value, 1.0)})
+                    curves.append(
+                        {
+                            **key,
+                            **row,
+                            "energy_j": at_j,
+                            "val_score": min(value, 1.0),
+                        }
+                    )
                     order += 1
                 spent += phase_j
             if len(PLANS.get(method, [])) > 1:
@@ -84,12 +95,27 @@ def make(
                 phases.append(_phase(key, "lost", 3.0 * factor))
             energy_j = float(pd.DataFrame(phases[before:])["energy_j"].sum())
             runs.append(_finished(key, source, energy_j, accuracy, order, seed))
+    table = pd.DataFrame(runs).assign(metric=metric.name)
+    evaluated = pd.DataFrame(curves, columns=[*_CURVE, "energy_j", "val_score"])
+    for frame, column in ((table, "test_score"), (table, "val_score"), (evaluated, "val_score")):
+        frame[column] = score(frame[column], metric)
     return StudyResults(
         study="digits",
-        runs=pd.DataFrame(runs),
-        curves=pd.DataFrame(curves, columns=[*_CURVE, "energy_j", "val_score"]),
+        runs=table,
+        curves=evaluated,
         phases=pd.DataFrame(phases),
+        metric=metric,
+        margin=metric.margin,
     )
+
+
+def score(accuracy: Any, metric: Metric) -> Any:
+    """What an accuracy becomes under a metric: as many margins better or worse than dense's."""
+    if metric == ACCURACY:
+        return accuracy
+    own = metric.margin / metric.factor
+    margins = (accuracy - FINAL["dense"]) / (ACCURACY.margin / ACCURACY.factor)
+    return 90 * own + metric.sign * own * margins
 
 
 _CURVE = ["arm", "method", "seed", "order", "phase", "epochs_trained"]

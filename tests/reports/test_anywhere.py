@@ -55,7 +55,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_everything_is_derived_without_what_training_needs(twice: tuple[Path, Path]) -> None:
     folder, _ = twice
     for suffix in ("svg", "pdf", "png", "csv"):
-        assert (folder / "report" / "figures" / f"accuracy_energy.{suffix}").stat().st_size > 500
+        assert (folder / "report" / "figures" / f"score_energy.{suffix}").stat().st_size > 500
     for suffix in ("csv", "md", "tex"):
         assert (folder / "report" / "tables" / f"headline.{suffix}").exists()
     assert (folder / "report" / "index.html").exists()

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.settings import metric
 from reports.data import AskedClaim
 from reports.statistics.statistics import Interval, paired_ratio
-from reports.tables.claims import claims, judge, judged_accuracy, judged_energy
+from reports.tables.claims import claims, judge, judged_energy, judged_score
 from reports.tables.formats import as_csv, as_latex, as_markdown
 from reports.text.phrases import times, times_interval
+from reports.text.scores import Shown
 from tests.reports.synthetic import make
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from reports.tables.claims import JudgedClaim
 
 ENERGY = {"dense": [100.0, 102.0, 98.0], "early_bird": [50.0, 52.0, 48.0]}
+SHOWN = Shown(metric.ACCURACY)
 ACCURACY = {"dense": [0.930, 0.932, 0.931], "early_bird": [0.933, 0.934, 0.935]}
 
 
@@ -90,8 +93,8 @@ def test_what_was_measured_is_paired_by_seed() -> None:
     expected = paired_ratio(dict(enumerate(ENERGY["early_bird"])), dict(enumerate(ENERGY["dense"])))
     assert found.energy == expected
     # Differences of 0.3, 0.2 and 0.4 points: mean 0.3, half width 4.302653 · 0.1 / √3.
-    assert found.points.mean == pytest.approx(0.3)
-    assert found.points.half_width == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-6)
+    assert found.difference.mean == pytest.approx(0.3)
+    assert found.difference.half_width == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-6)
 
 
 @given(st.floats(0.01, 10), st.floats(0.01, 10))
@@ -99,16 +102,16 @@ def test_bounds_are_inclusive(one: float, other: float) -> None:
     low, high = sorted((one, other))
     found = Interval((low + high) / 2, low, high, 3)
     if not found.half_width > 1e-9:
-        assert judged_energy(found, 10)[0] == judged_accuracy(found, 0)[0] == "inconclusive"
+        assert judged_energy(found, 10)[0] == judged_score(found, 0, SHOWN)[0] == "inconclusive"
         return
     assert judged_energy(found, high)[0] == "supported"
     assert judged_energy(found, math.nextafter(high, 0))[0] == "inconclusive"
     assert judged_energy(found, low)[0] == "inconclusive"
     assert judged_energy(found, math.nextafter(low, 0))[0] == "not supported"
-    assert judged_accuracy(found, low)[0] == "supported"
-    assert judged_accuracy(found, math.nextafter(low, 11))[0] == "inconclusive"
-    assert judged_accuracy(found, high)[0] == "inconclusive"
-    assert judged_accuracy(found, math.nextafter(high, 11))[0] == "not supported"
+    assert judged_score(found, low, SHOWN)[0] == "supported"
+    assert judged_score(found, math.nextafter(low, 11), SHOWN)[0] == "inconclusive"
+    assert judged_score(found, high, SHOWN)[0] == "inconclusive"
+    assert judged_score(found, math.nextafter(high, 11), SHOWN)[0] == "not supported"
 
 
 def test_equal_differences_show_nothing() -> None:

@@ -18,7 +18,7 @@ from tests.reports.compared import (
     spec,
 )
 
-METRICS = ("accuracy", "energy", "time", "co2e")
+METRICS = ("score", "energy", "time", "co2e")
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ METRICS = ("accuracy", "energy", "time", "co2e")
             "energy co2e",
         ),
         ({"co2e_kg": 0.0}, "CO2e is unknown or 0 in B", "co2e"),
-        ({"test_score": None}, "accuracy is unknown in B", "accuracy"),
-        ({"status": "failed"}, "no finished run in B", "accuracy energy time co2e"),
+        ({"test_score": None}, "accuracy is unknown in B", "score"),
+        ({"status": "failed"}, "no finished run in B", "score energy time co2e"),
     ],
 )
 def test_what_differs_bars_what_it_decides(runs: dict[str, Any], why: str, barred: str) -> None:
@@ -79,7 +79,7 @@ def test_what_differs_bars_what_it_decides(runs: dict[str, Any], why: str, barre
 )
 def test_another_computing_device_bars_all_but_accuracy(attempts: dict[str, Any], why: str) -> None:
     changes = compared(BEFORE, AFTER, attempts=attempts).arms[0].changes
-    assert changes["accuracy"].found is not None
+    assert changes["score"].found is not None
     for metric in ("energy", "time", "co2e"):
         assert changes[metric].found is None
         assert why in changes[metric].reasons[0]

@@ -36,7 +36,7 @@ def test_paired_accuracy_is_in_points() -> None:
     ours, theirs = [0.98, 0.97, 0.99], [0.975, 0.972, 0.981]
     first = result_set("A", {"dense": BEFORE}, {"dense": ours})
     second = result_set("B", {"dense": BEFORE}, {"dense": theirs})
-    found = compare(first, second).arms[0].changes["accuracy"].found
+    found = compare(first, second).arms[0].changes["score"].found
     expected = stats.ttest_rel(theirs, ours).confidence_interval(0.95)
     assert found is not None
     assert found.mean == pytest.approx(-0.4)
@@ -99,7 +99,7 @@ def test_an_unknown_energy_and_a_failed_seed_are_left_out() -> None:
     assert changes["energy"].n_a == 2
     assert changes["energy"].found is not None
     assert changes["energy"].found.mean == pytest.approx(1.1)
-    assert changes["accuracy"].n_a == 3
+    assert changes["score"].n_a == 3
     told = as_object(comparison, [])["arms"][0]
     assert (told["started_b"], told["finished_b"]) == (4, 3)
 

@@ -108,3 +108,12 @@ def test_notes_tell_versions_flags_and_the_same_folder() -> None:
     ]
     first = result_set("A", {"dense": BEFORE})
     assert notes(compare(first, first)) == ["A and B are the same folder"]
+
+
+def test_a_difference_in_accuracy_is_in_points() -> None:
+    first = result_set("A", {"dense": BEFORE}, {"dense": [0.980, 0.970, 0.990]})
+    second = result_set("B", {"dense": BEFORE}, {"dense": [0.975, 0.966, 0.984]})
+    table = comparison_table(compare(first, second))
+    assert table.header[1] == "Accuracy, points"
+    assert table.rows[0][1].text == "−0.50"
+    assert table.frame().loc[0, "score_difference"] == pytest.approx(-0.005)

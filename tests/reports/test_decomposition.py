@@ -83,7 +83,7 @@ def test_a_step_is_the_paired_ratio_of_its_two_arms() -> None:
     dense, early = results.by_seed("dense", "energy_j"), results.by_seed("early_bird", "energy_j")
     assert found.measured[2].step == paired_ratio(early, dense)
     accuracies = results.by_seed("early_bird", "test_score").values()
-    assert found.measured[2].accuracy.mean == pytest.approx(np.mean(list(accuracies)))
+    assert found.measured[2].score.mean == pytest.approx(np.mean(list(accuracies)))
 
 
 def test_only_seeds_that_every_stage_has_are_used() -> None:
@@ -91,7 +91,7 @@ def test_only_seeds_that_every_stage_has_are_used() -> None:
     assert found is not None
     assert found.total.n == 2
     assert {reached.energy_j.n for reached in found.measured} == {2}
-    assert {reached.accuracy.n for reached in found.measured} == {2}
+    assert {reached.score.n for reached in found.measured} == {2}
     steps = [reached.step.mean for reached in found.measured if reached.step is not None]
     assert math.prod(steps) == pytest.approx(found.total.mean)
 

@@ -166,7 +166,7 @@ def test_the_headline_file_is_the_mean_of_the_runs(written: Path) -> None:
     found = pd.read_csv(written / "tables" / "headline.csv").set_index("arm")
     done = runs[runs["status"] == "done"].groupby("arm")
     for column, of in {
-        "accuracy": "test_score",
+        "score": "test_score",
         "energy_j": "energy_j",
         "uncertainty_j": "uncertainty_j",
         "co2e_kg": "co2e_kg",

@@ -17,8 +17,8 @@ from harness.errors import UsageError
 from harness.results.forecast import Forecast
 from reports.figures.gallery import FIGURES
 from reports.plotting import style
-from reports.plotting.accuracy_energy_axes import Point, is_sure
 from reports.plotting.phase_colours import phase_colours
+from reports.plotting.score_energy_axes import Point, is_sure
 from reports.statistics.statistics import Interval
 from reports.tables.plan import plan_table
 from tests.reports.details import detailed
@@ -69,7 +69,7 @@ def test_a_short_caption_has_at_most_forty_words(name: str) -> None:
 
 def test_a_sweep_has_a_short_caption_too() -> None:
     results = make({"dense": "dense"} | {f"snip sparsity=0.{n}": "snip" for n in (3, 6)})
-    figured = FIGURES["matched_accuracy"](results)
+    figured = FIGURES["matched_score"](results)
     assert figured is not None
     assert 10 < len(figured.brief.split()) <= 40
     assert "scope: cpu" in figured.caption
@@ -87,33 +87,33 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_command_writes_the_figure_and_its_captions(study: Path) -> None:
-    words = ["figure", "accuracy_energy", str(study), "--width", "89mm", "--no-title"]
+    words = ["figure", "score_energy", str(study), "--width", "89mm", "--no-title"]
     found = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert found.exit_code == 0
-    assert (study / "accuracy_energy.pdf").read_bytes().startswith(b"%PDF")
-    short, whole_caption = (study / "accuracy_energy.txt").read_text("utf-8").split("\n\n")
+    assert (study / "score_energy.pdf").read_bytes().startswith(b"%PDF")
+    short, whole_caption = (study / "score_energy.txt").read_text("utf-8").split("\n\n")
     assert len(short.split()) <= 40
     assert "scope: cpu" in whole_caption
 
 
 def test_an_unknown_font_is_said_and_replaced(study: Path) -> None:
-    words = ["figure", "accuracy_energy", str(study), "--font", "DejaVu Sens", "--format", "svg"]
+    words = ["figure", "score_energy", str(study), "--font", "DejaVu Sens", "--format", "svg"]
     found = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert found.exit_code == 0
     assert "'DejaVu Sens' is not installed, so DejaVu Sans is used" in found.output
     assert "did you mean 'DejaVu Sans'?" in found.output
-    assert "Sens" not in (study / "accuracy_energy.svg").read_text("utf-8")
+    assert "Sens" not in (study / "score_energy.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["acuracy_energy"], "did you mean 'accuracy_energy'?"),
+        (["acuracy_energy"], "did you mean 'score_energy'?"),
         (["decomposition"], "has no data for it"),
-        (["accuracy_energy", "--width", "1in"], "must be from 2.5in to 20in"),
-        (["accuracy_energy", "--width", "wide"], "such as 3.5in"),
-        (["accuracy_energy", "--width", "3.5furlongs"], "in, cm, mm or pt"),
-        (["accuracy_energy", "--out", "x.png"], "must end in .pdf"),
+        (["score_energy", "--width", "1in"], "must be from 2.5in to 20in"),
+        (["score_energy", "--width", "wide"], "such as 3.5in"),
+        (["score_energy", "--width", "3.5furlongs"], "in, cm, mm or pt"),
+        (["score_energy", "--out", "x.png"], "must end in .pdf"),
     ],
 )
 def test_wrong_words_are_told_apart(study: Path, words: list[str], part: str) -> None:
@@ -142,7 +142,7 @@ def test_contrast_is_that_of_wcag() -> None:
     assert style.contrast(to_rgb("#777777")) < 4.5
 
 
-@pytest.mark.parametrize("name", ["accuracy_energy", "paired_differences", "energy_phases"])
+@pytest.mark.parametrize("name", ["score_energy", "paired_differences", "energy_phases"])
 def test_lines_of_a_figure_stand_out(name: str) -> None:
     figured = FIGURES[name](detailed(make(SWEEP)))
     assert figured is not None
@@ -182,11 +182,11 @@ def point(arm: str, energy: tuple[float, float], accuracy: tuple[float, float]) 
 
 def test_the_front_is_sure_only_where_no_interval_crosses() -> None:
     lean, rich = point("lean", (1, 2), (80, 82)), point("rich", (8, 9), (90, 92))
-    assert is_sure(lean, [lean, rich])
-    assert is_sure(rich, [lean, rich])
+    assert is_sure(lean, [lean, rich], 1)
+    assert is_sure(rich, [lean, rich], 1)
     near = point("near", (1.5, 2.5), (81, 83))
-    assert not is_sure(lean, [lean, near, rich])
-    assert is_sure(rich, [lean, near, rich])
+    assert not is_sure(lean, [lean, near, rich], 1)
+    assert is_sure(rich, [lean, near, rich], 1)
 
 
 def test_the_forest_has_its_figures_and_verdicts() -> None:
@@ -196,8 +196,8 @@ def test_the_forest_has_its_figures_and_verdicts() -> None:
     means = figured.frame[figured.frame["kind"] == "mean"]
     left, right = ([text.get_text() for text in axes.texts] for axes in figured.figure.axes)
     for row, written, ratio in zip(means.to_dict("records"), left, right, strict=True):
-        assert f"{abs(100 * row['accuracy_difference']):.2f}" in written
-        assert f"{abs(100 * row['accuracy_difference_low']):.2f}" in written
+        assert f"{abs(100 * row['score_difference']):.2f}" in written
+        assert f"{abs(100 * row['score_difference_low']):.2f}" in written
         assert written.splitlines()[-1] in ("non-inferior", "inconclusive", "worse", "better")
         assert f"{row['energy_ratio']:.2f}"[:3] in ratio
 

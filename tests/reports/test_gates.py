@@ -101,7 +101,7 @@ def test_an_accuracy_allows_for_the_test_set_as_the_report_does(first_seed: int)
         alone = result_set(side, {"dense": [100.0] * 5}, accuracies, first_seed=seed)
         sides.append((alone, replace(alone, tests=tests)))
     of_seeds, of_both = (compare(*pair) for pair in zip(*sides, strict=True))
-    alone, both = (found.arms[0].changes["accuracy"] for found in (of_seeds, of_both))
+    alone, both = (found.arms[0].changes["score"] for found in (of_seeds, of_both))
     assert (alone.samples, both.samples) == (0, 400)
     assert alone.found
     assert both.found
@@ -112,7 +112,7 @@ def test_an_accuracy_allows_for_the_test_set_as_the_report_does(first_seed: int)
     told = "those of accuracy allow for the choice of 400 test samples, too"
     assert told in intervals(of_both)
     assert told not in intervals(of_seeds)
-    listed = as_object(of_both, [])["arms"][0]["accuracy"]
+    listed = as_object(of_both, [])["arms"][0]["score"]
     assert listed["test_samples"] == 400
     if first_seed == 0:
         arms = [

@@ -66,7 +66,7 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
     frame = drawn(results).frame
     mean = frame[frame["kind"] == "mean"].iloc[0]
     for column, name, taken, told in (
-        ("test_score", "accuracy_difference", lambda a, b: a - b, float),
+        ("test_score", "score_difference", lambda a, b: a - b, float),
         ("energy_j", "energy_ratio", lambda a, b: np.log(a / b), np.exp),
     ):
         own, base = (
@@ -80,7 +80,7 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
         assert frame[name][:5].tolist() == pytest.approx(
             told(pairs).tolist() if told is np.exp else pairs
         )
-    assert mean[["accuracy_difference_n", "energy_ratio_n"]].tolist() == [5, 5]
+    assert mean[["score_difference_n", "energy_ratio_n"]].tolist() == [5, 5]
 
 
 def test_a_seed_is_at_the_same_height_in_both_panels_and_all_arms() -> None:
@@ -100,7 +100,7 @@ def test_a_seed_is_at_the_same_height_in_both_panels_and_all_arms() -> None:
 
 
 def test_rows_are_the_arms_and_the_margin_is_shaded() -> None:
-    results = replace(make(), margin_points=0.8)
+    results = replace(make(), margin=0.8)
     figured = drawn(results)
     left, right = figured.figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == results.arms[1:]
@@ -151,7 +151,7 @@ def test_what_is_not_known_is_left_out() -> None:
     figured = drawn(results)
     assert len(dots(figured, 0, "early_bird", results)) == 0
     assert len(dots(figured, 1, "early_bird", results)) == 2
-    counts = figured.frame.iloc[-1][["accuracy_difference_n", "energy_ratio_n"]]
+    counts = figured.frame.iloc[-1][["score_difference_n", "energy_ratio_n"]]
     assert counts.tolist() == [0, 2]
     assert "– points, n = 0; " in figured.alt
     assert "the energy, n = 2." in figured.alt

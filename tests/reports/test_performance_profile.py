@@ -111,10 +111,10 @@ def test_the_cheapest_is_sought_among_those_that_keep_the_accuracy() -> None:
 
 def test_the_margin_is_each_studys_own() -> None:
     lenient = [study(n, {"dense": 9.0, "early_bird": 8.0}, ["early_bird"]) for n in "abcd"]
-    found = profile([replace(lenient[0], margin_points=20.0), *lenient[1:]])
+    found = profile([replace(lenient[0], margin=20.0), *lenient[1:]])
     assert found is not None
     assert [each.solved for each in found.outcomes["early_bird"]] == [True, False, False, False]
-    drawn = figure.draw([replace(lenient[0], margin_points=20.0), *lenient[1:]])
+    drawn = figure.draw([replace(lenient[0], margin=20.0), *lenient[1:]])
     assert drawn is not None
     assert "within 0.5 to 20 points" in drawn.caption
 

@@ -277,7 +277,7 @@ def test_the_headline(
     assert set(table.index) == set(runs.index.get_level_values("arm"))
     for arm, row in table.iterrows():
         own = runs.loc[arm]
-        same(three(row, "accuracy"), logit_ends(of(runs, arm, "test_score")))
+        same(three(row, "score"), logit_ends(of(runs, arm, "test_score")))
         same(three(row, "energy_j"), log_ends(of(runs, arm, "energy_j")))
         for column in ("uncertainty_j", "co2e_kg", "duration_s", "parameters", "macs", "density"):
             assert row[column] == pytest.approx(own[column].astype(float).mean()), column
@@ -290,9 +290,9 @@ def test_the_headline(
             assert (row["verdict"], row["energy_ratio"]) == ("reference", 1.0)
             continue
         lost = Lost(raw, arm, "dense")
-        same(three(row, "accuracy_difference"), lost.ends())
+        same(three(row, "score_difference"), lost.ends())
         same(three(row, "verdict_difference"), lost.ends(row["verdict_confidence"]))
-        assert row["test_images"] == (lost.images if lost.recorded else 0)
+        assert row["test_samples"] == (lost.images if lost.recorded else 0)
         ratio = ratio_ends(
             *(
                 of(runs, each, column)
@@ -317,7 +317,7 @@ def test_the_headline(
 
 
 def test_energy_to_an_accuracy(runs: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
-    table = tables["energy_to_accuracy"].set_index("arm")
+    table = tables["energy_to_score"].set_index("arm")
     reference = of(runs, "dense", "val_score").mean()
     levels = sorted({int(found[1]) for c in table if (found := re.match(r"to_(\d+)_percent", c))})
     assert levels
@@ -389,9 +389,9 @@ def test_claims(
         )
         lost = Lost(raw, row["arm"], row["against"]).ends()
         same(three(row, "energy_ratio"), ratio)
-        same(three(row, "accuracy_difference"), lost)
+        same(three(row, "score_difference"), lost)
         parts = {(ratio[2] <= row["energy_ratio_at_most"], ratio[1] > row["energy_ratio_at_most"])}
-        at_least = row["accuracy_difference_at_least"]
+        at_least = row["score_difference_bound"]
         if not math.isnan(at_least):
             parts.add((lost[1] >= at_least, lost[2] < at_least))
         violated, held = any(wrong for _, wrong in parts), all(right for right, _ in parts)

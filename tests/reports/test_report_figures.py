@@ -39,7 +39,7 @@ OF_MASKS = {"mask_distances", "ticket_emergence"}
 """Figures that show no energy."""
 OF_SEVERAL = {*OF_MASKS, "paired_differences", "break_even", "decomposition"}
 """Figures that say nothing of dense alone."""
-NAMES = sorted(FIGURES.keys() - {"matched_accuracy"})
+NAMES = sorted(FIGURES.keys() - {"matched_score"})
 """That one needs methods at several levels, and has its own tests."""
 
 

@@ -106,7 +106,7 @@ def test_markup_in_an_arm_is_text_in_the_figures_too(tmp_path: Path) -> None:
 def test_page_shows_every_run_and_every_figure(built: Path) -> None:
     text = built.read_text(encoding="utf-8")
     drawn = {path.stem for path in (built.parent / "figures").glob("*.svg")}
-    assert drawn == set(FIGURES) - {"decomposition", "break_even", "matched_accuracy"}
+    assert drawn == set(FIGURES) - {"decomposition", "break_even", "matched_score"}
     assert text.count("<svg") == text.count('class="drawing"') == len(drawn)
     for name, rows in (("Methods", len(PLANS)), ("All runs", 3 * len(PLANS))):
         table = re.search(rf'aria-label="{name}".*?</table>', text, flags=re.DOTALL)
@@ -135,7 +135,7 @@ def test_every_figure_and_table_lies_beside_the_page_in_every_format(built: Path
     for path in (built.parent / "figures").glob("*.svg"):
         assert all(path.with_suffix(f".{kind}").exists() for kind in ("pdf", "png", "csv"))
     tables = {path.stem for path in (built.parent / "tables").glob("*.tex")}
-    wanted = {"headline", "energy_to_accuracy", "every_run", "environment", "warnings"}
+    wanted = {"headline", "energy_to_score", "every_run", "environment", "warnings"}
     assert wanted <= tables
     for path in (built.parent / "tables").glob("*.tex"):
         assert all(path.with_suffix(f".{kind}").exists() for kind in ("md", "csv"))
@@ -165,7 +165,7 @@ def test_several_studies_make_one_page(tmp_path: Path) -> None:
     assert all((tmp_path / link).is_file() for link in files)
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert (tmp_path / "figures" / "performance_profile.svg").exists()
-    assert len(list(tmp_path.glob("*/figures/accuracy_energy.svg"))) == 4
+    assert len(list(tmp_path.glob("*/figures/score_energy.svg"))) == 4
     assert all(tmp_path in found.parents for found in tmp_path.rglob("*"))
 
 

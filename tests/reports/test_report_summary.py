@@ -31,7 +31,7 @@ def challenged(
     verdict = non_inferiority(shares, summary.margin)
     decision = Decision(verdict, shares, verdict, shares, arms=1, samples=images)
     accuracy = Interval(0.987, 0.98, 0.99, difference.n)
-    changed = replace(bird, arm=name, accuracy=accuracy, ratio=ratio, decision=decision)
+    changed = replace(bird, arm=name, score=accuracy, ratio=ratio, decision=decision)
     return replace(summary, arms=(dense, changed))
 
 
@@ -96,7 +96,7 @@ def test_arms_are_sorted_by_verdict_and_then_by_energy() -> None:
 def test_the_margin_is_the_studys() -> None:
     results = make(["dense", "early_bird"], spread=0.1)
     assert arm(summarise(results), "early_bird").verdict == "non-inferior"
-    narrow = summarise(replace(results, margin_points=0.05))
+    narrow = summarise(replace(results, margin=0.05))
     assert arm(narrow, "early_bird").verdict != "non-inferior"
     assert narrow.margin == pytest.approx(0.0005)
 
@@ -121,7 +121,7 @@ def test_sentence_for_an_arm_that_keeps_the_accuracy() -> None:
 def test_sentence_where_nothing_is_shown() -> None:
     text = sentence(challenged(Interval(-0.1, -0.9, 0.7, 3), Interval(0.58, 0.55, 0.61, 3)))
     assert text.startswith(
-        "Three seeds and 10,000 test images cannot tell whether early_bird stays within 0.5 points"
+        "Three seeds and 10,000 test samples cannot tell whether early_bird stays within 0.5 points"
     )
     assert "98.7 % (dense − 0.1 points, 95 % CI −0.9 … +0.7)" in text
     assert "0.58× (95 % CI 0.55 … 0.61) of dense's estimated energy" in text

@@ -19,6 +19,7 @@ from harness.energy.trace_file import lines
 from harness.integrations.exporters.tracked import identity, place
 from harness.results.energy_source import EnergyKinds
 from harness.results.folder import RunFolder
+from harness.settings.metric import ACCURACY
 from harness.settings.run_spec import RunSpec
 from harness.utils.atomic_write import write_atomically
 
@@ -98,10 +99,11 @@ def report(
 
 
 def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, str]) -> Any:
-    accuracy = row["test_score"]
+    is_accuracy = row["metric"] == ACCURACY.name
+    score = row["test_score"]
     return models.BoAmpsTask(
         task_stage="training",
-        task_family="imageClassification",
+        task_family="imageClassification" if is_accuracy else "other",
         algorithms=[
             models.BoAmpsAlgorithm(
                 training_type="supervisedLearning",
@@ -111,18 +113,18 @@ def _task(models: Any, row: dict[str, Any], spec: RunSpec, versions: dict[str, s
                 framework="pytorch",
                 framework_version=versions.get("torch"),
                 epochs_number=row["epochs_trained"],
-                optimizer="sgd",
+                optimizer=spec.training.optimizer,
                 quantization=spec.training.precision,
             )
         ],
         dataset=[
             models.BoAmpsDataset(
                 data_usage="input",
-                data_type="image",
+                data_type="image" if is_accuracy else "other",
                 source=None if spec.workload.data == _PRIVATE_DATA else "public",
             )
         ],
-        measured_accuracy=accuracy if math.isfinite(accuracy) else None,
+        measured_accuracy=score if is_accuracy and math.isfinite(score) else None,
         task_description=_description(row, spec),
     )
 
@@ -140,6 +142,9 @@ def _description(row: dict[str, Any], spec: RunSpec) -> str:
         f"{spec.workload.model} on {spec.workload.data}, trained by {spec.method}",
         f"({hyper})" if hyper else "",
         f"with seed {spec.seed}.",
+        ""
+        if row["metric"] == ACCURACY.name
+        else f"Its {row['metric']} on test data: {row['test_score']:.4g}.",
         "The energy of the whole recipe (searching, pruning, evaluating, attempts that broke off)",
         energy,
         f"Assumptions: {row['energy_note']}." if row["energy_note"] else "",

@@ -52,12 +52,12 @@ def _scalars(run: TrackedRun, unit: str, steps_per_j: int) -> Iterable[_Scalar]:
     word = "" if run.standing == "measured" else f"{run.standing.replace(' ', '_')}_"
     for point in run.curve:
         epochs, at = point.epochs_trained, point.at
-        accuracy, energy_j = point.values.get("val_score"), point.values.get(_ENERGY)
-        if accuracy is not None:
-            yield _Scalar("val_score/by_epoch", accuracy, epochs, at)
+        score, energy_j = point.values.get("val_score"), point.values.get(_ENERGY)
+        if score is not None:
+            yield _Scalar("val_score/by_epoch", score, epochs, at)
             if energy_j is not None:
                 step = round(energy_j * steps_per_j)
-                yield _Scalar(f"val_score/by_{word}{unit}", accuracy, step, at)
+                yield _Scalar(f"val_score/by_{word}{unit}", score, step, at)
         if energy_j is not None:
             yield _Scalar(f"{word}{_ENERGY}/by_epoch", energy_j, epochs, at)
     last = max((point.epochs_trained for point in run.curve), default=0)

@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
 from harness.integrations.exporters.to_boamps import export
+from harness.integrations.exporters.to_boamps import report as report_of
 from harness.results.table import Tables
 from tests.integrations.exporters.conftest import MARKUP
 
@@ -73,6 +74,16 @@ def test_a_report_says_what_the_table_says(exported: Path, tables: Tables) -> No
     }
     assert kinds == {"cpu": 1, "ram": 1}
     assert "environment" not in report
+
+
+def test_a_score_that_is_no_accuracy_is_described(tables: Tables) -> None:
+    row = tables.runs.iloc[0].to_dict() | {"metric": "bits per byte", "test_score": 1.84}
+    folder = tables.folder(row["arm"], row["seed"])
+    attempts = tables.attempts[tables.attempts["arm"] == row["arm"]]
+    task = report_of(row, attempts, folder, tables.settings["carbon"])["task"]
+    assert "measuredAccuracy" not in task
+    assert task["taskFamily"] == "other"
+    assert "Its bits per byte on test data: 1.84." in task["taskDescription"]
 
 
 def test_the_uncertainty_is_carried_over(exported: Path) -> None:

@@ -1,4 +1,4 @@
-"""The plane of energy and accuracy: its axes and the coordinates of what is drawn in it."""
+"""The plane of energy and score: its axes and the coordinates of what is drawn in it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from reports.statistics.statistics import Interval
-from reports.text.units import energy, fixed
+from reports.text.units import energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from harness.settings.metric import Metric
+    from reports.text.scores import Shown
 
 Place = tuple[float, float]
 
@@ -28,40 +31,38 @@ _MARK = 0.02
 
 @dataclass(frozen=True)
 class Dot:
-    """A finished run: energy in joules and accuracy as a share, or both as their axes have them."""
+    """A finished run: energy in joules and score in its unit, or both as their axes have them."""
 
     arm: str
     seed: int
     energy: float
-    accuracy: float
+    score: float
 
-    @property
-    def tip(self) -> str:
-        """What it shows, in words; of a run in joules and a share."""
-        text = f"{fixed(self.accuracy * 100, 1)} % at {energy(self.energy)}"
+    def tip(self, shown: Shown) -> str:
+        """What it shows, in words; of a run in joules."""
+        text = f"{shown.text(self.score)} at {energy(self.energy)}"
         return f"{self.arm}, seed {self.seed}: {text}"
 
 
 @dataclass(frozen=True)
 class Point:
-    """An arm's mean: energy in joules and accuracy as a share, or both as their axes have them."""
+    """An arm's mean: energy in joules and score in its unit, or both as their axes have them."""
 
     arm: str
     energy: Interval
-    accuracy: Interval
+    score: Interval
 
     @property
     def place(self) -> Place:
         """Where it is drawn."""
-        return self.energy.mean, self.accuracy.mean
+        return self.energy.mean, self.score.mean
 
-    @property
-    def tip(self) -> str:
-        """What it shows, in words; of a mean in joules and a share."""
-        spent, reached = self.energy, self.accuracy.scaled(100)
-        text = f"{fixed(reached.mean, 1)} % at {energy(spent.mean)}"
+    def tip(self, shown: Shown) -> str:
+        """What it shows, in words; of a mean in joules."""
+        spent, reached = self.energy, self.score
+        text = f"{shown.text(reached.mean)} at {energy(spent.mean)}"
         if reached.bounded and spent.bounded:
-            text += f"; 95 % CI {fixed(reached.low, 1)} … {fixed(reached.high, 1)} %"
+            text += f"; 95 % CI {shown.ends(reached)} {shown.metric.unit}".rstrip()
             text += f", {energy(spent.low)} … {energy(spent.high)}"
         count = reached.n if reached.n == spent.n else f"{reached.n} (energy of {spent.n})"
         return f"{self.arm}, mean of {count}: {text}"
@@ -69,25 +70,27 @@ class Point:
 
 @dataclass(frozen=True)
 class Plane:
-    """Runs and means in the units of the axes: percent, and `size` joules.
+    """Runs and means in the units of the axes: scores as they are shown, and `size` joules.
 
     `log` is whether the energy axis is logarithmic.
     """
 
     dots: Sequence[Dot]
     points: Sequence[Point]
+    metric: Metric
     size: float
     log: bool
 
     @classmethod
-    def of(cls, dots: Sequence[Dot], points: Sequence[Point], size: float) -> Plane:
-        """From joules and shares; joules stay where the axis is logarithmic."""
+    def of(cls, dots: Sequence[Dot], points: Sequence[Point], metric: Metric, size: float) -> Plane:
+        """From joules and scores; joules stay where the axis is logarithmic."""
         positive = all(dot.energy > 0 for dot in dots)
         log = positive and spans_magnitudes([point.energy.mean for point in points])
-        unit = 1.0 if log else size
+        unit, factor = 1.0 if log else size, metric.factor
         return cls(
-            [Dot(d.arm, d.seed, d.energy / unit, d.accuracy * 100) for d in dots],
-            [Point(p.arm, p.energy.scaled(1 / unit), p.accuracy.scaled(100)) for p in points],
+            [Dot(d.arm, d.seed, d.energy / unit, d.score * factor) for d in dots],
+            [Point(p.arm, p.energy.scaled(1 / unit), p.score.scaled(factor)) for p in points],
+            metric,
             unit,
             log,
         )
@@ -117,8 +120,8 @@ class Plane:
         if point.energy.bounded:
             low, high = max(point.energy.low, self.left), min(point.energy.high, self.right)
             found.append(((low, y), (high, y)))
-        if point.accuracy.bounded:
-            found.append(((x, point.accuracy.low), (x, point.accuracy.high)))
+        if point.score.bounded:
+            found.append(((x, point.score.low), (x, point.score.high)))
         return found
 
     def set_limits(self, axes: Axes) -> None:
@@ -127,10 +130,11 @@ class Plane:
         axes.autoscale_view()
         axes.set_xlim(left=self.left, right=self.right if self.is_cut else None)
         low, high = axes.get_ylim()
-        # There is no accuracy beyond 0 and 100 %, but half of a mark on one of them is.
-        room = _MARK * (high - low)
-        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100], minor=False)
-        axes.set_ylim(max(low, -room), min(high, 100 + room))
+        # There is no score beyond its bounds, but half of a mark on one of them is.
+        room, factor = _MARK * (high - low), self.metric.factor
+        least, most = self.metric.lowest * factor, self.metric.highest * factor
+        axes.set_yticks([tick for tick in axes.get_yticks() if least <= tick <= most], minor=False)
+        axes.set_ylim(max(low, least - room), min(high, most + room))
         if self.log:
             mark_magnitudes(axes)
 
@@ -149,19 +153,26 @@ def mark_magnitudes(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def is_sure(point: Point, every: Sequence[Point]) -> bool:
-    """Whether the intervals show that an arm is on the front: no other may be better in both."""
+def is_sure(point: Point, every: Sequence[Point], sign: int) -> bool:
+    """Whether the intervals show that an arm is on the front: no other may be better in both.
+
+    Args:
+        point: The arm's mean.
+        every: The means of all arms.
+        sign: The metric's: -1 where a lower score is better.
+    """
     others = [other for other in every if other.arm != point.arm]
-    if not all(each.energy.bounded and each.accuracy.bounded for each in (point, *others)):
+    if not all(each.energy.bounded and each.score.bounded for each in (point, *others)):
         return False
     return not any(
-        other.energy.low < point.energy.high and other.accuracy.high > point.accuracy.low
+        other.energy.low < point.energy.high
+        and other.score.oriented(sign).high > point.score.oriented(sign).low
         for other in others
     )
 
 
 def steps(front: Sequence[Place], right: float) -> list[Place]:
-    """The corners of a front (by ascending energy): the best accuracy for an energy or less."""
+    """The corners of a front (by ascending energy): the best score for an energy or less."""
     corners: list[Place] = []
     for x, y in front:
         if corners:

@@ -1,4 +1,4 @@
-"""Each method's frontier against the baseline, and where it crosses its accuracy and its energy."""
+"""Each method's frontier against the baseline, and where it crosses its score and its energy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.settings.metric import ACCURACY, Metric
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
 from reports.plotting.axes import set_ratio_axis
@@ -18,7 +19,8 @@ from reports.statistics.frontier import Frontier, frontiers
 from reports.tables.matched import matched_frame
 from reports.text import captions
 from reports.text.phrases import crossing_text
-from reports.text.units import fixed, signed
+from reports.text.scores import Shown
+from reports.text.units import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from reports.data import StudyResults
 
-NAME = "matched_accuracy"
+NAME = "matched_score"
 _FARTHEST = 2.0
 """Intervals are drawn up to this many times beyond the levels."""
 _STEP_PX = 4.0
@@ -43,29 +45,28 @@ def draw(results: StudyResults) -> Figured | None:
     if not found:
         return None
     baseline = str(results.baseline_arm)
-    standing = standing_of(results.finished)
+    shown, standing = Shown(results.metric), standing_of(results.finished)
     marks = Marks(results.arms)
     with style.printed():
         figure = _draw(results, found, standing, marks)
-    cut = _reach(found)
+    cut = _reach(found, _least(results.metric))
     beyond = any(not _within(each, cut) for each in found)
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
         f"Each level of a method against {baseline}, paired by seed: mean difference in test "
-        "accuracy over the geometric mean of the energy's ratio. Lines join the levels that no "
-        "other of the method dominates. Where a line crosses the horizontal one, the method has "
-        f"{baseline}'s accuracy; where it crosses the vertical one, its energy. Bars there are the "
-        f"95 % intervals of the crossing{' (some extend beyond the axes)' if beyond else ''}. "
+        f"{shown.name} over the geometric mean of the energy's ratio. Lines join the levels that "
+        "no other of the method dominates. Where a line crosses the horizontal one, the method has "
+        f"{baseline}'s {shown.name}; where it crosses the vertical one, its energy. Bars there are "
+        f"the 95 % intervals of the crossing{' (some extend beyond the axes)' if beyond else ''}. "
         f"Nothing is extrapolated. {hollow}"
     )
     brief = (
-        f"Levels of each method against {baseline}: difference in accuracy over relative energy. "
-        f"Lines cross the horizontal one at {baseline}'s accuracy, the vertical one at its energy; "
-        f"bars: 95 % intervals. {captions.short_basis(results)}"
+        f"Levels of each method against {baseline}: difference in {shown.name} over relative "
+        f"energy. Lines cross the horizontal one at {baseline}'s {shown.name}, the vertical one at "
+        f"its energy; bars: 95 % intervals. {captions.short_basis(results)}"
     )
-    alt = f"Frontiers of {standing.adjective} energy and accuracy against {baseline}. " + " ".join(
-        f"{crossing_text(each, baseline)}." for each in found
-    )
+    alt = f"Frontiers of {standing.adjective} energy and {shown.name} against {baseline}. "
+    alt += " ".join(f"{crossing_text(each, baseline, shown)}." for each in found)
     return Figured(
         *(figure, matched_frame(results), " ".join(caption.split()), alt, marks),
         brief=brief,
@@ -73,17 +74,22 @@ def draw(results: StudyResults) -> Figured | None:
     )
 
 
-def _reach(found: Sequence[Frontier]) -> tuple[float, float, float, float]:
-    """How far intervals are drawn: ratios from and to, points from and to."""
+def _least(metric: Metric) -> float:
+    """The least span of an axis of differences, as they are shown: a fifth of the margin."""
+    return (metric.margin or ACCURACY.margin) / 5
+
+
+def _reach(found: Sequence[Frontier], least: float) -> tuple[float, float, float, float]:
+    """How far intervals are drawn: ratios from and to, differences from and to."""
     places = [level.place for each in found for level in each.levels]
     logs = [log for log, _ in places] + [0.0]
-    points = [value for _, value in places] + [0.0]
-    room = max(max(points) - min(points), 0.1)
+    differences = [value for _, value in places] + [0.0]
+    room = max(max(differences) - min(differences), least)
     return (
         math.exp(min(logs)) / _FARTHEST,
         math.exp(max(logs)) * _FARTHEST,
-        min(points) - room,
-        max(points) + room,
+        min(differences) - room,
+        max(differences) + room,
     )
 
 
@@ -93,7 +99,10 @@ def _within(frontier: Frontier, reach: tuple[float, float, float, float]) -> boo
         found.status != "reached"
         or not found.value.bounded
         or (low <= found.value.low and found.value.high <= high)
-        for found, low, high in ((frontier.energy, left, right), (frontier.points, bottom, top))
+        for found, low, high in (
+            (frontier.energy, left, right),
+            (frontier.difference, bottom, top),
+        )
     )
 
 
@@ -103,22 +112,23 @@ def _draw(
     baseline = str(results.baseline_arm)
     figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
     axes = figure.subplots()
-    title = f"Energy at {baseline}'s accuracy, accuracy at {baseline}'s energy"
+    shown, least = Shown(results.metric), _least(results.metric)
+    title = f"Energy at {baseline}'s {shown.name}, {shown.name} at {baseline}'s energy"
     style.set_title(axes, title)
     axes.set_xlabel(f"{standing.axis} relative to {baseline} (log scale)")
-    axes.set_ylabel(f"Accuracy against {baseline} (points)")
+    axes.set_ylabel(shown.difference_axis(f"{shown.title} against {baseline}"))
     style.watermark(figure, standing)
     looks = style.arm_styles(results.arms, results.baseline_arm)
-    reach = _reach(found)
+    reach = _reach(found, least)
     places = [(math.exp(level.place[0]), level.place[1]) for f in found for level in f.levels]
     for each in found:
-        _draw_line(axes, each, looks, standing, marks)
+        _draw_line(axes, each, looks, standing, shown, marks)
         places += _draw_crossings(axes, each, looks[_bearer(each, baseline)], reach)
     axes.axhline(0, **_GUIDE)
     axes.axvline(1, **_GUIDE)
     set_ratio_axis(axes, min(x for x, _ in places), max(x for x, _ in places))
     low, high = min(y for _, y in places), max(y for _, y in places)
-    room = 0.08 * max(high - low, 0.1)
+    room = 0.08 * max(high - low, least)
     axes.set_ylim(min(low, 0) - room, max(high, 0) + room)
     labels.freeze(figure)
     _name(axes, found, looks, baseline, marks)
@@ -135,6 +145,7 @@ def _draw_line(
     frontier: Frontier,
     looks: Mapping[str, style.ArmStyle],
     standing: EnergyKinds,
+    shown: Shown,
     marks: Marks,
 ) -> None:
     """The front as a line, and every level as its arm's mark."""
@@ -144,12 +155,15 @@ def _draw_line(
     if style.BASELINE_COLOUR in (looks[arm].colour for arm in frontier.arms):
         colour = style.BASELINE_COLOUR
     axes.plot([math.exp(log) for log in x], y, color=colour, lw=1.2, zorder=2)
-    for arm, (log, points) in places.items():
+    for arm, (log, difference) in places.items():
         look = looks[arm]
         face = look.colour if standing.measured else "white"
-        (mark,) = axes.plot(math.exp(log), points, look.marker, ms=6.5, mfc=face, mec=look.colour)
+        (mark,) = axes.plot(
+            math.exp(log), difference, look.marker, ms=6.5, mfc=face, mec=look.colour
+        )
         mark.set(markeredgewidth=1.4, zorder=3)
-        tip = f"{arm}: {signed(points, 2)} points at {fixed(math.exp(log), 2)} of the energy"
+        change = f"{shown.changes(difference)} {shown.difference_unit.symbol}".rstrip()
+        tip = f"{arm}: {change} at {fixed(math.exp(log), 2)} of the energy"
         marks.add(mark, arm, tip)
 
 
@@ -159,13 +173,13 @@ def _draw_crossings(
     """The intervals of both crossings, up to a limit; their ends."""
     left, right, bottom, top = reach
     ends: list[tuple[float, float]] = []
-    ratio, points = frontier.energy, frontier.points
+    ratio, difference = frontier.energy, frontier.difference
     if ratio.status == "reached" and ratio.value.bounded:
         span = max(ratio.value.low, left), min(ratio.value.high, right)
         ends += [(span[0], 0.0), (span[1], 0.0)]
         axes.plot(span, (0, 0), color=look.faint, lw=3.2, solid_capstyle="butt")
-    if points.status == "reached" and points.value.bounded:
-        span = max(points.value.low, bottom), min(points.value.high, top)
+    if difference.status == "reached" and difference.value.bounded:
+        span = max(difference.value.low, bottom), min(difference.value.high, top)
         ends += [(1.0, span[0]), (1.0, span[1])]
         axes.plot((1, 1), span, color=look.faint, lw=3.2, solid_capstyle="butt")
     return ends

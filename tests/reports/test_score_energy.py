@@ -19,11 +19,11 @@ from harness.settings.run_spec import short_labels_of
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
-from reports.figures import accuracy_energy
-from reports.figures.accuracy_energy import FRONT, TIPS
+from reports.figures import score_energy
+from reports.figures.score_energy import FRONT, TIPS
 from reports.plotting import style
-from reports.plotting.accuracy_energy_axes import steps
 from reports.plotting.labels import renderer_of
+from reports.plotting.score_energy_axes import steps
 from reports.statistics.arm_groups import arm_groups, split_level
 from reports.statistics.frontier import pareto_front
 from reports.text.captions import measurement_uncertainty
@@ -140,7 +140,7 @@ def test_steps_give_the_best_for_an_energy_or_less() -> None:
 
 
 def drawn(results: StudyResults) -> Figured:
-    figured = accuracy_energy.draw(results)
+    figured = score_energy.draw(results)
     assert figured is not None
     return figured
 
@@ -251,7 +251,7 @@ def test_the_front_and_the_band_lie_where_they_should() -> None:
     assert [band.get_y(), band.get_y() + band.get_height()] == pytest.approx([89.5, 90])
     assert "within 0.5 points of dense" in texts(figured.figure)
     assert "On the Pareto front: early_bird, dense, progressive." in figured.alt
-    assert "within 2 points of dense" in drawn(replace(results, margin_points=2.0)).caption
+    assert "within 2 points of dense" in drawn(replace(results, margin=2.0)).caption
 
 
 def test_one_arm_has_no_front_and_no_baseline_no_band() -> None:
@@ -311,9 +311,7 @@ def test_a_run_without_a_figure_is_left_out() -> None:
     assert any(
         tip.startswith("dense, mean of 2 (energy of 3): ") for tip in figured.marks.tips.values()
     )
-    assert (
-        accuracy_energy.draw(replace(results, runs=results.runs.assign(energy_j=math.nan))) is None
-    )
+    assert score_energy.draw(replace(results, runs=results.runs.assign(energy_j=math.nan))) is None
 
 
 def test_means_and_runs_tell_of_themselves() -> None:

@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 
 from reports.data import CURVE_COLUMNS, StudyResults
-from reports.figures import accuracy_curves
-from reports.figures.accuracy_curves import VERTICES
+from reports.figures import score_curves
+from reports.figures.score_curves import VERTICES
 from reports.plotting import style
 from reports.plotting.labels import renderer_of
 from reports.statistics.targets import (
     TargetReached,
     energy_to_targets,
     joules_to,
-    reference_accuracy,
+    reference_score,
     run_curves,
 )
 from reports.tables.targets import targets
@@ -99,7 +99,7 @@ def test_targets_by_hand() -> None:
             "early_bird": [[77, 80, 79], [60, 70, 76.5], [50, 60, 70]],
         }
     )
-    assert reference_accuracy(results) == pytest.approx(0.8)
+    assert reference_score(results) == pytest.approx(0.8)
     told = found(results)
     dense = told["dense", 0.95]
     assert dense.energy_j.mean == pytest.approx((21 + 22 + 33) / 3)
@@ -163,7 +163,7 @@ def test_the_table_says_who_reached_what() -> None:
     )
     table = targets(results)
     assert table is not None
-    assert table.name == "energy_to_accuracy"
+    assert table.name == "energy_to_score"
     assert list(table.header) == [
         "Method",
         *("Energy to 90 %, J", "To 90 %, relative to dense"),
@@ -198,7 +198,7 @@ def test_words_for_what_was_reached() -> None:
 
 
 def drawn(results: StudyResults) -> Figured:
-    figured = accuracy_curves.draw(results)
+    figured = score_curves.draw(results)
     assert figured is not None
     return figured
 
@@ -397,6 +397,6 @@ def test_energies_far_apart_get_a_logarithmic_axis() -> None:
 
 def test_a_study_without_curves_has_no_figure() -> None:
     results = make()
-    assert accuracy_curves.draw(replace(results, curves=results.curves.iloc[:0])) is None
+    assert score_curves.draw(replace(results, curves=results.curves.iloc[:0])) is None
     unknown = results.curves.assign(energy_j=math.nan)
-    assert accuracy_curves.draw(replace(results, curves=unknown)) is None
+    assert score_curves.draw(replace(results, curves=unknown)) is None

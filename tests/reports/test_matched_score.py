@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import reports
-from reports.figures import matched_accuracy as figure_of
+from harness.settings.metric import ACCURACY
+from reports.figures import matched_score as figure_of
 from reports.statistics.frontier import Crossing, Frontier, crossing, frontiers
 from reports.tables.matched import matched, matched_frame
 from reports.text.phrases import crossing_text
+from reports.text.scores import Shown
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.synthetic import make
 
@@ -75,12 +77,12 @@ def test_energy_at_the_baselines_accuracy_by_hand() -> None:
     assert found.energy.value.mean == pytest.approx(0.6)
     assert found.energy.between == (f"{BIRD}0.7", f"{BIRD}0.3")
     # No level costs as much as dense, so the best is what is had at least.
-    assert (found.points.status, found.points.between) == ("bound", (f"{BIRD}0.3",))
-    assert found.points.value.mean == pytest.approx(1)
-    assert crossing_text(found, "dense").startswith(
+    assert (found.difference.status, found.difference.between) == ("bound", (f"{BIRD}0.3",))
+    assert found.difference.value.mean == pytest.approx(1)
+    assert crossing_text(found, "dense", Shown(ACCURACY)).startswith(
         "early_bird: at dense's accuracy 0.60 of dense's energy"
     )
-    assert "at least +1.00 points" in crossing_text(found, "dense")
+    assert "at least +1.00 points" in crossing_text(found, "dense", Shown(ACCURACY))
 
 
 def test_accuracy_at_the_baselines_energy_by_hand() -> None:
@@ -92,11 +94,11 @@ def test_accuracy_at_the_baselines_energy_by_hand() -> None:
         }
     )
     found = only(results, "progressive")
-    assert found.points.status == "reached"
-    assert found.points.value.mean == pytest.approx(-2)
+    assert found.difference.status == "reached"
+    assert found.difference.value.mean == pytest.approx(-2)
     assert found.energy.status == "not reached"
     assert math.isnan(found.energy.value.mean)
-    assert "not reached" in crossing_text(found, "dense")
+    assert "not reached" in crossing_text(found, "dense", Shown(ACCURACY))
 
 
 @pytest.mark.parametrize(
@@ -119,8 +121,8 @@ def test_nothing_is_extrapolated(
         arms[f"{BIRD}0.{n + 1}"] = ([joules, joules], [accuracy, accuracy])
     results = study(arms)
     [found] = [each for each in frontiers(results) if each.name != "dense"]
-    assert (found.energy.status, found.points.status) == (energy, points)
-    for each in (found.energy, found.points):
+    assert (found.energy.status, found.difference.status) == (energy, points)
+    for each in (found.energy, found.difference):
         assert math.isnan(each.value.mean) == (each.status == "not reached")
 
 
@@ -231,7 +233,7 @@ def test_the_table_and_its_files_say_the_same() -> None:
     found = only(results, "early_bird")
     assert bird[1].value == pytest.approx(found.energy.value.mean)
     assert bird[2].text.startswith("at least +")
-    assert rows_of(table)["accuracy_status"] == "bound"
+    assert rows_of(table)["score_status"] == "bound"
     frame = matched_frame(results)
     rows = json.loads(frame.to_json(orient="records"))
     assert [row["method"] for row in rows] == ["dense", "early_bird", "progressive", "snip"]
@@ -281,10 +283,10 @@ def test_the_caption_says_what_it_must() -> None:
 def test_the_page_has_the_table_the_figure_and_the_json(tmp_path: Path) -> None:
     page = reports.build(several(), out=tmp_path)
     assert "Energy at the same accuracy" in page.read_text("utf-8")
-    assert (tmp_path / "figures" / "matched_accuracy.svg").exists()
+    assert (tmp_path / "figures" / "matched_score.svg").exists()
     [bird] = [
         row
-        for row in json.loads((tmp_path / "tables" / "matched_accuracy.json").read_text("utf-8"))
+        for row in json.loads((tmp_path / "tables" / "matched_score.json").read_text("utf-8"))
         if row["method"] == "early_bird"
     ]
     assert bird["energy_ratio"] == pytest.approx(only(several(), "early_bird").energy.value.mean)

@@ -1,4 +1,4 @@
-"""Accuracy curves: validation accuracy against the energy spent so far.
+"""Score curves: validation score against the energy spent so far.
 
 All arms share one plane, or each group of levels has a panel with the baseline in it.
 """
@@ -14,24 +14,26 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.settings.metric import ACCURACY, Metric
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
-from reports.plotting.accuracy_energy_axes import mark_magnitudes, spans_magnitudes
+from reports.plotting.score_energy_axes import mark_magnitudes, spans_magnitudes
 from reports.plotting.svg_ids import Marks
 from reports.statistics.arm_groups import arm_groups
 from reports.statistics.energy_kind import standing_of
 from reports.statistics.targets import (
-    SHARES,
     Curves,
     TargetReached,
     energy_to_targets,
     mean_curve,
-    reference_accuracy,
+    reference_score,
     run_curves,
+    shares_of,
     thinned,
 )
 from reports.text import captions
 from reports.text.phrases import listed, reached
+from reports.text.scores import Shown
 from reports.text.units import energy, energy_unit, fixed, percent
 
 if TYPE_CHECKING:
@@ -45,11 +47,11 @@ if TYPE_CHECKING:
     from reports.statistics.targets import Array
 
 
-NAME = "accuracy_curves"
+NAME = "score_curves"
 SEEDS, RUNS = 12, 120
 """Up to this many seeds per arm, and this many runs in all, each run is drawn."""
-_IN_ALT = SHARES[1]
-"""The target that the alternative text names."""
+_IN_ALT = 1
+"""Which of the targets the alternative text names."""
 _CROWD = 12
 """From this many arms on, it names only a few."""
 
@@ -59,26 +61,26 @@ def draw(results: StudyResults) -> Figured | None:
     curves = run_curves(results)
     if not curves:
         return None
-    means = {arm: mean_curve(runs) for arm, runs in curves.items()}
+    means = {arm: mean_curve(runs, results.metric) for arm, runs in curves.items()}
     counts = [len(runs) for runs in curves.values()]
     few = max(counts) <= SEEDS and sum(counts) <= RUNS
     single = curves if few else {}
-    reference = reference_accuracy(results)
+    reference = reference_score(results)
     found = energy_to_targets(results)
-    floor = _floor(curves, reference)
+    worst, shown = _worst(curves, reference, results.metric), Shown(results.metric)
     with style.printed():
         plot = Climb(
             results,
             single,
             means,
             reference=reference,
-            floor=floor,
-            tips={arm: _tip(arm, mean, found) for arm, mean in means.items()},
+            worst=worst,
+            tips={arm: _tip(arm, mean, found, shown) for arm, mean in means.items()},
         )
     return Figured(
         plot.figure,
         _frame(single, means),
-        _caption(results, plot, floor, few=few),
+        _caption(results, plot, worst, few=few),
         _alt(results, means, found),
         plot.marks,
         brief=_brief(results),
@@ -86,16 +88,18 @@ def draw(results: StudyResults) -> Figured | None:
     )
 
 
-def _floor(curves: Curves, reference: float) -> float:
-    """Where the accuracy axis starts, as a share: the first evaluations may fall below it."""
-    finals = [run.accuracy[-1] for runs in curves.values() for run in runs.values()]
-    every = np.concatenate([run.accuracy for runs in curves.values() for run in runs.values()])
+def _worst(curves: Curves, reference: float, metric: Metric) -> float:
+    """Where the axis of the score ends on its worse side: the first evaluations may be beyond."""
+    sign, per_step = metric.sign, metric.factor / (4 * (metric.margin or ACCURACY.margin))
+    finals = [sign * run.score[-1] for runs in curves.values() for run in runs.values()]
+    every = np.concatenate([run.score for runs in curves.values() for run in runs.values()])
     best = float(max(finals))
-    room = max(0.02, 1.5 * (best - min(*finals, float(np.quantile(every, 0.1)))))
-    lowest: float = best - room
+    room = max(1 / per_step, 1.5 * (best - min(*finals, float(np.quantile(sign * every, 0.1)))))
+    worst: float = best - room
     if not math.isnan(reference):
-        lowest = min(lowest, SHARES[0] * reference - 0.01)
-    return max(0.0, math.floor(lowest * 50) / 50)
+        worst = min(worst, sign * shares_of(metric)[0] * reference - 0.5 / per_step)
+    end = sign * math.floor(worst * per_step) / per_step
+    return min(max(end, metric.lowest), metric.highest)
 
 
 def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -107,7 +111,7 @@ def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 "arm": arm,
                 "seed": seed,
                 "energy_j": run.energy_j,
-                "val_score": run.accuracy,
+                "val_score": run.score,
                 "final_shape": np.arange(len(run)) >= run.shaped,
             }
         )
@@ -120,17 +124,18 @@ def _frame(single: Curves, means: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return frame.astype({"seed": "Int64", "n": "Int64"})
 
 
-def _tip(arm: str, mean: pd.DataFrame, found: list[TargetReached]) -> str:
+def _tip(arm: str, mean: pd.DataFrame, found: list[TargetReached], shown: Shown) -> str:
     end = mean.iloc[-1]
-    text = f"{arm}, mean of {int(end['n'])}: {fixed(float(end['val_score']) * 100, 1)} % "
+    text = f"{arm}, mean of {int(end['n'])}: {shown.text(float(end['val_score']))} "
     text += f"after {energy(float(end['energy_j']))}"
     targets = [f"{percent(each.share)} %: {reached(each)}" for each in found if each.arm == arm]
     return f"{text}. Energy to {', to '.join(targets)}" if targets else text
 
 
-def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> str:
+def _caption(results: StudyResults, plot: Climb, worst: float, *, few: bool) -> str:
+    metric, shown = results.metric, Shown(results.metric)
     text = (
-        "Validation accuracy of the current network, not its best so far, against all "
+        f"Validation {shown.name} of the current network, not its best so far, against all "
         "energy spent since the run began. Thin: before the network has its final shape, when it "
         "is not yet the one that the method delivers; bold: from its last pruning or masking on. "
         "Lines are means over seeds, evaluation by evaluation, with their bands, to the arm's "
@@ -142,13 +147,17 @@ def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> 
         parts.append("Of arms that differ only in the share they prune, the darker prunes more.")
     if len(plot.panels) > 1:
         parts.append("The panels have the same axes and show the baseline's mean each.")
-    if not math.isnan(reference_accuracy(results)):
+    if not math.isnan(reference_score(results)):
         parts.append(
-            f"Dashed: {listed(map(percent, SHARES))} % of the accuracy that "
+            f"Dashed: {listed(map(percent, shares_of(metric)))} % of the {shown.name} that "
             f"{results.baseline_arm} ends with; in the table only bold lines can reach it."
         )
-    if floor > 0:
-        parts.append(f"The accuracy axis starts at {fixed(floor * 100, 0)} %.")
+    if metric.lowest < worst < metric.highest:
+        side = "starts" if metric.higher_is_better else "ends"
+        at = f"{fixed(worst * metric.factor, max(metric.decimals - 1, 0))} {metric.unit}".strip()
+        parts.append(f"The {shown.name} axis {side} at {at}.")
+    if not metric.higher_is_better:
+        parts.append("Lower is better.")
     if plot.log:
         parts.append("The energy axis is logarithmic.")
     return " ".join(parts)
@@ -156,8 +165,8 @@ def _caption(results: StudyResults, plot: Climb, floor: float, *, few: bool) -> 
 
 def _brief(results: StudyResults) -> str:
     text = (
-        "Validation accuracy of the current network against energy spent so far: means over seeds "
-        "with 95 % bands. Bold: the network has its final shape."
+        f"Validation {results.metric.name} of the current network against energy spent so far: "
+        "means over seeds with 95 % bands. Bold: the network has its final shape."
     )
     return f"{text} {captions.short_basis(results)}"
 
@@ -165,18 +174,19 @@ def _brief(results: StudyResults) -> str:
 def _alt(results: StudyResults, means: dict[str, pd.DataFrame], found: list[TargetReached]) -> str:
     """The end of each arm; of many, only the baseline and the first at a target."""
     adjective = standing_of(results.finished).adjective
-    text = f"Curves of validation accuracy against {adjective} energy so far."
-    at = {each.arm: each for each in found if each.share == _IN_ALT and each.energy_j.n}
+    shown, share = Shown(results.metric), shares_of(results.metric)[_IN_ALT]
+    text = f"Curves of validation {shown.name} against {adjective} energy so far."
+    at = {each.arm: each for each in found if each.share == share and each.energy_j.n}
     arms = list(means)
     if len(arms) > _CROWD:
         first = min(at, key=lambda arm: at[arm].energy_j.mean, default=None)
         arms = [arm for arm in arms if arm in (results.baseline_arm, first)]
     for arm in arms:
         end = means[arm].iloc[-1]
-        text += f" {arm} ends at {fixed(float(end['val_score']) * 100, 1)} %"
+        text += f" {arm} ends at {shown.text(float(end['val_score']))}"
         text += f" after {energy(float(end['energy_j']))}"
         if arm in at:
-            text += f" ({percent(_IN_ALT)} % of {results.baseline_arm} at {reached(at[arm])})"
+            text += f" ({percent(share)} % of {results.baseline_arm} at {reached(at[arm])})"
         text += "."
     return text
 
@@ -200,8 +210,8 @@ class Climb:
         results: The study.
         single: The runs to draw one by one.
         means: Each arm's mean curve, as `mean_curve` returns it; at least one.
-        reference: The accuracy (0 to 1) whose `SHARES` are marked; NaN if there is none.
-        floor: Where the accuracy axis begins, as a share.
+        reference: The score whose shares are marked; NaN if there is none.
+        worst: Where the axis of the score ends on its worse side.
         tips: The tip of each arm's mean.
 
     Attributes:
@@ -218,7 +228,7 @@ class Climb:
         means: Mapping[str, pd.DataFrame],
         *,
         reference: float,
-        floor: float,
+        worst: float,
         tips: Mapping[str, str],
     ) -> None:
         ends_j = [float(mean["energy_j"].iloc[-1]) for mean in means.values()]
@@ -227,7 +237,9 @@ class Climb:
         self.marks = Marks(results.arms)
         self._single, self._means, self._tips = single, means, tips
         self._baseline = results.baseline_arm
-        self._levels = {} if math.isnan(reference) else {s: s * reference for s in SHARES}
+        self._metric, self._shown = results.metric, Shown(results.metric)
+        shares = () if math.isnan(reference) else shares_of(results.metric)
+        self._levels = {share: share * reference for share in shares}
         self._standing = standing_of(results.finished)
         self._styles = style.arm_styles(results.arms, results.baseline_arm)
         self._groups = arm_groups(means)
@@ -240,7 +252,7 @@ class Climb:
         style.watermark(self.figure, self._standing)
         for axes, arms in self.panels.items():
             self._draw(axes, arms)
-        self._set_limits(floor)
+        self._set_limits(worst)
         labels.freeze(self.figure)
         if crowded:
             self._name_panels()
@@ -250,9 +262,9 @@ class Climb:
     def _together(self) -> dict[Axes, list[str]]:
         self.figure = Figure(figsize=(style.width_in(), 4.1), layout="constrained")
         axes = self.figure.subplots()
-        style.set_title(axes, "Accuracy as energy is spent")
+        style.set_title(axes, f"{self._shown.title} as energy is spent")
         axes.set_xlabel(self._energy_name)
-        axes.set_ylabel("Validation accuracy (%)")
+        axes.set_ylabel(self._shown.axis("Validation"))
         return {axes: list(self._means)}
 
     def _apart(self, others: Sequence[ArmGroup]) -> dict[Axes, list[str]]:
@@ -266,8 +278,8 @@ class Climb:
         size = (style.width_in(), 0.9 + 1.5 * rows + titles_in)
         self.figure = Figure(figsize=size, layout="constrained")
         grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        style.set_title(self.figure, "Accuracy as energy is spent")
-        self.figure.supylabel("Validation accuracy (%)", fontsize=9, color=style.INK)
+        style.set_title(self.figure, f"{self._shown.title} as energy is spent")
+        self.figure.supylabel(self._shown.axis("Validation"), fontsize=9, color=style.INK)
         panels = {}
         for axes, group, name in zip(grid, others, titles, strict=False):
             ink = self._styles[group.arms[0]].ink
@@ -290,7 +302,7 @@ class Climb:
     def _draw(self, axes: Axes, arms: Sequence[str]) -> None:
         axes.set_xscale("log" if self.log else "linear")
         for level in self._levels.values():
-            axes.axhline(level * 100, **_TARGET)
+            axes.axhline(level * self._metric.factor, **_TARGET)
         self._drawn[axes] = []
         for arm in arms:
             # In panels the baseline's runs and band would hide the group's, time and again.
@@ -302,10 +314,10 @@ class Climb:
     def _draw_runs(self, axes: Axes, arm: str) -> None:
         count = VERTICES // max(sum(map(len, self._single.values())), 1)
         for seed, run in self._single.get(arm, {}).items():
-            kept = thinned(run.accuracy, count)
-            x, y = run.energy_j[kept] / self._size, run.accuracy[kept] * 100
+            kept = thinned(run.score, count)
+            x, y = run.energy_j[kept] / self._size, run.score[kept] * self._metric.factor
             (drawn,) = axes.plot(x, y, color=self._styles[arm].faint, lw=0.4, zorder=1.5)
-            text = f"{fixed(float(y[-1]), 1)} % at {energy(float(run.energy_j[-1]))}"
+            text = f"{self._shown.text(float(run.score[-1]))} at {energy(float(run.energy_j[-1]))}"
             self.marks.add(drawn, arm, f"{arm}, seed {seed}: {text}")
             self._drawn[axes].append(np.column_stack([x, y]))
 
@@ -318,7 +330,7 @@ class Climb:
         shown = mean.iloc[kept]
         x = shown["energy_j"].to_numpy() / self._size
         y, low, high = (
-            shown[column].to_numpy() * 100
+            shown[column].to_numpy() * self._metric.factor
             for column in ("val_score", "val_score_low", "val_score_high")
         )
         turn = int(np.searchsorted(kept, shaped))
@@ -340,12 +352,15 @@ class Climb:
         self.marks.add(end, arm, self._tips[arm])
         self._drawn[axes].append(np.column_stack([x, y]))
 
-    def _set_limits(self, floor: float) -> None:
+    def _set_limits(self, worst: float) -> None:
         """The same for all panels, which share their axes."""
         axes = next(iter(self.panels))
-        bottom = floor * 100
-        top = max(points[:, 1].max() for drawn in self._drawn.values() for points in drawn)
-        axes.set_ylim(bottom, min(100.0, top + 0.09 * (top - bottom)))
+        sign, factor = self._metric.sign, self._metric.factor
+        drawn = [points[:, 1] for panel in self._drawn.values() for points in panel]
+        best = sign * max(float((sign * scores).max()) for scores in drawn)
+        best += 0.09 * (best - worst * factor)
+        within = (self._metric.lowest * factor, best, self._metric.highest * factor)
+        axes.set_ylim(*sorted((worst * factor, sorted(within)[1])))
         spent = np.concatenate([points[:, 0] for drawn in self._drawn.values() for points in drawn])
         last = float(spent.max())
         if self.log:
@@ -369,7 +384,7 @@ class Climb:
         taken = obstacles + [text.get_window_extent(renderer) for text, _ in written]
         ink = to_rgb(style.MUTED)
         for share, level in self._levels.items():
-            sides = [(x, level * 100) for x in axes.get_xlim()[::-1]]
+            sides = [(x, level * self._metric.factor) for x in axes.get_xlim()[::-1]]
             naming.write(axes, f"{percent(share)} % of {self._baseline}", sides, ink, taken)
 
     def _name_in_legend(self) -> None:
@@ -401,7 +416,7 @@ class Climb:
         handles, texts = [self._handle(arm) for arm in names], list(names.values())
         if self._levels:
             handles.append(Line2D([], [], **_TARGET))
-            texts.append(f"{listed(map(percent, SHARES))} % of {self._baseline}")
+            texts.append(f"{listed(map(percent, self._levels))} % of {self._baseline}")
         if not handles:
             return
         labels.legend_below(self.figure, handles, texts)
@@ -421,9 +436,10 @@ class Climb:
 
     def _ends(self) -> dict[str, tuple[float, float]]:
         """Where each arm's mean ends, in the units of the axes."""
+        factor = self._metric.factor
         last = {arm: mean.iloc[-1] for arm, mean in self._means.items()}
         return {
-            arm: (float(end["energy_j"]) / self._size, float(end["val_score"]) * 100)
+            arm: (float(end["energy_j"]) / self._size, float(end["val_score"]) * factor)
             for arm, end in last.items()
         }
 

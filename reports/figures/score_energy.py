@@ -1,4 +1,4 @@
-"""Test accuracy against the energy of the whole recipe: runs, means, the front and the margin."""
+"""Test score against the energy of the whole recipe: runs, means, the front and the margin."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from matplotlib.transforms import Bbox
 
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
-from reports.plotting.accuracy_energy_axes import Dot, Place, Plane, Point, is_sure, steps
+from reports.plotting.score_energy_axes import Dot, Place, Plane, Point, is_sure, steps
 from reports.plotting.svg_ids import Marks
 from reports.statistics.arm_groups import arm_groups, split_level
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.statistics.frontier import pareto_front
-from reports.statistics.statistics import energy_interval, share_interval
+from reports.statistics.statistics import energy_interval, score_interval
 from reports.text import captions
-from reports.text.units import energy, energy_unit, fixed, points
+from reports.text.scores import Shown
+from reports.text.units import energy, energy_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,31 +32,32 @@ if TYPE_CHECKING:
     from reports.data import StudyResults
 
 
-NAME = "accuracy_energy"
+NAME = "score_energy"
 
 
 def draw(results: StudyResults) -> Figured | None:
     """Every finished run faint, each arm's mean with its intervals, and the front of the means."""
     runs = results.finished
     dots = [
-        Dot(str(arm), int(seed), float(joules), float(accuracy))
-        for arm, seed, joules, accuracy in zip(
+        Dot(str(arm), int(seed), float(joules), float(score))
+        for arm, seed, joules, score in zip(
             runs["arm"], runs["seed"], runs["energy_j"], runs["test_score"], strict=True
         )
-        if math.isfinite(joules) and math.isfinite(accuracy)
+        if math.isfinite(joules) and math.isfinite(score)
     ]
     points = [
         Point(
             arm,
             energy_interval(results.by_seed(arm, "energy_j").values()),
-            share_interval(results.by_seed(arm, "test_score").values()),
+            score_interval(results.by_seed(arm, "test_score").values(), results.metric),
         )
         for arm in results.finished_arms
     ]
-    points = [point for point in points if point.energy.n and point.accuracy.n]
+    points = [point for point in points if point.energy.n and point.score.n]
     if not points:
         return None
-    front = pareto_front({point.arm: point.place for point in points})
+    sign = results.metric.sign
+    front = pareto_front({each.arm: (each.energy.mean, sign * each.score.mean) for each in points})
     with style.printed():
         plot = Scatter(results, dots, points, front)
     return Figured(
@@ -70,14 +72,15 @@ def draw(results: StudyResults) -> Figured | None:
 
 
 def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
+    name = results.metric.name
     text = (
-        "Test accuracy against the energy of the whole recipe, search, evaluation and lost "
+        f"Test {name} against the energy of the whole recipe, search, evaluation and lost "
         "attempts included. Large marks are means, small ones single runs."
     )
     parts = [text]
     if len(points) > 1:
         parts.append(
-            "Line: best mean accuracy for the energy (the Pareto front); dashed where overlapping "
+            f"Line: best mean {name} for the energy (the Pareto front); dashed where overlapping "
             "intervals make membership uncertain."
         )
     if any(group.levels for group in arm_groups(point.arm for point in points)):
@@ -85,33 +88,38 @@ def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
             "Methods that differ only in the share they prune are joined and labelled with it."
         )
     if any(point.arm == results.baseline_arm for point in points):
+        side = "down" if results.metric.higher_is_better else "up"
         parts.append(
-            f"Shaded: {margin_text(results)}, from its mean down; whether a method is non-inferior "
-            "is judged by paired intervals, not by this band."
+            f"Shaded: {margin_text(results)}, from its mean {side}; whether a method is "
+            "non-inferior is judged by paired intervals, not by this band."
         )
     if plane.is_cut:
         parts.append("An interval of energy that reaches the right edge extends beyond it.")
     if plane.log:
         parts.append("The energy axis is logarithmic.")
-    parts.append("The accuracy axis does not start at zero.")
+    parts.append(f"The {name} axis does not start at zero.")
+    if not results.metric.higher_is_better:
+        parts.append("Lower is better.")
     return " ".join(parts)
 
 
 def _brief(results: StudyResults, points: list[Point]) -> str:
+    name = results.metric.name
     text = (
-        "Test accuracy against the energy of the whole recipe. Large marks: means with 95 % "
+        f"Test {name} against the energy of the whole recipe. Large marks: means with 95 % "
         "intervals; small: single runs"
     )
     if len(points) > 1:
-        text += "; line: best mean accuracy for the energy"
+        text += f"; line: best mean {name} for the energy"
     return f"{text}. {captions.short_basis(results)}"
 
 
 def _alt(results: StudyResults, points: list[Point], front: list[str]) -> str:
-    text = f"Scatter of test accuracy against {standing_of(results.finished).adjective} energy. "
+    shown, adjective = Shown(results.metric), standing_of(results.finished).adjective
+    text = f"Scatter of test {shown.name} against {adjective} energy. "
     named = [p for p in points if len(points) < CROWD or p.arm in {*front, results.baseline_arm}]
     text += " ".join(
-        f"{p.arm}: {fixed(p.accuracy.mean * 100, 1)} % at {energy(p.energy.mean)}." for p in named
+        f"{p.arm}: {shown.text(p.score.mean)} at {energy(p.energy.mean)}." for p in named
     )
     return f"{text} On the Pareto front: {', '.join(front)}." if len(points) > 1 else text
 
@@ -128,10 +136,10 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
             "energy_j_low": point.energy.low,
             "energy_j_high": point.energy.high,
             "energy_j_n": point.energy.n,
-            "test_score": point.accuracy.mean,
-            "test_score_low": point.accuracy.low,
-            "test_score_high": point.accuracy.high,
-            "test_score_n": point.accuracy.n,
+            "test_score": point.score.mean,
+            "test_score_low": point.score.low,
+            "test_score_high": point.score.high,
+            "test_score_n": point.score.n,
             "on_front": point.arm in front,
         }
         for point in points
@@ -160,8 +168,8 @@ class Scatter:
 
     Args:
         results: The study.
-        dots: Its finished runs, in joules and shares.
-        points: The means of its arms, in joules and shares.
+        dots: Its finished runs, in joules and the metric's unit.
+        points: The means of its arms, likewise.
         front: The arms on the Pareto front, by ascending energy.
 
     Attributes:
@@ -179,8 +187,9 @@ class Scatter:
     ) -> None:
         unit = energy_unit([*(d.energy for d in dots), *(p.energy.mean for p in points)])
         self.marks = Marks(results.arms)
-        self.plane = Plane.of(dots, points, unit.size)
+        self.plane = Plane.of(dots, points, results.metric, unit.size)
         self._results = results
+        self._shown = Shown(results.metric)
         self._standing = standing_of(results.finished)
         self._styles = style.arm_styles(results.arms, results.baseline_arm)
         self._places = {point.arm: point.place for point in self.plane.points}
@@ -188,16 +197,16 @@ class Scatter:
         height = 4.1 if len(points) < CROWD else 4.7
         self.figure = Figure(figsize=(style.width_in(), height), layout="constrained")
         self._axes = self.figure.subplots()
-        style.set_title(self._axes, "Accuracy reached and energy spent")
+        style.set_title(self._axes, f"{self._shown.title} reached and energy spent")
         scale = "log scale" if self.plane.log else unit.symbol
         self._axes.set_xlabel(f"{self._standing.axis} of the whole recipe ({scale})")
-        self._axes.set_ylabel("Test accuracy (%)")
+        self._axes.set_ylabel(self._shown.axis("Test"))
         self._axes.set_xscale("log" if self.plane.log else "linear")
         style.watermark(self.figure, self._standing)
         self._draw_dots(dots)
         self._draw_groups()
         for shown, point in zip(self.plane.points, points, strict=True):
-            self._draw_mean(shown, point.tip)
+            self._draw_mean(shown, point.tip(self._shown))
         self._draw_band()
         self.plane.set_limits(self._axes)
         self._front = self._draw_front(front)
@@ -212,13 +221,13 @@ class Scatter:
             for group in [[pair] for pair in pairs] if alone else [pairs]:
                 (drawn,) = self._axes.plot(
                     [shown.energy for shown, _ in group],
-                    [shown.accuracy for shown, _ in group],
+                    [shown.score for shown, _ in group],
                     look.marker,
                     color=look.faint,
                     ms=3.2,
                     mew=0,
                 )
-                self.marks.add(drawn, arm, group[0][1].tip if alone else "")
+                self.marks.add(drawn, arm, group[0][1].tip(self._shown) if alone else "")
 
     def _draw_groups(self) -> None:
         for group in self._groups:
@@ -233,7 +242,7 @@ class Scatter:
             (drawn,) = self._axes.plot(*zip(*ends, strict=True), color=look.colour, lw=1.2)
             self.marks.add(drawn, point.arm)
         mark = _handle(look, self._standing)
-        mark.set_data([point.energy.mean], [point.accuracy.mean])
+        mark.set_data([point.energy.mean], [point.score.mean])
         mark.set(markersize=8, zorder=3)
         self._axes.add_line(mark)
         self.marks.add(mark, point.arm, tip)
@@ -243,12 +252,16 @@ class Scatter:
         return self._places.get(self._results.baseline_arm or "")
 
     def _draw_band(self) -> None:
-        """The baseline's mean as two guides, and the accepted loss below it."""
+        """The baseline's mean as two guides, and the accepted loss on the worse side of it."""
         if self._baseline is not None:
             x, y = self._baseline
             self._axes.axhline(y, **_GUIDE)
             self._axes.axvline(x, **_GUIDE)
-            self._axes.axhspan(y - self._results.margin_points, y, **_BAND)
+            self._axes.axhspan(*sorted((y, self._limit(y))), **_BAND)
+
+    def _limit(self, base: float) -> float:
+        """The worst score within the margin of the baseline's, both as they are shown."""
+        return base - self._results.metric.sign * self._results.margin
 
     def _draw_front(self, front: Sequence[str]) -> list[Place]:
         """The stepped line, if there is more than one arm; its corners."""
@@ -260,7 +273,7 @@ class Scatter:
         for number, arm in enumerate(front):
             # The tread of an arm, and the riser that leads up to it.
             own = corners[max(2 * number - 1, 0) : 2 * number + 2]
-            sure = is_sure(named[arm], self.plane.points)
+            sure = is_sure(named[arm], self.plane.points, self._results.metric.sign)
             self._axes.plot(*zip(*own, strict=True), **(_FRONT if sure else _OPEN))
         return corners
 
@@ -307,7 +320,7 @@ class Scatter:
         taken += [text.get_window_extent(renderer) for text in self._axes.texts]
         ink = to_rgb(style.MUTED)
         if self._baseline is not None:
-            low = self._baseline[1] - self._results.margin_points
+            low = self._limit(self._baseline[1])
             left, right = self._axes.get_xlim()
             below = [(left, low), (right, low), *self._along((left, low), (right, low), 9)]
             for width in (60, 18):
@@ -320,7 +333,7 @@ class Scatter:
 
     def _obstacles(self) -> list[Bbox]:
         """What a name must not cover, as boxes in display coordinates."""
-        dots = [(dot.energy, dot.accuracy) for dot in self.plane.dots]
+        dots = [(dot.energy, dot.score) for dot in self.plane.dots]
         boxes = naming.around(self._axes.transData.transform(dots), 3) if dots else []
         for point in self.plane.points:
             boxes.append(self._box(point.place, point.place, 6))
@@ -355,7 +368,7 @@ class Scatter:
 
 def margin_text(results: StudyResults) -> str:
     """What the shaded band is."""
-    return f"within {points(results.margin_points)} of {results.baseline_arm}"
+    return f"within {Shown(results.metric).size(results.margin)} of {results.baseline_arm}"
 
 
 def _handle(look: style.ArmStyle, standing: EnergyKinds) -> Line2D:
