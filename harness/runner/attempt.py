@@ -25,6 +25,7 @@ import torchvision
 from harness import __version__
 from harness.errors import RunError, UsageError
 from harness.method.phases import Finished
+from harness.network.save import save_network
 from harness.pruning.channel_mask import ChannelMask
 from harness.results.fingerprint import EVENT as FINGERPRINT
 from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
@@ -241,6 +242,33 @@ def _run(
         workload, spec.training, spec.seed, state, journal, functools.partial(recall, study, spec)
     )
     run_method(method, phases, folder, start)
+    if context.world.is_first:
+        _save_network(spec, phases, folder)
+
+
+def _save_network(spec: RunSpec, context: PhaseContext, folder: RunFolder) -> None:
+    """Write the network, which `run_method` has finished, with all that is needed to use it."""
+    workload, state = context.workload, context.state
+    result = Journal(folder).events("result")[-1]
+    save_network(
+        folder.path,
+        state.network,
+        state.masks,
+        {
+            "model": spec.workload.model,
+            "inputs": workload.example.shape[1],
+            "outputs": workload.outputs,
+            "converts": workload.converts_attention,
+            "encoding": workload.encoding,
+            "task": spec.workload.task or type(workload.task).__name__.lower(),
+            "metric": workload.task.metric.to_json(),
+            "test_score": result["test_score"],
+            **{key: result[key] for key in ("parameters", "macs", "density")},
+            "run": {"study": spec.study, "arm": spec.arm, "method": spec.method, "seed": spec.seed},
+            "data": dict(workload.identity),
+            "versions": {"energy-harness": __version__, "torch": torch.__version__},
+        },
+    )
 
 
 def _check_made_of(folder: RunFolder, now: Fingerprint, method: str) -> None:

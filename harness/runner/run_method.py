@@ -12,16 +12,12 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-import torch
 
-from harness import __version__
 from harness.errors import RunError
 from harness.method.base import Method
 from harness.method.dry_run import MAX_PHASES
 from harness.method.phases import Budget, Phase, Snapshot, Train
-from harness.network.save import save_network
 from harness.pruning.cost import size_of
-from harness.pruning.size import Size
 from harness.results.final_test import facts_of_test
 from harness.results.folder import RunFolder
 from harness.results.journal import OVERHEAD, TEST, Journal
@@ -84,7 +80,7 @@ def run_method(
         _evaluate_the_end(context, last_training)
     if not saved.is_newest:
         saved.save(index, 0)
-    _finish(method, context, folder)
+    _finish(context)
 
 
 class _Saved:
@@ -185,7 +181,7 @@ def _evaluate_the_end(context: PhaseContext, last: Train | None) -> None:
         )
 
 
-def _finish(method: Method, context: PhaseContext, folder: RunFolder) -> None:
+def _finish(context: PhaseContext) -> None:
     """The one look at the test set, and what is left of the network."""
     state = context.state
     state.finish()
@@ -203,48 +199,13 @@ def _finish(method: Method, context: PhaseContext, folder: RunFolder) -> None:
     if facts:
         context.journal.event("record", facts=facts)
     size = size_of(state.network, context.workload.example, state.masks)
-    tested = facts_of_test(scores)
-    if state.world.is_first:
-        _save_network(method, context, folder, size, tested["test_score"])
     context.journal.event(
         "result",
-        **tested,
+        **facts_of_test(scores),
         val_score=context.val_score,
         parameters=size.parameters,
         macs=size.macs,
         density=size.density,
         uncounted=size.uncounted,
         epochs_trained=state.epochs_trained,
-    )
-
-
-def _save_network(
-    method: Method, context: PhaseContext, folder: RunFolder, size: Size, score: float
-) -> None:
-    """Write the network with all that is needed to use it."""
-    workload, state = context.workload, context.state
-    save_network(
-        folder.path,
-        state.network,
-        state.masks,
-        {
-            "model": workload.choice.model,
-            "inputs": workload.example.shape[1],
-            "outputs": workload.outputs,
-            "converts": workload.converts_attention,
-            "encoding": workload.encoding,
-            "task": workload.choice.task or type(workload.task).__name__.lower(),
-            "metric": workload.task.metric.to_json(),
-            "test_score": score,
-            "parameters": size.parameters,
-            "macs": size.macs,
-            "density": size.density,
-            "run": {
-                "method": method.method_name(),
-                "hyperparameters": method.model_dump(mode="json"),
-                "seed": context.seed,
-            },
-            "data": dict(workload.identity),
-            "versions": {"energy-harness": __version__, "torch": torch.__version__},
-        },
     )
