@@ -79,7 +79,7 @@ def _study_file() -> Iterator[str]:
     yield "\n## Names\n\n| | known |\n|---|---|"
     for kind, known in {
         "data": DATA,
-        "model": [*MODELS, "torchvision/NAME"],
+        "model": [*MODELS, "torchvision/NAME", "timm/NAME"],
         "task": TASKS,
         "meters": METERS,
         "engine": ENGINES,

@@ -142,6 +142,8 @@ TASKS = Catalogue(
 
 TORCHVISION = "torchvision/"
 """Before the name of a torchvision network."""
+TIMM = "timm/"
+"""Before the name of a network of timm, which the extra of that name brings."""
 
 METERS = Catalogue(
     "meters",
@@ -183,4 +185,6 @@ def resolve_model(name: str) -> Any:
     if name.startswith(TORCHVISION):
         builder = resolve(f"{_MODELS}.torchvision_nets:builder")
         return builder(name.removeprefix(TORCHVISION))
+    if name.startswith(TIMM):
+        return resolve(f"{_MODELS}.timm_nets:builder")(name.removeprefix(TIMM))
     return MODELS.load(name)

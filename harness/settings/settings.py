@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from harness.errors import nearest
-from harness.settings.catalogue import DATA, METERS, MODELS, TASKS, TORCHVISION, Catalogue
+from harness.settings.catalogue import DATA, METERS, MODELS, TASKS, TIMM, TORCHVISION, Catalogue
 from harness.settings.types import CompileMode, Count, Positive, Precision, Ratio, Share, Weight
 
 
@@ -23,8 +23,8 @@ def one_of(known: Catalogue) -> AfterValidator:
     """Refuses what is not there, unless it is `AS_RECORDED`."""
 
     def check(value: str, given: ValidationInfo) -> str:
-        is_torchvision = known is MODELS and value.startswith(TORCHVISION)
-        if given.context is AS_RECORDED or is_torchvision or value in known:
+        is_anothers = known is MODELS and value.startswith((TORCHVISION, TIMM))
+        if given.context is AS_RECORDED or is_anothers or value in known:
             return value
         raise ValueError(f"'{value}' is unknown; {nearest(value, known)}")
 
@@ -47,7 +47,8 @@ class WorkloadChoice(Settings):
     data: Annotated[str, one_of(DATA)]
     """Name of the data set."""
     model: Annotated[str, one_of(MODELS)]
-    """Name of the model, or "torchvision/NAME" for a classification network of torchvision."""
+    """Name of the model, or "torchvision/NAME" or "timm/NAME" for a classification network of
+    torchvision or timm."""
     task: Annotated[str, one_of(TASKS)] | None = None
     """Name of the task: how outputs become a loss and a score. Default: what the data are for."""
     root: str | None = None

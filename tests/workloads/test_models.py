@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from harness.pruning.cost import size_of
 from harness.pruning.gates import fold_gates
 from harness.pruning.questions import uniform_channels
 from harness.settings.catalogue import MODELS, resolve_model
+from harness.settings.settings import WorkloadChoice
 from harness.workloads.models.torchvision_nets import builder
 from harness.workloads.models.transformers import positions
 
@@ -159,3 +162,20 @@ def test_an_unknown_torchvision_network_is_refused_with_the_nearest_name() -> No
 def test_networks_for_other_tasks_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="does not classify images"):
         builder(name)
+
+
+def test_networks_of_timm_take_any_channels_and_classes() -> None:
+    timm = pytest.importorskip("timm")
+    name = next(iter(timm.list_models("test_resnet*")), "resnet10t")
+    network = resolve_model(f"timm/{name}")(1, 7).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(2, 1, 64, 64)).shape == (2, 7)
+    assert WorkloadChoice(data="digits", model=f"timm/{name}").model == f"timm/{name}"
+    with pytest.raises(UsageError, match=r"unknown model 'timm/resnet81'; did you mean"):
+        resolve_model("timm/resnet81")
+
+
+def test_timm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"needs timm; do: pip install 'energy-harness\[timm\]'"):
+        resolve_model("timm/resnet18")
