@@ -209,3 +209,10 @@ def test_text_and_images_are_not_mixed_up(data: str, model: str, reason: str) ->
 def test_text_is_planned_for_its_own_model() -> None:
     words = ("--set", "workload.data=python_docs", "--set", "workload.model=gpt_tiny")
     assert called("plan", "dense", "early_bird", *words).returncode == 0
+
+
+def test_a_transformer_without_gates_is_refused_by_what_removes_heads() -> None:
+    words = ("--set", "workload.model=vit_tiny", "--set", "workload.gates=none")
+    ended = called("plan", "progressive", *words)
+    assert ended.returncode == 2
+    assert "has no channels, neurons or heads that can be removed" in ended.stderr

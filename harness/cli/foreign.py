@@ -44,5 +44,7 @@ def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoi
 
 
 def _fit(choice: WorkloadChoice) -> bool:
-    """Whether model and data of the harness fit together, for their own task."""
-    return choice.task is None and (choice.data in TEXTS) == (choice.model in TEXT_MODELS)
+    """Whether model and data of the harness fit together, for their own task and every method."""
+    has_scales = choice.gates != "none"  # of those without BatchNorm
+    is_text = choice.data in TEXTS
+    return choice.task is None and has_scales and is_text == (choice.model in TEXT_MODELS)
