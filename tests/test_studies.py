@@ -45,7 +45,9 @@ def chosen(name: str, *changes: str) -> tuple[Any, Registry]:
 def tiny(name: str, root: Path) -> list[RunSpec]:
     """The runs of a study's first seed for two epochs, one for each way a method is used."""
     changes = ["seeds=[0]", "training.epochs=2", "training.batch_size=16", "workload.workers=1"]
-    if name != "quick":
+    if name == "quick-text":
+        changes += ["workload.train_samples=32"]
+    elif name != "quick":
         size = 32 if "imagenet" in name else 16
         changes += [f"workload.root={root}", f"workload.image_size={size}"]
         changes += ["workload.validation_share=0.5"]

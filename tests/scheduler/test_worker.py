@@ -13,7 +13,7 @@ from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
 
-STUDY = ("dense", "early_bird", "--set", "training.epochs=2", "--no-report", "--out")
+STUDY = ("dense", "early_bird", "--set", "training.epochs=4", "--no-report", "--out")
 RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 
 
