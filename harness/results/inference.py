@@ -10,15 +10,18 @@ from harness.errors import UsageError
 from harness.network.inferences import Inferences, energy_of, read_inferences, source_of
 from harness.network.record import read_record
 
-NUMBERS = (
-    "inference_j",
-    "inference_uncertainty_j",
-    "latency_s",
-    "latency_p99_s",
-    "inference_batch",
-    "inference_threads",
-)
-TEXTS = ("inference_source", "inference_runtime", "inference_device")
+UNKNOWN: dict[str, Any] = {
+    "inference_j": math.nan,
+    "inference_uncertainty_j": math.nan,
+    "inference_source": None,
+    "latency_s": math.nan,
+    "latency_p99_s": math.nan,
+    "inference_batch": math.nan,
+    "inference_runtime": None,
+    "inference_device": None,
+    "inference_threads": math.nan,
+}
+"""The columns of a run whose network has not been measured."""
 
 
 def inference_columns(folder: Path) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def inference_columns(folder: Path) -> dict[str, Any]:
     """
     chosen = _newest(folder)
     if chosen is None:
-        return dict.fromkeys(NUMBERS, math.nan) | dict.fromkeys(TEXTS)
+        return UNKNOWN
     [found] = energy_of([chosen], folder)
     known = bool(found.devices)
     return {
