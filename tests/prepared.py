@@ -262,7 +262,7 @@ def _become(
     multiprocessing.util.spawnv_passfds = _fork_server_or(multiprocessing.util.spawnv_passfds)
     if driver := _driver(environment):
         ctypes.CDLL(driver)  # by its soname it is found from now on
-    # Whoever runs the tests may ignore these, as `nohup` does.
+    # The shell that runs the tests may ignore these, as `nohup` does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     np.random.seed()

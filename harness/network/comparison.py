@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the two agree as far as float32 can."""
+        """Whether the two agree within what float32 can tell apart."""
         close = self.largest_difference <= MAX_DIFFERENCE * max(1.0, self.largest_output)
         return close and (self.equal_predictions is None or self.equal_predictions >= MIN_EQUAL)
 

@@ -27,8 +27,8 @@ class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
 
     Attributes:
         prune_ratio: Share of the channels to drop.
-        min_channels: Floor of channels a group keeps (0: none, as in the paper). Of heads, so many
-            that their widths together are no less.
+        min_channels: Floor of channels a group keeps (0: none, as in the paper). Heads
+            count by their widths.
         round_to: Width multiple, rounded up (1: none, as in the paper), likewise.
         score: What to go by: the scale, or one of `UNIT_SCORES`.
     """

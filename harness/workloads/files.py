@@ -128,7 +128,7 @@ def _is_picture(name: str) -> bool:
 
 
 def left_out(choice: WorkloadChoice) -> list[str]:
-    """What lies in the folders of a data set and is not read, a sentence per folder."""
+    """What the folders of a data set hold that is not read, a sentence per folder."""
     if choice.data not in BY_HAND:
         return []
     sentences = []

@@ -21,7 +21,7 @@ from harness.workloads.resident import OnDevice
 from harness.workloads.source import WHOLE, LoadingContext, Opened, Part
 
 SPANS = 16
-"""So many spans are held out of a text, or fewer of a short one."""
+"""How many spans are held out of a text; fewer of a short one."""
 MIN_WINDOWS = 4
 """A span that is held out is at least this many windows long."""
 
@@ -134,7 +134,7 @@ class Windows(OnDevice):
         ids: The text, on the device.
         starts: First token of each window, shape (windows,).
         context: Tokens of a window.
-        shift: By how many tokens, at most, an epoch's windows begin later; how many is drawn anew
+        shift: By how many tokens, at most, an epoch's windows begin later; how many is drawn again
             for each epoch, so that windows are not always cut at the same places.
         part: This process's share.
     """

@@ -72,8 +72,8 @@ def by_hand(
     runs = base.runs.assign(val_score=[final.get(key) for key in keys])
     runs = runs[[key in final for key in keys]]
     if search_epochs is not None:
-        told = [search_epochs[arm][seed] for arm, seed in keys if (arm, seed) in final]
-        runs = runs.assign(search_epochs=told)
+        means = [search_epochs[arm][seed] for arm, seed in keys if (arm, seed) in final]
+        runs = runs.assign(search_epochs=means)
     return replace(base, runs=runs, curves=pd.DataFrame(rows, columns=CURVE_COLUMNS))
 
 
@@ -100,11 +100,11 @@ def test_targets_by_hand() -> None:
         }
     )
     assert reference_score(results) == pytest.approx(0.8)
-    told = found(results)
-    dense = told["dense", 0.95]
+    means = found(results)
+    dense = means["dense", 0.95]
     assert dense.energy_j.mean == pytest.approx((21 + 22 + 33) / 3)
     assert (dense.energy_j.n, dense.seeds, dense.ratio) == (3, 3, None)
-    bird = told["early_bird", 0.95]
+    bird = means["early_bird", 0.95]
     assert bird.energy_j.mean == pytest.approx((11 + 32) / 2)
     assert (bird.energy_j.n, bird.seeds) == (2, 3)
     # Student's t for two values, on the log scale: 12.706 × half their distance.
@@ -113,14 +113,14 @@ def test_targets_by_hand() -> None:
     assert bird.ratio is not None
     assert bird.ratio.mean == pytest.approx(math.sqrt(11 / 21 * 32 / 22))
     assert bird.ratio.n == 2
-    last = told["early_bird", 0.99]
+    last = means["early_bird", 0.99]
     assert (last.energy_j.mean, last.energy_j.n) == (21.0, 1)
 
 
 def test_a_network_before_its_last_pruning_reaches_nothing() -> None:
     accuracies = {"dense": [[70, 80], [70, 80]], "early_bird": [[80, 60, 75], [79, 80, 60]]}
-    told = found(by_hand(accuracies, {"dense": [0, 0], "early_bird": [1, 2]}))
-    at_90 = told["early_bird", 0.9]
+    means = found(by_hand(accuracies, {"dense": [0, 0], "early_bird": [1, 2]}))
+    at_90 = means["early_bird", 0.9]
     assert (at_90.energy_j.mean, at_90.energy_j.n, at_90.seeds) == (31.0, 1, 2)
     # All that was spent until then counts, the search too.
     assert at_90.ratio is not None
@@ -140,9 +140,9 @@ def test_older_results_count_their_last_phase() -> None:
 
 
 def test_a_run_that_was_not_evaluated_in_its_final_shape_tells_nothing() -> None:
-    told = found(by_hand({"dense": [[80.0]], "snip": [[80.0, 80.0]]}, {"dense": [0], "snip": [2]}))
-    assert told["snip", 0.9].seeds == 0
-    assert reached(told["snip", 0.9]) == "–"
+    means = found(by_hand({"dense": [[80.0]], "snip": [[80.0, 80.0]]}, {"dense": [0], "snip": [2]}))
+    assert means["snip", 0.9].seeds == 0
+    assert reached(means["snip", 0.9]) == "–"
 
 
 def test_without_a_baseline_there_is_no_target() -> None:
@@ -188,10 +188,12 @@ def test_the_table_says_who_reached_what() -> None:
 
 
 def test_words_for_what_was_reached() -> None:
-    told = found(by_hand({"dense": [[70, 80], [80, 80]], "snip": [[80, 80], [10, 10]]}))
-    assert reached(told["dense", 0.9]) == "16.5 J"
-    assert reached(told["snip", 0.9]) == "11.0 J (1 of 2 seeds)"
-    assert reached(replace(told["snip", 0.9], energy_j=told["snip", 0.9].energy_j)) != "not reached"
+    means = found(by_hand({"dense": [[70, 80], [80, 80]], "snip": [[80, 80], [10, 10]]}))
+    assert reached(means["dense", 0.9]) == "16.5 J"
+    assert reached(means["snip", 0.9]) == "11.0 J (1 of 2 seeds)"
+    assert (
+        reached(replace(means["snip", 0.9], energy_j=means["snip", 0.9].energy_j)) != "not reached"
+    )
     none = found(by_hand({"dense": [[80.0]], "snip": [[10.0]]}))
     assert reached(none["snip", 0.9]) == "not reached"
     assert (listed(["90"]), listed(["90", "95", "99"])) == ("90", "90, 95 and 99")
@@ -268,7 +270,7 @@ def test_many_arms_are_drawn_in_panels_with_the_baseline_in_each() -> None:
     grey = style.arm_styles(SWEEPS, "dense")["dense"].shaded
     for axes in figured.figure.axes:
         assert sum(line.get_color() == grey for line in axes.lines) == 1
-        # The ends of early_bird and of lottery_ticket lie too close together to be told apart.
+        # The ends of early_bird and of lottery_ticket lie too close together to be means apart.
         levels = [text.get_text() for text in axes.texts]
         assert sorted(levels) in ([], ["30 %", "50 %", "70 %"])
     limits = {(axes.get_xlim(), axes.get_ylim()) for axes in figured.figure.axes}
@@ -307,8 +309,8 @@ def test_targets_are_marked_and_told_of() -> None:
     assert axes.get_ylim()[0] < 72
     high = drawn(by_hand({"dense": [[79, 80]], "early_bird": [[79, 80]]}))
     assert 0 < high.figure.axes[0].get_ylim()[0] < 72
-    told = next(tip for tip in figured.marks.tips.values() if "early_bird, mean" in tip)
-    assert "Energy to 90 %: 21.5 J, to 95 %: 21.5 J, to 99 %: 21.0 J (1 of 2 seeds)" in told
+    means = next(tip for tip in figured.marks.tips.values() if "early_bird, mean" in tip)
+    assert "Energy to 90 %: 21.5 J, to 95 %: 21.5 J, to 99 %: 21.0 J (1 of 2 seeds)" in means
     assert "early_bird ends at 77.8 % after 31.5 J (95 % of dense at 21.5 J)." in figured.alt
     assert "90, 95 and 99 % of the accuracy that dense ends with" in figured.caption
     assert "Dashed" not in drawn(make(list(PLANS)[1:])).caption

@@ -41,7 +41,7 @@ def test_exceeded_within_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "outcome", "told"),
+    ("text", "outcome", "message"),
     [
         ("energy:+10%", "kept", "within the +10 % allowed"),
         ("energy:+0%", "exceeded", "more than the 0 % allowed"),
@@ -53,12 +53,12 @@ def test_exceeded_within_noise() -> None:
         ("accuracy:+0.1", "exceeded", "short of the +0.1 points asked for"),
     ],
 )
-def test_a_limit_holds_in_the_direction_that_harms(text: str, outcome: str, told: str) -> None:
+def test_a_limit_holds_in_the_direction_that_harms(text: str, outcome: str, message: str) -> None:
     first = result_set("A", {"dense": BEFORE}, {"dense": [0.98, 0.97, 0.99]})
     second = result_set("B", {"dense": AFTER}, {"dense": [0.97, 0.96, 0.978]})
     checked = the_gate(compare(first, second), text)
     assert checked.outcome == outcome
-    assert told in gate_sentence(checked)
+    assert message in gate_sentence(checked)
 
 
 def test_better_than_asked_for_is_kept() -> None:
@@ -109,9 +109,9 @@ def test_an_accuracy_allows_for_the_test_set_as_the_report_does(first_seed: int)
     assert both.found.half_width > 1.5 * alone.found.half_width > 0
     assert the_gate(of_seeds, "accuracy:-0.5").confirmation == "shown"
     assert the_gate(of_both, "accuracy:-0.5").confirmation == "within noise"
-    told = "those of accuracy allow for the choice of 400 test samples, too"
-    assert told in intervals(of_both)
-    assert told not in intervals(of_seeds)
+    message = "those of accuracy allow for the choice of 400 test samples, too"
+    assert message in intervals(of_both)
+    assert message not in intervals(of_seeds)
     listed = as_object(of_both, [])["arms"][0]["score"]
     assert listed["test_samples"] == 400
     if first_seed == 0:
@@ -129,8 +129,8 @@ def test_boards_of_two_hosts_add_their_gain() -> None:
     checked = the_gate(comparison, "energy:+5%")
     assert (checked.outcome, checked.confirmation) == ("exceeded", "within noise")
     assert "with ±7.1 % between the sensors" in gate_sentence(checked)
-    (told,) = warnings(comparison)
-    assert told == (
+    (message,) = warnings(comparison)
+    assert message == (
         "A ran on node1, B on node2: the gain errors of two boards' sensors do not cancel, "
         "which adds up to ±7.1 % to each ratio of energies, beside its interval"
     )
@@ -142,8 +142,8 @@ def test_boards_of_one_host_do_not_share_a_gain() -> None:
     sides = [result_set(side, {"dense": BEFORE}, runs={"gpus": f"GPU-{side}"}) for side in "AB"]
     comparison = compare(*sides)
     assert comparison.arms[0].changes["energy"].doubt.gain == pytest.approx(math.hypot(0.05, 0.05))
-    (told,) = warnings(comparison)
-    assert "A ran on GPU-A, B on GPU-B" in told
+    (message,) = warnings(comparison)
+    assert "A ran on GPU-A, B on GPU-B" in message
     for side, turn in zip(sides, ([0, 1], [1, 0]), strict=True):
         side.runs["gpus"] = [f"GPU-{turn[number % 2]}" for number in range(len(BEFORE))]
     odd = len(BEFORE) % 2
@@ -188,8 +188,8 @@ def test_what_cannot_be_checked_does_not_pass() -> None:
         checked = the_gate(compared(BEFORE, AFTER, **change), "energy:+5%")
         assert checked.outcome == "unchecked"
         assert gate_sentence(checked).startswith("energy of dense cannot be checked because ")
-        told = as_object(compared(BEFORE, AFTER, **change), [checked])
-        assert told["passed"] is False
+        message = as_object(compared(BEFORE, AFTER, **change), [checked])
+        assert message["passed"] is False
 
 
 def test_an_arm_that_is_gone_does_not_pass_and_a_new_one_does() -> None:

@@ -56,9 +56,9 @@ SWEEP = {
     "dense_short share=0.5": "dense_short",
 }
 CLAIMS = (
-    AskedClaim("as good", "somebody, 2020", "early_bird", "dense", 0.6, -0.5),
-    AskedClaim("better", "somebody, 2020", "progressive prune_ratio=0.1", "dense", None, 0.3),
-    AskedClaim("little worse", "somebody, 2020", "dense_short share=0.5", "dense", None, -1.0),
+    AskedClaim("as good", "A. Author, 2020", "early_bird", "dense", 0.6, -0.5),
+    AskedClaim("better", "A. Author, 2020", "progressive prune_ratio=0.1", "dense", None, 0.3),
+    AskedClaim("little worse", "A. Author, 2020", "dense_short share=0.5", "dense", None, -1.0),
 )
 PER_POINT = -BITS_PER_BYTE.margin / ACCURACY.margin
 """What a percentage point is in the mirrored study."""

@@ -239,8 +239,8 @@ def test_a_method_with_other_code_or_data_is_refused(
             text = run.journal.read_text("utf-8")
             assert before in text
             run.journal.write_text(text.replace(before, after), "utf-8")
-    told = refused(first, second, out=tmp_path / "c")
-    assert why in told
-    assert "early_bird" in told.split(" was made ")[0]
+    message = refused(first, second, out=tmp_path / "c")
+    assert why in message
+    assert "early_bird" in message.split(" was made ")[0]
     # Beside another method they are as good as before.
     assert merge([second, part(tmp_path / "d", lambda run: "dense" in run.parts)], tmp_path / "e")

@@ -61,7 +61,7 @@ def started(folder: Path, *words: str, fresh: bool = False, **env: str) -> Start
 
 
 def _answering() -> None:
-    """Answer signals that whoever runs the tests may ignore, as `nohup` does."""
+    """Answer signals that the shell of the tests may ignore, as `nohup` does."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 

@@ -34,18 +34,18 @@ def bench_of(state: TrainingState) -> PhaseContext:
 
 
 @pytest.mark.parametrize(
-    ("most", "told"),
+    ("most", "message"),
     [
         (40, r"training\.batch_size = 32 would fit, or training\.accumulate = 4$"),
         (1, "no batch size would fit"),
     ],
 )
 def test_the_message_names_a_batch_size_that_fits(
-    most: int, told: str, make_state: MakeState
+    most: int, message: str, make_state: MakeState
 ) -> None:
     state = make_state()
     limited(state, most)
-    with pytest.raises(RunError, match=told) as caught:
+    with pytest.raises(RunError, match=message) as caught:
         execute(Train("search", epochs=1), bench_of(state), 0, lambda _epoch: None)
     assert "'search' ran out of memory at training.batch_size = 128" in str(caught.value)
 

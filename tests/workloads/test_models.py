@@ -93,7 +93,7 @@ def test_small_and_grey_images_are_taken(name: str, side: int) -> None:
 
 
 def shape_of(heads: int, neurons: int) -> tuple[int, int]:
-    """Parameters and MACs of `gpt_tiny` with so many heads and neurons in each block, by hand."""
+    """Parameters and MACs of `gpt_tiny` by hand, of these heads and neurons a block."""
     places, width, words, inner = 64, 96, 107, 16 * heads
     attention = 3 * (width * inner + inner) + inner * width + width
     feed_forward = width * neurons + neurons + neurons * width + width

@@ -153,7 +153,7 @@ def test_what_only_images_have_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faulty", "told"),
+    ("faulty", "message"),
     [
         (replace(NOISY, outputs=0), "outputs"),
         (replace(NOISY, test=iter([])), "test: must have __len__"),
@@ -162,12 +162,12 @@ def test_what_only_images_have_is_refused() -> None:
         (replace(NOISY, labels=torch.zeros(3)), "labels"),
     ],
 )
-def test_what_is_wrong_with_samples_is_named(faulty: Samples, told: str) -> None:
+def test_what_is_wrong_with_samples_is_named(faulty: Samples, message: str) -> None:
     choice = WorkloadChoice(data="digits", model="vgg_small")
     assert checked(NOISY, choice) is NOISY
     with pytest.raises(RunError) as caught:
         checked(faulty, choice)
-    assert f"workload.data 'digits': {told}" in str(caught.value)
+    assert f"workload.data 'digits': {message}" in str(caught.value)
 
 
 def test_another_identity_is_seen() -> None:

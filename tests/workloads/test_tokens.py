@@ -124,7 +124,7 @@ def test_a_text_that_is_too_short() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "keys", "told"),
+    ("recipe", "keys", "message"),
     [
         ({"flip": True}, {}, r"training\.flip is for images"),
         ({"crop_padding": 2}, {}, r"training\.crop_padding"),
@@ -133,10 +133,10 @@ def test_a_text_that_is_too_short() -> None:
     ],
 )
 def test_what_only_images_have_is_refused(
-    recipe: dict[str, Any], keys: dict[str, Any], told: str
+    recipe: dict[str, Any], keys: dict[str, Any], message: str
 ) -> None:
     tokens = Tokens(torch.arange(2000) % 9, torch.arange(300) % 9, 9)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=message):
         open_sources(tokens, LoadingContext(choose(**keys), Training(**recipe), CPU))
 
 
@@ -144,7 +144,7 @@ SOUND = Tokens(torch.arange(99) % 5, torch.arange(99) % 5, 5)
 
 
 @pytest.mark.parametrize(
-    ("faulty", "told"),
+    ("faulty", "message"),
     [
         (replace(SOUND, vocabulary=4), "train: ids are 0 to 4"),
         (replace(SOUND, test=torch.arange(99.0)), "test: must be whole numbers"),
@@ -155,11 +155,11 @@ SOUND = Tokens(torch.arange(99) % 5, torch.arange(99) % 5, 5)
         (replace(SOUND, bytes_per_token=0), "bytes_per_token"),
     ],
 )
-def test_what_is_wrong_with_tokens_is_named(faulty: Tokens, told: str) -> None:
+def test_what_is_wrong_with_tokens_is_named(faulty: Tokens, message: str) -> None:
     assert checked(SOUND, choose()) is SOUND
     with pytest.raises(RunError) as caught:
         checked(faulty, choose())
-    assert f"workload.data 'python_docs': {told}" in str(caught.value)
+    assert f"workload.data 'python_docs': {message}" in str(caught.value)
 
 
 def test_bytes_become_their_ranks_and_every_byte_is_somewhere() -> None:

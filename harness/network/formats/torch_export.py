@@ -53,7 +53,7 @@ def graph_of(network: nn.Module, inputs: Tensor, max_batch: int | None = None) -
 
 
 def in_torch(network: Any, place: Place) -> Infer:
-    """A module that runs with so many threads.
+    """A module that runs with a given number of threads.
 
     Raises:
         UsageError: The device is not there.
