@@ -23,7 +23,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from harness.pruning.attention import Attention
 from harness.pruning.gates import GATE, Gate, gate_of, remove_gate, takes_gate
-from harness.pruning.groups import ChannelGroup, Member, Role, ScaledNorm, scales
+from harness.pruning.groups import ChannelGroup, Kind, Member, Role, ScaledNorm, scales
 
 _WITHOUT_WEIGHTS = {
     tp.ops.OPTYPE.CONCAT,
@@ -189,8 +189,8 @@ def candidate_groups(network: nn.Module, example: Tensor) -> list[ChannelGroup]:
         width = _width(network, coupling.members, len(channels))
         if removable and width:
             members = tuple(_with_gates(network, _in_units(coupling.members, width)))
-            kind = "neuron" if side == "in" else "channel"
-            groups.append(ChannelGroup(name, len(channels) // width, members, width, kind))  # type: ignore[arg-type]
+            kind: Kind = "neuron" if side == "in" else "channel"
+            groups.append(ChannelGroup(name, len(channels) // width, members, width, kind))
     return groups
 
 
