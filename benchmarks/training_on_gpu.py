@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.paired import change, circumstances, heading, in_turns, interval, ratio, repeated
 from benchmarks.random_cifar import resident_workload
-from harness.energy.measurement import Measurement, measured
+from harness.energy.measurement import Measurement
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.energy.trace import read_trace
+from harness.energy.window_energy import measured
 from harness.errors import ExitCode
 from harness.method.phases import Train
 from harness.pruning.cost import size_of

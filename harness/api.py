@@ -14,7 +14,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from harness.energy.measurement import Measured, MeasuredBlock, WindowEnergy
+from harness.energy.measurement import MeasuredBlock
+from harness.energy.window_energy import Measured, WindowEnergy
 from harness.errors import ExitCode, MeasurementError, UsageError
 from harness.settings.settings import EnergySettings
 

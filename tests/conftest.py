@@ -19,6 +19,10 @@ from tests.fakes.stand_in import build
 if TYPE_CHECKING:
     from tests.scheduler.cluster import Cluster
 
+# Before torch is imported: a process forked after OpenMP has had two threads waits for the second
+# for ever, and tests fork.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: then
 # nothing that a test starts would hear Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -16,10 +16,10 @@ import click
 import torch
 
 from harness.cli.export_network import workload_of, write_network
-from harness.energy.measurement import Measured
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.energy.trace_file import pack
+from harness.energy.window_energy import Measured
 from harness.errors import ExitCode, UsageError
 from harness.network.comparison import compare
 from harness.network.formats.base import RUNTIMES, Format, Infer, Place, find_format

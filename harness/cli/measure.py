@@ -15,10 +15,11 @@ from typing import Any
 import click
 
 from harness.energy.carbon.factor import CarbonFactor, carbon_factor
-from harness.energy.measurement import Measured, Measurement, joules_json
+from harness.energy.measurement import Measurement
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.sensors.discover import visible_gpus
 from harness.energy.sensors.estimate import watts_per_thread
+from harness.energy.window_energy import Measured, joules_json
 from harness.errors import UsageError
 from harness.settings.settings import Carbon, EnergySettings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from harness.energy.measurement import WindowEnergy
+from harness.energy.window_energy import WindowEnergy
 from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, summary
 
 

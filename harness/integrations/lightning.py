@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from harness.energy.measurement import WindowEnergy
+from harness.energy.window_energy import WindowEnergy
 from harness.integrations.windows_in_turn import OTHER, WindowsInTurn, summary
 
 

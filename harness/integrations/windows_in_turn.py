@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from harness.api import measure
-from harness.energy.measurement import WindowEnergy
+from harness.energy.window_energy import WindowEnergy
 
 OTHER = "other"
 """Window of what a trainer does before, between and after the others."""

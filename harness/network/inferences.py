@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.energy.measurement import Measured, measured
 from harness.energy.trace import Trace, read_trace
+from harness.energy.window_energy import Measured, measured
 from harness.settings.types import MAX_COUNT
 from harness.utils.jsonl import read_log
 

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.energy.measurement import Measurement, measured
+from harness.energy.measurement import Measurement
 from harness.energy.recorder.__main__ import sensors_in
 from harness.energy.recorder.size import trace_bytes, weak_counters
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.energy.trace import Trace, read_trace
+from harness.energy.window_energy import measured
 from harness.errors import UsageError
 from harness.method.phases import Train
 from harness.pruning.batch import Batch

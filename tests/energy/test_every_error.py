@@ -13,13 +13,13 @@ import pynvml
 import pytest
 
 from harness.energy.health import Health
-from harness.energy.measurement import measured
 from harness.energy.recorder.conditions import Conditions, Neighbours
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.sensors import nvml
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.trace import trace_of
+from harness.energy.window_energy import measured
 from tests.conftest import Cases
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
 from tests.fakes.stand_in import StandIn

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from harness.energy.measurement import measured
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.sensors import nvml, rapl
 from harness.energy.sensors.base import Found, MeterSetup
 from harness.energy.trace import trace_of
+from harness.energy.window_energy import measured
 from tests.energy.virtual import SECOND, Lines, VirtualSignals
 from tests.fakes.rapl import FakeRapl
 

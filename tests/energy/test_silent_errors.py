@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.energy.measurement import Measured, measured
 from harness.energy.sensors.base import MeterSetup
 from harness.energy.sensors.rapl import ELSEWHERE, find
 from harness.energy.trace import Trace
+from harness.energy.window_energy import Measured, measured
 from tests.energy.scenarios import START_NS, machine
 from tests.energy.virtual import SECOND, gpu_meters, record
 from tests.fakes.fake_gpu import square
