@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from harness.settings.types import Positive as Positive
     from harness.settings.types import Precision as Precision
     from harness.settings.types import Ratio as Ratio
+    from harness.settings.types import Share as Share
     from harness.settings.types import Weight as Weight
     from harness.workloads.images import ImageFiles as ImageFiles
     from harness.workloads.images import Images as Images
@@ -81,7 +82,7 @@ _HOMES = {
     "harness.pruning.lasso": ("dead_channels", "group_lasso_weight"),
     "harness.pruning.questions": ("bn_channel_mask", "shuffled_channels", "uniform_channels"),
     "harness.pruning.weights": ("Scores", "erdos_renyi", "magnitude", "prunable_weights"),
-    "harness.settings.types": ("Count", "Positive", "Precision", "Ratio", "Weight"),
+    "harness.settings.types": ("Count", "Positive", "Precision", "Ratio", "Share", "Weight"),
     "harness.results.table": ("load",),
     "harness.api": ("measure", "run"),
     "harness.settings.settings": ("WorkloadChoice",),

@@ -22,6 +22,9 @@ class Rigl(PruneAtInit):
     """Share of the living weights to move at first (alpha)."""
     until: Ratio = 0.75
     """Share of the budget after which the mask stands still (T_end)."""
+    static: bool = False
+    """Leave the mask where it was drawn: the paper's control "Static", random and sparse from
+    scratch."""
 
     def mask(self) -> Mask:
         return Mask(erdos_renyi(1 - self.sparsity), self.sparsity, samples=1)
@@ -29,4 +32,4 @@ class Rigl(PruneAtInit):
     def phases(self, budget: Budget) -> Phases:
         yield self.mask()
         rewire = Rewire(self.every_steps, self.fraction, self.until * budget.epochs)
-        yield Train("train", epochs=budget.epochs, rewire=rewire)
+        yield Train("train", epochs=budget.epochs, rewire=None if self.static else rewire)

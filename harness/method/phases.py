@@ -302,10 +302,25 @@ class Resize(_Resizing):
     the MACs of a run's result are at the full size.
 
     Attributes:
-        image_size: The shorter side, in pixels; None for the full size.
+        image_size: The shorter side, in pixels; None for what `scale` makes of the full one.
+        scale: The shorter side as a share of the full size.
+        multiple: The scaled side is rounded to a multiple of this, in pixels; at least one of it.
     """
 
-    image_size: int | None
+    image_size: int | None = None
+    scale: float = 1.0
+    multiple: int = 1
+
+    def side(self, full: int) -> int | None:
+        """The shorter side to train on, in pixels; None for the full size, and for all above it.
+
+        Args:
+            full: The shorter side of the images as they are.
+        """
+        if self.image_size is not None:
+            return self.image_size
+        side = max(round(full * self.scale / self.multiple), 1) * self.multiple
+        return side if side < full else None
 
 
 @dataclass(frozen=True)

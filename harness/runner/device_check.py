@@ -10,7 +10,7 @@ from torch import nn
 
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import foreseen_phases
-from harness.method.phases import Budget, Freeze, Phase, Train
+from harness.method.phases import Budget, Freeze, Phase, Resize, Train
 from harness.settings.catalogue import resolve_model
 from harness.settings.run_spec import RunSpec
 from harness.settings.settings import Training, WorkloadChoice
@@ -18,6 +18,7 @@ from harness.study.registry import Registry
 from harness.training.frozen import parameters_of
 from harness.training.graphs import refusal as uncapturable
 from harness.training.precision import refusal
+from harness.workloads.shape import shape_of
 from harness.workloads.workload import open_workload
 
 
@@ -51,7 +52,7 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
         phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     except UsageError as error:
         return str(error)
-    if reason := _unknown_names(build, phases):
+    if reason := _unknown_names(build, phases) or _unfit_images(build, phases, spec.workload):
         return f"methods.{spec.method}: {reason}"
     trainings = [phase for phase in phases if isinstance(phase, Train)]
     if reason := uncapturable(spec.training, trainings, device, processes):
@@ -71,6 +72,40 @@ def _unknown_names(build: Callable[[int, int], nn.Module], phases: list[Phase]) 
         except RunError as error:
             return str(error)
     return None
+
+
+def _unfit_images(
+    build: Callable[[int, int], nn.Module], phases: list[Phase], choice: WorkloadChoice
+) -> str | None:
+    """What a method resizes that is no image, or to what size the network does not take."""
+    resizings = [phase for phase in phases if isinstance(phase, Resize)]
+    shape = shape_of(choice) if resizings else None
+    if shape is None:
+        return None
+    if len(shape.sample) != 3:
+        return f"resizes images, and the samples of {choice.data} are none; choose another method"
+    network = _without_memory(build)
+    if network is None or not _takes(network, full := min(shape.sample[1:])):
+        return None  # the run will tell
+    sides = sorted({side for each in resizings if (side := each.side(full))})
+    return next(
+        (
+            f"trains on images of {side} × {side} pixels, which {choice.model} does not take; "
+            "choose larger ones, or another model"
+            for side in sides
+            if not _takes(network, side)
+        ),
+        None,
+    )
+
+
+def _takes(network: nn.Module, side: int) -> bool:
+    """Whether a network without values takes images of this size; BatchNorm takes two or more."""
+    try:
+        network(torch.empty(2, 3, side, side, device="meta"))
+    except Exception:  # noqa: BLE001 - of whatever kind a model raises
+        return False
+    return True
 
 
 @cache

@@ -277,14 +277,15 @@ def _resize(phase: Resize, context: PhaseContext) -> Size:
     state, example = context.state, context.workload.example
     if example.ndim != 4:
         raise RunError("Resize: the samples are no images")
-    state.resize(phase.image_size)
+    side = phase.side(min(example.shape[-2:]))
+    state.resize(side)
     image = state.resized(Batch(example, example)).inputs
     try:
         size = size_of(state.network, image, state.masks)
     except Exception as error:  # of whatever kind a model raises
         model, pixels = context.workload.choice.model, " × ".join(map(str, image.shape[-2:]))
         raise RunError(f"Resize: {model} does not take images of {pixels}: {error}") from error
-    context.journal.event("resolution", image_size=phase.image_size, macs=size.macs)
+    context.journal.event("resolution", image_size=side, macs=size.macs)
     return size
 
 

@@ -45,6 +45,7 @@ RECIPE = RECIPE.model_copy(update={"checkpoint_epochs": 4})
 EVERY_METHOD = Registry.discover().names()
 CHOSEN: dict[str, dict[str, Any]] = {
     "dense_short": {"share": 0.5},
+    "progressive_resizing": {"initial_scale": 0.7, "multiple": 1},
     "prune_train": {"interval": 2},
     "synflow": {"iterations": 2},
 }

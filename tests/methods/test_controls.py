@@ -102,6 +102,13 @@ def test_small_dense_of_a_share_asks_for_no_ticket() -> None:
     assert kinds(phases) == ["Inspect", "Shrink", "Reinitialise", "Train"]
 
 
+@pytest.mark.parametrize(("length", "epochs"), [(0.25, 5), (0.5, 10), (0.001, 1)])
+def test_small_dense_can_be_as_short_as_dense_short(length: float, epochs: int) -> None:
+    [*_, training] = played(SmallDense(share=0.5, length=length), BUDGET)
+    assert [training] == played(DenseShort(share=length), BUDGET)
+    assert training == Train("train", epochs=epochs, horizon=epochs)
+
+
 @pytest.mark.parametrize(("share", "widths"), [(0.5, [16, 12]), (0.9, [29, 22]), (0.01, [1, 1])])
 def test_uniform_channels_keep_the_share_of_every_group(share: float, widths: list[int]) -> None:
     network = torch.nn.Sequential(

@@ -29,6 +29,12 @@ def test_rigl_rewires_until_three_quarters_of_the_budget() -> None:
     ]
 
 
+def test_static_sparsity_is_rigl_without_its_rewirings() -> None:
+    moving, still = (played(Rigl(static=static), Budget(epochs=160)) for static in (False, True))
+    assert moving[0] == still[0], "drawn by the same rule, from the same stream"
+    assert still[1:] == [Train("train", epochs=160)]
+
+
 @pytest.mark.parametrize(("epochs", "stretches"), [(25, [10, 10, 5]), (20, [10, 10]), (3, [3])])
 def test_prune_train_removes_dead_channels_every_interval(
     epochs: int, stretches: list[int]

@@ -43,6 +43,23 @@ def test_the_mask_moves_and_every_tensor_keeps_its_number_alive(make_state: Make
         assert torch.all(state.masked()[name][mask == 0] == 0)
 
 
+def test_a_static_mask_stays_and_has_the_densities_written_out(make_state: MakeState) -> None:
+    """The rule of Evci et al. once more: find the factor of all layers by bisection."""
+    state = sparse(make_state)
+    masks = {name: mask.clone() for name, mask in state.masks.items()}
+    train_epoch(state, Train("train", epochs=1), RECIPE, seed=0)
+    sizes = {name: mask.numel() for name, mask in masks.items()}
+    raw = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        factor = (low + high) / 2
+        kept = sum(min(1.0, factor * raw[name]) * size for name, size in sizes.items())
+        low, high = (factor, high) if kept < 0.3 * sum(sizes.values()) else (low, factor)
+    for name, mask in state.masks.items():
+        assert torch.equal(mask, masks[name])
+        assert float(mask.sum()) == pytest.approx(min(1.0, low * raw[name]) * sizes[name], abs=1)
+
+
 def test_it_moves_every_so_many_steps_until_its_end(make_state: MakeState) -> None:
     state = sparse(make_state)
     due = [step for step in range(10) if Rewiring(state, RULE, steps=10).is_due(step)]
