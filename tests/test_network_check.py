@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
-from harness.settings.catalogue import DATA, MODELS
+from harness.settings.catalogue import DATA, MODELS, TASKS
+from harness.settings.metric import ACCURACY
 from harness.settings.settings import WorkloadChoice
+from harness.workloads.samples import Samples
 from harness.workloads.shape import Shape, shape_of
+from harness.workloads.task import Task
 from tests.networks import conv_bn
 from tests.scheduler.started import called
 from tests.workloads import files
@@ -71,6 +75,11 @@ def frozen(_channels: int, classes: int) -> nn.Module:
 
 def without_norms(_channels: int, classes: int) -> nn.Module:
     return layers(classes)
+
+
+def vectors(_choice: WorkloadChoice) -> Samples:
+    samples = TensorDataset(torch.rand(40, 1, 8, 8), torch.arange(40) % 2)
+    return Samples(samples, samples, outputs=2)
 
 
 class OwnLinear(nn.Module):
@@ -183,10 +192,44 @@ def test_the_shape_of_a_folder_is_that_of_its_first_picture(tmp_path: Path) -> N
 def test_the_shape_of_text_is_its_context_and_its_different_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abba")
     own = choice("text", root=str(tmp_path), context=8)
-    assert shape_of(own) == Shape((8,), 2, "language", are_tokens=True)
+    assert shape_of(own) == Shape((8,), 2, "language", are_tokens=True, are_images=False)
     docs = shape_of(choice("python_docs"))
     assert docs is not None
     assert docs.outputs == DATA.load("python_docs")(own).outputs
+
+
+PLAIN = ("--set", "training.crop_padding=0")
+"""Of the default study, which is about images."""
+
+
+class Squares(Task):
+    """A task whose targets are numbers."""
+
+    metric = ACCURACY
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (
+            ("data=python_docs", "model=gpt_tiny", "training.flip=true"),
+            "training.flip is for images",
+        ),
+        (("data=vectors", "model=sound", "training.cutout=2"), "training.cutout is for images"),
+        (("task=squares", "training.label_smoothing=0.1"), "the task 'squares' has no labels"),
+    ],
+)
+def test_a_recipe_that_asks_for_what_the_data_do_not_have_is_refused(
+    settings: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(TASKS, "_others", {"squares": f"{__name__}:Squares"})
+    monkeypatch.setattr(DATA, "_others", {"vectors": f"{__name__}:vectors"})
+    words = [f"workload.{each}" if "." not in each else each for each in settings]
+    ended = called("run", "dense", *PLAIN, *(part for word in words for part in ("--set", word)))
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -198,7 +241,7 @@ def test_the_shape_of_text_is_its_context_and_its_different_bytes(tmp_path: Path
     ],
 )
 def test_text_and_images_are_not_mixed_up(data: str, model: str, reason: str) -> None:
-    words = ["--set", f"workload.data={data}", "--set", f"workload.model={model}"]
+    words = ["--set", f"workload.data={data}", "--set", f"workload.model={model}", *PLAIN]
     if (data, model) == ("python_docs", "gpt_tiny"):
         words += ["--set", "workload.task=classification"]
     ended = called("plan", "dense", "--seed", "0", *words)
@@ -207,7 +250,7 @@ def test_text_and_images_are_not_mixed_up(data: str, model: str, reason: str) ->
 
 
 def test_text_is_planned_for_its_own_model() -> None:
-    words = ("--set", "workload.data=python_docs", "--set", "workload.model=gpt_tiny")
+    words = ("--set", "workload.data=python_docs", "--set", "workload.model=gpt_tiny", *PLAIN)
     assert called("plan", "dense", "early_bird", *words).returncode == 0
 
 

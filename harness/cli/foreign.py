@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UsageError
 from harness.settings.catalogue import DATA, MODELS, TEXT_MODELS, TEXTS
 from harness.settings.run_spec import workloads_of
+from harness.settings.settings import image_setting
 
 if TYPE_CHECKING:
     from harness.settings.run_spec import RunSpec
@@ -26,6 +28,10 @@ def check_foreign(specs: list[RunSpec], registry: Registry) -> dict[WorkloadChoi
     Raises:
         UsageError: They do not load, are not as they must be, or a network or method does not fit.
     """
+    for spec in specs:
+        key = image_setting(spec.workload, spec.training)
+        if key and spec.workload.data in TEXTS:
+            raise UsageError(f"{key} is for images, and the data are text; leave it out")
     chosen = [
         choice
         for choice in workloads_of(specs)

@@ -22,9 +22,9 @@ from harness.pruning.batch import output_of
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.channels import channel_groups
 from harness.pruning.weights import prunable_weights
-from harness.settings.catalogue import TORCHVISION, resolve_model
+from harness.settings.catalogue import TASKS, TORCHVISION, resolve_model
 from harness.settings.run_spec import RunSpec
-from harness.settings.settings import WorkloadChoice
+from harness.settings.settings import WorkloadChoice, image_setting
 from harness.study.registry import Registry
 from harness.workloads.shape import Shape, shape_of
 from harness.workloads.weights_file import WeightsFile
@@ -52,6 +52,9 @@ def check_networks(
         shape = foreign.get(choice) or shape_of(choice)
         if shape is None:
             continue
+        of_choice = [spec for (workload, _), spec in arms.items() if workload == choice]
+        for spec in of_choice:
+            _check_recipe(spec, shape)
         if choice.model.startswith(TORCHVISION) and shape.is_grey:
             shape = shape.in_colour()
         network = _built(choice, shape)
@@ -61,9 +64,21 @@ def check_networks(
             example = _example(shape)
             _try(network, example, choice, shape)
             network = _with_gates(network, example, choice)
-            for (workload, _), spec in arms.items():
-                if workload == choice:
-                    _ask(network, example, spec, registry)
+            for spec in of_choice:
+                _ask(network, example, spec, registry)
+
+
+def _check_recipe(spec: RunSpec, shape: Shape) -> None:
+    """Whether the recipe asks for what the data or the task do not have."""
+    key = image_setting(spec.workload, spec.training)
+    if key and not shape.are_images:
+        raise UsageError(
+            f"{key} is for images, and the data '{spec.workload.data}' bring transforms of their "
+            "own, or are no images; leave it out"
+        )
+    name = spec.workload.task or shape.task
+    if spec.training.label_smoothing and not TASKS.load(name).smooths_labels:
+        raise UsageError(f"training.label_smoothing: the task '{name}' has no labels to smooth")
 
 
 def _built(choice: WorkloadChoice, shape: Shape) -> nn.Module:

@@ -219,6 +219,18 @@ class Training(Settings):
 MeterKind = Annotated[str, one_of(METERS)]
 
 
+def image_setting(choice: WorkloadChoice, training: Training) -> str | None:
+    """The first setting of a study that only images can have; None if there is none."""
+    settings = {
+        "workload.image_size": choice.image_size,
+        "training.crop_padding": training.crop_padding,
+        "training.flip": training.flip,
+        "training.cutout": training.cutout,
+        "training.resized_crop": training.resized_crop,
+    }
+    return next((key for key, value in settings.items() if value), None)
+
+
 class EnergySettings(Settings):
     """Which sensors are read, and how often."""
 

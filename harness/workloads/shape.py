@@ -40,12 +40,14 @@ class Shape:
         outputs: How many outputs the network has: one per class, token or value.
         task: The name of the task that the data are for.
         are_tokens: Whether inputs are ids of tokens, below `outputs`.
+        are_images: Whether inputs are images that the harness crops and mirrors.
     """
 
     sample: tuple[int, ...]
     outputs: int
     task: str = "classification"
     are_tokens: bool = False
+    are_images: bool = True
 
     @property
     def is_grey(self) -> bool:
@@ -92,7 +94,7 @@ def shape_of(choice: WorkloadChoice) -> Shape | None:
 
 def _of_text(texts: Iterable[bytes], choice: WorkloadChoice) -> Shape:
     different: set[int] = set().union(*texts)
-    return Shape((choice.context,), len(different), "language", are_tokens=True)
+    return Shape((choice.context,), len(different), "language", are_tokens=True, are_images=False)
 
 
 def _of_folder(choice: WorkloadChoice) -> Shape | None:
@@ -131,14 +133,16 @@ def look_at(choice: WorkloadChoice) -> ForeignData:
 
 def _shape_of_loaded(loaded: Loaded, choice: WorkloadChoice) -> Shape:
     if isinstance(loaded, Tokens):
-        return Shape((choice.context,), loaded.outputs, loaded.task, are_tokens=True)
+        return Shape(
+            (choice.context,), loaded.outputs, loaded.task, are_tokens=True, are_images=False
+        )
     if isinstance(loaded, Samples):
         read = SamplesReader(loaded)[[(0, PLAIN)]]
         if isinstance(read, str):
             raise RunError(f"workload.data '{choice.data}': {read}")
         sample = read[0]
-        are_tokens = not sample.is_floating_point()
-        return Shape(tuple(sample.shape[1:]), loaded.outputs, loaded.task, are_tokens)
+        shape = Shape(tuple(sample.shape[1:]), loaded.outputs, loaded.task)
+        return replace(shape, are_tokens=not sample.is_floating_point(), are_images=False)
     if isinstance(loaded, Images):
         shape = Shape((loaded.train_images.shape[1], *loaded.size), loaded.classes)
     else:

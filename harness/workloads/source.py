@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.errors import RunError
 from harness.pruning.batch import Batch
-from harness.settings.settings import Training, WorkloadChoice
+from harness.settings.settings import Training, WorkloadChoice, image_setting
 
 if TYPE_CHECKING:
     from harness.workloads.transforms import Normalisation
@@ -148,16 +148,9 @@ class LoadingContext:
         Raises:
             RunError: It does.
         """
-        recipe = self.training
-        for key, value in {
-            "workload.image_size": self.choice.image_size,
-            "training.crop_padding": recipe.crop_padding,
-            "training.flip": recipe.flip,
-            "training.cutout": recipe.cutout,
-            "training.resized_crop": recipe.resized_crop,
-        }.items():
-            if value:
-                raise RunError(f"{key} is for images, and the data are {data}; leave it out")
+        key = image_setting(self.choice, self.training)
+        if key:
+            raise RunError(f"{key} is for images, and the data are {data}; leave it out")
 
 
 @dataclass(frozen=True)
