@@ -97,7 +97,7 @@ def show_plan(
         "at_once": at_once,
         "unknown": [arm.arm for arm in arms if arm.left and not arm.time_s],
         **_totals(study, arms, price),
-        "makespan_s": _makespan_s(specs, done, arms, relied_on, at_once),
+        "makespan_s": time_left_s(specs, done, arms, relied_on, at_once),
         "at_least": {
             "runs": len(called.runs),
             "left": sum(arm.left for arm in least),
@@ -194,14 +194,14 @@ def _sum(arms: list[Forecast], of: Callable[[Forecast], Prediction | None]) -> P
     return together([*by_runs, in_step(by_pilot)] if by_pilot else by_runs)
 
 
-def _makespan_s(
+def time_left_s(
     specs: list[RunSpec],
     done: frozenset[str],
     arms: list[Forecast],
     relied_on: Callable[[RunSpec], list[RunSpec]],
     places: int | None,
 ) -> float | None:
-    """How long until all is done; None if that is not known."""
+    """How long until all is done, with so many runs at a time; None if that is not known."""
     from harness.scheduler.ordering import makespan_s
 
     each = {arm.arm: arm.time_s.value / arm.left for arm in arms if arm.time_s and arm.left}

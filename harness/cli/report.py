@@ -67,6 +67,7 @@ def make_report(folders: tuple[str, ...], out: str | None) -> None:
     from reports.statistics.summary import summarise
     from reports.tables.terminal import terminal_table
     from reports.text.sentence import sentence
+    from reports.text.waiting import waiting
 
     named = zip(_names(paths, tables), tables, strict=True)
     studies = [replace(study_results(table), study=name) for name, table in named]
@@ -85,7 +86,8 @@ def make_report(folders: tuple[str, ...], out: str | None) -> None:
         if len(studies) > 1:
             console.print(results.study, style="bold", markup=False)
         console.print(terminal_table(summary))
-        console.print(f"\n{sentence(summary)}", markup=False)
+        for text in filter(None, (sentence(summary), waiting(results))):
+            console.print(f"\n{text}", markup=False)
     console.print(f"\nreport  {page}", markup=False)
     for path in paths:
         console.print(f"table   {StudyFolder(path).table_csv}", markup=False)

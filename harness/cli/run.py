@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,15 @@ from harness.study.expand import expand
 from harness.workloads.data_fingerprint import identity_of
 
 if TYPE_CHECKING:
+    from harness.energy.carbon.green_times import GreenTimes
     from harness.results.table import Tables
     from harness.scheduler.engine import Engine
+    from harness.scheduler.ordering import Reliance
     from harness.scheduler.scheduler import RunOutcome
     from harness.settings.run_spec import RunSpec
     from harness.settings.settings import WorkloadChoice
     from harness.study.registry import Registry
+    from harness.study.study import Study
 
 
 def run_study(
@@ -43,6 +48,8 @@ def run_study(
     *,
     until_decided: str | None,
     values: str,
+    when_below: float | None,
+    greenest_within: float | None,
     retry_failed: bool,
     require_measured: bool,
     wants_report: bool,
@@ -60,6 +67,8 @@ def run_study(
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
         values: Further settings as a JSON object, by dotted key.
+        when_below: Run while the grid is below so many grams of CO2e per kWh.
+        greenest_within: Run in the greenest part of so many hours.
         retry_failed: Retry failed runs.
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.
@@ -82,8 +91,9 @@ def run_study(
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
     from harness.cli.until_decided import described, rounds_of
+    from harness.energy.carbon.green_times import green_times
     from harness.energy.carbon.series import check_site
-    from harness.results.carbon import ask_live, keep_series
+    from harness.results.carbon import ask_and_keep, ask_live, keep_series
     from harness.results.status import status_of
     from harness.results.table import Tables
     from harness.scheduler.ordering import Reliance, in_random_order
@@ -99,14 +109,26 @@ def run_study(
         for sentence in left_out(workload):
             click.echo(f"note: {sentence}", err=True)
     check_site(study.carbon)
+    rounds = rounds_of(study, specs, relied_on)
+    when = green_times(
+        study.carbon,
+        time.time_ns(),
+        below_g_per_kwh=when_below,
+        within_s=None if greenest_within is None else greenest_within * 3600,
+        takes_s=lambda: _takes_s(folder, study, rounds.called(folder).runs, relied_on),
+        ask_now=lambda: ask_and_keep(folder, study.carbon.country or ""),
+    )
+    if when is not None:
+        _check_engine_waits(study.engine.kind, when, time.time_ns())
     assignment = Assignment(
         study,
         registry,
         relied_on,
-        rounds_of(study, specs, relied_on),
+        rounds,
         functools.partial(open_progress, registry, study=study.name, metrics=metrics),
         retry_failed=retry_failed,
         require_measured=require_measured,
+        when=when,
         wait=wait,
     )
     engine = _engine(assignment)
@@ -139,6 +161,37 @@ def run_study(
         )
         return code
     return _measured(Tables(folder.path), code) if require_measured else code
+
+
+def _takes_s(
+    folder: StudyFolder, study: Study, specs: list[RunSpec], relied_on: Reliance
+) -> float | None:
+    """How long all missing runs take, or may take; None if that is not known."""
+    from harness.cli.plan import time_left_s
+    from harness.results.forecast import finished, forecast
+
+    done = finished(folder, specs)
+    at_once, limit_s = study.engine.at_once, study.limits.time_s
+    known_s = time_left_s(specs, done, forecast(folder, specs, done), relied_on, at_once)
+    bounds_s = [known_s, None if limit_s is None else limit_s / at_once]
+    return min((each for each in bounds_s if each is not None), default=None)
+
+
+def _check_engine_waits(kind: str, when: GreenTimes, now_ns: int) -> None:
+    """Check that the engine can hold runs back, and end them at checkpoints.
+
+    Raises:
+        UsageError: It cannot; the message says what it can do instead.
+    """
+    if kind == "local":
+        return
+    from harness.energy.carbon.green_times import Foreseen
+
+    hint = "take --engine local"
+    if kind == "slurm" and isinstance(when, Foreseen):
+        begin = datetime.fromtimestamp(when.opens_ns(now_ns) * 1e-9)  # noqa: DTZ006 - sbatch reads local time
+        hint = f"have the queue wait: --set 'engine.slurm.options.begin=\"{begin:%Y-%m-%dT%H:%M}\"'"
+    raise UsageError(f"engine.kind = {kind} does not wait for green electricity; {hint}")
 
 
 def _engine(assignment: Assignment) -> Engine:
@@ -229,7 +282,8 @@ def report_unfinished(unfinished: Sequence[RunOutcome]) -> ExitCode:
     if "failed" in statuses:
         click.echo("to retry failed runs, add --retry-failed", err=True)
     if reached:
-        click.echo("to resume, run the same command with a higher limit", err=True)
+        what = dict.fromkeys(outcome.reached.remedy for outcome in reached if outcome.reached)
+        click.echo(f"to resume, run the same command with {' or '.join(what)}", err=True)
     elif statuses - {"failed"}:
         click.echo("to resume, run the same command again", err=True)
     if "failed" not in statuses and reached:

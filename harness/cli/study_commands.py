@@ -129,6 +129,22 @@ def _commands() -> tuple[str, ...]:
     help="End a run once it has taken this long, and start the next.",
 )
 @click.option(
+    "--when-below",
+    "when_below",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="G_PER_KWH",
+    help="Run only while the grid is below this, by carbon.series or carbon.live; pause at "
+    "checkpoints.",
+)
+@click.option(
+    "--greenest-within",
+    "greenest_within",
+    type=Amount({"h": 1.0, "min": 1 / 60, "s": 1 / 3600, "d": 24.0}),
+    metavar="TIME",
+    help="Run in the greenest part of the next hours, such as 24h, by carbon.series; pause at "
+    "checkpoints.",
+)
+@click.option(
     "--retry-failed",
     is_flag=True,
     help="Retry failed runs. Energy already used stays in the run's total.",
@@ -182,6 +198,7 @@ def run(
       python -m harness --plugin my_method.py --set training.epochs=20
       python -m harness --max-energy 2kWh --max-run-time 6h
       python -m harness run my-study.toml --engine slurm
+      python -m harness run my-study.toml --when-below 120
       python -m harness run my-study.toml --metrics 9095
     """  # noqa: D301 - click's mark for lines to leave alone is the character, not the letters
     from harness.cli.run import run_study

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.energy.carbon.factor import (
     CarbonFactor,
@@ -18,7 +18,7 @@ from harness.energy.carbon.factor import (
 )
 from harness.energy.carbon.series import CarbonSeries, Drawn, ask, by_hour, nanoseconds, read_series
 from harness.errors import UsageError
-from harness.results.folder import StudyFolder
+from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Attempt
 from harness.results.run_energy import Ledger
 from harness.settings.settings import Carbon
@@ -48,13 +48,89 @@ def ask_live(folder: StudyFolder, site: Carbon) -> str | None:
     """
     if not _counts_live(site) or site.country is None:
         return None
-    record = ask(site.country)
-    log = LogWriter(folder.carbon_live)
-    log.append(record, durable=True)
-    log.close()
+    record = ask_and_keep(folder, site.country)
     if "error" not in record:
         return None
     return f"no live carbon intensity ({record['error']}); CO2e is counted by the offline factor"
+
+
+def ask_and_keep(folder: StudyFolder, country: str) -> dict[str, Any]:
+    """Ask the live service about a country, and record its answer, which may be an error."""
+    record = ask(country)
+    log = LogWriter(folder.carbon_live)
+    log.append(record, durable=True)
+    log.close()
+    return record
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Waiting for green electricity.
+
+    Attributes:
+        waited_s: How long the run waited, before it began and at checkpoints.
+        at_once_kg: CO2e of the same energy had nothing waited; NaN if that cannot be computed.
+    """
+
+    waited_s: float
+    at_once_kg: float
+
+
+class _Wait(NamedTuple):
+    """A line of a run's waits: before one attempt, and all since the command with it."""
+
+    waited_s: float
+    behind_s: float
+
+
+_NO_WAIT = _Wait(0.0, 0.0)
+
+
+def keep_wait(run: RunFolder, attempt: int, waited_s: float, behind_s: float, rule: str) -> None:
+    """Record how long an attempt waited for green electricity; 0 if it began at once.
+
+    Args:
+        run: The run.
+        attempt: The attempt that begins now.
+        waited_s: How long it waited.
+        behind_s: How long it and what was run before it have waited since the command.
+        rule: What was asked for.
+    """
+    log = LogWriter(run.waits)
+    line = {"attempt": attempt, "waited_s": waited_s, "behind_s": behind_s, "rule": rule}
+    log.append(line, durable=True)
+    log.close()
+
+
+def _waits(ledger: Ledger) -> dict[int, _Wait]:
+    """By attempt, how long it waited; damaged lines, and lines of attempts never begun, left out.
+
+    A line whose attempt never began is followed by another one for the same number; both waited.
+    """
+    begun = {each.number for each in ledger.journal.attempts}
+    found: dict[int, _Wait] = {}
+    for line in read_log(ledger.folder.waits):
+        try:
+            number, wait = line["attempt"], _Wait(*(float(line[key]) for key in _Wait._fields))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue
+        sound = 0 <= wait.waited_s <= wait.behind_s < _MAX_WAIT_S
+        if type(number) is int and number in begun and sound:
+            before = found.get(number, _NO_WAIT)
+            found[number] = _Wait(before.waited_s + wait.waited_s, wait.behind_s)
+    return found
+
+
+_MAX_WAIT_S = 1e8
+"""A bound against damage: three years."""
+
+
+def _earlier(drawn: Drawn, by_s: float) -> Drawn:
+    """The same energy drawn earlier."""
+    by_ns = round(by_s * 1e9)
+    return Drawn(
+        drawn.start_ns - by_ns, drawn.end_ns - by_ns, lambda at_ns: drawn.energy_j(at_ns + by_ns)
+    )
 
 
 class StudyCarbon:
@@ -86,6 +162,27 @@ class StudyCarbon:
             return Co2e(math.nan, "unknown: the journal does not say when the run took place")
         found = self._changing.co2e(drawn)
         return found if math.isfinite(energy_j) else Co2e(math.nan, found.basis)
+
+    def waiting(self, ledger: Ledger) -> Waiting | None:
+        """What a run that waited for green electricity saved, and for how long it waited.
+
+        Each attempt is counted again as if it had begun earlier, by as long as it and the work
+        before it had waited since the command was given, with the same energy.
+
+        Returns:
+            None for a run that was not asked to wait.
+        """
+        waits = _waits(ledger)
+        if not waits:
+            return None
+        kg = math.nan
+        if self._changing is not None and ledger.sensors:
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # as in `here`
+                kg = self._changing.co2e(
+                    _earlier(_drawn(ledger, each), waits.get(each.number, _NO_WAIT).behind_s)
+                    for each in ledger.journal.attempts
+                ).kg
+        return Waiting(math.fsum(each.waited_s for each in waits.values()), kg)
 
     def elsewhere(self, ledger: Ledger) -> dict[str, Any]:
         """Two columns per further site: CO2e of the same energy there, and its basis."""

@@ -49,6 +49,11 @@ class RunFolder:
         """Its events, each with its moment."""
         return self.path / "journal.jsonl"
 
+    @property
+    def waits(self) -> Path:
+        """How long its attempts waited for green electricity, a line each."""
+        return self.path / "waits.jsonl"
+
     def trace(self, attempt: int, node: int = 0) -> Path:
         """The sensors' readings in one attempt, on one of its nodes."""
         return self.path / f"trace-{attempt}{f'.node-{node}' if node else ''}.jsonl"

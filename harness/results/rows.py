@@ -13,7 +13,7 @@ from harness.energy.busy import Busy
 from harness.energy.carbon.factor import Co2e
 from harness.energy.health import Health
 from harness.energy.sensors.base import Sensor
-from harness.results.carbon import StudyCarbon
+from harness.results.carbon import StudyCarbon, Waiting
 from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder
 from harness.results.inference import inference_columns
@@ -68,7 +68,7 @@ def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) 
         ledger = Ledger(folder)
     except Exception as error:  # noqa: BLE001 - records from anywhere: one run must not hide the others
         return _damaged(spec, label, error)
-    cost = _Cost(carbon.here(ledger), carbon.elsewhere(ledger))
+    cost = _Cost(carbon.here(ledger), carbon.elsewhere(ledger), carbon.waiting(ledger))
     try:
         return _read(ledger, spec, label, cost)
     except Exception as error:  # noqa: BLE001 - as above
@@ -76,10 +76,11 @@ def read_run(folder: RunFolder, spec: RunSpec, label: str, carbon: StudyCarbon) 
 
 
 class _Cost(NamedTuple):
-    """CO2e of a run where it ran, and the columns of further sites."""
+    """CO2e of a run where it ran, the columns of further sites, and what waiting saved."""
 
     here: Co2e
     elsewhere: Row
+    waiting: Waiting | None
 
 
 def _read(ledger: Ledger, spec: RunSpec, label: str, cost: _Cost) -> RunRows:
@@ -143,6 +144,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "co2e_kg": cost.here.kg,
         "carbon_basis": cost.here.basis,
         **cost.elsewhere,
+        "co2e_at_once_kg": cost.waiting.at_once_kg if cost.waiting else None,
+        "waited_s": cost.waiting.waited_s if cost.waiting else None,
         "duration_s": ledger.duration_s,
         "attempts": len(journal.attempts),
         "parameters": result.get("parameters"),

@@ -138,6 +138,20 @@ RUNS = Schema(
         Column("inference_threads", "integer", "Threads of the CPU."),
         Column("co2e_kg", "number", "CO2e of `energy_j`.", "kg"),
         Column("carbon_basis", "text", "The factor of `co2e_kg`: place, year, source, kind, PUE."),
+        Column(
+            "co2e_at_once_kg",
+            "number",
+            "CO2e of `energy_j` had nothing waited for green electricity; empty where a run was "
+            "not asked to.",
+            "kg",
+        ),
+        Column(
+            "waited_s",
+            "number",
+            "Time that the run waited for green electricity, before it began and at checkpoints; "
+            "not in `duration_s`.",
+            "s",
+        ),
         Column("duration_s", "number", "Time worked, over all attempts.", "s"),
         Column("attempts", "integer", "How many processes worked on it, one after the other."),
         Column("parameters", "integer", "Of the final network in memory."),

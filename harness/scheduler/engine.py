@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from harness.energy.carbon.green_times import GreenTimes
     from harness.results.folder import RunFolder, StudyFolder
     from harness.scheduler.ordering import Reliance
     from harness.scheduler.rounds import Rounds
@@ -50,6 +51,8 @@ class Assignment:
             engine whose runs continue without it need not use it.
         retry_failed: Retry failed runs.
         require_measured: Fail where no hardware sensor measures energy.
+        when: When electricity is green enough to run; None runs at once. Only the local engine
+            waits.
         wait: Return only when all runs have ended, also if the engine could return earlier.
     """
 
@@ -60,6 +63,7 @@ class Assignment:
     progress: Callable[[Sequence[RunSpec]], AbstractContextManager[Progress]]
     retry_failed: bool = False
     require_measured: bool = False
+    when: GreenTimes | None = None
     wait: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Limits of energy and time, and other processes on a run's GPUs: what ends a run early."""
+"""What ends a run early: limits of energy and time, other processes on its GPUs, a pause."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness.energy.live import LiveEnergy
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.run_energy import Ledger
+from harness.scheduler.green_gate import GreenGate
 from harness.scheduler.run_process import StopRun
 from harness.settings.run_spec import RunSpec
 from harness.settings.settings import Limits
@@ -42,10 +43,12 @@ class LimitReached:
     Attributes:
         ends_study: It was one of the whole study, not of one run.
         text: Which, for people.
+        remedy: What lets the work continue.
     """
 
     ends_study: bool
     text: str
+    remedy: str = "a higher limit"
 
 
 class Budgets:
@@ -123,9 +126,12 @@ class Guard:
 
     Attributes:
         reached: The limit that ended it, if one did.
+        is_paused: Whether it was ended at a checkpoint, to wait for green electricity.
     """
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, budgets: Budgets) -> None:
+    def __init__(
+        self, spec: RunSpec, folder: RunFolder, budgets: Budgets, gate: GreenGate | None = None
+    ) -> None:
         self._spec = spec
         self._folder = folder
         self._budgets = budgets
@@ -134,6 +140,10 @@ class Guard:
         alone = spec.energy.isolation == "error"
         self._intruders = Intruders(folder.trace(self._number)) if alone else None
         self._began: float | None = None
+        self._gate = gate
+        self._journal = LogReader(folder.journal)
+        self._saves()  # those of earlier attempts
+        self.is_paused = False
         self.reached: LimitReached | None = None
 
     def look(self) -> None:
@@ -145,6 +155,10 @@ class Guard:
         intruders = self._intruders and self._intruders.look()
         if intruders:
             raise StopRun(intruders, "failed")
+        pause = self._gate.why_pause() if self._gate and self._saves() else None
+        if pause:
+            self.is_paused = True
+            raise StopRun(pause)
         if not self._budgets.is_limited or not self._has_begun():
             return
         self._energy.update()
@@ -152,6 +166,11 @@ class Guard:
         self.reached = self._budgets.reached(self._folder, now)
         if self.reached:
             raise StopRun(self.reached.text)
+
+    def _saves(self) -> bool:
+        """Whether the run has saved its state since the last look."""
+        lines = list(self._journal.new()) if self._gate else []
+        return any(isinstance(line, dict) and line.get("event") == "checkpoint" for line in lines)
 
     def _has_begun(self) -> bool:
         """Whether the attempt's outer window is open: what comes before is not the run's."""

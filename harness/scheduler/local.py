@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.results.folder import RunFolder, StudyFolder
 from harness.runner.worker_main import Resources
 from harness.scheduler.engine import Assignment, Engine, Progress
+from harness.scheduler.green_gate import GreenGate
 from harness.scheduler.limits import Budgets
 from harness.scheduler.resources import divide_machine
 from harness.scheduler.run_process import POLL_S, StopRun
@@ -54,8 +55,13 @@ class LocalEngine(Engine):
         budgets = Budgets(study.limits, [folder.run(spec) for spec in specs])
         outcomes = []
         with assignment.progress(specs) as progress:
+            when = assignment.when
             scheduler = RunScheduler(
-                folder, budgets, assignment.relied_on, retry_failed=assignment.retry_failed
+                folder,
+                budgets,
+                assignment.relied_on,
+                retry_failed=assignment.retry_failed,
+                gate=GreenGate(when, progress.report) if when else None,
             )
             # Hours later is too late to find that a run cannot be carried out here.
             may_follow = assignment.rounds.called(folder).may_follow

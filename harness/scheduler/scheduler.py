@@ -16,9 +16,11 @@ from multiprocessing import forkserver, resource_tracker
 
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.errors import StorageError, UsageError
+from harness.results.carbon import keep_wait
 from harness.results.folder import RunFolder, StudyFolder
 from harness.results.journal import Journal, Status
 from harness.runner.worker_main import Resources, refusals
+from harness.scheduler.green_gate import GreenGate, NoLongerKnown
 from harness.scheduler.limits import Budgets, Guard, LimitReached
 from harness.scheduler.run_process import Estimate, RunProcess, StopRun, receive
 from harness.settings.run_spec import RunSpec
@@ -37,6 +39,7 @@ class RunOutcome:
         worked: Whether this call worked on it.
         note: Why it is not done, if it is neither done nor failed.
         reached: The limit that ended it, or kept it from being begun.
+        is_paused: Whether it was ended at a checkpoint to wait for green electricity.
     """
 
     spec: RunSpec
@@ -45,6 +48,7 @@ class RunOutcome:
     worked: bool = False
     note: str | None = None
     reached: LimitReached | None = None
+    is_paused: bool = False
 
     @property
     def is_postponed(self) -> bool:
@@ -67,6 +71,7 @@ class RunScheduler:
         budgets: What runs have spent, and the limits.
         relied_on: The runs that a run builds on, which must be done before.
         retry_failed: Retry failed runs, each as a further attempt beside those that failed.
+        gate: Holds runs back until electricity is green enough; None lets all begin at once.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class RunScheduler:
         relied_on: Callable[[RunSpec], list[RunSpec]],
         *,
         retry_failed: bool = False,
+        gate: GreenGate | None = None,
     ) -> None:
         self._study = study
+        self._gate = gate
         self._budgets = budgets
         self._relied_on = relied_on
         self._retry_failed = retry_failed
@@ -122,6 +129,12 @@ class RunScheduler:
             StorageError: Results cannot be written any more.
             MeasurementError: The energy cannot be measured as asked for.
         """
+        while (outcome := self._run_once(spec, resources, watch)).is_paused:
+            pass
+        return outcome
+
+    def _run_once(self, spec: RunSpec, resources: Resources, watch: Watcher) -> RunOutcome:
+        """The same, up to the run's end or its next pause."""
         folder = self._study.run(spec)
         if not self._needs_work(folder):
             return RunOutcome(spec, folder, Journal(folder).status)
@@ -135,6 +148,14 @@ class RunScheduler:
             status = Journal(folder).status
             return RunOutcome(spec, folder, status, note=reached.text, reached=reached)
         try:
+            waited_s = self._gate.wait(lambda: watch(spec, folder)) if self._gate else 0.0
+        except StopRun as reason:
+            return RunOutcome(spec, folder, Journal(folder).status, note=str(reason))
+        except NoLongerKnown as reason:
+            reached = LimitReached(True, str(reason), "a carbon.series of the time to come")
+            status = Journal(folder).status
+            return RunOutcome(spec, folder, status, note=reached.text, reached=reached)
+        try:
             held = folder.hold()
         except AlreadyHeld as other_process:
             note = f"{other_process.holder} works on it"
@@ -145,7 +166,7 @@ class RunScheduler:
             # Another may have finished it between the first look and the lock.
             if not self._needs_work(folder):
                 return RunOutcome(spec, folder, Journal(folder).status)
-            return self._work_on(spec, folder, held, resources, watch)
+            return self._work_on(spec, folder, held, resources, watch, waited_s)
         finally:
             held.release()
 
@@ -179,11 +200,19 @@ class RunScheduler:
         return status != "done" and (status != "failed" or self._retry_failed)
 
     def _work_on(
-        self, spec: RunSpec, folder: RunFolder, held: Hold, resources: Resources, watch: Watcher
+        self,
+        spec: RunSpec,
+        folder: RunFolder,
+        held: Hold,
+        resources: Resources,
+        watch: Watcher,
+        waited_s: float,
     ) -> RunOutcome:
         self._prepare(spec, folder)
+        if self._gate:
+            self._keep_wait(folder, waited_s, self._gate)
         attempt = RunProcess(spec, folder, held, self._context, self._estimate, resources)
-        guard = Guard(spec, folder, self._budgets)
+        guard = Guard(spec, folder, self._budgets, self._gate)
 
         def look() -> None:
             watch(spec, folder)
@@ -199,7 +228,16 @@ class RunScheduler:
                 watch(spec, folder)  # a last time before the trace is packed
             folder.pack_traces()
             self._budgets.close(folder)
-        return RunOutcome(spec, folder, Journal(folder).status, True, note, guard.reached)
+        status = Journal(folder).status
+        is_paused = guard.is_paused and status == "interrupted"
+        return RunOutcome(spec, folder, status, True, note, guard.reached, is_paused)
+
+    def _keep_wait(self, folder: RunFolder, waited_s: float, gate: GreenGate) -> None:
+        number = len(Journal(folder).attempts) + 1
+        try:
+            keep_wait(folder, number, waited_s, gate.behind_s, gate.rule)
+        except OSError as error:
+            raise StorageError(f"{folder.path}: {error.strerror}") from None
 
     def _prepare(self, spec: RunSpec, folder: RunFolder) -> None:
         self._write(spec, folder)

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.statistics.energy_kind import standing_of
 from reports.text.captions import words
 from reports.text.units import energy, fixed, mass_unit
+from reports.text.waiting import waiting
 
 if TYPE_CHECKING:
     from reports.data import StudyResults
@@ -74,6 +75,7 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
     found = [(name, "; ".join(words(runs[column]))) for name, column in listed]
     if places:
         found.append(("CO2e of these runs", _co2e_by_place(runs, places)))
+    found.append(("Waiting", waiting(results)))
     coverage = pd.to_numeric(runs["coverage"]).dropna()
     if len(coverage):
         ends = dict.fromkeys(fixed(float(c) * 100, 1) for c in (coverage.min(), coverage.max()))

@@ -35,6 +35,10 @@ SMALL = {
         # Where nothing measures, that is what it must say.
         ("--max-energy 2kWh", "--max-energy 2kWh || test $? -eq 5"),
     ],
+    "how-to/wait-for-green-electricity.md": [
+        ("training.epochs=2", "training.epochs=1"),
+        ("--max-time 2h", "--max-time 2h --no-report"),
+    ],
     "tutorials/laptop.md": [("training.epochs=8", "training.epochs=2")],
 }
 """By page, what is made smaller, or can only be refused where there is no GPU."""
