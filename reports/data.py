@@ -118,6 +118,8 @@ class StudyResults:
         decomposition: Stages of a decomposition; empty if the study asks for none.
         metric: What scores are.
         margin: How much worse a score may be, as the metric shows it.
+        inferences_per_day: How often a network is used; None if the study does not say.
+        retrainings_per_year: How often the whole recipe is run again meanwhile.
         settings: The study as it was run.
         tests: By arm and seed, what a finished run found on the test set.
     """
@@ -136,6 +138,8 @@ class StudyResults:
     decomposition: tuple[Stage, ...] = ()
     metric: Metric = ACCURACY
     margin: float = ACCURACY.margin
+    inferences_per_day: float | None = None
+    retrainings_per_year: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
 
@@ -267,6 +271,8 @@ def study_results(tables: Tables) -> StudyResults:
         decomposition=_decomposition(tables),
         metric=tables.metric,
         margin=tables.report.margin_of(tables.metric),
+        inferences_per_day=tables.report.inferences_per_day,
+        retrainings_per_year=tables.report.retrainings_per_year,
         tests=tables.tested,
         settings=tables.settings,
     )

@@ -35,6 +35,8 @@ def step(arm: str, factor: str = "precision") -> dict[str, str]:
         ({"claim": []}, ["report.claim", "'claims'"]),
         ({"margin_points": 0}, ["report.margin_points", "greater than 0"]),
         ({"claims": [{"text": "x", "arm": "early_bird"}]}, ["report.claims.0", "nothing to test"]),
+        ({"retrainings_per_year": 2}, ["report", "needs inferences_per_day"]),
+        ({"inferences_per_day": 0}, ["report.inferences_per_day", "greater than 0"]),
         ({"claims": [CLAIM | {"text": ""}]}, ["report.claims.0.text"]),
         ({"claims": [CLAIM | {"energy_at_most": 0}]}, ["report.claims.0.energy_at_most"]),
         ({"claims": [CLAIM | {"points_at_least": 101}]}, ["report.claims.0.points_at_least"]),

@@ -13,6 +13,7 @@ from harness.network.record import read_record
 UNKNOWN: dict[str, Any] = {
     "inference_j": math.nan,
     "inference_uncertainty_j": math.nan,
+    "inference_gain_j": math.nan,
     "inference_source": None,
     "latency_s": math.nan,
     "latency_p99_s": math.nan,
@@ -20,6 +21,8 @@ UNKNOWN: dict[str, Any] = {
     "inference_runtime": None,
     "inference_device": None,
     "inference_threads": math.nan,
+    "inference_host": None,
+    "inference_gpus": None,
 }
 """The columns of a run whose network has not been measured."""
 
@@ -36,12 +39,13 @@ def inference_columns(folder: Path) -> dict[str, Any]:
     if chosen is None:
         return UNKNOWN
     [found] = energy_of([chosen], folder)
-    known = bool(found.devices)
+    joules = found.joules
+    per_sample = 1 / chosen.samples if found.devices else math.nan
+    gpus = sorted(each.id for each in found.devices if each.kind in ("gpu", "module"))
     return {
-        "inference_j": found.joules.energy_j / chosen.samples if known else math.nan,
-        "inference_uncertainty_j": (
-            found.joules.uncertainty_j / chosen.samples if known else math.nan
-        ),
+        "inference_j": joules.energy_j * per_sample,
+        "inference_uncertainty_j": joules.uncertainty_j * per_sample,
+        "inference_gain_j": joules.gain_j * per_sample,
         "inference_source": source_of(found),
         "latency_s": chosen.latency_s,
         "latency_p99_s": chosen.latency_p99_s,
@@ -49,6 +53,8 @@ def inference_columns(folder: Path) -> dict[str, Any]:
         "inference_runtime": chosen.runtime,
         "inference_device": chosen.device,
         "inference_threads": chosen.threads,
+        "inference_host": chosen.host,
+        "inference_gpus": "+".join(gpus),
     }
 
 

@@ -129,6 +129,12 @@ RUNS = Schema(
             "J",
         ),
         Column("inference_uncertainty_j", "number", "Uncertainty of `inference_j` (95 %).", "J"),
+        Column(
+            "inference_gain_j",
+            "number",
+            "Part of `inference_uncertainty_j`: accuracy of the sensor.",
+            "J",
+        ),
         Column("inference_source", "text", "As `energy_source`, of `inference_j`."),
         Column("latency_s", "number", "Median time of a call, of `inference_batch` samples.", "s"),
         Column("latency_p99_s", "number", "99 % of the calls took no longer.", "s"),
@@ -136,6 +142,8 @@ RUNS = Schema(
         Column("inference_runtime", "text", "`pytorch`, `onnxruntime` or `executorch`."),
         Column("inference_device", "text", "`cpu`, or the name of the GPU: not always the run's."),
         Column("inference_threads", "integer", "Threads of the CPU."),
+        Column("inference_host", "text", "As `host`, of `inference_j`."),
+        Column("inference_gpus", "text", "As `gpus`, of `inference_j`."),
         Column("co2e_kg", "number", "CO2e of `energy_j`.", "kg"),
         Column("carbon_basis", "text", "The factor of `co2e_kg`: place, year, source, kind, PUE."),
         Column(

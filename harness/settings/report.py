@@ -18,6 +18,7 @@ def _checked(text: str) -> str:
     return text
 
 
+MAX_INFERENCES = 1e15
 ArmWords = Annotated[str, AfterValidator(_checked)]
 """Words that choose one arm: a method, then KEY=VALUE where it has several; also variant=NAME."""
 
@@ -105,10 +106,24 @@ class ReportSettings(Settings):
     margin: Positive | None = None
     """The same for any metric, in the unit that its differences are shown in, in place of
     `margin_points`. Default: the metric's own, such as 0.02 bits per byte."""
+    inferences_per_day: Annotated[float, Field(gt=0, le=MAX_INFERENCES)] | None = None
+    """How often a trained network is used: for the energy of a year, and what retraining adds."""
+    retrainings_per_year: Annotated[float, Field(ge=0, le=MAX_COUNT)] = 0.0
+    """How often the whole recipe is run again while its network is in use; needs
+    `inferences_per_day`."""
     claims: tuple[Claim, ...] = ()
     """Published claims to test."""
     decomposition: DecompositionSettings | None = None
     """How the energy of one arm came down to that of another, factor by factor."""
+
+    @model_validator(mode="after")
+    def _knows_how_often(self) -> ReportSettings:
+        if self.retrainings_per_year and self.inferences_per_day is None:
+            raise ValueError(
+                "retrainings_per_year needs inferences_per_day: how many inferences share a "
+                "retraining"
+            )
+        return self
 
     def margin_of(self, metric: Metric) -> float:
         """How much worse a score may be, as the metric shows it.

@@ -17,6 +17,7 @@ from reports.plotting.svg_ids import Marks
 from reports.statistics.break_even import BreakEven, Payback, break_even
 from reports.statistics.energy_kind import EnergyKinds, standing_of
 from reports.text import captions
+from reports.text.lifetime import inferences_text
 from reports.text.phrases import payback_limits, payback_text, repetitions
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def draw(results: StudyResults) -> Figured | None:
     found = [each for each in break_even(results) if each.trainings or each.inferences]
     asked = [panel for panel in _PANELS if any(panel.of(each) for each in found)]
     answers = [answer for panel in asked for each in found if (answer := panel.of(each))]
-    if not any(
-        answer.verdict in ("after", "undecided", "never", "not credited") for answer in answers
-    ):
+    if all(answer.verdict in ("immediately", "no search") for answer in answers):
         return None
     standing = standing_of(results.finished)
     marks = Marks(results.arms)
@@ -79,10 +78,7 @@ def draw(results: StudyResults) -> Figured | None:
             "after the search, for as many epochs as dense trained. That it reaches the same "
             f"{score} again is assumed, not measured. The dotted line is the first training. "
         ),
-        "inference": (
-            "Inferences: what the whole recipe costs above dense, over what one sample of the "
-            "test set saves, measured in a single pass over it. "
-        ),
+        "inference": f"Inferences: {inferences_text(results, found)} ",
     }
     hollow = "" if standing.measured else f"Hollow because the energy is {standing.adjective}. "
     caption = (
@@ -234,7 +230,7 @@ def _draw_answer(
         text.set_in_layout(False)
         marks.add(text, arm, tip)
         return
-    shown = answer.verdict == "after"
+    shown = answer.verdict in ("after", "until")
     colour = look.shaded if shown else _GREY
     left, right = axes.get_xlim()
     if not math.isnan(answer.low):
@@ -254,7 +250,8 @@ def _draw_answer(
         zorder=3,
     )
     marks.add(dot, arm, tip)
-    number = repetitions(answer.times)
+    number = "ahead until " if answer.verdict == "until" else ""
+    number += repetitions(answer.times)
     number += f" ({payback_limits(answer)})" if shown else " (undecided)"
     text = axes.annotate(
         number,

@@ -65,7 +65,7 @@ def set_ratio_axis(axes: Axes, low: float, high: float, most: int = _TICKS) -> N
     axes.set_xscale("log")
     axes.set_xlim(low / room, high * room)
     axes.xaxis.set_major_locator(FixedLocator(ratio_ticks(low / room, high * room, most)))
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_major_formatter(FuncFormatter(tick_label))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -89,7 +89,7 @@ def _rows(low: float, high: float) -> Iterator[Iterator[float]]:
         yield (10.0**power for power in powers if power % every == 0)
 
 
-def _plain(ratio: float, _: int) -> str:
+def tick_label(ratio: float, _: int) -> str:
     """A tick's label: a plain number, or a power of ten where that would be long."""
     if 1e-4 <= ratio < 1e5:
         return f"{ratio:.6g}"

@@ -2,8 +2,9 @@
 
 Two questions: how many trainings, if the search is paid once and from then on the network that it
 found is trained in place of the dense one; and how many inferences, if the recipe was run once and
-its network answers in place of the dense one. A number of repetitions is a ratio of two means over
-the same seeds; its limits are Fieller's.
+its network answers in place of the dense one, where the lines of their lifetimes cross
+(`lifetime.py`). A number of repetitions is a ratio of two means over the same seeds; its limits are
+Fieller's.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from scipy.special import stdtrit
 
+from reports.statistics.lifetime import (
+    Inferences,
+    inferences_of,
+    lifetime,
+    numbers,
+    recipes_per_inference,
+)
 from reports.statistics.once import once
 from reports.statistics.statistics import CONFIDENCE, Interval, energy_interval, t_interval
 from reports.statistics.summary import summarise
@@ -26,7 +33,9 @@ if TYPE_CHECKING:
     from reports.data import StudyResults
 
 
-Verdict = Literal["immediately", "after", "undecided", "never", "no search", "not credited"]
+Verdict = Literal[
+    "immediately", "until", "after", "undecided", "never", "no search", "not credited"
+]
 BySeed = Mapping[int, float]
 
 
@@ -35,8 +44,9 @@ class Payback:
     """After how many repetitions a price is paid back.
 
     Attributes:
-        verdict: "after" that many; "immediately", where there is no price; "undecided", where the
-            saving may be none; "never", where nothing is saved on average and by design or
+        verdict: "after" that many; "immediately", where there is no price; "until" that many, where
+            there is none, but each repetition costs more; "undecided", where the saving may be
+            none; "never", where nothing is saved on average and by design or
             by the whole interval; "no search", where there was none; "not credited", where the
             network is shown to be worse than the dense one by more than the margin.
         why: The reason of the verdict, or what its number takes for granted; may be empty.
@@ -65,12 +75,14 @@ class BreakEven:
         training_j: What each training of its final network costs, in joules; NaN if unknown.
         trainings: Against training the dense network as often.
         inferences: Against using the dense network as often.
+        each: What an inference draws, and how that is known.
     """
 
     arm: str
     training_j: Interval
     trainings: Payback | None
     inferences: Payback | None
+    each: Inferences
 
 
 @dataclass(frozen=True)
@@ -107,55 +119,50 @@ def break_even(results: StudyResults) -> list[BreakEven]:
 
     A search costs `search_j`: all that was spent until the network had its final shape. Each
     further training costs what an epoch cost from then on, for as many epochs as the dense run had.
-    An inference costs what a sample of the test set did. Energy of lost work is left out on both
-    sides. A network that has lost its score pays nothing back.
+    An inference costs what was measured, or what a sample of the test set did. Energy of lost work
+    is left out on both sides. A network that has lost its score pays nothing back.
     """
     baseline = results.baseline_arm
     if baseline is None or baseline not in results.finished_arms:
         return []
     kept = {each.arm: each.verdict for each in summarise(results).challengers}
     return [
-        _of_arm(arm, _paired(results, arm, baseline), str(kept.get(arm)), results.metric.name)
+        _of_arm(results, arm, baseline, str(kept.get(arm)))
         for arm in results.finished_arms
         if arm != baseline
     ]
 
 
-def _paired(results: StudyResults, arm: str, baseline: str) -> dict[int, _Run]:
+def _paired(
+    results: StudyResults, arm: str, baseline: str, ours: Inferences, theirs: Inferences
+) -> dict[int, _Run]:
     """The arm's runs that have a baseline's beside them, by seed."""
-    columns = ("energy_j", "lost_j", "epochs_trained", "test_j", "test_samples", "macs")
-    own = {c: _numbers(results, arm, c) for c in (*columns, "search_j", "search_epochs")}
-    base = {c: _numbers(results, baseline, c) for c in columns}
+    columns = ("epochs_trained", "macs")
+    own: dict[str, BySeed] = {
+        c: numbers(results, arm, c) for c in (*columns, "search_j", "search_epochs")
+    }
+    base: dict[str, BySeed] = {c: numbers(results, baseline, c) for c in columns}
+    own |= {"recipe_j": lifetime(results, arm, ours).recipe_j, "sample_j": ours.energy_j}
+    base |= {"recipe_j": lifetime(results, baseline, theirs).recipe_j, "sample_j": theirs.energy_j}
     own_precision, base_precision = (_words(results, each, "precision") for each in (arm, baseline))
+    # An exported network computes in the precision of its weights, whatever it was trained in.
+    another = own_precision != base_precision and not ours.measured
     runs = {}
-    for seed in sorted(own["energy_j"].keys() & base["energy_j"].keys()):
+    for seed in sorted(own["recipe_j"].keys() & base["recipe_j"].keys()):
         mine = {c: values.get(seed, math.nan) for c, values in own.items()}
         dense = {c: values.get(seed, math.nan) for c, values in base.items()}
         runs[seed] = _Run(
-            recipe_j=mine["energy_j"] - _or_none(mine["lost_j"]),
-            dense_j=dense["energy_j"] - _or_none(dense["lost_j"]),
+            recipe_j=mine["recipe_j"],
+            dense_j=dense["recipe_j"],
             dense_epochs=dense["epochs_trained"],
             search_j=mine["search_j"],
             search_epochs=mine["search_epochs"],
             epochs=mine["epochs_trained"],
-            sample_j=_per_sample(mine),
-            dense_sample_j=_per_sample(dense),
-            is_lighter=own_precision != base_precision or not mine["macs"] >= dense["macs"],
+            sample_j=mine["sample_j"],
+            dense_sample_j=dense["sample_j"],
+            is_lighter=another or not mine["macs"] >= dense["macs"],
         )
     return runs
-
-
-def _numbers(results: StudyResults, arm: str, column: str) -> dict[int, float]:
-    """The known values of a column by seed; none where older results lack it."""
-    rows = results.finished_of(arm)
-    if column not in rows:
-        return {}
-    known = pd.to_numeric(rows[column], errors="coerce").astype(float)
-    return {
-        int(seed): float(value)
-        for seed, value in zip(rows["seed"], known, strict=True)
-        if math.isfinite(value)
-    }
 
 
 def _words(results: StudyResults, arm: str, column: str) -> set[str]:
@@ -164,33 +171,31 @@ def _words(results: StudyResults, arm: str, column: str) -> set[str]:
     return set(map(str, rows[column].dropna())) if column in rows else set()
 
 
-def _or_none(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
-
-
-def _per_sample(row: Mapping[str, float]) -> float:
-    return row["test_j"] / row["test_samples"] if row["test_samples"] > 0 else math.nan
-
-
-def _of_arm(arm: str, runs: Mapping[int, _Run], kept: str, score: str) -> BreakEven:
+def _of_arm(results: StudyResults, arm: str, baseline: str, kept: str) -> BreakEven:
+    ours, theirs = inferences_of(results, arm, baseline)
+    runs = _paired(results, arm, baseline, ours, theirs)
     training = {seed: run.training_j for seed, run in runs.items()}
+    score = results.metric.name
+    used = _inferences(runs, ours, theirs, recipes_per_inference(results))
     return BreakEven(
         arm=arm,
         training_j=energy_interval(training.values()),
         trainings=_credited(_trainings(runs), kept, score),
-        inferences=_credited(_inferences(runs), kept, score),
+        inferences=_credited(used, kept, score),
+        each=ours,
     )
 
 
 def _credited(found: Payback | None, kept: str, score: str) -> Payback | None:
     """The same answer, unless the verdict on the network's score forbids it."""
-    if found is None or found.verdict not in ("after", "undecided", "immediately"):
+    if found is None or found.verdict not in ("after", "until", "undecided", "immediately"):
         return found
     if kept == "worse":
         found = replace(found, verdict="not credited", why=f"its {score} is worse")
         return replace(found, times=math.nan, low=math.nan, high=math.nan)
-    if kept == "inconclusive" and not found.why:
-        return replace(found, why=f"if it keeps the {score}, which is inconclusive")
+    if kept == "inconclusive" and found.verdict != "undecided":
+        kept = f"if it keeps the {score}, which is inconclusive"
+        return replace(found, why="; ".join(filter(None, (found.why, kept))))
     return found
 
 
@@ -212,23 +217,82 @@ def _trainings(runs: Mapping[int, _Run]) -> Payback | None:
     return _payback(search, saving, price)
 
 
-def _inferences(runs: Mapping[int, _Run]) -> Payback | None:
+def _inferences(
+    runs: Mapping[int, _Run], ours: Inferences, theirs: Inferences, recipes: float
+) -> Payback | None:
+    """When using the network has paid for its recipe.
+
+    Args:
+        runs: The arm's, by seed.
+        ours: What an inference of its networks draws.
+        theirs: And of dense ones.
+        recipes: Share of a further recipe that each inference bears.
+    """
     known = {s: r for s, r in runs.items() if not math.isnan(r.sample_j + r.dense_sample_j)}
     if not known:
         return None
     extra = {seed: run.recipe_j - run.dense_j for seed, run in known.items()}
-    saving = {seed: run.dense_sample_j - run.sample_j for seed, run in known.items()}
+    plain = {seed: run.dense_sample_j - run.sample_j for seed, run in known.items()}
+    saving = {seed: plain[seed] - recipes * extra[seed] for seed in known}
     price = t_interval(extra.values())
+    ways = sorted({*ours.how, *theirs.how})
+    if len(ways) > 1:
+        return _without("undecided", f"measured differently: {'; '.join(ways)}", price, saving)
+    lighter = any(run.is_lighter for run in known.values())
     if price.high <= 0:
-        costs_more = t_interval(saving.values()).high < 0
-        why = "the recipe is cheaper" + (", though each inference costs more" if costs_more else "")
-        return _without("immediately", why, price, saving)
-    if not any(run.is_lighter for run in known.values()):
+        if not (lighter and t_interval(saving.values()).high < 0):
+            return _without("immediately", "the recipe is cheaper", price, saving)
+        found = _payback({s: -each for s, each in extra.items()}, _negative(saving), price)
+        found = replace(found, verdict="until", why="the recipe is cheaper, each inference dearer")
+        found = replace(found, saving_j=t_interval(saving.values()))
+    elif not lighter:
         return _as_large(price, saving)
-    if price.mean <= 0:
+    elif price.mean <= 0:
         why = "the recipe may cost more than dense or less" if price.bounded else "one seed"
         return _without("undecided", why, price, saving)
-    return _payback(extra, saving, price)
+    else:
+        found = _payback(extra, saving, price)
+        if found.verdict == "never" and recipes:
+            why = "with its share of retraining, each inference costs more than dense"
+            found = replace(found, why=why)
+    doubt = max(ours.doubt, theirs.doubt, key=lambda each: (math.isnan(each), each))
+    return _doubted(found, t_interval(plain.values()).mean, recipes * price.mean, doubt)
+
+
+def _negative(values: BySeed) -> BySeed:
+    return {seed: -value for seed, value in values.items()}
+
+
+def _doubted(found: Payback, plain_j: float, borne_j: float, doubt: float) -> Payback:
+    """The same answer, where inferences may be off by a factor that recipes are not.
+
+    Args:
+        found: Without that.
+        plain_j: What an inference saves by itself.
+        borne_j: What retraining takes of it.
+        doubt: How far off, as a share; NaN if unknown.
+    """
+    if doubt == 0 or not found.saving_j.bounded:
+        return found
+    if math.isnan(doubt):
+        why = "trained and used on two devices, and the error of their sensors is unknown"
+        return replace(found, verdict="undecided", why=why, low=math.nan, high=math.nan)
+    saved, *others = (plain_j * scale - borne_j for scale in (1.0, 1 + doubt, 1 / (1 + doubt)))
+    # How much sooner and later the lines cross at the ends of that factor.
+    ratios = [saved / other if other * saved > 0 else math.inf for other in others]
+    if found.verdict in ("after", "until", "never") and math.inf in ratios:
+        found = replace(found, verdict="undecided", why="the saving may be none")
+    if not found.times > 0:
+        return found
+    soon, late = min(*ratios, 1.0), max(*ratios, 1.0)
+    low, high = found.low, math.inf
+    if low > 0:
+        low = found.times * math.exp(-math.hypot(math.log(found.times / low), math.log(soon)))
+    if math.isfinite(found.high) and math.isfinite(late):
+        high = found.times * math.exp(
+            math.hypot(math.log(found.high / found.times), math.log(late))
+        )
+    return replace(found, low=low, high=high)
 
 
 def _as_large(price: Interval, saving: BySeed) -> Payback:

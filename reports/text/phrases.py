@@ -122,8 +122,9 @@ def payback_text(payback: Payback | None) -> str:
     if payback is None:
         return MISSING
     why = f", {payback.why}" if payback.why else ""
-    if payback.verdict == "after":
-        return f"{repetitions(payback.times)} ({payback_limits(payback)}){why}"
+    if payback.verdict in ("after", "until"):
+        ahead = "ahead until " if payback.verdict == "until" else ""
+        return f"{ahead}{repetitions(payback.times)} ({payback_limits(payback)}){why}"
     about = "" if math.isnan(payback.times) else f" (about {repetitions(payback.times)})"
     return f"{payback.verdict}{about}{why}"
 

@@ -37,7 +37,7 @@ LONG = ["dense"] + [
 STUDIES = {"one": ["dense"], "four": list(PLANS), "twelve": LONG}
 OF_MASKS = {"mask_distances", "ticket_emergence"}
 """Figures that show no energy."""
-OF_SEVERAL = {*OF_MASKS, "paired_differences", "break_even", "decomposition"}
+OF_SEVERAL = {*OF_MASKS, "paired_differences", "break_even", "lifetime", "decomposition"}
 """Figures that say nothing of dense alone."""
 NAMES = sorted(FIGURES.keys() - {"matched_score"})
 """That one needs methods at several levels, and has its own tests."""
@@ -51,6 +51,12 @@ def whole(results: StudyResults) -> StudyResults:
     runs["search_epochs"] = np.where(searching, 4, 0)
     runs["test_j"] = 0.9 * runs["macs"] / runs["dense_macs"]
     runs["test_samples"] = 360
+    runs["inference_j"] = runs["test_j"] / 360 * (1 + 0.01 * runs["seed"])
+    runs["inference_gain_j"] = 0.05 * runs["inference_j"]
+    runs["inference_source"] = runs["energy_source"]
+    runs["inference_host"] = runs["host"]
+    runs[["inference_runtime", "inference_device", "inference_gpus"]] = "pytorch", "cpu", ""
+    runs[["inference_threads", "inference_batch"]] = 1, 1
     runs["max_distance"] = 0.1
     runs["ticket_epoch"] = 8
     stages = (Stage("", results.arms[0]), *(Stage(f"to {n}", n) for n in results.arms[1:4]))

@@ -106,7 +106,7 @@ def test_markup_in_an_arm_is_text_in_the_figures_too(tmp_path: Path) -> None:
 def test_page_shows_every_run_and_every_figure(built: Path) -> None:
     text = built.read_text(encoding="utf-8")
     drawn = {path.stem for path in (built.parent / "figures").glob("*.svg")}
-    assert drawn == set(FIGURES) - {"decomposition", "break_even", "matched_score"}
+    assert drawn == set(FIGURES) - {"decomposition", "break_even", "lifetime", "matched_score"}
     assert text.count("<svg") == text.count('class="drawing"') == len(drawn)
     for name, rows in (("Methods", len(PLANS)), ("All runs", 3 * len(PLANS))):
         table = re.search(rf'aria-label="{name}".*?</table>', text, flags=re.DOTALL)
