@@ -13,24 +13,29 @@ from harness.method.dry_run import planned_epochs
 from harness.method.phases import Budget
 from harness.results.journal import Journal
 from harness.results.table import Tables
+from harness.settings.catalogue import TEXTS
 from harness.settings.run_spec import RunSpec
 from harness.study.choose import built_in_studies, choose_study
 from harness.study.expand import expand
 from harness.study.registry import Registry
+from harness.study.study import Study
 from tests.conftest import REPOSITORY
 from tests.results.test_resume import attempt, start
 from tests.workloads import files
 
 STUDIES = built_in_studies()
 TICKETS = ("lottery_ticket", "shuffled_ticket")
-SWEPT = {"prune_ratio", "fraction", "sparsity"}
+SWEPT = {"prune_ratio", "fraction", "sparsity", "share"}
 """How much is pruned; one value of each stands for the others."""
+SMALLER = {"vgg16": "vgg_small", "resnet18": "resnet20"}
+"""Networks of the same build: what is tried is the recipe."""
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data sets of the studies, with a few images a class."""
     root = tmp_path_factory.mktemp("data")
+    files.mnist(root, "FashionMNIST")
     files.cifar(root, 10, each=1)
     files.cifar(root, 100, each=2)
     wordnet = ("n01440764", "n01443537", "n01484850")
@@ -42,14 +47,22 @@ def chosen(name: str, *changes: str) -> tuple[Any, Registry]:
     return choose_study((name,), (), (), changes, ())
 
 
+def study_of(name: str) -> Study:
+    study: Study = chosen(name)[0]
+    return study
+
+
 def tiny(name: str, root: Path) -> list[RunSpec]:
     """The runs of a study's first seed for two epochs, one for each way a method is used."""
     changes = ["seeds=[0]", "training.epochs=2", "training.batch_size=16", "workload.workers=1"]
-    if name == "quick-text":
-        changes += ["workload.train_samples=32"]
+    if study_of(name).workload.data in TEXTS:
+        changes += ["workload.train_samples=32", "workload.context=16"]
+    elif name == "laptop-vision":
+        changes += [f"workload.root={root}"]
     elif name != "quick":
         size = 32 if "imagenet" in name else 16
         changes += [f"workload.root={root}", f"workload.image_size={size}"]
+        changes += [f"workload.model={SMALLER[study_of(name).workload.model]}"]
         changes += ["workload.validation_share=0.5"]
     if name == "controls":  # two epochs of a few images are over before step 500
         changes += [f"methods.{ticket}.rewind_steps=1" for ticket in TICKETS]

@@ -112,6 +112,7 @@ TEXTS = frozenset({"python_docs", "text"})
 MODELS = Catalogue(
     "models",
     {
+        "vgg_tiny": f"{_MODELS}.vgg:vgg_tiny",
         "vgg_small": f"{_MODELS}.vgg:vgg_small",
         "vgg16": f"{_MODELS}.vgg:vgg16",
         "resnet18": f"{_MODELS}.resnet:resnet18",

@@ -42,6 +42,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "lottery_ticket structured": {"rounds": 2, "structured": True},
     "magnitude_at_init": {},
     "progressive": {"rounds": 2},
+    "progressive_resizing": {},
     "progressive finetune": {"rounds": 2, "retrain": "finetune"},
     "prune_train": {"interval": 1, "threshold": 0.2},
     "random_ticket": {},

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
+_TINY = (16, None, 32, None, 64, 64)
 _SMALL = (32, 32, None, 64, 64, None, 128, 128)
 _16 = (64, 64, None, 128, 128, None, *[256] * 3, None, *[512] * 3, None, *[512] * 3)
+
+
+def vgg_tiny(channels: int, classes: int) -> nn.Module:
+    """Four convolutions (16, 32, 64, 64 channels) for images of about 28 x 28 pixels.
+
+    Small enough to be trained on all of Fashion-MNIST by one CPU core in minutes.
+    """
+    return vgg(channels, classes, _TINY)
 
 
 def vgg_small(channels: int, classes: int) -> nn.Module:
