@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from harness.method.phases import Reinitialise as Reinitialise
     from harness.method.phases import Resize as Resize
     from harness.method.phases import Rewind as Rewind
-    from harness.method.phases import Rewire as Rewire
     from harness.method.phases import Shrink as Shrink
     from harness.method.phases import Shuffle as Shuffle
     from harness.method.phases import Snapshot as Snapshot
-    from harness.method.phases import SnapshotAt as SnapshotAt
     from harness.method.phases import Train as Train
+    from harness.method.train_options import Rewire as Rewire
+    from harness.method.train_options import Select as Select
+    from harness.method.train_options import SnapshotAt as SnapshotAt
     from harness.network.load import load_network as load_network
     from harness.network.load import predict as predict
     from harness.pruning.batch import Batch as Batch
@@ -71,9 +72,9 @@ _HOMES = {
     "harness.method.base": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
     "harness.method.phases": (
         *("Budget", "Do", "Finished", "Freeze", "Inspect", "Mask", "Recall", "Record"),
-        *("Reinitialise", "Resize", "Rewind", "Rewire", "Shrink", "Shuffle", "Snapshot"),
-        *("SnapshotAt", "Train"),
+        *("Reinitialise", "Resize", "Rewind", "Shrink", "Shuffle", "Snapshot", "Train"),
     ),
+    "harness.method.train_options": ("Rewire", "Select", "SnapshotAt"),
     "harness.network.load": ("load_network", "predict"),
     "harness.pruning.batch": ("Batch", "output_of"),
     "harness.pruning.channel_mask": ("ChannelMask",),

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
+from harness.method.train_options import Rewire, Select, SnapshotAt
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.size import Size
 from harness.settings.types import Precision
@@ -66,39 +67,6 @@ class Finished:
     energy_j: float
     epochs_trained: int
     ticket: ChannelMask | None
-
-
-@dataclass(frozen=True)
-class Rewire:
-    """Dynamic sparse training within `Train` (RigL, Evci et al., ICML 2020).
-
-    Every `every_steps` steps, in place of the optimizer's step, each masked tensor drops the share
-    `fraction` of its living weights that are smallest, and grows as many dead ones where the dense
-    gradient is largest; grown weights begin at zero. The share falls to zero along a cosine.
-
-    Attributes:
-        every_steps: Steps between two rewirings (Delta T in the paper).
-        fraction: Share of the living weights to move at first (alpha).
-        until_epoch: Place on the schedule from which the mask stands still (T_end).
-    """
-
-    every_steps: int
-    fraction: float
-    until_epoch: float
-
-
-@dataclass(frozen=True)
-class SnapshotAt:
-    """A snapshot within `Train`, for `Rewind` to a step (Frankle et al., ICML 2020).
-
-    Attributes:
-        name: What `Rewind` calls it.
-        step: After how many steps of the phase it is taken; 0 before the first. Where the phase
-            begins within an epoch, after a `Rewind` to a step, that epoch's earlier steps count.
-    """
-
-    name: str
-    step: int
 
 
 @dataclass(frozen=True)
@@ -159,6 +127,7 @@ class Train(Phase):
         evaluate: Validate at the phase's end whatever the recipe's `evaluate_epochs`, so that the
             method may read `Trained.val_score`. The method pays for it.
         snapshot: A snapshot to take on the way; training continues as if there were none.
+        select: Chooses the samples to train on, and weighs them; None trains on all of them alike.
 
     Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is
     left of that one, and counts as one.
@@ -175,10 +144,13 @@ class Train(Phase):
     rewire: Rewire | None = None
     evaluate: bool = False
     snapshot: SnapshotAt | None = None
+    select: Select | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise ValueError(f"Train({self.name!r}): epochs is {self.epochs}, below 0")
+        if self.select and (self.rewire or self.snapshot):
+            raise ValueError(f"Train({self.name!r}): select goes with neither rewire nor snapshot")
 
     @property
     def window(self) -> str:
@@ -440,7 +412,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ChannelMask):
         return dict(value.layers)
     if is_dataclass(value) and not callable(value):
-        return asdict(value)
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return list(value)
     return _named(value) if callable(value) else value

@@ -23,11 +23,15 @@ class Batch:
         targets: What its outputs are compared with. Classes: shape (samples,), int64. Text: the
             next token at each place, shape (samples, context), int64.
         criterion: The task's loss without label smoothing; None is cross-entropy. See `loss`.
+        index: The samples' numbers, shape (samples,), int64, where training chooses among them.
+        weights: How much each sample's loss counts, shape (samples,), likewise.
     """
 
     inputs: Tensor
     targets: Tensor
     criterion: Criterion | None = None
+    index: Tensor | None = None
+    weights: Tensor | None = None
 
     def __iter__(self) -> Iterator[Tensor]:
         yield self.inputs

@@ -155,6 +155,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "dense_macs": dense.get("macs"),
         "macs_uncounted": ", ".join(sorted({*_uncounted(dense), *_uncounted(result)})),
         "epochs_trained": result.get("epochs_trained"),
+        "samples_trained": result.get("samples_trained"),
         "test_samples": result.get("test_samples"),
         "device": start.get("device"),
         "gpus": "+".join(start.get("gpus", [])),

@@ -174,6 +174,11 @@ RUNS = Schema(
             "known; empty is good.",
         ),
         Column("epochs_trained", "number", "Epochs of training."),
+        Column(
+            "samples_trained",
+            "number",
+            "Samples that it stepped on: fewer than in whole epochs where a method chooses some.",
+        ),
         Column("test_samples", "integer", "Size of the test set."),
         Column("device", "text", "`cpu` or `cuda`."),
         Column("gpus", "text", "UUIDs of the GPUs that it trained on, joined with `+`."),

@@ -57,6 +57,11 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
     trainings = [phase for phase in phases if isinstance(phase, Train)]
     if reason := uncapturable(spec.training, trainings, device, processes):
         return reason
+    if processes > 1 and any(phase.select for phase in trainings):
+        return (
+            f"methods.{spec.method}: chooses samples, which works in one process only; set "
+            "engine.gpus_per_run = 1"
+        )
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {reason}" for reason in refused if reason), None)

@@ -116,10 +116,13 @@ def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: Sa
         _guarded(phase, context, lambda: make_first_steps(context, phase))
     for epoch in range(first_epoch + 1, phase.epochs + 1):
         context.journal.border(phase.window)
-        loss = _train_epoch(phase, context, snapshots.within(epoch))
+        before = state.samples_trained
+        loss: float | None = _train_epoch(phase, context, snapshots.within(epoch))
+        if phase.select and state.samples_trained == before:
+            loss = None  # none was chosen
         context.val_score = None
         is_last = epoch == phase.epochs
-        if not math.isfinite(loss):
+        if loss is not None and not math.isfinite(loss):
             raise RunError(f"the training loss became {loss} in epoch {epoch} of '{phase.name}'")
         if state.epochs_trained % recipe.evaluate_epochs == 0 or (is_last and phase.evaluate):
             evaluate(context)
@@ -129,6 +132,7 @@ def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: Sa
             epoch=epoch,
             of=phase.epochs,
             epochs_trained=state.epochs_trained,
+            samples_trained=state.samples_trained,
             loss=loss,
             val_score=context.val_score,
         )

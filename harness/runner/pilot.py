@@ -34,7 +34,7 @@ from harness.training.device import gpu_uuids, one_thread_if_small, open_device,
 from harness.training.loop import score, train_epoch
 from harness.training.state import TrainingState
 from harness.utils.gpu_lock import lease
-from harness.workloads.source import Batches, Source, evaluation_batch_size
+from harness.workloads.source import Batches, Choose, Source, evaluation_batch_size
 from harness.workloads.workload import open_workload
 
 _Epochs = Callable[[int], Iterable[Batches]]
@@ -205,8 +205,10 @@ class _Timed(ABC):
     def __len__(self) -> int:
         return len(self._source)
 
-    def epoch(self, batch_size: int, seed: int) -> Batches:
+    def epoch(self, batch_size: int, seed: int, choose: Choose | None = None) -> Batches:
         """Augmented batches, as many as time allows."""
+        if choose:
+            raise ValueError("a pilot trains on all samples")
 
         def endless(size: int) -> Iterator[Batches]:
             return (self._source.epoch(size, seed + shift) for shift in count())

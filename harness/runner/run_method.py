@@ -208,4 +208,5 @@ def _finish(context: PhaseContext) -> None:
         density=size.density,
         uncounted=size.uncounted,
         epochs_trained=state.epochs_trained,
+        samples_trained=state.samples_trained,
     )

@@ -56,6 +56,7 @@ def refusal(
             any(phase.rewire for phase in phases),
             "does not support methods whose weight masks move while training",
         ),
+        (any(phase.select for phase in phases), "does not support methods that choose samples"),
     ):
         if is_so:
             return f"training.graphs {why}"

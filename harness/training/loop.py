@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 
@@ -16,6 +17,7 @@ from harness.settings.settings import Training
 from harness.training.graphs import GraphedStep, graphed
 from harness.training.precision import autocast
 from harness.training.rewiring import Rewiring
+from harness.training.selection import Selection
 from harness.training.state import TrainingState, stream
 from harness.training.step import Step, batches_counted_at_the_end, parts_of
 from harness.workloads.source import Source
@@ -33,27 +35,34 @@ def train_epoch(
 
     Args:
         state: Changed in place.
-        phase: For its schedule, its penalties, its arithmetic and its rewiring.
+        phase: For its schedule, its penalties, its arithmetic, its rewiring and its choice.
         training: The recipe.
         seed: The run's seed; order and augmentation follow from it and the number of the epoch.
         snapshot: After which step of the epoch to call a function with the place on the schedule,
             and that function; it may wait for the device.
 
     Returns:
-        The mean training loss, a scalar still on the device.
+        The mean training loss, a scalar still on the device; nan of an epoch without a step.
     """
     epoch_seed = stream(seed, "epoch", state.epochs_trained)
     torch.manual_seed(epoch_seed + state.world.part.rank)  # each draws its own for its samples
-    batches = state.workload.train.epoch(training.batch_size, epoch_seed)
+    selection = Selection(state, phase, training, seed) if phase.select else None
+    source, choose = state.workload.train, selection.choose if selection else None
+    batches = source.epoch(training.batch_size, epoch_seed, choose)
     step = graphed(state, phase, training) if training.graphs else Step(state, phase, training)
     step.total.zero_()
     rewiring = Rewiring(state, phase.rewire, len(batches)) if phase.rewire else None
     horizon = phase.horizon or training.epochs
-    samples = len(state.workload.train)
+    samples = selection.samples if selection else len(source)
     network = state.forward(phase.precision or training.precision)
     steps = len(batches)
-    begun, done = divmod(round(state.schedule_epoch * steps), steps)
-    numbered, first = enumerate(batches), done
+    if selection:  # its epochs are whole, and may have no step at all
+        begun, done = math.floor(state.schedule_epoch), 0
+        numbered = selection.ready(batches)
+    else:
+        begun, done = divmod(round(state.schedule_epoch * steps), steps)
+        numbered = enumerate(batches)
+    first = done
 
     def whole(number: int) -> int:
         return min(training.batch_size, samples - number * training.batch_size)
@@ -63,7 +72,8 @@ def train_epoch(
         passes = sum(
             parts_of(whole(number), training) for number in range(first - done, last - done)
         )
-        with batches_counted_at_the_end(network, passes):
+        foreseen = not (selection and selection.looks)
+        with batches_counted_at_the_end(network, passes) if foreseen else nullcontext():
             # A whole epoch is not cut short: a pilot's lasts as long as there is time.
             for number, batch in islice(numbered, last - first if done or take else None):
                 place = begun + (done + number) / steps
@@ -80,6 +90,10 @@ def train_epoch(
         first = last
     state.schedule_epoch = begun + 1.0
     state.epochs_trained += 1
+    if selection:
+        state.samples_trained += selection.samples_trained
+        return step.total / selection.steps
+    state.samples_trained += sum(map(whole, range(steps - done)))
     return state.world.all_reduce(step.total.clone()) / state.world.size / (steps - done)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from harness.method.phases import Rewire
+from harness.method.train_options import Rewire
 from harness.training.state import TrainingState
 
 

@@ -59,6 +59,9 @@ class TrainingState:
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
         epochs_trained: Epochs trained in all, which also numbers the random streams.
+        samples_trained: How many samples it stepped on in all.
+        losses: The latest loss of each training sample, shape (samples,), nan where it was never
+            seen; None unless a method chose samples by it.
         average: The moving average of the parameters, by name; empty without `ema`.
         graphs: Captured training steps of today's structure, by what they rest on.
         stepped: For what each structure has made its first steps (`harness.training.ahead`).
@@ -92,6 +95,8 @@ class TrainingState:
         self.image_size: int | None = None
         self.schedule_epoch = 0.0
         self.epochs_trained = 0
+        self.samples_trained = 0
+        self.losses: Tensor | None = None
         self.stepped: dict[Structure, set[str]] = {}
         self._snapshot_file = snapshot_file
         self._build()
@@ -261,6 +266,7 @@ class TrainingState:
         else:
             self.workload.initialise(self.network, seed)
         self._renew()
+        self.losses = None
         self.schedule_epoch = 0.0
         self.apply_masks()
 
@@ -322,6 +328,8 @@ class TrainingState:
             **self._weights(),
             "masks": self.masks,
             "epochs_trained": self.epochs_trained,
+            "samples_trained": self.samples_trained,
+            "losses": self.losses,
             "frozen": self.frozen,
             "image_size": self.image_size,
         }
@@ -334,6 +342,8 @@ class TrainingState:
         self._load_weights(saved)
         self.masks = saved["masks"]
         self.epochs_trained = saved["epochs_trained"]
+        self.samples_trained = saved.get("samples_trained", 0)
+        self.losses = saved.get("losses")
 
 
 @torch.no_grad()

@@ -41,6 +41,7 @@ class Step:
         self._parameters = list(state.network.parameters())
         self._masked, self._masks = list(state.masked().values()), list(state.masks.values())
         self._penalise = penalties(state.network, phase)
+        self._losses = state.losses if phase.select else None
         self._average = MovingAverage(state.average, state.network, training.ema or 0.0)
         self.total = torch.zeros((), device=self._device)
 
@@ -62,7 +63,7 @@ class Step:
             with state.world.without_reducing(self._network) if alone else nullcontext():
                 with autocast(self._precision, self._device):
                     outputs = self._network(part.inputs)
-                    loss = mean_loss(outputs, part.targets, state, self._training, whole)
+                    loss = self._loss(outputs, part, whole)
                 loss.backward()  # type: ignore[no-untyped-call]
             self.total += loss.detach()
         self._penalise()
@@ -78,6 +79,18 @@ class Step:
                 quantise_state(optimizer)
             hold_at_zero(self._masked, self._masks)
         self._average.move()
+
+    def _loss(self, outputs: Any, part: Batch, whole: int) -> Tensor:
+        """What a part adds to the loss; of samples that were chosen each loss is kept, and weighed.
+
+        The mean is over the samples of the batch, whatever their weights are.
+        """
+        state, training = self._state, self._training
+        if self._losses is None or part.index is None or part.weights is None:
+            return mean_loss(outputs, part.targets, state, training, whole)
+        losses = sample_losses(outputs, part.targets, state, training)
+        self._losses[part.index] = losses.detach()
+        return (losses * part.weights).sum() / whole
 
 
 def parts_of(whole: int, training: Training) -> int:
@@ -101,7 +114,12 @@ def parts_in(batch: Batch, whole: int, training: Training) -> list[Batch]:
     """
     count = parts_of(whole, training)
     own = (slice(first, None, count) for first in range(count))
-    return [Batch(batch.inputs[part], batch.targets[part]) for part in own]
+    return [_taken(batch, part) for part in own]
+
+
+def _taken(batch: Batch, part: slice) -> Batch:
+    index, weights = (each if each is None else each[part] for each in (batch.index, batch.weights))
+    return Batch(batch.inputs[part], batch.targets[part], index=index, weights=weights)
 
 
 def mean_loss(
@@ -122,6 +140,14 @@ def mean_loss(
     if world.size == 1 and len(targets) == whole:
         return task.loss(found, targets, "mean", smoothing)
     return task.loss(found, targets, "sum", smoothing) * world.size / whole
+
+
+def sample_losses(
+    outputs: Any, targets: Tensor, state: TrainingState, training: Training
+) -> Tensor:
+    """The loss of each sample as training sees it, float32, shape (samples,)."""
+    task, smoothing = state.workload.task, training.label_smoothing
+    return task.loss(output_of(outputs), targets, "none", smoothing).float()
 
 
 @contextmanager

@@ -19,7 +19,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from harness.errors import RunError
 from harness.pruning.batch import Batch
 from harness.workloads.image_files import Pictures
-from harness.workloads.source import WHOLE, Batches, Part, batches_of, samples_of_epoch
+from harness.workloads.source import (
+    WHOLE,
+    Batches,
+    Choose,
+    Part,
+    batches_of,
+    numbered,
+    samples_of_epoch,
+    split,
+)
 from harness.workloads.transforms import Normalisation, Transform
 
 SAMPLE_BATCH = 64
@@ -72,13 +81,19 @@ class Loader:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def epoch(self, batch_size: int, seed: int) -> Batches:
-        """All samples once, shuffled, each augmented as its own seed says."""
+    def epoch(self, batch_size: int, seed: int, choose: Choose | None = None) -> Batches:
+        """All samples once, or those that are chosen, shuffled, augmented by seeds of their own."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         seeds = torch.randint(2**63 - 1, (len(self),), generator=generator)
-        order = order[: samples_of_epoch(len(self), batch_size)]
-        return self._batches(_Keys(self.numbers[order], seeds[order], batch_size, self.part))
+        if choose:
+            order = choose(order)
+        order = order[: samples_of_epoch(len(order), batch_size)]
+        drawn = self._batches(_Keys(self.numbers[order], seeds[order], batch_size, self.part))
+        if choose is None:
+            return drawn
+        numbers = split(order, batch_size)
+        return Batches(len(drawn), lambda: numbered(drawn, numbers, self.part))
 
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie."""

@@ -16,10 +16,13 @@ from harness.pruning.batch import Batch
 from harness.workloads.source import (
     WHOLE,
     Batches,
+    Choose,
     Part,
     batches_of,
     evaluation_batch_size,
+    numbered,
     samples_of_epoch,
+    split,
 )
 
 
@@ -47,10 +50,11 @@ class OnDevice(ABC):
         """This process's share of an epoch's batches."""
         return (self._plain(index[self.part.among(len(index))]) for index in order)
 
-    def epoch(self, batch_size: int, seed: int) -> Batches:
-        """All samples once, shuffled and augmented."""
-        count = batches_of(samples_of_epoch(len(self), batch_size), batch_size)
-        return Batches(count, lambda: self._epoch(batch_size, seed))
+    def epoch(self, batch_size: int, seed: int, choose: Choose | None = None) -> Batches:
+        """All samples once, shuffled and augmented, or those that are chosen."""
+        samples = len(choose(self._order(self._generator(seed)))) if choose else len(self)
+        count = batches_of(samples_of_epoch(samples, batch_size), batch_size)
+        return Batches(count, lambda: self._epoch(batch_size, seed, choose))
 
     def in_order(self, batch_size: int | None = None) -> Batches:
         """All samples once, as they lie."""
@@ -64,10 +68,15 @@ class OnDevice(ABC):
         """`count` different samples, not augmented."""
         return self._plain(self._order(self._generator(seed))[:count])
 
-    def _epoch(self, batch_size: int, seed: int) -> Iterator[Batch]:
+    def _epoch(self, batch_size: int, seed: int, choose: Choose | None) -> Iterator[Batch]:
         generator = self._generator(seed)
-        order = self._order(generator)[: samples_of_epoch(len(self), batch_size)]
-        return self._drawn(order.split(batch_size), generator)  # type: ignore[no-untyped-call]
+        order = self._order(generator)
+        if choose:
+            order = choose(order)
+        order = order[: samples_of_epoch(len(order), batch_size)]
+        numbers = split(order, batch_size)
+        drawn = self._drawn(numbers, generator)
+        return numbered(drawn, numbers, self.part) if choose else drawn
 
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(seed)

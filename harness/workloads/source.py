@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +42,9 @@ class Part:
 WHOLE = Part()
 
 
+Choose = Callable[[Tensor], Tensor]
+"""From the numbers of an epoch's samples, in its order, to those that stay, in the same order."""
+
 EVALUATION_PIXELS = 2**23
 EVALUATION_TOKENS = 2**14
 EVALUATION_BATCH = 1024
@@ -72,10 +75,11 @@ class Source(Protocol):
     def __len__(self) -> int:
         """How many samples there are."""
 
-    def epoch(self, batch_size: int, seed: int) -> Batches:
+    def epoch(self, batch_size: int, seed: int, choose: Choose | None = None) -> Batches:
         """All samples once, shuffled and augmented as `seed` says, the last batch shorter.
 
-        But for a last batch of one, see `samples_of_epoch`.
+        But for a last batch of one, see `samples_of_epoch`. With `choose` the chosen ones, and
+        batches have an `index`; what is not chosen is not read.
         """
 
     def in_order(self, batch_size: int | None = None) -> Batches:
@@ -93,6 +97,24 @@ def samples_of_epoch(samples: int, batch_size: int) -> int:
     """
     leaves_one = samples > batch_size > 1 and samples % batch_size == 1
     return samples - leaves_one
+
+
+def split(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """The numbers of each batch's samples; none of no samples, where torch makes an empty one."""
+    return order.split(batch_size) if len(order) else ()  # type: ignore[no-untyped-call]
+
+
+def numbered(batches: Iterable[Batch], numbers: Iterable[Tensor], part: Part) -> Iterator[Batch]:
+    """Batches with the numbers of their samples.
+
+    Args:
+        batches: This process's share of each.
+        numbers: Of the samples of each whole batch.
+        part: Which share that is.
+    """
+    for batch, index in zip(batches, numbers, strict=True):
+        own = index[part.among(len(index))]
+        yield replace(batch, index=own.to(batch.targets.device))
 
 
 def batches_of(samples: int, batch_size: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.errors import UsageError
 from harness.settings.metric import ACCURACY, BITS_PER_BYTE, Metric
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "none"]
 Measure = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets of a batch to a number per sample, shape (samples,)."""
 
@@ -54,7 +54,7 @@ class Task:
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> Tensor:
-        """The mean or the sum of the losses, a scalar.
+        """The mean or the sum of the losses, a scalar; with "none" each sample's, shape (samples,).
 
         The sum is for a part of a batch: over the number of samples of the whole, the sums of all
         parts add up to its mean.
@@ -62,7 +62,7 @@ class Task:
         Args:
             outputs: Of a batch.
             targets: Of the same batch.
-            reduction: Mean or sum.
+            reduction: Mean, sum or none.
             label_smoothing: Share of each label that is spread over all classes.
 
         Raises:
@@ -74,6 +74,8 @@ class Task:
                 "set it to 0"
             )
         losses = self.losses(outputs, targets)
+        if reduction == "none":
+            return losses
         return losses.mean() if reduction == "mean" else losses.sum()
 
 
@@ -148,4 +150,6 @@ class Language(Task):
             reduction=reduction,
             label_smoothing=label_smoothing,
         )
+        if reduction == "none":
+            return total.reshape(targets.shape).mean(dim=1)
         return total if reduction == "mean" else total / targets.shape[1]

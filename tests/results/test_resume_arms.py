@@ -57,6 +57,9 @@ METHODS: dict[str, Any] = {
     "synflow": {"iterations": 5},
     "rigl": {"every_steps": 2, "sparsity": 0.5},
     "prune_train": {"interval": 1, "lasso_ratio": 0.97, "threshold": 0.13, "min_channels": 1},
+    "info_batch": {"prune_ratio": 0.7},
+    "batch_dropping": {},
+    "selective_backprop": {},
     "progressive_resizing": {"delay": 0.2, "finetune": 0.3, "multiple": 1},
     "own_phases": {},
 }

@@ -39,7 +39,8 @@ def pairs(values: torch.Tensor, others: torch.Tensor) -> set[tuple[float, float]
 
 def everything_kept(state: TrainingState) -> dict[str, torch.Tensor]:
     average = {f"average of {name}": value for name, value in state.average.items()}
-    return {**weights(state), **kept(state), **average}
+    chosen_by = {} if state.losses is None else {"losses": state.losses.nan_to_num(-1.0)}
+    return {**weights(state), **kept(state), **average, **chosen_by}
 
 
 def assert_same(one: TrainingState, other: TrainingState) -> None:
@@ -49,6 +50,7 @@ def assert_same(one: TrainingState, other: TrainingState) -> None:
         assert torch.equal(value, theirs[name]), name
     assert one.schedule_epoch == other.schedule_epoch
     assert one.epochs_trained == other.epochs_trained
+    assert one.samples_trained == other.samples_trained
 
 
 def ticket(state: TrainingState, ratio: float = 0.5) -> None:

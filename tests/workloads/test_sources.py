@@ -51,6 +51,23 @@ def test_an_epoch_follows_from_its_seed_alone(input_: str, workers: int) -> None
     assert not torch.equal(other.targets, first[0].targets)
 
 
+@pytest.mark.parametrize(("input_", "workers"), KINDS)
+def test_of_an_epoch_only_what_is_chosen_is_drawn_in_its_order(input_: str, workers: int) -> None:
+    train = opened(input_, workers, Training()).train
+    everything = train.epoch(100, seed=3, choose=lambda order: order)
+    order = torch.cat([batch.index for batch in everything if batch.index is not None])
+    assert_equal(list(everything), list(train.epoch(100, seed=3)))
+    assert sorted(order.tolist()) == list(range(len(train)))[: len(order)]
+    some = train.epoch(100, seed=3, choose=lambda order: order[order % 3 == 0])
+    drawn = list(some)
+    expected = order[order % 3 == 0]
+    assert len(some) == len(drawn) == -(-len(expected) // 100)
+    assert torch.equal(torch.cat([b.index for b in drawn if b.index is not None]), expected)
+    whole = torch.cat([batch.inputs for batch in everything])
+    assert torch.equal(torch.cat([batch.inputs for batch in drawn]), whole[order % 3 == 0])
+    assert len(list(train.epoch(100, seed=3, choose=lambda order: order[:0]))) == 0
+
+
 @pytest.mark.parametrize(("input_", "workers"), KINDS[:2])
 def test_a_last_batch_of_one_sample_is_left_out_and_no_other(input_: str, workers: int) -> None:
     train = opened(input_, workers).train

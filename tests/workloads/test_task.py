@@ -56,6 +56,9 @@ def test_sums_of_parts_add_up_to_the_mean_of_the_whole(task: Task, smoothing: fl
         for part in (slice(0, 3), slice(3, 3), slice(3, None))
     ]
     torch.testing.assert_close(sum(parts), whole)
+    each = task.loss(outputs, targets, "none", smoothing)
+    assert each.shape == (len(targets),)
+    torch.testing.assert_close(each.mean(), whole)
     if not smoothing:
         torch.testing.assert_close(task.losses(outputs, targets).mean(), whole)
 
