@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from harness.energy.measurement import MeasuredBlock
+from harness.energy.sensors.base import Scope
 from harness.energy.window_energy import Measured, WindowEnergy
 from harness.errors import ExitCode, MeasurementError, UsageError
 from harness.settings.settings import EnergySettings
@@ -62,12 +63,18 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         idle_s: Seconds of idle power to measure first (hardware sensors only).
         trace: Keep the raw readings in this file; None keeps none. Of calls at the same time, it
             holds those of the one that began first.
+        scope: Sum the machine's parts, or take the whole "machine" by its battery or another meter.
     """
 
     def __init__(
-        self, *, period_s: float = 0.05, idle_s: float = 0.0, trace: Path | None = None
+        self,
+        *,
+        period_s: float = 0.05,
+        idle_s: float = 0.0,
+        trace: Path | None = None,
+        scope: Scope = "parts",
     ) -> None:
-        self._settings = EnergySettings(period_s=period_s, idle_s=idle_s)
+        self._settings = EnergySettings(period_s=period_s, idle_s=idle_s, scope=scope)
         # Calls may begin at once in several threads: what they share is changed by atomic
         # operations only.
         self._traces = [] if trace is None else [trace]

@@ -111,6 +111,10 @@ def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
         ({"training": {"schedule": "cosin"}}, ["training.schedule", "'cosine'"]),
         ({"training": {"learning_rate": float("nan")}}, ["training.learning_rate"]),
         ({"energy": {"meters": ["nvlm"]}}, ["energy.meters.0", "'nvml'"]),
+        (
+            {"energy": {"scope": "machine"}, "engine": {"at_once": 2}},
+            ["energy.scope", "cannot be divided", "at_once"],
+        ),
         ({"carbon": {"region": "texas"}}, ["carbon", "region is given without country"]),
         ({"carbon": {"country": "DEU", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),
         ({"carbon": {"region": "texas", "cloud": "gcp/x"}}, ["carbon", "a place has one name"]),

@@ -207,6 +207,13 @@ def export(folder: str, to: str, out: str | None) -> None:
     metavar="CODE",
     help="Country for the CO2e factor (ISO 3166-1 alpha-3, e.g. DEU).  [default: world]",
 )
+@click.option(
+    "--scope",
+    type=click.Choice(["parts", "machine"]),
+    default="parts",
+    show_default=True,
+    help="Sum the machine's parts, or take the whole machine by its battery or another meter.",
+)
 def measure(**options: Any) -> None:
     """Measure the energy of any COMMAND.
 

@@ -16,10 +16,10 @@ import click
 
 from harness.energy.carbon.factor import CarbonFactor, carbon_factor
 from harness.energy.measurement import Measurement
-from harness.energy.sensors.base import MeterSetup
-from harness.energy.sensors.discover import visible_gpus
+from harness.energy.sensors.base import MeterSetup, Scope
+from harness.energy.sensors.discover import check_scope, visible_gpus
 from harness.energy.sensors.estimate import watts_per_thread
-from harness.energy.window_energy import Measured, joules_json
+from harness.energy.window_energy import DeviceEnergy, Measured, joules_json
 from harness.errors import UsageError
 from harness.settings.settings import Carbon, EnergySettings
 
@@ -35,14 +35,17 @@ def measure_command(
     period_s: float,
     idle_s: float,
     country: str | None,
+    scope: Scope,
 ) -> int:
     """Run `command` in a recorder's window; returns its exit code.
 
     Raises:
         UsageError: The country is unknown, or the folder cannot be written.
+        MeasurementError: Nothing measures the whole machine, which was asked for.
     """
     factor = carbon_factor(Carbon(country=country))
-    settings = EnergySettings(period_s=period_s, idle_s=idle_s)
+    settings = EnergySettings(period_s=period_s, idle_s=idle_s, scope=scope)
+    check_scope(settings)
     watts, watts_note = watts_per_thread()
     visible = visible_gpus()
     # The window's process is this one: what it starts is its descendant and counts.
@@ -122,6 +125,7 @@ def _report(
         "carbon_basis": factor.basis,
         "source": "+".join(sorted({device.source for device in found.devices})) or "none",
         "devices": [device.to_json() for device in found.devices],
+        "beside": [device.to_json() for device in found.beside],
         "flags": list(found.flags),
         "notes": [*found.notes, *([note] if note else [])],
         "command": list(command),
@@ -134,7 +138,8 @@ def _told(found: Measured, factor: CarbonFactor) -> str:
     from reports.text.units import within
 
     if not found.devices:
-        return "energy: unknown, no sensor was found\n" + "\n".join(found.notes)
+        seen = [*map(_device_line, found.beside), *found.notes]
+        return "energy: unknown, no sensor was found\n" + "\n".join(seen)
     joules = found.joules
     source = ", ".join(sorted({device.source for device in found.devices}))
     error = within(joules.energy_j, joules.uncertainty_j)
@@ -143,13 +148,19 @@ def _told(found: Measured, factor: CarbonFactor) -> str:
         f"energy   {figure} in {found.duration_s:.4g} s, {joules.coverage:.1%} observed",
         f"CO2e     {factor.co2e_kg(joules.energy_j) * 1e6:.3g} mg ({factor.basis})",
     ]
-    for device in found.devices:
-        idle = device.idle_energy_j
-        beside = "" if idle is None else f", of which {idle:.4g} J it draws idle as well"
-        lines.append(
-            f"{device.kind:8} {device.joules.energy_j:.4g} J, {device.mean_power_w:.4g} W"
-            f"{beside} ({device.name})"
-        )
+    lines += map(_device_line, found.devices)
+    lines += [f"{_device_line(each)}, beside: not in the sum" for each in found.beside]
     lines += [f"careful  {flag}" for flag in found.flags]
     lines += [f"note     {note}" for note in found.notes]
     return "\n".join(lines)
+
+
+def _device_line(device: DeviceEnergy) -> str:
+    idle = device.idle_energy_j
+    beside = "" if idle is None else f", of which {idle:.4g} J it draws idle as well"
+    energy_j, error_j = device.joules.energy_j, device.joules.uncertainty_j
+    within = f" ± {error_j:.2g} J" if device.kind == "machine" else ""
+    return (
+        f"{device.kind:8} {energy_j:.4g} J{within}, {device.mean_power_w:.4g} W{beside} "
+        f"({device.name})"
+    )

@@ -47,22 +47,29 @@ class Health:
 
     @cached_property
     def idle(self) -> dict[str, float]:
-        """Idle power before the run, in W, by measured device."""
+        """Idle power before the run, in W, by measured device; also of the whole machine beside.
+
+        It is left out where what is not known of it is as large: a slow meter needs more time.
+        """
         if self._trace.idle_ns is None:
             return {}
         start_ns, end_ns = self._trace.idle_ns
         return {
             curve.sensor.device: drawn.energy_j / ((end_ns - start_ns) * 1e-9)
-            for curve in curves(self._trace, (start_ns, end_ns))
+            for owner in ("run", "machine")
+            for curve in curves(self._trace, (start_ns, end_ns), owner)
             if not curve.sensor.is_estimate
             and (drawn := curve.between(start_ns, end_ns)).coverage > 0
+            and drawn.without_gain_j < drawn.energy_j
         }
 
     @property
     def idle_energy_j(self) -> float | None:
-        """What the measured devices would have drawn at idle power in the same time."""
+        """What the run's measured devices would have drawn at idle power in the same time."""
         seconds = (self._end_ns - self._start_ns) * 1e-9
-        return sum(self.idle.values()) * seconds if self.idle else None
+        own = {each.sensor.device for each in best_readings(self._trace)}
+        idle_w = [power_w for device, power_w in self.idle.items() if device in own]
+        return sum(idle_w) * seconds if idle_w else None
 
     @cached_property
     def disagreement(self) -> float | None:
@@ -170,6 +177,11 @@ class Health:
     def _neighbour_flags(self) -> list[str]:
         """Other processes that used the devices, before the run or during it."""
         found, shares = [], self._shares("foreign")
+        found += [
+            f"{each.sensor.name} counts the whole machine, which others used meanwhile"
+            for each in self._trace.readings
+            if each.sensor.is_of_machine and each.sensor.owner == "host"
+        ]
         for device in dict.fromkeys([*self._conditions(), *shares]):
             before = self._conditions().get(device, {}).get("foreign", [])
             names = {str(pid): "" for pid in before or []}

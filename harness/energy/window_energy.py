@@ -13,6 +13,7 @@ from typing import Any
 from harness.energy.health import Health
 from harness.energy.integration.curve import Joules
 from harness.energy.integration.windows import curves, total
+from harness.energy.sensors.base import Owner
 from harness.energy.trace import Trace
 
 
@@ -62,7 +63,7 @@ class DeviceEnergy:
     Attributes:
         id: The device's stable id.
         name: For people.
-        kind: "gpu", "cpu", "dram", or "module": a GPU with its CPU and memory.
+        kind: "gpu", "cpu", "dram", "module": a GPU with its CPU and memory, or "machine".
         source: "counter", "sampled", "estimated" or "simulated".
         joules: With all parts of the uncertainty.
         mean_power_w: Over the window.
@@ -98,6 +99,8 @@ class Measured:
         duration_s: Its length.
         joules: All devices together; without any device, nothing is known of it.
         devices: One each.
+        beside: What was read beside them and is not in the sum: the whole machine of its parts, or
+            the parts of the whole machine.
         notes: Why sensors are missing.
         flags: What casts doubt on the figure.
     """
@@ -107,14 +110,33 @@ class Measured:
     devices: tuple[DeviceEnergy, ...]
     notes: tuple[str, ...]
     flags: tuple[str, ...]
+    beside: tuple[DeviceEnergy, ...] = ()
 
 
 def measured(trace: Trace, start_ns: int, end_ns: int) -> Measured:
     """What a trace says of the window between two moments of the monotonic clock."""
-    duration_s = (end_ns - start_ns) * 1e-9
     health = Health(trace, start_ns, end_ns)
+    devices = _devices(trace, start_ns, end_ns, health, "run")
+    beside = [
+        *_devices(trace, start_ns, end_ns, health, "machine"),
+        *_devices(trace, start_ns, end_ns, health, "part"),
+    ]
+    return Measured(
+        duration_s=(end_ns - start_ns) * 1e-9,
+        joules=total(device.joules for device in devices),
+        devices=tuple(devices),
+        notes=trace.notes,
+        flags=tuple(health.flags),
+        beside=tuple(beside),
+    )
+
+
+def _devices(
+    trace: Trace, start_ns: int, end_ns: int, health: Health, owner: Owner
+) -> list[DeviceEnergy]:
+    duration_s = (end_ns - start_ns) * 1e-9
     devices = []
-    for curve in curves(trace, (start_ns, end_ns)):
+    for curve in curves(trace, (start_ns, end_ns), owner):
         joules, sensor = curve.between(start_ns, end_ns), curve.sensor
         idle_w = health.idle.get(sensor.device)
         devices.append(
@@ -128,8 +150,7 @@ def measured(trace: Trace, start_ns: int, end_ns: int) -> Measured:
                 idle_energy_j=None if idle_w is None else idle_w * duration_s,
             )
         )
-    together = total(device.joules for device in devices)
-    return Measured(duration_s, together, tuple(devices), trace.notes, tuple(health.flags))
+    return devices
 
 
 def joules_json(joules: Joules) -> dict[str, Any]:

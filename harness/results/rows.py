@@ -135,6 +135,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "coverage": outer.coverage,
         "spare_gpus_j": ledger.beside("spare"),
         "shared_host_j": ledger.beside("host"),
+        "machine_j": ledger.beside("machine"),
+        "parts_j": ledger.beside("part"),
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
         "search_j": searched.energy_j if known else math.nan,

@@ -23,6 +23,8 @@ from harness.energy.trace import Readings, Trace, read_trace
 from harness.results.folder import RunFolder
 from harness.results.journal import LOST, Attempt, Journal, Window
 
+_BESIDE: tuple[Owner, ...] = ("spare", "host", "machine", "part")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -66,7 +68,7 @@ class Ledger:
         self.health: list[Health] = []
         self.entries: list[Entry] = []
         self._curves: dict[int, list[EnergyCurve]] = {}
-        self._beside: dict[Owner, list[Joules]] = {"spare": [], "host": []}
+        self._beside: dict[str, list[Joules]] = {}
         self._ends: dict[int, int] = {}
         self._busy: dict[int, BusyCurve] = {}
         for attempt in self.journal.attempts:
@@ -80,9 +82,13 @@ class Ledger:
             windows = attempt.windows(end_ns, attempt.restored)
             borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
             self._curves[attempt.number] = curves(trace, borders_ns)
-            for owner, drawn in self._beside.items():
-                outer = (attempt.start_ns, end_ns)
-                drawn += [each.between(*outer) for each in curves(trace, outer, owner)]
+            outer = (attempt.start_ns, end_ns)
+            for owner in _BESIDE:
+                for each in curves(trace, outer, owner):
+                    if each.sensor.is_estimate:
+                        continue  # a sum without its source must not hold a model's figures
+                    whose = "machine" if each.sensor.is_of_machine else owner
+                    self._beside.setdefault(whose, []).append(each.between(*outer))
             if not self._curves[attempt.number] and trace.readings:
                 self.notes.append(
                     f"attempt {attempt.number}: fewer than two readings; energy unknown"
@@ -114,9 +120,10 @@ class Ledger:
     def beside(self, owner: Owner) -> float | None:
         """Joules of devices that were read beside the run's own; None if there were none.
 
-        They are in no total: those of a host are also in the records of others that ran on it.
+        They are in no total: those of a host are also in the records of others that ran on it. A
+        meter of the whole machine is the "machine", even if others used that meanwhile.
         """
-        drawn = self._beside[owner]
+        drawn = self._beside.get(owner)
         return total(drawn).energy_j if drawn else None
 
     def gpu_busy(self, labels: Collection[str]) -> Busy:

@@ -106,6 +106,19 @@ RUNS = Schema(
             "Likewise: processors and memory of a host that others used meanwhile.",
             "J",
         ),
+        Column(
+            "machine_j",
+            "number",
+            "Likewise: the whole machine, power supply and idle power included, where `energy_j` "
+            "is that of its parts.",
+            "J",
+        ),
+        Column(
+            "parts_j",
+            "number",
+            "Likewise: the measured parts of the machine, where `energy_j` is that of the whole.",
+            "J",
+        ),
         Column("lost_j", "number", "Part of `energy_j`: work that was not kept.", "J"),
         Column("overhead_j", "number", "Part of `energy_j`: work outside of phases.", "J"),
         Column(

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from harness.energy.sensors.discover import check_measurable
+from harness.energy.sensors.discover import check_measurable, check_scope
 from harness.errors import UsageError
 from harness.results.folder import RunFolder, StudyFolder
 from harness.runner.worker_main import Resources
@@ -44,6 +44,7 @@ class LocalEngine(Engine):
         self._resources = divide_machine(
             engine.at_once, engine.gpus_per_run, threads=engine.threads
         )
+        check_scope(assignment.study.energy)
         if assignment.require_measured:
             check_measurable(assignment.study.energy)
 

@@ -164,6 +164,7 @@ class RunProcess:
             watts_note=self._estimate.note,
             spare_gpus=self._resources.spare_gpus,
             own_host=self._resources.own_host,
+            first_node=self._resources.node.rank == 0,
         )
         return RecorderProcess(
             self._folder.trace(self._number, self._resources.node.rank),

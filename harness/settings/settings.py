@@ -238,10 +238,16 @@ class EnergySettings(Settings):
         "nvml",
         "rapl",
         "zeus",
+        "battery",
         "estimate",
     )
-    """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name.
-    Estimates never enter a total that a sensor measured."""
+    """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name. Of
+    those that measure the whole machine ("battery") the first that is here is read. Estimates never
+    enter a total that a sensor measured."""
+    scope: Literal["parts", "machine"] = "parts"
+    """What makes up the energy of a run: the machine's parts (GPUs, CPU, memory), or the whole
+    machine, where something measures that (a battery, a plug, a server's controller). The other is
+    read and listed beside; the two are never added up."""
     gpus: Literal["used", "all"] = "used"
     """Read the GPU that the run uses, or all of the machine's."""
     period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05

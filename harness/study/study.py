@@ -115,6 +115,11 @@ class Study(Settings):
                 'energy.gpus: "all" would count GPUs of one run for another; '
                 'with engine.at_once above 1 it must be "used"'
             )
+        if self.engine.at_once > 1 and self.energy.scope == "machine":
+            raise ValueError(
+                'energy.scope: what a meter of the whole "machine" shows cannot be divided between '
+                'runs; with engine.at_once above 1 it must be "parts"'
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY, Harness
+from tests.fakes.laptop import FakeBattery
 from tests.fakes.stand_in import LIBRARY, StandIn
 from tests.scheduler.started import recorders_of
 
@@ -246,4 +247,39 @@ def test_wrong_input_is_told_before_the_command_runs(words, told, harness, tmp_p
     ended = harness("measure", *words)
     assert ended.returncode == 2
     assert told in ended.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def discharging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBattery:
+    """A laptop that draws 12 W from its battery."""
+    battery = FakeBattery(tmp_path / "sys", 12.0)
+    battery.turn_to(0)
+    monkeypatch.setenv("ENERGY_HARNESS_SYSFS", str(tmp_path / "sys"))
+    return battery
+
+
+@pytest.mark.usefixtures("discharging", "board")
+@pytest.mark.parametrize("scope", ["parts", "machine"])
+def test_the_machine_and_its_parts_are_never_in_one_sum(scope, harness) -> None:
+    ended = harness("measure", "--json", "--idle", "0", "--scope", scope, "--", "sleep", "1.5")
+    found = report_of(ended.stdout)
+    power_w = {"machine": 12.0, "gpu": POWER_W}
+    summed, beside = ("gpu", "machine") if scope == "parts" else ("machine", "gpu")
+    for kind, devices in ((summed, found["devices"]), (beside, found["beside"])):
+        [device] = devices if kind != "gpu" else [d for d in devices if d["kind"] == "gpu"]
+        assert device["kind"] == kind
+        assert device["mean_power_w"] == pytest.approx(power_w[kind], rel=0.1)
+    assert found["energy_j"] == pytest.approx(power_w[summed] * found["duration_s"], rel=0.1)
+
+
+@pytest.mark.usefixtures("estimated")
+def test_without_a_meter_of_the_machine_nothing_is_run_and_the_reason_given(
+    discharging: FakeBattery, harness: Harness, tmp_path: Path
+) -> None:
+    discharging.status = "Charging"
+    discharging.turn_to(0)
+    ended = harness("measure", "--scope", "machine", "--", "touch", str(tmp_path / "ran"))
+    assert ended.returncode == 5
+    assert "charger" in ended.stderr
     assert not (tmp_path / "ran").exists()

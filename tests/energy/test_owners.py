@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.energy.integration.windows import curves
-from harness.energy.recorder.__main__ import owned
+from harness.energy.recorder.__main__ import one_meter_of_the_machine, owned
 from harness.energy.recorder.process import RecorderProcess
-from harness.energy.sensors.base import MeterSetup, Sensor
+from harness.energy.sensors.base import Found, MeterSetup, Scope, Sensor
 from harness.energy.trace import Trace, read_trace
 from harness.settings.settings import EnergySettings
 from tests.energy.conftest import Pretend
@@ -29,8 +29,8 @@ class Still:
         return 0.0
 
 
-def setup(*, own_host: bool) -> MeterSetup:
-    return MeterSetup(1, ("GPU-0",), 1.0, "", spare_gpus=("GPU-1",), own_host=own_host)
+def setup(*, own_host: bool, scope: Scope = "parts") -> MeterSetup:
+    return MeterSetup(1, ("GPU-0",), 1.0, "", spare_gpus=("GPU-1",), own_host=own_host, scope=scope)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,37 @@ def test_each_sensor_has_an_owner(
     assert owned(meter, setup(own_host=own_host)).sensor.owner == owner
 
 
+@pytest.mark.parametrize(
+    ("kind", "source", "own_host", "scope", "owner"),
+    [
+        ("machine", "counter", True, "parts", "machine"),
+        ("machine", "counter", True, "machine", "run"),
+        ("machine", "counter", False, "parts", "host"),
+        ("gpu", "counter", True, "machine", "part"),
+        ("cpu", "estimated", True, "machine", "part"),
+    ],
+)
+def test_the_machine_and_its_parts_are_never_both_the_run_s(
+    kind: str, source: str, own_host: bool, scope: Scope, owner: str
+) -> None:
+    meter = Still(replace(sensor(), device="any", kind=kind, source=source))
+    assert owned(meter, setup(own_host=own_host, scope=scope)).sensor.owner == owner
+
+
+def test_of_two_kinds_that_measure_the_machine_the_first_is_read_and_the_other_named() -> None:
+    def found(name: str, kind: str = "machine") -> Found:
+        return Found([Still(replace(sensor(), device=name, name=name, kind=kind))])
+
+    kinds = [found("GPU-0", "gpu"), found("a plug"), found("a battery"), found("package-0", "cpu")]
+    left = one_meter_of_the_machine(kinds)
+    assert [m.sensor.name for each in left for m in each.meters] == ["GPU-0", "a plug", "package-0"]
+    [note] = [note for each in left for note in each.notes]
+    assert "a battery" in note
+    assert "a plug" in note
+
+
 def test_only_the_run_s_own_is_in_its_total() -> None:
-    drawn = {"run": 100.0, "spare": 30.0, "host": 500.0}
+    drawn = {"run": 100.0, "spare": 30.0, "host": 500.0, "machine": 900.0, "part": 50.0}
     trace = Trace(
         readings=tuple(
             readings([0, 10], [0.0, joules], replace(sensor(), device=owner, owner=owner))

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.energy.integration.windows import curves
-from harness.energy.sensors import rapl
+from harness.energy.sensors import rapl, sysfs
 from harness.energy.sensors.base import Found, MeterSetup, SensorError
 from harness.energy.trace import read_trace
 from tests.fakes.rapl import RANGE_UJ, FakeRapl, server
@@ -58,7 +58,7 @@ def test_the_kernels_folder_is_real_wherever_it_is_mounted(
         "22 1 0:21 / /proc rw shared:5 - proc proc rw\n"
         f"36 35 {number} / /host/sys ro master:1 - {kind} rw\n"
     )
-    monkeypatch.setattr(rapl, "MOUNTS", mounts)
+    monkeypatch.setattr(sysfs, "MOUNTS", mounts)
     assert find().meters[0].sensor.source == source
 
 

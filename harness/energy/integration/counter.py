@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.energy.integration.curve import Curve
+from harness.energy.integration.curve import Curve, edge_resolution_j
 from harness.energy.integration.update_period import at_most_s
 from harness.energy.integration.window_edges import (
     UNSTEADY,
@@ -32,6 +32,9 @@ FROZEN_UPDATES = 3
 reads on for longer than that at the end."""
 UNSEEN_S = 5.0
 """The same, as a time, for one that moved once or never, so that its update period is unknown."""
+MIN_POWER_W = 1.0
+"""A counter of coarse steps, such as a plug's of 1 Wh, may stand still for as long as a device that
+draws no more than this takes for a step (our judgement)."""
 MAX_LIMIT_RATIO = 3.0
 """Power above this multiple of the board's limit is implausible."""
 MAX_POWER_W = 5000.0
@@ -73,12 +76,12 @@ def stretches(
             # The first value after a break is no update: its moment is unknown.
             updates = updates.after_first()
         if len(updates.time_s) > 1:
-            found.append(_stretch(updates, edges_s, readings.sensor.resolution_j, power))
+            found.append(_stretch(updates, edges_s, readings.sensor, power))
     return found
 
 
 def _stretch(
-    updates: CounterUpdates, edges_s: Floats, resolution_j: float, power: Curve | None
+    updates: CounterUpdates, edges_s: Floats, sensor: Sensor, power: Curve | None
 ) -> Stretch:
     inside = (edges_s >= updates.time_s[0]) & (edges_s <= updates.last_s)
     moments_s = np.unique(np.concatenate([edges_s[inside], [updates.last_s]]))
@@ -97,7 +100,7 @@ def _stretch(
         time_s=time_s[order],
         # An edge right at an update may be given less than the update showed: energy never falls.
         energy_j=np.maximum.accumulate(np.concatenate([updates.energy_j, energy_j])[order]),
-        edge_var=np.concatenate([_update_var(updates, resolution_j), variance])[order],
+        edge_var=np.concatenate([_update_var(updates, sensor), variance])[order],
     )
 
 
@@ -131,13 +134,14 @@ def _split_by_power(
     return energy_j, np.where(inside, variance, np.inf)
 
 
-def _update_var(updates: CounterUpdates, resolution_j: float) -> Floats:
+def _update_var(updates: CounterUpdates, sensor: Sensor) -> Floats:
     """Variance of the energy at an update, whose moment is not known exactly."""
     # The slope beside an uncertain moment is uncertain, too: the steepest around it counts.
     slopes_w = np.gradient(updates.energy_j, updates.time_s)
     padded_w = np.pad(slopes_w, 1, mode="edge")
     power_w = np.maximum(np.maximum(padded_w[:-2], padded_w[2:]), slopes_w)
-    variance: Floats = (power_w * updates.half_s) ** 2 / 3 + resolution_j**2 / 12
+    off_j = edge_resolution_j(sensor, power_w)
+    variance: Floats = (power_w * updates.half_s) ** 2 / 3 + off_j**2 / 12
     return variance
 
 
@@ -199,7 +203,8 @@ def stood_still(readings: Readings) -> bool:
 
 def _frozen_s(readings: Readings) -> float:
     """A counter without a new value for longer than this is frozen."""
-    known_s = readings.sensor.update_s
+    sensor = readings.sensor
+    known_s = max(sensor.update_s, sensor.resolution_j / MIN_POWER_W)
     apart_s = at_most_s(readings.time_ns, readings.value)
     if np.isinf(apart_s):
         return max(FROZEN_UPDATES * known_s, UNSEEN_S)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.energy.sensors.base import Sensor
+
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
@@ -81,19 +83,17 @@ class Curve:
         """One of the quantities at a moment."""
         return float(np.interp(time_s, self.time_s, what)) if len(self.time_s) else 0.0
 
-    def between(
-        self, starts_s: Floats, ends_s: Floats, gain: float, resolution_j: float
-    ) -> list[Joules]:
+    def between(self, starts_s: Floats, ends_s: Floats, sensor: Sensor) -> list[Joules]:
         """The energy of windows, one each.
 
         Args:
             starts_s: Their first moments, shape (windows,).
             ends_s: Their last, shape (windows,).
-            gain: The sensor's relative uncertainty (95 %).
-            resolution_j: No edge is known better than this.
+            sensor: Its gain is as uncertain in every window, and no edge is known better than it
+                resolves.
         """
         if not len(self.time_s):
-            return [Joules(0.0, 0.0, resolution_j, 0.0, 0.0, 0.0) for _ in starts_s]
+            return [Joules(0.0, 0.0, sensor.resolution_j, 0.0, 0.0, 0.0) for _ in starts_s]
 
         def at(moments_s: Floats, what: Floats) -> Floats:
             return np.interp(moments_s, self.time_s, what)
@@ -106,15 +106,27 @@ class Curve:
         variance += over(self.random_var)
         lasts = ends_s > starts_s
         length_s = np.where(lasts, ends_s - starts_s, 1.0)
+        least_j = edge_resolution_j(sensor, np.abs(energy_j) / length_s)
         columns = (
             energy_j,
-            np.abs(energy_j) * gain,
-            np.maximum(Z95 * np.sqrt(np.maximum(variance, 0.0)), resolution_j),
+            np.abs(energy_j) * sensor.relative_uncertainty,
+            np.maximum(Z95 * np.sqrt(np.maximum(variance, 0.0)), least_j),
             over(self.gap_j),
             over(self.aliasing_j) * in_step_share(over(self.looks)),
             np.where(lasts, np.clip(over(self.seen_s) / length_s, 0.0, 1.0), 0.0),
         )
         return [Joules(*row) for row in zip(*(each.tolist() for each in columns), strict=True)]
+
+
+def edge_resolution_j(sensor: Sensor, power_w: Floats) -> Floats:
+    """No edge of a window is known better than this, in J, at each power.
+
+    A counter that is polled moves as soon as a step is full, so that at this moment it is right to
+    what is drawn from one look to the next.
+    """
+    if not sensor.poll_s:
+        return np.full_like(power_w, sensor.resolution_j)
+    return np.minimum(sensor.resolution_j, power_w * (sensor.poll_s + sensor.update_s))
 
 
 GATHERED = ("energy_j", "random_var", "gap_j", "aliasing_j", "looks", "seen_s")

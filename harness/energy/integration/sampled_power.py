@@ -277,6 +277,7 @@ class SampledPower:
         self._begun = 0
         if len(time_s):
             sensor = readings.sensor
+            period_s = max(period_s, sensor.poll_s)
             self._samples = Samples(sensor, time_s, power_w, _gaps(time_s, failed_s, period_s))
             first_s, last_s = time_s[[0, -1]] - self._samples.late_s
             inside = edges_s[(edges_s > first_s) & (edges_s < time_s[-1])]

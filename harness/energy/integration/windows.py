@@ -110,10 +110,7 @@ class EnergyCurve:
     def windows(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> list[Joules]:
         """The energy of many windows, from each start to each end."""
         starts_s, ends_s = (np.array(ns, dtype=np.float64) * 1e-9 for ns in (starts_ns, ends_ns))
-        sensor = self.sensor
-        found = self._curve.between(
-            starts_s, ends_s, sensor.relative_uncertainty, sensor.resolution_j
-        )
+        found = self._curve.between(starts_s, ends_s, self.sensor)
         if not self._absent_ns and self._others is None:
             return found
         return [

@@ -30,7 +30,7 @@ from harness.energy.recorder.conditions import Conditions, Neighbours
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.timeouts import found, patient
 from harness.energy.recorder.trace_writer import TraceWriter
-from harness.energy.sensors.base import Meter, MeterSetup, Observer, Sensor, SensorError
+from harness.energy.sensors.base import Found, Meter, MeterSetup, Observer, Sensor, SensorError
 from harness.energy.sensors.discover import finder
 from harness.energy.sensors.process_tree import HostObserver
 from harness.utils.jsonl import LogReader, LogWriter
@@ -51,6 +51,7 @@ def record(config: dict[str, Any]) -> None:
     sys.setswitchinterval(SWITCH_S)
     setup = MeterSetup(**config["setup"])
     kinds = [found(kind, finder(kind), setup) for kind in config["meters"]]
+    kinds = one_meter_of_the_machine(kinds)
     notes = [note for each in kinds for note in each.notes]
     meters = [owned(meter, setup) for each in kinds for meter in each.meters]
     observers = [observer for each in kinds for observer in each.observers]
@@ -101,13 +102,38 @@ def _host(process_id: int) -> list[Observer]:
         return []
 
 
+def one_meter_of_the_machine(kinds: Sequence[Found]) -> list[Found]:
+    """The same, without the machine's meters of all kinds but the first that has any.
+
+    Two kinds, such as a plug and a battery, measure the same joules. Of one kind there may be
+    several, such as the plugs of two power supplies.
+    """
+    left, first = [], None
+    for each in kinds:
+        of_machine = [meter for meter in each.meters if meter.sensor.is_of_machine]
+        if not of_machine or first is None:
+            first = first or next(iter(of_machine), None)
+            left.append(each)
+            continue
+        name, other = of_machine[0].sensor.name, first.sensor.name
+        note = f"{name}: left out, since {other} measures the machine, too, and is named before it"
+        parts = [meter for meter in each.meters if not meter.sensor.is_of_machine]
+        left.append(replace(each, meters=parts, notes=(*each.notes, note)))
+    return left
+
+
 def owned(meter: Meter, setup: MeterSetup) -> Meter:
     """The meter, its sensor marked as the run's own or not.
 
-    A model of the run's own processes is the run's wherever it runs.
+    A model of the run's own processes is the run's wherever it runs. The machine and its parts are
+    never added up: one of them is the run's, and the other is read beside it.
     """
     sensor = meter.sensor
-    if sensor.device in setup.spare_gpus:
+    if sensor.is_of_machine and not setup.own_host:
+        meter.sensor = replace(sensor, owner="host")
+    elif sensor.is_of_machine != (setup.scope == "machine"):
+        meter.sensor = replace(sensor, owner="machine" if sensor.is_of_machine else "part")
+    elif sensor.device in setup.spare_gpus:
         meter.sensor = replace(sensor, owner="spare")
     elif sensor.kind in ("cpu", "dram") and not sensor.is_estimate and not setup.own_host:
         meter.sensor = replace(sensor, owner="host")

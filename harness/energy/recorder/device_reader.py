@@ -330,7 +330,8 @@ class DeviceReader:
             if number in counters:
                 self._paces[number] = counters[number]
             else:
-                at_borders = sensor.quantity == "energy" and not sensor.is_stepped_counter
+                is_fresh = sensor.quantity == "energy" and not sensor.is_stepped_counter
+                at_borders = is_fresh and not sensor.poll_s
                 period_ns = reading_period_ns(sensor, self._period_ns, counted)
                 self._paces[number] = EvenPace(period_ns, at_borders=at_borders)
 
@@ -371,6 +372,8 @@ def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
 
 def _has_rhythm(sensor: Sensor) -> bool:
     """Whether a sensor is worth reading closely: not if it averages, or sees a part of a device."""
+    if sensor.poll_s:
+        return False
     is_shape = sensor.part == "device" and sensor.window_s <= sensor.update_s
     return sensor.update_s >= FRESH_S and (is_shape or sensor.is_stepped_counter)
 
@@ -383,6 +386,8 @@ def reading_period_ns(sensor: Sensor, period_ns: int, counted: Collection[str]) 
         period_ns: What was asked for.
         counted: Devices whose energy a counter gives.
     """
+    if sensor.poll_s:
+        return max(round(sensor.poll_s * 1e9), period_ns)
     if sensor.is_stepped_counter:
         return FALSIFIED_PERIOD_NS
     if sensor.part != "device" or sensor.window_s > sensor.update_s:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from weakref import WeakSet
@@ -84,7 +84,7 @@ class RecorderProcess:
             "idle_s": settings.idle_s,
             "cool_down_c": settings.cool_down_c,
             "borders": borders,
-            "setup": asdict(setup),
+            "setup": asdict(replace(setup, scope=settings.scope)),
             "continues": False,
             "starter": os.getpid(),
         }

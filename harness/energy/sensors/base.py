@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Quantity = Literal["energy", "power"]
 Source = Literal["counter", "sampled", "estimated", "simulated"]
-Owner = Literal["run", "spare", "host"]
+Scope = Literal["parts", "machine"]
+Owner = Literal["run", "spare", "host", "machine", "part"]
 
 
 class EnergyKind(StrEnum):
@@ -42,6 +43,8 @@ def kind_of_source(source: str) -> EnergyKind:
 
 MODULE = "the whole module's: GPU, CPU and memory"
 """Part of the note of a sensor whose kind is "module"."""
+MACHINE = "the whole machine's, idle power included"
+"""Part of the note of a sensor whose kind is "machine"."""
 FRESH_S = 0.01
 """A counter updated faster than this is as good as fresh at every reading: its updates need no
 watching."""
@@ -60,7 +63,8 @@ class Sensor:
     Attributes:
         device: A stable id, such as a GPU's UUID.
         name: The device's name, for people.
-        kind: "gpu", "cpu", "dram", or "module": a GPU with its CPU and memory.
+        kind: "gpu", "cpu", "dram", "module": a GPU with its CPU and memory, or "machine": all
+            of it, never added to a part of the same machine.
         quantity: "energy" (cumulative, J) or "power" (W).
         source: Where the figure comes from: a hardware counter, sampled power, a model
             ("estimated"), or a stand-in driver ("simulated").
@@ -75,8 +79,12 @@ class Sensor:
             whose window is shorter than `update_s` is blind in between.
         ceiling_w: The most that the device can draw for long; infinite if unknown.
         owner: Whose energy it is: the run's; of a GPU that was handed over with the run's and stays
-            "spare"; or of a "host" that others use meanwhile. Only the first is in a run's total.
+            "spare"; of a "host" that others use meanwhile; of the whole "machine", where the run's
+            is that of its parts; or of a "part", where the run's is the machine's. Only the first
+            is in a run's total.
         thread_power_w: Of an estimate of CPU time, what a busy thread is taken to draw; else None.
+        poll_s: The least time between two readings of a meter that must not be asked more often,
+            such as one on the network; 0 for others.
     """
 
     device: str
@@ -93,6 +101,7 @@ class Sensor:
     ceiling_w: float | None = None
     owner: Owner = "run"
     thread_power_w: float | None = None
+    poll_s: float = 0.0
 
     @property
     def energy_kind(self) -> EnergyKind:
@@ -106,8 +115,13 @@ class Sensor:
 
     @property
     def is_stepped_counter(self) -> bool:
-        """Whether it is an energy counter whose updates can be distinguished."""
-        return self.quantity == "energy" and self.update_s >= FRESH_S
+        """Whether it is an energy counter whose updates can be watched one by one."""
+        return self.quantity == "energy" and self.update_s >= FRESH_S and not self.poll_s
+
+    @property
+    def is_of_machine(self) -> bool:
+        """Whether it measures a whole machine."""
+        return self.kind == "machine"
 
     def to_json(self) -> dict[str, Any]:
         """The sensor as JSON."""
@@ -175,6 +189,9 @@ class MeterSetup:
         watts_note: Where `watts_per_thread` comes from.
         spare_gpus: UUIDs of GPUs that were handed over with the run's and stay idle; read, too.
         own_host: Whether the energy of the host's processors is the run's.
+        first_node: Whether it is the run's first node: only there are meters on the network read,
+            so that each counts once.
+        scope: What makes up the run's energy: the machine's parts, or the whole machine.
     """
 
     process_id: int
@@ -183,6 +200,8 @@ class MeterSetup:
     watts_note: str
     spare_gpus: tuple[str, ...] = ()
     own_host: bool = True
+    first_node: bool = True
+    scope: Scope = "parts"
 
 
 @dataclass(frozen=True)

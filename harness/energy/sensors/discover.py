@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pynvml
 
-from harness.energy.sensors.base import EnergyKind, Finder, Found, MeterSetup
+from harness.energy.sensors.base import EnergyKind, Finder, Found, Meter, MeterSetup
 from harness.errors import MeasurementError, UsageError
 from harness.settings.catalogue import METERS
 
@@ -35,20 +35,43 @@ def finder(kind: str) -> Finder:
     return find
 
 
+def check_scope(settings: EnergySettings) -> None:
+    """Check that something measures the whole machine, if that is asked for.
+
+    Raises:
+        MeasurementError: Nothing does; the message says why.
+    """
+    if settings.scope == "machine":
+        meters, notes = _look(settings)
+        if not meters:
+            raise MeasurementError("; ".join(["no sensor measures the whole machine here", *notes]))
+
+
 def check_measurable(settings: EnergySettings) -> None:
-    """Check that some sensor of this machine measures energy, before anything is run.
+    """Check that some sensor measures the energy that is asked for, before anything is run.
 
     Raises:
         MeasurementError: None does; the message says why each is missing.
     """
-    setup = MeterSetup(os.getpid(), None, 0.0, "")
-    found = [finder(kind)(setup) for kind in settings.meters]
-    kinds = {meter.sensor.energy_kind for each in found for meter in each.meters}
+    meters, reasons = _look(settings)
+    kinds = {meter.sensor.energy_kind for meter in meters}
     if EnergyKind.MEASURED not in kinds:
-        reasons = [note for each in found for note in each.notes]
         if kinds:
             reasons.append(f"all energy here is {' or '.join(sorted(kinds))}")
         raise MeasurementError("; ".join(["no sensor measures energy here", *reasons]))
+
+
+def _look(settings: EnergySettings) -> tuple[list[Meter], list[str]]:
+    """The meters of the scope that is asked for, and why others are missing."""
+    setup = MeterSetup(os.getpid(), None, 0.0, "", scope=settings.scope)
+    found = [finder(kind)(setup) for kind in settings.meters]
+    meters = [
+        meter
+        for each in found
+        for meter in each.meters
+        if meter.sensor.is_of_machine == (settings.scope == "machine")
+    ]
+    return meters, [note for each in found for note in each.notes]
 
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from harness.energy.sensors.base import Found, Meter, MeterSetup, Sensor, SensorError
 from harness.energy.sensors.estimate import cpu_name
+from harness.energy.sensors.sysfs import is_of_kernel
 
 POWERCAP = Path("/sys/class/powercap")
 ELSEWHERE = "ENERGY_HARNESS_POWERCAP"
 """Environment variable: another folder to read, such as where a container has the host's mounted.
 What is in no file system of the kernel's (sysfs) is called simulated."""
-MOUNTS = Path("/proc/self/mountinfo")
 UPDATE_S = 0.001
 GAIN_UNCERTAINTY = 0.05
 """Our judgement: packages agree with external meters within a few percent (Khan et al., 2018)."""
@@ -129,13 +129,4 @@ def _range_uj(zone: Path) -> int | None:
 
 def _is_real(file: Path) -> bool:
     """Whether a file is the kernel's own, wherever it is mounted."""
-    if ELSEWHERE not in os.environ:
-        return True
-    try:
-        device = file.stat().st_dev
-        mounts = [line.split() for line in MOUNTS.read_text().splitlines()]
-    except OSError:
-        return False
-    # "36 35 98:0 / /mnt rw - ext3 ...": the device is the third word, the kind follows the dash.
-    kernels = {words[2] for words in mounts if words[words.index("-") + 1] == "sysfs"}
-    return f"{os.major(device)}:{os.minor(device)}" in kernels
+    return ELSEWHERE not in os.environ or is_of_kernel(file)
