@@ -17,10 +17,11 @@ from harness.study.study import rule_of
 from reports.statistics.arm_groups import arm_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from harness.results.folder import RunFolder
     from harness.results.table import Tables
+    from harness.settings.report import Claim
     from harness.study.study import UntilDecided
 
 
@@ -72,7 +73,8 @@ class AskedClaim:
 
     `arm` and `against` are labels, or None where no arm, or several, are meant. The bounds are None
     where the claim does not mention energy (a ratio) or score: the least difference that it grants,
-    or the most where lower is better, as the metric shows it.
+    or the most where lower is better, as the metric shows it. `scale` says how far the study is
+    from the published workload.
     """
 
     text: str
@@ -81,6 +83,7 @@ class AskedClaim:
     against: str | None
     energy_at_most: float | None
     difference_bound: float | None
+    scale: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,24 +261,7 @@ def _require(table: pd.DataFrame, columns: list[str], name: str) -> None:
 
 def study_results(tables: Tables) -> StudyResults:
     """Everything that a report shows of one study."""
-    results = StudyResults(
-        study=tables.study,
-        runs=tables.runs,
-        curves=tables.curves,
-        phases=tables.phases,
-        baseline=tables.baseline,
-        attempts=tables.attempts,
-        tickets=tables.tickets,
-        places=pd.DataFrame(tables.carbon.places(), columns=PLACE_COLUMNS),
-        claims=_claims(tables),
-        decomposition=_decomposition(tables),
-        metric=tables.metric,
-        margin=tables.report.margin_of(tables.metric),
-        inferences_per_day=tables.report.inferences_per_day,
-        retrainings_per_year=tables.report.retrainings_per_year,
-        tests=tables.tested,
-        settings=tables.settings,
-    )
+    results = plain_results(tables)
     seeds = {arm: results.median_seed(arm) for arm in results.finished_arms}
     return replace(
         results,
@@ -288,6 +274,28 @@ def study_results(tables: Tables) -> StudyResults:
     )
 
 
+def plain_results(tables: Tables) -> StudyResults:
+    """All that verdicts rest on: without runs in detail and carbon by the hour, which take time."""
+    return StudyResults(
+        study=tables.study,
+        runs=tables.runs,
+        curves=tables.curves,
+        phases=tables.phases,
+        baseline=tables.baseline,
+        attempts=tables.attempts,
+        tickets=tables.tickets,
+        places=pd.DataFrame(tables.carbon.places(), columns=PLACE_COLUMNS),
+        claims=asked_claims(tables, tables.report.claims),
+        decomposition=_decomposition(tables),
+        metric=tables.metric,
+        margin=tables.report.margin_of(tables.metric),
+        inferences_per_day=tables.report.inferences_per_day,
+        retrainings_per_year=tables.report.retrainings_per_year,
+        tests=tables.tested,
+        settings=tables.settings,
+    )
+
+
 def _close_up(folder: RunFolder, seed: int) -> CloseUp | None:
     """A run in detail; None if its records are damaged where only the detail needs them."""
     try:
@@ -296,7 +304,12 @@ def _close_up(folder: RunFolder, seed: int) -> CloseUp | None:
         return None
 
 
-def _claims(tables: Tables) -> tuple[AskedClaim, ...]:
+def asked_claims(tables: Tables, claims: Iterable[Claim]) -> tuple[AskedClaim, ...]:
+    """Claims with the labels of the arms that they are about.
+
+    Raises:
+        UsageError: One has a bound in a unit that is not the metric's.
+    """
     return tuple(
         AskedClaim(
             text=claim.text,
@@ -305,8 +318,9 @@ def _claims(tables: Tables) -> tuple[AskedClaim, ...]:
             against=tables.arm(claim.against),
             energy_at_most=claim.energy_at_most,
             difference_bound=claim.bound_of(tables.metric),
+            scale=claim.scale,
         )
-        for claim in tables.report.claims
+        for claim in claims
     )
 
 

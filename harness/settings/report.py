@@ -30,6 +30,8 @@ class Claim(Settings):
     """The statement, in its authors' words where possible."""
     source: str = ""
     """Where it was published."""
+    scale: str = ""
+    """How far the study is from the published workload, in words: part of every verdict."""
     arm: ArmWords
     """What it is about."""
     against: ArmWords = "dense"
@@ -112,7 +114,8 @@ class ReportSettings(Settings):
     """How often the whole recipe is run again while its network is in use; needs
     `inferences_per_day`."""
     claims: tuple[Claim, ...] = ()
-    """Published claims to test."""
+    """Published claims to test: a table each, or the id of a registered one, as
+    `python -m harness claims` lists them."""
     decomposition: DecompositionSettings | None = None
     """How the energy of one arm came down to that of another, factor by factor."""
 

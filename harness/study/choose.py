@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from harness.errors import UsageError, nearest
 from harness.settings import messages
 from harness.settings.messages import tell
+from harness.study.claim_registry import look_up_claims
 from harness.study.registry import Registry
 from harness.study.study import Study
 
@@ -53,6 +54,7 @@ def choose_study(
     for key, value in (values or {}).items():
         _set(key, value, settings, f"settings {key}")
     _find_files(settings, Path.cwd())
+    look_up_claims(settings, origin)
     if seeds:
         settings["seeds"] = list(seeds)
     if until_decided is not None:

@@ -66,6 +66,11 @@ SCHEMA = Schema(
             "The kind of energy that the verdict rests on, where no sensor measured all of it.",
         ),
         Column("reason", "text", "What decided against it, or left it open."),
+        Column(
+            "scale",
+            "text",
+            "How far the study is from the published workload; empty where its file does not say.",
+        ),
     ),
 )
 
@@ -88,7 +93,7 @@ def claims(results: StudyResults) -> Table | None:
             ),
             "score_difference": View(f"Measured {shown.name}", shown.unit_of_change, shown.changes),
             "n_energy": View("n", text=_pairs, note=partial(_both, shown=shown)),
-            "verdict": View("Verdict", text=_verdict, note=lambda row: row["reason"]),
+            "verdict": View("Verdict", text=_verdict, note=_why_and_where),
         },
         legend="Energy of the first method named in small print, as a ratio to the second’s, and "
         f"its test {shown.name} minus the second’s: means over pairs of runs with the same seed, "
@@ -117,6 +122,7 @@ def _record(each: JudgedClaim, kind: str, metric: Metric) -> Record:
         "verdict": each.verdict,
         "verdict_by": each.by,
         "reason": each.why,
+        "scale": each.claim.scale,
     }
 
 
@@ -164,6 +170,11 @@ def _both(row: Record, shown: Shown) -> str:
 def _verdict(row: Record) -> str:
     by = row["verdict_by"]
     return f"{row['verdict']}, by {by} energy" if by else row["verdict"]
+
+
+def _why_and_where(row: Record) -> str:
+    """The scale that the verdict is of, then what decided."""
+    return "; ".join(part for part in (row["scale"], row["reason"]) if part)
 
 
 ClaimVerdict = Literal["supported", "not supported", "inconclusive"]

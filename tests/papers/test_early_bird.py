@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.study.choose import built_in_studies, choose_study
+from harness.study.claim_registry import registered_claims
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -30,12 +31,10 @@ COMPARABLE = (-0.5, 0.0)
 
 
 def quoted() -> Iterator[Any]:
-    """Every claim of a built-in study that names a table of the paper."""
-    for name in built_in_studies():
-        study, _ = choose_study((name,), (), (), (), ())
-        for claim in study.report.claims:
-            if claim.source.startswith("You et al.") and any(table in claim.source for table in OF):
-                yield pytest.param(claim, id=f"{name}: {claim.text[:60]}")
+    """Every registered claim of a table of the paper, as a study's report asks it."""
+    for claim in registered_claims():
+        if claim.source.startswith("You et al.") and claim.workload in OF:
+            yield pytest.param(claim.asked, id=f"{claim.test.study}: {claim.id}")
 
 
 def table_of(source: str) -> Any:

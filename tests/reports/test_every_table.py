@@ -50,7 +50,7 @@ SIZES = {
 }
 """What one of each unit in a header is worth in the base unit."""
 QUANTITY = re.compile(r"_(j|kg|s|c|w)(_low|_high)?$")
-PROSE = {"claim", "source", "reason", "text", "value", "name", "host", "gpus", "factor"}
+PROSE = {"claim", "source", "reason", "scale", "text", "value", "name", "host", "gpus", "factor"}
 
 
 @cache
