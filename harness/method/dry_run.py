@@ -31,7 +31,8 @@ def planned_phases(
         method: What to ask.
         budget: How long it may train.
         settles: Whether a channel mask is the same whenever it is looked at; else no two in a row
-            have a channel in common, so that a search for one that stays lasts as long as it may.
+            have a channel or a width in common, so that a search for one that stays lasts as long
+            as it may.
         steps: Of an epoch. Where that is not known, a snapshot within a phase is taken for one at
             its beginning, so that what follows a rewind may be up to that much shorter.
     """
@@ -39,7 +40,7 @@ def planned_phases(
     phases: list[Phase] = []
     generator = method.phases(budget)
     answer: Any = None
-    moving = itertools.cycle((ChannelMask({"any": "10"}), ChannelMask({"any": "01"})))
+    moving = itertools.cycle((ChannelMask({"any": "110"}), ChannelMask({"any": "001"})))
     while len(phases) < MAX_PHASES:
         try:
             phase = generator.send(answer)
