@@ -31,6 +31,8 @@ class ClaimTest(Claim):
     """Whether data, network and length are those that were published."""
     needs: tuple[Words, ...] = ()
     """What it takes beyond two CPU cores and the packages of the harness, such as "a GPU"."""
+    lacks: str = ""
+    """What is missing here, such as a method; no study asks for the claim until it is there."""
 
 
 class RegisteredClaim(Settings):
