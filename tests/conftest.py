@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # Before torch is imported: a process forked after OpenMP has had two threads waits for the second
 # for ever, and tests fork.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A calibration of the developer's machine would change every estimate.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="energy-harness-tests-")
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: then
 # nothing that a test starts would hear Ctrl-C.

@@ -165,6 +165,8 @@ def _sensor_line(examined: Examined) -> str:
         window_s = sensor.window_s if examined.window_s is None else examined.window_s
         facts.append(f"averaged over {window_s * 1e3:.0f} ms ({known})")
     facts.append(f"± {sensor.relative_uncertainty:.0%}")
+    if sensor.power_curve:
+        facts.append(f"calibrated {sensor.power_curve.text}")
     facts.append(f"a reading takes {examined.reading_s * 1e6:.0f} µs")
     disturbed = examined.loss is not None and examined.loss > 0.3
     if examined.loss is not None:

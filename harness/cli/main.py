@@ -240,7 +240,19 @@ def measure(**options: Any) -> None:
     help="Load the GPUs for a few seconds, and check that their power responds.",
 )
 @click.option("--root", metavar="DIR", help="Folder of the data sets.  [default: data]")
-def doctor(**options: Any) -> None:
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Measure idle power, and the power of 1, 2, 3, 4, 6 ... and all threads busy; estimates "
+    "on this machine then follow that curve.",
+)
+@click.option(
+    "--level-s",
+    type=click.FloatRange(0.5, 3600),
+    metavar="SECONDS",
+    help="Length of each level of a calibration.  [default: as the meter needs]",
+)
+def doctor(*, calibrate: bool, level_s: float | None, **options: Any) -> None:
     """Examine every sensor of this machine, and explain how to enable missing ones.
 
     Also check whether torch and torchvision work together, which data sets are present, and which
@@ -250,7 +262,14 @@ def doctor(**options: Any) -> None:
     Examples:
       python -m harness doctor
       python -m harness doctor --load --json
+      python -m harness doctor --calibrate
     """  # noqa: D301
+    if level_s and not calibrate:
+        raise UsageError("--level-s: only with --calibrate")
+    if calibrate:
+        from harness.cli.calibrate import calibrate_machine
+
+        sys.exit(calibrate_machine(level_s, as_json=options["as_json"]))
     from harness.cli.doctor import examine_machine
 
     sys.exit(examine_machine(**options))

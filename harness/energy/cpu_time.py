@@ -4,19 +4,54 @@ The power per busy thread depends on how many are busy. Of four machines whose c
 under load (CodeCarbon's load profiles) it falls on three, from the fewest threads to all, to a half
 or a sixth; on the fourth, an E3-1240, it nearly doubles from one thread to two, and falls back with
 all.
-So an estimate, with one power per thread, is right at one concurrency alone; between two runs the
-error cancels only where both kept as many threads busy.
+So an estimate with one power per thread is right at one concurrency alone; between two runs the
+error cancels only where both kept as many threads busy. On a calibrated machine `by_curve` takes
+the power of as many threads as were busy at each moment.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from harness.energy.integration.curve import Joules
-from harness.energy.sensors.base import Sensor
-from harness.energy.trace import Trace
+from harness.energy.trace import Readings, Trace
+
+MIN_BLOCK_S = 0.1
+"""Shortest time over which busy threads are counted: CPU time comes in ticks of 10 ms, which blur
+shorter ones."""
+
+
+def by_curve(readings: Readings) -> Readings:
+    """The energy of an estimate by its machine's power curve, out of its raw readings.
+
+    In each block of a tenth of a second or more, CPU time over its length is the number of busy
+    threads, and the curve's power over that number the watts of each. Readings without a curve
+    are returned as they are.
+    """
+    curve, thread_w = readings.sensor.power_curve, readings.sensor.thread_power_w
+    if curve is None or not thread_w or len(readings.value) < 2:
+        return readings
+    time_s = readings.time_s - readings.time_s[0]
+    blocks = np.floor(time_s / MIN_BLOCK_S)
+    ends = np.flatnonzero(np.append(np.diff(blocks) > 0, True))  # the last reading of each block
+    knots = np.unique(np.concatenate([[0], ends]))
+    lengths_s = np.diff(time_s[knots])
+    cpu_s = np.diff(readings.value[knots]) / thread_w
+    threads = cpu_s / np.maximum(lengths_s, 1e-9)
+    busy = threads > 0
+    watts = np.full(len(threads), thread_w)  # a counter that falls stays one
+    watts[busy] = curve.watts(threads[busy]) / threads[busy]
+    steps_j = np.diff(readings.value) * np.repeat(watts / thread_w, np.diff(knots))
+    value = readings.value[0] + np.concatenate([[0.0], np.cumsum(steps_j)])
+    return replace(readings, value=value)
+
+
+def without_curve(readings: Readings) -> Readings:
+    """The raw readings: CPU time x `thread_power_w`."""
+    return replace(readings, sensor=replace(readings.sensor, power_curve=None))
 
 
 def ratio_doubt(threads: float, others: float) -> float:
@@ -65,14 +100,18 @@ class OtherWork:
         return float(end_s - start_s)
 
 
-def estimate_doubt_j(sensor: Sensor, joules: Joules, other_s: float) -> float:
+def estimate_doubt_j(joules: Joules, own_s: float, other_s: float) -> float:
     """By how much other work may have inflated an estimate.
 
     Threads that share a core, its caches and its clock with others take longer for the same work,
     and the power per thread is lower the more are busy. The share of the busy CPU time that was the
     others' is taken as a bound (our judgement).
+
+    Args:
+        joules: The estimate.
+        own_s: CPU time of the run.
+        other_s: CPU time of other work meanwhile.
     """
-    if not sensor.thread_power_w or other_s <= 0:
+    if own_s <= 0 or other_s <= 0:
         return 0.0
-    own_s = joules.energy_j / sensor.thread_power_w
-    return joules.energy_j * other_s / (own_s + other_s) if own_s > 0 else 0.0
+    return joules.energy_j * other_s / (own_s + other_s)

@@ -86,6 +86,13 @@ class _Followed:
         start_ns, start_j = self._known[0]
         return (self.energy_j - start_j) / max((ends_ns - start_ns) * 1e-9, 1e-9)
 
+    def _step_j(self, step_j: float, length_s: float) -> float:
+        """The energy of a step of a counter; of an estimate by the curve of its machine."""
+        curve, thread_w = self.sensor.power_curve, self.sensor.thread_power_w
+        if curve is None or not thread_w or step_j <= 0 or length_s <= 0:
+            return max(step_j, 0.0)
+        return float(curve.watts(step_j / thread_w / length_s)) * length_s
+
     def begin(self) -> None:
         """Start counting here: what was drawn before was not the run's."""
         self.energy_j = 0.0
@@ -96,7 +103,7 @@ class _Followed:
         self._last = (time_ns, value)
         if self.sensor.quantity == "energy":
             known = value != before or self.sensor.update_s < FRESH_S
-            self.energy_j += max(value - before, 0.0)
+            self.energy_j += self._step_j(value - before, (time_ns - before_ns) * 1e-9)
         else:
             known = True
             self.energy_j += (value + before) / 2 * (time_ns - before_ns) * 1e-9

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from harness.energy.live import LiveEnergy
 from harness.energy.recorder.process import prepare_for_forks
-from harness.energy.sensors.base import MeterSetup
+from harness.energy.sensors.base import MeterSetup, Sensor
 from harness.energy.sensors.discover import visible_gpus
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.energy.trace import Trace, read_trace
@@ -112,6 +112,10 @@ class Measurement:
                 with contextlib.suppress(BrokenPipeError, BlockingIOError):
                     os.write(self._pipe[1], b"|")
         return now_ns
+
+    def sensors(self) -> list[Sensor]:
+        """The sensors that are recorded, by what has been written so far."""
+        return [each.sensor for each in read_trace(self._trace).readings]
 
     @property
     def recorder_process_id(self) -> int:

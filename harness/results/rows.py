@@ -183,6 +183,7 @@ def _standing(sensors: list[Sensor], notes: Iterable[str]) -> Row:
         "energy_source": joined(sensor.source for sensor in sensors) or "none",
         "energy_scope": joined(sensor.kind for sensor in sensors) or "none",
         "energy_device": ", ".join(sorted({sensor.name for sensor in sensors})),
+        "calibration": joined(s.power_curve.text for s in sensors if s.power_curve),
         "energy_note": "; ".join([*sorted({s.note for s in sensors if s.note}), *notes]),
     }
 
@@ -209,7 +210,9 @@ def _damaged(spec: RunSpec, label: str, error: Exception) -> RunRows:
         "energy_source": "none",
         "energy_scope": "none",
         "coverage": 0.0,
-        **dict.fromkeys(("energy_device", "energy_note", "energy_flags", "carbon_basis"), ""),
+        **dict.fromkeys(
+            ("energy_device", "calibration", "energy_note", "energy_flags", "carbon_basis"), ""
+        ),
     }
     return RunRows(row, [], [], [], [])
 

@@ -60,6 +60,12 @@ RUNS = Schema(
         Column("energy_source", "text", "`counter`, `sampled`, `estimated` or `simulated`."),
         Column("energy_scope", "text", "Kinds of the devices, joined with `+`."),
         Column("energy_device", "text", "Names of the devices."),
+        Column(
+            "calibration",
+            "text",
+            "Of an estimate: when and by which meter the machine's CPU was calibrated; empty where "
+            "it was not.",
+        ),
         Column("energy_note", "text", "Assumptions, and missing sensors."),
         Column(
             "idle_energy_j",

@@ -217,12 +217,23 @@ def _mean(values: list[float], unknown: float = 0.0) -> float:
 def threads_doubt(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
     """How far a ratio of two arms' estimates may be off by that, as a share of it.
 
-    0 for measured energy, and where it is not known how many threads were in use.
+    0 for measured energy, where it is not known how many threads were in use, and where one
+    calibration of the machine gives the watts of each number of threads: its residual is in the
+    gaps.
     """
     if not EnergyKinds.union((standing_of(ours), standing_of(theirs))).estimated:
         return 0.0
+    if _calibrations(ours) == _calibrations(theirs) != {""}:
+        return 0.0
     unequal = ratio_doubt(threads_of(ours), threads_of(theirs))
     return 0.0 if math.isnan(unequal) else unequal
+
+
+def _calibrations(runs: pd.DataFrame) -> set[str]:
+    """By what the CPUs of the runs were calibrated; "" where one was not."""
+    found = runs.get("calibration", pd.Series("", index=runs.index))
+    texts = set(found.fillna("").astype(str))
+    return {""} if "" in texts or not texts else texts
 
 
 def threads_of(runs: pd.DataFrame) -> float:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harness.energy.cpu_time import ratio_doubt
 from reports.statistics.energy_kind import standing_of
-from reports.statistics.energy_ratio import threads_of
+from reports.statistics.energy_ratio import threads_doubt, threads_of
 from reports.text.captions import words
 from reports.text.units import fixed, percent
 
@@ -77,9 +76,12 @@ def _mixed(results: StudyResults) -> list[Warned]:
         ("energy_source", "energy source"),
         ("energy_scope", "energy scope"),
         ("energy_device", "measured device"),
+        ("calibration", "calibration of the estimate"),
         ("device", "computing device"),
         ("host", "host"),
     ):
+        if column not in finished:
+            continue  # tables of older versions
         values = words(finished[column])
         if len(values) > 1:
             text = f"Runs differ in {name} ({', '.join(values)}): compare with care."
@@ -101,15 +103,16 @@ def _cards(runs: pd.DataFrame) -> list[Warned]:
 
 
 def _threads(runs: pd.DataFrame) -> list[Warned]:
-    """Power a thread falls as more are busy, which an estimate does not know."""
+    """Power a thread falls as more are busy, which an estimate knows on a calibrated machine."""
     if not standing_of(runs).estimated:
         return []
-    used = {str(arm): threads_of(each) for arm, each in runs.groupby("arm")}
+    of_arms = {str(arm): each for arm, each in runs.groupby("arm")}
+    used = {arm: threads_of(each) for arm, each in of_arms.items()}
     known = {arm: threads for arm, threads in used.items() if threads > 0}
     if len(known) < 2:
         return []
     fewest, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    doubt = ratio_doubt(known[fewest], known[most])
+    doubt = threads_doubt(of_arms[fewest], of_arms[most])
     if doubt < UNEQUAL_THREADS:
         return []
     text = (

@@ -30,6 +30,7 @@ LINKED = (
     f"{PACKAGES}/onnxruntime device/lib/python3.*/site-packages/"
 )
 SMALL = {
+    "how-to/calibrate.md": [("--calibrate", "--calibrate --level-s 1")],
     "how-to/compare-in-ci.md": [("training.epochs=4", "training.epochs=2")],
     "how-to/own-data-and-model.md": [("folder.toml", "folder.toml --set training.epochs=1")],
     "how-to/small-device.md": [

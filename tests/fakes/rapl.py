@@ -13,15 +13,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.fakes.known_power import KnownPower
 
 RANGE_UJ = 262_143_328_850
 """Of an Intel server: 22 minutes at 200 W."""
 UPDATE_S = 0.001
+FOLLOW_S = 0.02
 NOBODY = 65534
 
 
@@ -36,6 +39,12 @@ def server(dies: int = 1) -> dict[str, str]:
                 zones[f"{zone}:{part}"] = name
     zones[f"intel-rapl:{2 * dies}"] = "psys"
     return {**zones, "intel-rapl-mmio:0": "package-0", "intel-rapl-mmio:0:0": "dram"}
+
+
+def _is_load(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any("a @ a" in word for word in process.cmdline())
+    return False
 
 
 class FakeZone:
@@ -123,6 +132,33 @@ class FakeRapl:
 
         self.turn_to(time.monotonic_ns())
         thread = threading.Thread(target=turn, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
+
+    @contextmanager
+    def loaded(
+        self,
+        power_w: Callable[[int], float],
+        processes: Callable[[], Iterator[psutil.Process]] = psutil.process_iter,
+    ) -> Iterator[FakeRapl]:
+        """Let the first zone draw what the load of a calibration makes it draw.
+
+        Args:
+            power_w: By the number of its processes.
+            processes: Those to look among.
+        """
+        over = threading.Event()
+        zone = next(iter(self.zones.values()))
+
+        def follow() -> None:
+            while not over.wait(FOLLOW_S):
+                zone.draw(power_w(sum(map(_is_load, processes()))))
+
+        thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         try:
             yield self

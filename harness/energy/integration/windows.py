@@ -49,7 +49,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.energy.cpu_time import OtherWork, estimate_doubt_j
+from harness.energy.cpu_time import OtherWork, by_curve, estimate_doubt_j, without_curve
 from harness.energy.integration.counter import FROZEN_UPDATES, Stretch, stretches
 from harness.energy.integration.curve import (
     GATHERED,
@@ -89,7 +89,9 @@ class EnergyCurve:
     ) -> None:
         self._absent_ns = absent_ns
         self._others = others if best.sensor.thread_power_w else None
+        self._raw = best
         self.sensor: Sensor = best.sensor
+        best = by_curve(best)
         edges_s = np.unique(np.array(sorted(edges_ns), dtype=np.float64)) * 1e-9
         is_counter = best.sensor.quantity == "energy"
         self._curve = device_curve(
@@ -111,7 +113,7 @@ class EnergyCurve:
         """The energy of many windows, from each start to each end."""
         starts_s, ends_s = (np.array(ns, dtype=np.float64) * 1e-9 for ns in (starts_ns, ends_ns))
         found = self._curve.between(starts_s, ends_s, self.sensor)
-        if not self._absent_ns and self._others is None:
+        if not self._absent_ns and self._others is None and self.sensor.power_curve is None:
             return found
         return [
             replace(
@@ -123,9 +125,20 @@ class EnergyCurve:
         ]
 
     def _doubt_j(self, joules: Joules, start_ns: int, end_ns: int) -> float:
-        if self._others is None:
-            return 0.0
-        return estimate_doubt_j(self.sensor, joules, self._others.between(start_ns, end_ns))
+        """What other work and the residual of a power curve add to an estimate's uncertainty."""
+        curve = self.sensor.power_curve
+        doubt_j = joules.energy_j * curve.residual if curve else 0.0
+        if self._others is not None:
+            own_s = self._cpu_s(end_ns) - self._cpu_s(start_ns)
+            doubt_j += estimate_doubt_j(joules, own_s, self._others.between(start_ns, end_ns))
+        return doubt_j
+
+    def _cpu_s(self, time_ns: int) -> float:
+        """Of an estimate, the CPU time of the run up to a moment."""
+        value = (
+            np.interp(time_ns, self._raw.time_ns, self._raw.value) if len(self._raw.value) else 0
+        )
+        return float(value) / (self.sensor.thread_power_w or math.inf)
 
     def _looked_at(self, start_ns: int, end_ns: int) -> float:
         """Share of a window in which the recorder ran."""
@@ -242,7 +255,7 @@ def threads_in_use(
 ) -> list[float] | None:
     """CPU time over wall time of each window; None where it was not recorded."""
     found = [
-        EnergyCurve(each, None, {*starts_ns, *ends_ns}, trace.period_s)
+        EnergyCurve(without_curve(each), None, {*starts_ns, *ends_ns}, trace.period_s)
         for each in trace.readings
         if each.sensor.thread_power_w and len(each.value) > 1
     ]

@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from harness.energy.sensors.power_curve import PowerCurve
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -83,6 +85,8 @@ class Sensor:
             is that of its parts; or of a "part", where the run's is the machine's. Only the first
             is in a run's total.
         thread_power_w: Of an estimate of CPU time, what a busy thread is taken to draw; else None.
+        power_curve: Of an estimate on a calibrated machine, what its busy threads draw; the energy
+            follows from it and the readings, which are CPU time x `thread_power_w`.
         poll_s: The least time between two readings of a meter that must not be asked more often,
             such as one on the network; 0 for others.
     """
@@ -101,6 +105,7 @@ class Sensor:
     ceiling_w: float | None = None
     owner: Owner = "run"
     thread_power_w: float | None = None
+    power_curve: PowerCurve | None = None
     poll_s: float = 0.0
 
     @property
