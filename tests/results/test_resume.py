@@ -32,8 +32,8 @@ POWER_W = 40.0
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "seeds": [0],
-    "workload": {"data": "digits", "model": "vgg_small"},
-    "training": {"epochs": 4, "batch_size": 256, "schedule": "cosine", "crop_padding": 1},
+    "workload": {"data": "digits", "model": "vgg_tiny", "train_samples": 640},
+    "training": {"epochs": 4, "batch_size": 128, "schedule": "cosine", "crop_padding": 1},
     "methods": {
         "dense": {},
         "progressive": {"rounds": 2, "retrain_epochs": 2, "retrain": ["rewind", "finetune"]},

@@ -56,7 +56,7 @@ METHODS: dict[str, Any] = {
     "grasp": {},
     "synflow": {"iterations": 5},
     "rigl": {"every_steps": 2, "sparsity": 0.5},
-    "prune_train": {"interval": 1, "lasso_ratio": 0.97, "threshold": 0.13, "min_channels": 1},
+    "prune_train": {"interval": 1, "lasso_ratio": 0.985, "threshold": 0.15, "min_channels": 1},
     "when_to_prune": {"score": "taylor", "window": 1, "threshold": 0.5, "search_epochs": 3},
     "info_batch": {"prune_ratio": 0.7},
     "batch_dropping": {},
