@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="many more cases of the torture tests")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for a cluster come first: the other workers have enough to do meanwhile."""
+    waiting = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in waiting)
+
+
 @pytest.fixture
 def cases(request: pytest.FixtureRequest) -> Cases:
     """How many cases to try: `cases(short, long)`, the long number under `--torture`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.data import StudyResults
+    from reports.figures.figure_result import Figured
 
 LONG = ["dense"] + [
     f"{method} prune_ratio=0.{i} max_distance=0.0{i} l1_gamma=0.000{i}"
@@ -61,6 +64,30 @@ def whole(results: StudyResults) -> StudyResults:
     runs["ticket_epoch"] = 8
     stages = (Stage("", results.arms[0]), *(Stage(f"to {n}", n) for n in results.arms[1:4]))
     return replace(detailed(results), decomposition=stages)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A figure of the four methods, and the folder that it was saved in."""
+
+    figured: Figured
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Saved]:
+    """Every figure drawn and saved once, for all tests that only look at it."""
+    folder = tmp_path_factory.mktemp("saved")
+    results = whole(make())
+
+    @functools.cache
+    def draw(name: str) -> Saved:
+        figured = FIGURES[name](results)
+        assert figured is not None
+        style.save(figured.figure, figured.frame, folder, name)
+        return Saved(figured, folder)
+
+    return draw
 
 
 @pytest.fixture(scope="module", params=list(STUDIES))
@@ -132,16 +159,15 @@ def test_estimates_look_different(source: str, estimated: bool, label: str) -> N
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MASKS))
-def test_simulated_is_written_across(name: str) -> None:
-    for source in ("simulated", "estimated"):
-        figure = FIGURES[name](whole(make(source=source))).figure
-        marked = "SIMULATED" in [text.get_text() for text in figure.texts]
-        assert marked == (source == "simulated")
+def test_simulated_is_written_across(name: str, saved: Callable[[str], Saved]) -> None:
+    simulated = FIGURES[name](whole(make(source="simulated"))).figure
+    for figure, is_marked in ((simulated, True), (saved(name).figured.figure, False)):
+        assert ("SIMULATED" in [text.get_text() for text in figure.texts]) == is_marked
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MASKS))
-def test_captions_say_what_they_must(name: str) -> None:
-    caption = FIGURES[name](whole(make())).caption
+def test_captions_say_what_they_must(name: str, saved: Callable[[str], Saved]) -> None:
+    caption = saved(name).figured.caption
     for part in ("n = 3", "interval", "scope: cpu", "source: estimated", "device: 2 CPU threads"):
         assert part in caption
     assert "ncertainty" in caption
@@ -179,21 +205,23 @@ def test_numbered_labels_share_a_hue_and_differ_in_shade() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_saved_twice_is_the_same_to_the_byte(name: str, tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        figured = FIGURES[name](whole(make()))
-        style.save(figured.figure, figured.frame, tmp_path / folder, name)
+def test_saved_twice_is_the_same_to_the_byte(
+    name: str, tmp_path: Path, saved: Callable[[str], Saved]
+) -> None:
+    figured = FIGURES[name](whole(make()))
+    style.save(figured.figure, figured.frame, tmp_path, name)
     for suffix in ("svg", "pdf", "png", "csv"):
-        first = (tmp_path / "first" / f"{name}.{suffix}").read_bytes()
-        assert first == (tmp_path / "second" / f"{name}.{suffix}").read_bytes()
+        first = (saved(name).folder / f"{name}.{suffix}").read_bytes()
+        assert first == (tmp_path / f"{name}.{suffix}").read_bytes()
         assert b"<metadata" not in first
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_mark_is_in_the_drawing_and_hides_its_arm(name: str, tmp_path: Path) -> None:
-    figured = FIGURES[name](whole(make()))
-    style.save(figured.figure, figured.frame, tmp_path, name)
-    drawn = set(re.findall(r'id="(mark-\d+)"', (tmp_path / f"{name}.svg").read_text("utf-8")))
+def test_every_mark_is_in_the_drawing_and_hides_its_arm(
+    name: str, saved: Callable[[str], Saved]
+) -> None:
+    figured, drawing = saved(name).figured, saved(name).folder / f"{name}.svg"
+    drawn = set(re.findall(r'id="(mark-\d+)"', drawing.read_text("utf-8")))
     assert drawn == figured.marks.arms.keys()
     assert figured.marks.tips or name == "mask_distances"
     arms = {0, 1, 2, 3} if name not in OF_SEVERAL else {3}
@@ -202,8 +230,9 @@ def test_every_mark_is_in_the_drawing_and_hides_its_arm(name: str, tmp_path: Pat
 
 def test_figures_leave_the_global_settings_alone() -> None:
     before = dict(mpl.rcParams)
+    results = whole(make())
     for draw in FIGURES.values():
-        draw(whole(make()))
+        draw(results)
     assert dict(mpl.rcParams) == before
 
 
