@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from harness.method.phases import Shuffle as Shuffle
     from harness.method.phases import Snapshot as Snapshot
     from harness.method.phases import Train as Train
+    from harness.method.train_options import DropLayers as DropLayers
+    from harness.method.train_options import DropTokens as DropTokens
+    from harness.method.train_options import LayerRate as LayerRate
     from harness.method.train_options import Rewire as Rewire
     from harness.method.train_options import Select as Select
     from harness.method.train_options import SnapshotAt as SnapshotAt
@@ -74,7 +77,9 @@ _HOMES = {
         *("Budget", "Do", "Finished", "Freeze", "Inspect", "Mask", "Recall", "Record"),
         *("Reinitialise", "Resize", "Rewind", "Shrink", "Shuffle", "Snapshot", "Train"),
     ),
-    "harness.method.train_options": ("Rewire", "Select", "SnapshotAt"),
+    "harness.method.train_options": (
+        *("DropLayers", "DropTokens", "LayerRate", "Rewire", "Select", "SnapshotAt"),
+    ),
     "harness.network.load": ("load_network", "predict"),
     "harness.pruning.batch": ("Batch", "output_of"),
     "harness.pruning.channel_mask": ("ChannelMask",),

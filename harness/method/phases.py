@@ -13,7 +13,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
-from harness.method.train_options import Rewire, Select, SnapshotAt
+from harness.method.train_options import (
+    DropLayers,
+    DropTokens,
+    LayerRate,
+    Rewire,
+    Select,
+    SnapshotAt,
+)
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.size import Size
 from harness.settings.types import Precision
@@ -128,6 +135,8 @@ class Train(Phase):
             method may read `Trained.val_score`. The method pays for it.
         snapshot: A snapshot to take on the way; training continues as if there were none.
         select: Chooses the samples to train on, and weighs them; None trains on all of them alike.
+        rates: Learning rates of some layers' own; what none of them names has the recipe's.
+        skip: What of a transformer training steps leave out; None leaves out nothing.
 
     Where training stands within an epoch, after a `Rewind` to a step, the first epoch is what is
     left of that one, and counts as one.
@@ -145,6 +154,8 @@ class Train(Phase):
     evaluate: bool = False
     snapshot: SnapshotAt | None = None
     select: Select | None = None
+    rates: tuple[LayerRate, ...] = ()
+    skip: DropLayers | DropTokens | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -240,15 +251,17 @@ class Freeze(Phase):
 
     Each one replaces the one before it: `Freeze(())` lets all parameters train again. It outlasts
     `Shrink`, `Rewind` and `Reinitialise` (which draws frozen weights, too). The optimizer drops
-    what it kept of them. Running statistics of BatchNorm still move.
-    Answered by the number of parameters that train.
+    what it kept of them. Answered by the number of parameters that train.
 
     Attributes:
         names: Names of parameters, or of modules with all that is in them; "all but last" for
             everything but the last layer.
+        statistics: Whether BatchNorm whose scale is frozen keeps its running statistics, too, and
+            normalises by them in training; else they still move.
     """
 
     names: str | tuple[str, ...]
+    statistics: bool = False
 
     def dummy_answer(self) -> int:
         return 1
@@ -414,7 +427,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not callable(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(each) for each in value]
     return _named(value) if callable(value) else value
 
 

@@ -18,6 +18,7 @@ from harness.study.registry import Registry
 from harness.training.frozen import parameters_of
 from harness.training.graphs import refusal as uncapturable
 from harness.training.precision import refusal
+from harness.training.skipping import refusal as cannot_skip
 from harness.workloads.shape import shape_of
 from harness.workloads.workload import open_workload
 
@@ -52,24 +53,24 @@ def why_not(spec: RunSpec, device: torch.device, processes: int = 1) -> str | No
         phases = foreseen_phases(method, Budget(spec.training.epochs)) or []
     except UsageError as error:
         return str(error)
-    if reason := _unknown_names(build, phases) or _unfit_images(build, phases, spec.workload):
-        return f"methods.{spec.method}: {reason}"
     trainings = [phase for phase in phases if isinstance(phase, Train)]
+    if reason := (
+        _unknown_names(build, phases)
+        or _unfit_images(build, phases, spec.workload)
+        or _unfit_training(build, trainings, spec.training, processes)
+    ):
+        return f"methods.{spec.method}: {reason}"
     if reason := uncapturable(spec.training, trainings, device, processes):
         return reason
-    if processes > 1 and any(phase.select for phase in trainings):
-        return (
-            f"methods.{spec.method}: chooses samples, which works in one process only; set "
-            "engine.gpus_per_run = 1"
-        )
     asked = {phase.precision for phase in phases if isinstance(phase, Train) and phase.precision}
     refused = (refusal(precision, device, processes) for precision in sorted(asked))
     return next((f"methods.{spec.method}: {reason}" for reason in refused if reason), None)
 
 
 def _unknown_names(build: Callable[[int, int], nn.Module], phases: list[Phase]) -> str | None:
-    """What a method freezes that the network does not have, in phases that can be foreseen."""
+    """Layers that a method names and the network does not have, in phases that are foreseen."""
     names = [phase.names for phase in phases if isinstance(phase, Freeze)]
+    names += [rate.names for each in phases if isinstance(each, Train) for rate in each.rates]
     if names and (network := _without_memory(build)):
         try:
             for each in names:
@@ -102,6 +103,18 @@ def _unfit_images(
         ),
         None,
     )
+
+
+def _unfit_training(
+    build: Callable[[int, int], nn.Module], phases: list[Train], recipe: Training, processes: int
+) -> str | None:
+    """What a method asks of training steps that this network, or this recipe, does not allow."""
+    network = _without_memory(build) if any(phase.skip for phase in phases) else None
+    if network and (reason := cannot_skip(network, phases, recipe, processes)):
+        return reason
+    if processes > 1 and any(phase.select for phase in phases):
+        return "chooses samples, which works in one process only; set engine.gpus_per_run = 1"
+    return None
 
 
 def _takes(network: nn.Module, side: int) -> bool:

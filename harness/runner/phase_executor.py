@@ -44,6 +44,7 @@ from harness.training.loop import score, train_epoch
 from harness.training.memory import fitting_part, is_out_of_memory
 from harness.training.own_function import call
 from harness.training.rewiring import alive_weights, shuffle_masks
+from harness.training.skipping import refusal as cannot_skip
 from harness.training.state import TrainingState, stream
 from harness.workloads.workload import Workload
 
@@ -107,6 +108,7 @@ def evaluate(context: PhaseContext) -> None:
 def _train(phase: Train, context: PhaseContext, first_epoch: int, save_epoch: SaveEpoch) -> Trained:
     state, recipe = context.state, context.training
     refused = refusal(recipe, [phase], context.workload.device, state.world.size)
+    refused = refused or cannot_skip(state.network, [phase], recipe, state.world.size)
     if refused:  # a phase that could not be foreseen before the run
         raise RunError(refused)
     if first_epoch == 0 and phase.start_epoch is not None:
@@ -273,7 +275,7 @@ def _own(phase: Do, context: PhaseContext) -> Any:
 
 @_do.register
 def _freeze(phase: Freeze, context: PhaseContext) -> int:
-    return context.state.freeze(phase.names)
+    return context.state.freeze(phase.names, statistics=phase.statistics)
 
 
 @_do.register

@@ -67,8 +67,7 @@ def _structure(state: TrainingState) -> Structure:
 
 def _train(state: TrainingState, precision: Precision, training: Training) -> None:
     source = state.workload.train
-    network = state.forward(precision).train()
-    state.network.train()
+    network = state.in_training(precision)
     samples = samples_of_epoch(len(source), training.batch_size)
     for whole in sizes_of_batches(samples, training.batch_size):
         share = state.resized(source.sample(state.world.part.size(whole), seed=0))

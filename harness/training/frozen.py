@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import RunError, nearest
 from harness.pruning.gates import Gate
+
+
+def hold_statistics(network: nn.Module) -> None:
+    """Put BatchNorm whose scale does not train into evaluation mode, within one that trains."""
+    for module in network.modules():
+        scale = module.weight if isinstance(module, _BatchNorm) else None
+        if scale is not None and not scale.requires_grad:
+            module.eval()
+
 
 ALL_BUT_LAST = "all but last"
 

@@ -57,6 +57,11 @@ def refusal(
             "does not support methods whose weight masks move while training",
         ),
         (any(phase.select for phase in phases), "does not support methods that choose samples"),
+        (any(phase.skip for phase in phases), "does not support methods that leave out blocks"),
+        (
+            any(phase.rates for phase in phases),
+            "does not support methods that give layers learning rates of their own",
+        ),
     ):
         if is_so:
             return f"training.graphs {why}"

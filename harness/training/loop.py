@@ -18,6 +18,7 @@ from harness.training.graphs import GraphedStep, graphed
 from harness.training.precision import autocast
 from harness.training.rewiring import Rewiring
 from harness.training.selection import Selection
+from harness.training.skipping import Skipping, blocks_of
 from harness.training.state import TrainingState, stream
 from harness.training.step import Step, batches_counted_at_the_end, parts_of
 from harness.workloads.source import Source
@@ -49,12 +50,13 @@ def train_epoch(
     selection = Selection(state, phase, training, seed) if phase.select else None
     source, choose = state.workload.train, selection.choose if selection else None
     batches = source.epoch(training.batch_size, epoch_seed, choose)
+    state.group_by(phase.rates)
+    network = state.forward(phase.precision or training.precision)
     step = graphed(state, phase, training) if training.graphs else Step(state, phase, training)
     step.total.zero_()
     rewiring = Rewiring(state, phase.rewire, len(batches)) if phase.rewire else None
-    horizon = phase.horizon or training.epochs
+    skipping = Skipping(phase.skip, blocks_of(network)) if phase.skip else None
     samples = selection.samples if selection else len(source)
-    network = state.forward(phase.precision or training.precision)
     steps = len(batches)
     if selection:  # its epochs are whole, and may have no step at all
         begun, done = math.floor(state.schedule_epoch), 0
@@ -73,15 +75,18 @@ def train_epoch(
             parts_of(whole(number), training) for number in range(first - done, last - done)
         )
         foreseen = not (selection and selection.looks)
-        with batches_counted_at_the_end(network, passes) if foreseen else nullcontext():
+        with (
+            batches_counted_at_the_end(network, passes) if foreseen else nullcontext(),
+            skipping.installed() if skipping else nullcontext(),
+        ):
             # A whole epoch is not cut short: a pilot's lasts as long as there is time.
             for number, batch in islice(numbered, last - first if done or take else None):
                 place = begun + (done + number) / steps
-                rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
-                for group in state.optimizer.param_groups:
-                    group["lr"] = rate
+                rate = _set_rates(state, phase, training, place)
                 if isinstance(step, GraphedStep):
                     step.read_rate(rate)
+                if skipping:
+                    skipping.begin(place)
                 due = rewiring is not None and rewiring.is_due(number)
                 move = partial(rewiring.move, number) if rewiring and due else None
                 step(state.resized(batch), whole(number), move)
@@ -95,6 +100,17 @@ def train_epoch(
         return step.total / selection.steps
     state.samples_trained += sum(map(whole, range(steps - done)))
     return state.world.all_reduce(step.total.clone()) / state.world.size / (steps - done)
+
+
+def _set_rates(state: TrainingState, phase: Train, training: Training, place: float) -> float:
+    """Set the learning rates of the next step; the recipe's, which layers may not have."""
+    horizon = phase.horizon or training.epochs
+    rate = training.learning_rate * (phase.rate or rate_share(training, place, horizon))
+    for group in state.optimizer.param_groups:
+        layer = group["layer"]
+        own = None if layer is None else phase.rates[layer]
+        group["lr"] = training.learning_rate * own.share(place) if own else rate
+    return rate
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ Names stay the same where parameters become other objects, or are grouped otherw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,11 +20,14 @@ moments and count of steps."""
 
 
 def make_optimizer(
-    network: nn.Module, recipe: Training, device: torch.device
+    network: nn.Module,
+    recipe: Training,
+    device: torch.device,
+    layers: Sequence[Collection[str]] = (),
 ) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the parameters of `network` that train."""
+    """The recipe's optimizer over the parameters that train; see `parameter_groups`."""
     on_gpu = device.type == "cuda"
-    groups = parameter_groups(network, recipe)
+    groups = parameter_groups(network, recipe, layers)
     rate, fused = recipe.learning_rate, recipe.fused and on_gpu
     if recipe.optimizer == "sgd":
         momentum, nesterov = recipe.momentum, recipe.nesterov
@@ -35,17 +38,33 @@ def make_optimizer(
     )
 
 
-def parameter_groups(network: nn.Module, recipe: Training) -> list[dict[str, Any]]:
-    """The parameters that train: those that decay, then those that do not."""
+def parameter_groups(
+    network: nn.Module, recipe: Training, layers: Sequence[Collection[str]] = ()
+) -> list[dict[str, Any]]:
+    """The parameters that train: of each layer those that decay, then those that do not.
+
+    Args:
+        network: Whose parameters.
+        recipe: Says which decay.
+        layers: Names of the parameters of each layer with groups of its own, whose number they have
+            as "layer"; that of the groups of all others is None.
+    """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     decaying = set(trained)
     if recipe.weight_decay_of == "weights":
         decaying = set(prunable_weights(network)) - _embeddings(network)
+    layer_of = {name: number for number, names in enumerate(layers) for name in names}
     groups = [
         {
-            "params": [each for name, each in trained.items() if (name in decaying) == decays],
+            "params": [
+                each
+                for name, each in trained.items()
+                if (name in decaying) == decays and layer_of.get(name) == layer
+            ],
             "weight_decay": recipe.weight_decay if decays else 0.0,
+            "layer": layer,
         }
+        for layer in (*range(len(layers)), None)
         for decays in (True, False)
     ]
     return [group for group in groups if group["params"]]

@@ -112,8 +112,7 @@ class Selection:
             outputs = forward(batch.inputs)
             losses = sample_losses(outputs, batch.targets, self._state, self._training)
         self._losses[_index(batch)] = losses
-        forward.train()
-        network.train()
+        self._state.in_training(self._precision)
 
     def _counted(self, samples: _Samples) -> Batch:
         self.steps += 1

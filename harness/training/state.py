@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torchvision.transforms import functional
 
 from harness.errors import RunError
+from harness.method.train_options import LayerRate
 from harness.pruning.batch import Batch
 from harness.pruning.channel_mask import ChannelMask
 from harness.pruning.channels import shrink
@@ -30,7 +31,7 @@ from harness.training import tensor_files as files
 from harness.training.average import new_average
 from harness.training.compiling import compiled, forget_compiled
 from harness.training.distributed.world import ALONE, World
-from harness.training.frozen import parameters_of
+from harness.training.frozen import hold_statistics, parameters_of
 from harness.training.optimizer import laid_out_like, load_moments, make_optimizer, moments
 from harness.training.precision import in_precision
 from harness.workloads.workload import Workload
@@ -55,6 +56,7 @@ class TrainingState:
         shrinks: The channel masks removed so far, in order; replayed on a fresh network they give
             today's structure.
         frozen: Names of the parameters that a method keeps from training.
+        holds_statistics: Whether BatchNorm with a frozen scale keeps its running statistics.
         image_size: Shorter side of the images that it trains on; None for their own.
         schedule_epoch: Place on the learning-rate schedule.
         world: The processes that train the run together.
@@ -92,6 +94,7 @@ class TrainingState:
         self._masks: dict[str, Tensor] = {}
         self.shrinks: list[ChannelMask] = []
         self.frozen: list[str] = []
+        self.holds_statistics = False
         self.image_size: int | None = None
         self.schedule_epoch = 0.0
         self.epochs_trained = 0
@@ -115,6 +118,7 @@ class TrainingState:
         """Parameters are other objects than before, so what was made for the old ones goes."""
         if self._training.compile:
             forget_compiled()
+        self._rates: tuple[LayerRate, ...] = ()
         self.optimizer = make_optimizer(self.network, self._training, self.workload.device)
         self.average = new_average(self.network) if self._training.ema else {}
         self._forward: dict[Precision, nn.Module] = {}
@@ -128,6 +132,30 @@ class TrainingState:
                 module = compiled(module, self._training.compile)
             self._forward[precision] = module
         return self._forward[precision]
+
+    def in_training(self, precision: Precision) -> nn.Module:
+        """`forward`, and the network itself, in training mode but for statistics that are held."""
+        forward = self.forward(precision)
+        for module in (forward, self.network):
+            module.train()
+            if self.holds_statistics:
+                hold_statistics(module)
+        return forward
+
+    def group_by(self, rates: tuple[LayerRate, ...]) -> None:
+        """Group what the optimizer steps on by learning rates of layers' own.
+
+        Raises:
+            RunError: The network has no such parameters.
+        """
+        if rates == self._rates:
+            return
+        kept = moments(self.optimizer, self.network)
+        layers = [parameters_of(self.network, rate.names) for rate in rates]
+        self.optimizer = make_optimizer(self.network, self._training, self.workload.device, layers)
+        load_moments(self.optimizer, self.network, kept)
+        self.graphs = {}
+        self._rates = rates
 
     def for_evaluation(self) -> Callable[[Any], Any]:
         """The network in evaluation mode, with the averaged weights where there are any."""
@@ -196,11 +224,12 @@ class TrainingState:
         self._load_average({name: take(each, index[name]) for name, each in average.items()})
         self.shrinks.append(mask)
 
-    def freeze(self, names: str | Sequence[str]) -> int:
+    def freeze(self, names: str | Sequence[str], *, statistics: bool = False) -> int:
         """Freeze these parameters, and let those train again that were frozen by this before.
 
         Args:
             names: As of `Freeze`.
+            statistics: Likewise.
 
         Returns:
             How many numbers train.
@@ -214,6 +243,7 @@ class TrainingState:
             parameters[name].requires_grad_(True)
         self.frozen = [name for name in chosen if parameters[name].requires_grad]
         before, average = moments(self.optimizer, self.network), self.average
+        self.holds_statistics = statistics
         self._hold_frozen()
         training = sum(each.numel() for each in parameters.values() if each.requires_grad)
         if not training:
@@ -331,6 +361,7 @@ class TrainingState:
             "samples_trained": self.samples_trained,
             "losses": self.losses,
             "frozen": self.frozen,
+            "holds_statistics": self.holds_statistics,
             "image_size": self.image_size,
         }
 
@@ -338,6 +369,7 @@ class TrainingState:
         """Become what was saved, from whatever state this is."""
         self.masks = {}
         self.frozen = saved.get("frozen", [])
+        self.holds_statistics = saved.get("holds_statistics", False)
         self.image_size = saved.get("image_size")
         self._load_weights(saved)
         self.masks = saved["masks"]

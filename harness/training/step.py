@@ -36,8 +36,7 @@ class Step:
         self._training = training
         self._precision = phase.precision or training.precision
         self._device = state.workload.device
-        self._network = state.forward(self._precision).train()
-        state.network.train()
+        self._network = state.in_training(self._precision)
         self._parameters = list(state.network.parameters())
         self._masked, self._masks = list(state.masked().values()), list(state.masks.values())
         self._penalise = penalties(state.network, phase)
@@ -167,7 +166,8 @@ def batches_counted_at_the_end(network: nn.Module, steps: int) -> Iterator[None]
         for module in network.modules():
             count = getattr(module, "num_batches_tracked", None)
             plain = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-            if plain and count is not None and module.momentum is not None:
+            counts = module.training and count is not None and module.momentum is not None
+            if plain and counts:
                 counted.append((module, count))
                 module.register_buffer("num_batches_tracked", None)
     try:

@@ -49,6 +49,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "grasp": {},
     "synflow": {"iterations": 3},
     "rigl": {"every_steps": 2, "sparsity": 0.5},
+    "layer_dropping": {},
+    "random_ltd": {},
 }
 FIRST = {"ViT": ("early_bird", "prune_train"), "GPT": ("progressive", "rigl")}
 """The others take minutes, and are tried with `--torture`."""
