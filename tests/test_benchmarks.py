@@ -14,6 +14,7 @@ import pytest
         ("recorder_cost", "--pairs", "7"),
         ("input_pipeline", "--rounds", "1"),
         ("loop_overhead", "--rounds", "1"),
+        ("inference", "--rounds", "1"),
     ],
 )
 def test_too_few_rounds_for_an_interval_are_refused(

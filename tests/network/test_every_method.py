@@ -1,0 +1,129 @@
+"""What every method leaves of every family of networks loads, leaves in every format, and agrees.
+
+The product takes the better part of an hour: `pytest -m torture --torture -s tests/network`. What
+methods leave is of three kinds (dense, shrunk, masked), which test_export.py covers in pairs with
+families and formats.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.network.formats.base import FORMATS
+from harness.network.load import load_network
+from harness.network.record import MASKS, RECORD, read_record
+from tests.conftest import REPOSITORY
+from tests.network.saved import parameters_of
+from tests.scheduler.started import called
+
+METHODS: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "dense_short": {"share": 0.5},
+    "early_bird": {"window": 1},
+    "fixed_epoch_prune": {},
+    "grasp": {},
+    "lottery_ticket": {"rounds": 1},
+    "magnitude_at_init": {},
+    "progressive": {"rounds": 1},
+    "progressive_resizing": {},
+    "prune_train": {"interval": 1, "threshold": 0.03},
+    "random_ticket": {"window": 1},
+    "rigl": {},
+    "shuffled_ticket": {"rounds": 1},
+    "small_dense": {"share": 0.5},
+    "snip": {},
+    "synflow": {},
+}
+"""With what makes them remove something in two epochs."""
+FIXED_SIZE = {"vit_tiny", "gpt_tiny"}
+"""Networks that take inputs of one size, so that images cannot grow."""
+FAMILIES = (
+    "vgg_small",
+    "resnet20",
+    "mobilenet_v2",
+    "resnet18_gn",
+    "vit_tiny",
+    "gpt_tiny",
+    "torchvision/shufflenet_v2_x0_5",
+)
+SLOW = ("dense", "early_bird")
+"""Methods whose networks become programs for ExecuTorch, too: half a minute each."""
+
+
+def test_no_method_is_left_out() -> None:
+    modules = {path.stem for path in (REPOSITORY / "methods").glob("[!_]*.py")}
+    assert modules == set(METHODS)
+
+
+def study_of(model: str) -> str:
+    methods = {
+        name: values
+        for name, values in METHODS.items()
+        if name != "progressive_resizing" or model not in FIXED_SIZE
+    }
+    tables = "".join(
+        f"[methods.{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+        for name, values in methods.items()
+    )
+    return (
+        f'name = "product"\nseeds = [0]\n[workload]\ntrain_samples = 96\nmodel = "{model}"\n'
+        f'data = "{"python_docs" if model == "gpt_tiny" else "digits"}"\n'
+        '[training]\nepochs = 2\nbatch_size = 48\noptimizer = "adamw"\nlearning_rate = 0.003\n'
+        f"[energy]\nidle_s = 0\n{tables}"
+    )
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("model", FAMILIES)
+def test_what_every_method_leaves_computes_the_same_in_every_format(
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("--torture"):
+        pytest.skip("minutes a family: with --torture")
+    monkeypatch.chdir(tmp_path)
+    Path("product.toml").write_text(study_of(model))
+    ended = called("run", "product.toml", "--no-report")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    runs = {read_record(run).run["method"]: run for run in networks_in(tmp_path)}
+    counts: dict[str, int] = {}
+    sizes: dict[str, dict[str, tuple[int, int]]] = {}
+    kinds = {"masked": 0, "shrunk": 0}
+    for arm, run in runs.items():
+        record, network = read_record(run), load_network(run)
+        assert parameters_of(network) == record.parameters, arm
+        kinds["masked"] += (run / MASKS).exists()
+        for to in FORMATS:
+            if to == "executorch" and (arm not in SLOW or find_spec("executorch") is None):
+                continue
+            ended = called("export-network", str(run), "--to", to, "--samples", "400", "--json")
+            assert ended.returncode == 0, f"{arm}, {to}: {ended.stderr}"
+            report = json.loads(ended.stdout)
+            assert report["equal_predictions"] >= 0.999, f"{arm}, {to}"
+            bound = 1e-4 * max(1.0, report["largest_output"])
+            assert report["largest_difference"] <= bound, f"{arm}, {to}"
+            assert report["score"] == pytest.approx(report["trained_score"], abs=1e-3)
+            counts[to] = counts.get(to, 0) + 1
+            sizes.setdefault(to, {})[arm] = (report["bytes"], report["parameters"])
+            Path(report["file"]).unlink()
+    for to, by_arm in sizes.items():
+        dense_bytes, dense_parameters = by_arm["dense"]
+        for arm, (size, parameters) in by_arm.items():
+            gone = 4 * (dense_parameters - parameters)
+            kinds["shrunk"] += gone > 0 and to == "safetensors"
+            assert dense_bytes - size == pytest.approx(gone, rel=0.12, abs=60_000), f"{arm}, {to}"
+    assert kinds["shrunk"] >= 4
+    assert kinds["masked"] >= 4
+    print(f"{model}: {len(runs)} methods, exported {counts}, {kinds}")  # noqa: T201 - the record
+
+
+def networks_in(folder: Path) -> list[Path]:
+    """The runs that left a network."""
+    return [path.parent for path in sorted(folder.glob(f"results/product/runs/*/*/{RECORD}"))]
