@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.method.phases import Freeze as Freeze
     from harness.method.phases import Inspect as Inspect
     from harness.method.phases import Mask as Mask
+    from harness.method.phases import Moved as Moved
     from harness.method.phases import Recall as Recall
     from harness.method.phases import Record as Record
     from harness.method.phases import Reinitialise as Reinitialise
@@ -74,8 +75,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "harness.method.base": ("ChannelPruningMethod", "Method", "Phases", "PruneAtInit"),
     "harness.method.phases": (
-        *("Budget", "Do", "Finished", "Freeze", "Inspect", "Mask", "Recall", "Record"),
-        *("Reinitialise", "Resize", "Rewind", "Shrink", "Shuffle", "Snapshot", "Train"),
+        *("Budget", "Do", "Finished", "Freeze", "Inspect", "Mask", "Moved", "Recall"),
+        *("Record", "Reinitialise", "Resize", "Rewind", "Shrink", "Shuffle", "Snapshot", "Train"),
     ),
     "harness.method.train_options": (
         *("DropLayers", "DropTokens", "LayerRate", "Rewire", "Select", "SnapshotAt"),

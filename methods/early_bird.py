@@ -37,6 +37,10 @@ class EarlyBird(ChannelPruningMethod):
     residual connection lose the same channels, by their mean |gamma|, where the code prunes no
     shortcut; weights and momentum of the ticket are really kept; 8 bits leave out SWALP's average
     of weights.
+
+    On transformers, where heads and hidden neurons have gates, it is EarlyBERT (Chen et al., ACL
+    2021), which ranks heads within a layer and drops 40 % of the neurons (`heads_by_layer`,
+    `neuron_ratio`), draws the ticket at a fixed early step, and trains it without the penalty.
     """
 
     prune_ratio: Ratio = 0.5
@@ -51,6 +55,11 @@ class EarlyBird(ChannelPruningMethod):
     """Longest search; at its end the newest mask is taken. Default: half the budget."""
     reinit: bool = False
     """Re-initialise the ticket's weights and train it for the whole budget."""
+    neuron_ratio: Ratio | None = None
+    """Share of the hidden neurons of transformers to drop, where it is not `prune_ratio`
+    (EarlyBERT: 0.4)."""
+    heads_by_layer: bool = False
+    """Rank heads within each layer, in place of all together (EarlyBERT does)."""
     low_precision: Literal["none", "search", "all"] = "none"
     """Where to train in the precision `low`: nowhere, in the search, or in retraining too."""
     low: Precision = "int8_simulated"
@@ -67,7 +76,7 @@ class EarlyBird(ChannelPruningMethod):
         while epoch < longest and not emerged:
             epoch += 1
             yield Train("search", epochs=1, l1_gamma=self.l1_gamma, precision=in_search)
-            masks.append((yield Inspect(bn_channel_mask(self.prune_ratio))))
+            masks.append((yield Inspect(self._mask())))
             emerged = len(masks) == self.window and self._is_stable(masks)
         yield Record({"ticket_emerged": emerged, "ticket_epoch": epoch})
         yield Shrink((yield from self.drawn()))
@@ -78,7 +87,16 @@ class EarlyBird(ChannelPruningMethod):
 
     def drawn(self) -> Generator[Inspect, ChannelMask, ChannelMask]:
         """Ask for the mask to shrink by, once the search is over."""
-        return (yield self.ticket(self.prune_ratio))
+        return (yield Inspect(self._mask(self.min_channels, self.round_to)))
+
+    def _mask(self, min_channels: int = 0, round_to: int = 1) -> bn_channel_mask:
+        return bn_channel_mask(
+            self.prune_ratio,
+            min_channels,
+            round_to,
+            neuron_ratio=self.neuron_ratio,
+            heads_by_layer=self.heads_by_layer,
+        )
 
     def _is_stable(self, masks: deque[ChannelMask]) -> bool:
         newest = masks[-1]

@@ -57,7 +57,7 @@ class FreezeOut(Method):
 
     def share(self, number: int, layers: int) -> float:
         """The share of the budget that a layer trains for."""
-        place = number / max(layers - 1, 1)
+        place = number / (layers - 1) if layers > 1 else 1.0
         return (self.first + (1 - self.first) * place) ** POWERS[self.how]
 
 

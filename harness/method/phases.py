@@ -361,6 +361,21 @@ class Snapshot(Phase):
 
 
 @dataclass(frozen=True)
+class Moved(Phase):
+    """Ask how far the network is from a snapshot of the same structure; answered by a share.
+
+    It is the Euclidean distance of all parameters from those of the snapshot, over their norm
+    there.
+    """
+
+    keeps_state: ClassVar[bool] = True
+    name: str
+
+    def dummy_answer(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
 class Rewind(Phase):
     """Return to a snapshot, in today's structure: masks stay, removed channels stay removed.
 

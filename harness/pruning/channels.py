@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 import torch
@@ -157,6 +158,9 @@ def global_mask(
     min_channels: int = 0,
     round_to: int = 1,
     groups: Collection[ChannelGroup] = (),
+    *,
+    ratios: Mapping[str, float] = MappingProxyType({}),
+    by_layer: Collection[str] = (),
 ) -> ChannelMask:
     """Drop the share `prune_ratio` of the units of each kind by one threshold.
 
@@ -169,13 +173,18 @@ def global_mask(
         min_channels: Floor of channels a group keeps.
         round_to: Width multiple in channels, rounded up.
         groups: The groups, where units are of several kinds or several channels wide.
+        ratios: By kind, the share where it is another one.
+        by_layer: Kinds of which each group has a threshold of its own.
     """
     kinds = {group.name: group.kind for group in groups}
+    pools: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for name, score in scores.items():
+        kind: str = kinds.get(name, "channel")
+        pools.setdefault((kind, name if kind in by_layer else ""), {})[name] = score
     layers: dict[str, str] = {}
-    for kind in dict.fromkeys(kinds.get(name, "channel") for name in scores):
-        same = {name: each for name, each in scores.items() if kinds.get(name, "channel") == kind}
+    for (kind, _), same in pools.items():
         everything = torch.cat(list(same.values())).sort().values
-        threshold = float(everything[int(len(everything) * prune_ratio)])
+        threshold = float(everything[int(len(everything) * ratios.get(kind, prune_ratio))])
         layers |= threshold_mask(same, threshold, min_channels, round_to, groups).layers
     return ChannelMask({name: layers[name] for name in scores})
 

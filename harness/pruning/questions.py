@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.pruning.batch import Batch
 
 
-UnitScore = Literal["scale", "magnitude", "taylor"]
+UnitScore = Literal["scale", "magnitude", "taylor", "gradient_flow"]
 
 
 @dataclass(frozen=True)
@@ -31,27 +31,42 @@ class bn_channel_mask:  # noqa: N801 - reads as the function it stands for
             count by their widths.
         round_to: Width multiple, rounded up (1: none, as in the paper), likewise.
         score: What to go by: the scale, or one of `UNIT_SCORES`.
+        neuron_ratio: Share of the hidden neurons to drop, where it is another one.
+        heads_by_layer: Whether each layer's heads have a threshold of their own (Chen et al.).
     """
 
     prune_ratio: float
     min_channels: int = 0
     round_to: int = 1
     score: UnitScore = "scale"
+    neuron_ratio: float | None = None
+    heads_by_layer: bool = False
 
     def __call__(self, network: nn.Module, batch: Batch) -> ChannelMask:
-        """Answer for `network`; one sample suffices, but for the score "taylor"."""
+        """Answer for `network`; one sample suffices for "scale" and "magnitude"."""
         from harness.pruning.channels import channel_groups, global_mask
         from harness.pruning.unit_scores import UNIT_SCORES
 
         groups = channel_groups(network, batch.inputs)
         scores = UNIT_SCORES[self.score](network, batch)
-        return global_mask(scores, self.prune_ratio, self.min_channels, self.round_to, groups)
+        ratios = {} if self.neuron_ratio is None else {"neuron": self.neuron_ratio}
+        return global_mask(
+            scores,
+            self.prune_ratio,
+            self.min_channels,
+            self.round_to,
+            groups,
+            ratios=ratios,
+            by_layer=("head",) if self.heads_by_layer else (),
+        )
 
     def describe(self) -> dict[str, Any]:
         """The question as JSON, for the journal."""
         settings = asdict(self)
-        if self.score == "scale":  # as before there were others
-            del settings["score"]
+        unset = {"score": "scale", "neuron_ratio": None, "heads_by_layer": False}
+        for key, before in unset.items():  # as before there were others
+            if settings[key] == before:
+                del settings[key]
         return {"bn_channel_mask": settings}
 
     def dummy_answer(self) -> ChannelMask:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.conv import _ConvNd
 
 from harness.pruning.batch import Batch
 from harness.pruning.channels import channel_groups
@@ -59,10 +61,53 @@ def taylor(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return _means(network, batch, of)
 
 
+def gradient_flow(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """|d/dc of g.g|, by how much the flow of gradients would change without each unit.
+
+    c is a gate of 1 on what the unit's layers put out, g the gradient of the loss with respect to
+    the weights of convolutions and linear layers, of which one factor counts as constant. Running
+    statistics normalise (CroP-S: Rachwan et al., ICML 2022, and their code).
+    """
+    twin = copy.deepcopy(network).eval().requires_grad_(True)
+    groups = channel_groups(network, batch.inputs)
+    gates = {group.name: torch.ones(group.size, requires_grad=True) for group in groups}
+    hooks = [
+        twin.get_submodule(member.layer).register_forward_hook(_gated(gates[group.name], member))
+        for group in groups
+        for member in group.members
+        if member.role == "out" and weights_of(twin.get_submodule(member.layer), "out") is not None
+    ]
+    kinds = (_ConvNd, nn.Linear)
+    weights = [each.weight for each in twin.modules() if isinstance(each, kinds)]
+    with sdpa_kernel(SDPBackend.MATH):  # fused kernels cannot be differentiated twice
+        loss = batch.loss(twin(batch.inputs))
+    found = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+    flow = torch.stack([(each.detach() * each).sum() for each in found]).sum()
+    scores = torch.autograd.grad(flow, list(gates.values()), materialize_grads=True)
+    for hook in hooks:
+        hook.remove()
+    return {name: each.detach().abs() for name, each in zip(gates, scores, strict=True)}
+
+
+def _gated(gate: Tensor, member: Member) -> Callable[..., Tensor]:
+    """A hook that multiplies the outputs of a layer that belong to a group by its gates."""
+
+    def hook(layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        axis = output.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        units = torch.tensor(member.channel)
+        scale = torch.ones(output.shape[axis])
+        scale = scale.index_copy(0, torch.tensor(member.index), gate[units])
+        shape = [-1 if each == axis else 1 for each in range(output.ndim)]
+        return output * scale.to(output.device).reshape(shape)
+
+    return hook
+
+
 UNIT_SCORES: Mapping[str, Callable[[nn.Module, Batch], dict[str, Tensor]]] = {
     "scale": scale,
     "magnitude": magnitude,
     "taylor": taylor,
+    "gradient_flow": gradient_flow,
 }
 """By the name that a method gives them."""
 

@@ -19,6 +19,7 @@ from harness.method.phases import (
     Freeze,
     Inspect,
     Mask,
+    Moved,
     Phase,
     Recall,
     Record,
@@ -343,6 +344,11 @@ def _recall(phase: Recall, context: PhaseContext) -> Finished:
 @_do.register
 def _snapshot(phase: Snapshot, context: PhaseContext) -> None:
     context.state.take_snapshot(phase.name)
+
+
+@_do.register
+def _moved(phase: Moved, context: PhaseContext) -> float:
+    return context.state.moved_since(phase.name)
 
 
 @_do.register

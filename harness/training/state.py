@@ -316,6 +316,27 @@ class TrainingState:
         """Whether there is a snapshot of this name."""
         return self.world.broadcast_object(self._snapshot_file(name).exists)
 
+    @torch.no_grad()
+    def moved_since(self, name: str) -> float:
+        """The distance of all parameters from those of a snapshot, as a share of their norm then.
+
+        Raises:
+            RunError: It was never taken, or is of another structure.
+        """
+        snapshot = files.load(self._snapshot_file(name), self.workload.device)
+        parameters = dict(self.network.named_parameters())
+        saved = {} if snapshot is None else snapshot["network"]
+        then = {key: saved[key] for key in parameters if key in saved}
+        shapes, earlier = ({key: p.shape for key, p in each.items()} for each in (parameters, then))
+        if shapes != earlier:
+            raise RunError(f"there is no snapshot '{name}' of a network of this structure")
+        norms = [
+            torch.stack([torch.linalg.vector_norm(each) for each in tensors])
+            for tensors in ([p - then[key] for key, p in parameters.items()], then.values())
+        ]
+        moved, whole = (float(torch.linalg.vector_norm(each)) for each in norms)
+        return moved / whole
+
     def rewind(self, name: str) -> None:
         """Return to a snapshot, in today's structure and under today's masks.
 

@@ -155,6 +155,13 @@ def test_frozen_statistics_stay_and_a_checkpoint_knows(tmp_path: Path) -> None:
     assert not torch.equal(norms[0].running_mean, before[0][0])
 
 
+def test_a_single_layer_trains_to_the_end() -> None:
+    phases = played(FreezeOut(), Budget(4), lambda p: [["0"]] if isinstance(p, Inspect) else None)
+    [training] = phases[1:]
+    assert isinstance(training, Train)
+    assert training.rates == (LayerRate(("0",), 4.0, 1.0),)
+
+
 def test_a_layer_that_is_none_is_refused(tmp_path: Path) -> None:
     phase = Train("train", epochs=1, rates=(LayerRate(("23",), 2.0),))
     with pytest.raises(RunError, match="no parameter or module '23'"):

@@ -6,6 +6,7 @@ over 16 epochs, L1 1e-4 on gates, seed 0).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import Budget, ChannelMask
+from harness import Budget, ChannelMask, bn_channel_mask
+from harness.method.dry_run import planned_phases
 from harness.method.phases import Inspect, Shrink, Train
 from harness.pruning.batch import Batch
 from harness.pruning.channels import missing_gates
@@ -63,6 +65,41 @@ def obvious_epoch(masks: list[dict[str, str]], window: int, most: float) -> int 
         if all(obvious_distance(last[-1], each) <= most for each in last):
             return epoch
     return None
+
+
+@pytest.mark.parametrize("epoch", [0, 4, 9])
+@pytest.mark.parametrize(("heads", "neurons"), [(0.3, 0.4), (0.5, 0.4), (0.5, 0.7)])
+def test_heads_are_ranked_within_layers_and_neurons_have_a_share_of_their_own(
+    heads: float,
+    neurons: float,
+    epoch: int,
+    gates: dict[str, np.ndarray],
+    network: tuple[nn.Module, Tensor],
+) -> None:
+    """The official code's thresholds: `np.quantile` along a layer's heads, over all neurons."""
+    module, images = network
+    with torch.no_grad():
+        for name, layer in scales(module).items():
+            layer.weight.copy_(torch.from_numpy(gates[name][epoch]))
+    values = {name: np.abs(each[epoch]) for name, each in gates.items()}
+    inner = {name: each for name, each in values.items() if ".attention." not in name}
+    every = np.concatenate(list(inner.values()))
+    expected = {}
+    for name, each in values.items():
+        pool, share = (every, neurons) if name in inner else (each, heads)
+        threshold = np.quantile(pool, share, method="lower")
+        if int(len(pool) * share) > (len(pool) - 1) * share:  # ours drops one more
+            threshold = np.sort(pool)[int(len(pool) * share)]
+        expected[name] = "".join("1" if keep else "0" for keep in each > threshold)
+    batch = Batch(images, torch.zeros(1, dtype=torch.int64))
+    question = bn_channel_mask(heads, neuron_ratio=neurons, heads_by_layer=True)
+    assert question(module, batch) == ChannelMask(expected)
+    method = Registry.discover().get("early_bird")(
+        prune_ratio=heads, neuron_ratio=neurons, heads_by_layer=True, window=1
+    )
+    asked = [p.question for p in planned_phases(method, Budget(4)) if isinstance(p, Inspect)]
+    drawn = replace(question, min_channels=method.min_channels, round_to=method.round_to)
+    assert asked == [question, drawn]
 
 
 @pytest.mark.parametrize(

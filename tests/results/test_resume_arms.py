@@ -58,6 +58,7 @@ METHODS: dict[str, Any] = {
     "rigl": {"every_steps": 2, "sparsity": 0.5},
     "prune_train": {"interval": 1, "lasso_ratio": 0.985, "threshold": 0.15, "min_channels": 1},
     "when_to_prune": {"score": "taylor", "window": 1, "threshold": 0.5, "search_epochs": 3},
+    "early_crop": {"samples": 32, "search_epochs": 3},
     "freeze_out": {"first": 0.4},
     "info_batch": {"prune_ratio": 0.7},
     "batch_dropping": {},

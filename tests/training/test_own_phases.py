@@ -12,7 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from harness import Do, Freeze, Method, Resize, Train, bn_channel_mask, check_method, magnitude
+from harness import (
+    Do,
+    Freeze,
+    Method,
+    Moved,
+    Resize,
+    Snapshot,
+    Train,
+    bn_channel_mask,
+    check_method,
+    magnitude,
+)
 from harness.errors import RunError
 from harness.method.base import Phases
 from harness.method.phases import Phase
@@ -334,3 +345,19 @@ def test_a_ticket_is_drawn_of_whole_images(make_state: MakeState) -> None:
     assert batch[0].shape[-1] == 8
     state.shrink(bn_channel_mask(0.5, 8, 8)(state.network, batch))
     train_epoch(state, TRAIN, RECIPE, seed=0)
+
+
+def test_the_distance_is_that_of_all_weights_as_one_vector(make_state: MakeState) -> None:
+    state = make_state()
+    before = nn.utils.parameters_to_vector(state.network.parameters()).detach().clone()
+    do(Snapshot("then"), state)
+    assert do(Moved("then"), state) == 0.0
+    train_epoch(state, TRAIN, RECIPE, seed=0)
+    after = nn.utils.parameters_to_vector(state.network.parameters()).detach()
+    expected = float((after - before).norm() / before.norm())
+    assert do(Moved("then"), state) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(RunError, match="no snapshot 'never'"):
+        do(Moved("never"), state)
+    ticket(state)
+    with pytest.raises(RunError, match="of this structure"):
+        do(Moved("then"), state)

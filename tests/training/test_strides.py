@@ -35,6 +35,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dense": {},
     "dense_short": {"share": 0.5},
     "early_bird": {"window": 1},
+    "early_crop": {"samples": 16},
     "early_bird reinit": {"window": 1, "reinit": True},
     "early_bird in 8 bits": {"window": 1, "low_precision": "all"},
     "fixed_epoch_prune": {"epoch": 1},
@@ -59,6 +60,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 SHRINKS = {
     "early_bird",
+    "early_crop",
     "early_bird reinit",
     "early_bird in 8 bits",
     "fixed_epoch_prune",
