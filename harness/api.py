@@ -8,7 +8,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -64,6 +72,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         trace: Keep the raw readings in this file; None keeps none. Of calls at the same time, it
             holds those of the one that began first.
         scope: Sum the machine's parts, or take the whole "machine" by its battery or another meter.
+        plugs: Addresses of smart plugs that feed the machine, as `energy.plugs` of a study.
     """
 
     def __init__(
@@ -73,8 +82,11 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         idle_s: float = 0.0,
         trace: Path | None = None,
         scope: Scope = "parts",
+        plugs: Sequence[str] = (),
     ) -> None:
-        self._settings = EnergySettings(period_s=period_s, idle_s=idle_s, scope=scope)
+        self._settings = EnergySettings(
+            period_s=period_s, idle_s=idle_s, scope=scope, plugs=tuple(plugs)
+        )
         # Calls may begin at once in several threads: what they share is changed by atomic
         # operations only.
         self._traces = [] if trace is None else [trace]

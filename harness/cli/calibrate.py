@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.measure import energy_settings
 from harness.energy.calibration import calibrate
 from harness.energy.health import BUSY
 from harness.errors import ExitCode, UsageError
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from harness.energy.calibration import Calibration
 
 
-def calibrate_machine(level_s: float | None, *, as_json: bool) -> ExitCode:
+def calibrate_machine(
+    level_s: float | None, *, as_json: bool, plugs: tuple[str, ...] = ()
+) -> ExitCode:
     """Measure the curve and store it.
 
     Args:
         level_s: Length of each level; None as the meter needs.
         as_json: Print one JSON object.
+        plugs: Addresses of smart plugs that feed the machine.
 
     Raises:
         MeasurementError: No meter here can.
@@ -29,7 +33,10 @@ def calibrate_machine(level_s: float | None, *, as_json: bool) -> ExitCode:
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found = calibrate(
-        threads or 1, level_s=level_s, progress=lambda text: click.echo(text, err=True)
+        threads or 1,
+        level_s=level_s,
+        plugs=energy_settings(plugs=plugs).plugs,
+        progress=lambda text: click.echo(text, err=True),
     )
     try:
         path = found.store()

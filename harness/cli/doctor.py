@@ -21,8 +21,10 @@ import click
 import numpy as np
 import psutil
 
+from harness.cli.measure import energy_settings
 from harness.energy.examination import Examined, examine, switched_load
 from harness.energy.health import BUSY
+from harness.energy.integration.resolved import SHARE, shortest_window_s
 from harness.energy.recorder.conditions import Conditions, Neighbours, named
 from harness.energy.recorder.size import trace_bytes
 from harness.energy.recorder.timeouts import found as look_for
@@ -48,11 +50,14 @@ LATE_S = 0.002
 """Waking up later than this blurs the moments of readings."""
 
 
-def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
+def examine_machine(
+    as_json: bool, load: bool, root: str | None, plugs: tuple[str, ...] = ()
+) -> ExitCode:
     """Examine every sensor and print what was found; 5 if nothing can be measured."""
     watts, note = watts_per_thread()
     visible = visible_gpus()
-    setup = MeterSetup(os.getpid(), visible.gpus, watts, note)
+    named = energy_settings(plugs=plugs).plugs
+    setup = MeterSetup(os.getpid(), visible.gpus, watts, note, plugs=named)
     found = {kind: look_for(kind, finder(kind), setup) for kind in METERS}
     meters = [meter for each in found.values() for meter in each.meters]
     if not as_json:
@@ -67,6 +72,7 @@ def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
     report = {
         "measurable": any(_measures(sensor) for sensor in sensors),
         "sensors": [sensor.to_json() for sensor in sensors],
+        "resolved": _resolved(sensors),
         "devices": list(_devices(found)),
         "missing": [_missing(note) for each in found.values() for note in each.notes],
         "notes": [text for text in (visible.note, switched.note) if text],
@@ -81,6 +87,31 @@ def examine_machine(as_json: bool, load: bool, root: str | None) -> ExitCode:
     else:
         click.echo("\n".join(_lines(report, sensors)))
     return ExitCode.DONE if report["measurable"] else ExitCode.NOT_MEASURABLE
+
+
+def _resolved(sensors: list[Examined]) -> list[dict[str, Any]]:
+    """Of each polled meter, the shortest window that it tells to 5 % at the power it shows now."""
+    polled: dict[str, list[Examined]] = {}
+    for each in sensors:
+        if each.sensor.poll_s and each.reading_s is not None:
+            polled.setdefault(each.sensor.device, []).append(each)
+    found = []
+    for device, meters in polled.items():
+        powers = [each.shown for each in meters if each.sensor.quantity == "power"]
+        power_w = powers[0] if powers and powers[0] else None
+        window_s = shortest_window_s([m.sensor for m in meters], power_w) if power_w else None
+        found.append({"device": device, "power_w": power_w, "window_s": window_s, "share": SHARE})
+    return found
+
+
+def _resolved_line(found: dict[str, Any]) -> str:
+    if found["power_w"] is None:
+        return check_line(ok=False, text=f"{found['device']}: shows no power now")
+    window_s, share = found["window_s"], f"{found['share']:.0%}"
+    least = f"{window_s / 60:.0f} minutes" if window_s and window_s >= 120 else f"{window_s:.0f} s"
+    length = f"windows of at least {least}" if window_s else "no window of up to two hours"
+    text = f"{found['device']}: at {found['power_w']:.3g} W {length} to {share}, gain apart"
+    return check_line(ok=window_s is not None, text=text)
 
 
 def _measures(examined: Examined) -> bool:
@@ -127,6 +158,10 @@ def _disk(folder: Path, sensors: list[Sensor]) -> dict[str, Any]:
 def _lines(report: dict[str, Any], sensors: list[Examined]) -> Iterator[str]:
     for sensor in sensors:
         yield _sensor_line(sensor)
+    yield from map(_resolved_line, report["resolved"])
+    only_whole = all(each.sensor.is_of_machine for each in sensors if _measures(each))
+    if report["measurable"] and only_whole:
+        yield "ok  the whole machine is measured, its parts are not: energy.scope = machine"
     for lack in report["missing"]:
         yield check_line(ok=False, text=lack["what"], todo=lack["do"])
     for device in report["devices"]:
@@ -158,6 +193,9 @@ def _sensor_line(examined: Examined) -> str:
     facts = [f"{sensor.source} {sensor.quantity}" + _part(sensor.part)]
     if examined.update_s:
         facts.append(f"updated every {examined.update_s * 1e3:.0f} ms")
+    elif sensor.poll_s:
+        facts.append(f"asked every {sensor.poll_s:g} s")
+        facts += [f"in steps of {sensor.resolution_j:.3g} J"] if sensor.resolution_j else []
     elif sensor.update_s:
         facts.append("update period not seen (the reading never changed)")
     if sensor.quantity == "power" and not sensor.is_estimate:

@@ -74,6 +74,15 @@ def report(folders: tuple[str, ...], out: str | None) -> None:
     make_report(folders, out)
 
 
+plug_option = click.option(
+    "--plug",
+    "plugs",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A smart plug that feeds this machine, such as shelly://192.168.1.20; may be repeated.",
+)
+
+
 @cli.command()
 @click.argument("name")
 @click.argument("folder", metavar="DIR")
@@ -214,6 +223,7 @@ def export(folder: str, to: str, out: str | None) -> None:
     show_default=True,
     help="Sum the machine's parts, or take the whole machine by its battery or another meter.",
 )
+@plug_option
 def measure(**options: Any) -> None:
     """Measure the energy of any COMMAND.
 
@@ -226,6 +236,7 @@ def measure(**options: Any) -> None:
     Examples:
       python -m harness measure -- python train.py
       python -m harness measure --json --out energy -- ./benchmark --fast
+      python -m harness measure --plug shelly://192.168.1.20 --scope machine -- python train.py
     """  # noqa: D301
     from harness.cli.measure import measure_command
 
@@ -252,6 +263,7 @@ def measure(**options: Any) -> None:
     metavar="SECONDS",
     help="Length of each level of a calibration.  [default: as the meter needs]",
 )
+@plug_option
 def doctor(*, calibrate: bool, level_s: float | None, **options: Any) -> None:
     """Examine every sensor of this machine, and explain how to enable missing ones.
 
@@ -263,13 +275,14 @@ def doctor(*, calibrate: bool, level_s: float | None, **options: Any) -> None:
       python -m harness doctor
       python -m harness doctor --load --json
       python -m harness doctor --calibrate
+      python -m harness doctor --plug shelly://192.168.1.20
     """  # noqa: D301
     if level_s and not calibrate:
         raise UsageError("--level-s: only with --calibrate")
     if calibrate:
         from harness.cli.calibrate import calibrate_machine
 
-        sys.exit(calibrate_machine(level_s, as_json=options["as_json"]))
+        sys.exit(calibrate_machine(level_s, as_json=options["as_json"], plugs=options["plugs"]))
     from harness.cli.doctor import examine_machine
 
     sys.exit(examine_machine(**options))

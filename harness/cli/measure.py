@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from harness.energy.carbon.factor import CarbonFactor, carbon_factor
 from harness.energy.measurement import Measurement
@@ -36,6 +37,7 @@ def measure_command(
     idle_s: float,
     country: str | None,
     scope: Scope,
+    plugs: tuple[str, ...],
 ) -> int:
     """Run `command` in a recorder's window; returns its exit code.
 
@@ -44,7 +46,7 @@ def measure_command(
         MeasurementError: Nothing measures the whole machine, which was asked for.
     """
     factor = carbon_factor(Carbon(country=country))
-    settings = EnergySettings(period_s=period_s, idle_s=idle_s, scope=scope)
+    settings = energy_settings(period_s=period_s, idle_s=idle_s, scope=scope, plugs=plugs)
     check_scope(settings)
     watts, watts_note = watts_per_thread()
     visible = visible_gpus()
@@ -68,6 +70,18 @@ def measure_command(
     else:
         click.echo(_told(found, factor), err=True)
     return code
+
+
+def energy_settings(**given: Any) -> EnergySettings:
+    """Settings from options.
+
+    Raises:
+        UsageError: One is wrong.
+    """
+    try:
+        return EnergySettings(**given)
+    except ValidationError as error:
+        raise UsageError(str(error.errors()[0]["ctx"]["error"])) from None
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ class Examined:
         window_s: Time it averages over as measured under a load; None without a load.
         loss: Share of its energy that a counter loses when read every 2 ms; None for others.
         failure: Why it gave no reading.
+        shown: Its last reading.
     """
 
     sensor: Sensor
@@ -48,6 +49,7 @@ class Examined:
     window_s: float | None = None
     loss: float | None = None
     failure: str | None = None
+    shown: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `doctor --json` prints it: what was measured, and None where that was not possible."""
@@ -72,6 +74,7 @@ class _Heard:
     value: list[float]
     cost_ns: list[int]
     failure: str | None = None
+    read_ns: int = 0
 
 
 def examine(
@@ -92,7 +95,8 @@ def examine(
     while time.monotonic() < ends:
         begun_ns = time.monotonic_ns()
         for meter, each in measuring:
-            _read(meter, each)
+            if begun_ns - each.read_ns >= meter.sensor.poll_s * 1e9:
+                _read(meter, each)
         time.sleep(max(begun_ns + CLOSE_NS - time.monotonic_ns(), 0) * 1e-9)
     time.sleep(ALONE_S if measuring else 0)
     switches = switches_ns()
@@ -100,7 +104,7 @@ def examine(
 
 
 def _read(meter: Meter, heard: _Heard) -> None:
-    before_ns = time.monotonic_ns()
+    before_ns = heard.read_ns = time.monotonic_ns()
     try:
         value = meter.read()
     except SensorError as failure:
@@ -120,10 +124,13 @@ def _examined(meter: Meter, heard: _Heard, switches_ns: Sequence[int]) -> Examin
     return Examined(
         sensor=meter.sensor,
         reading_s=float(np.median(heard.cost_ns)) * 1e-9,
-        update_s=update_period_s(time_ns, value),
-        window_s=None if is_counter else averaging_window_s(time_ns, value, switches_ns),
-        loss=_loss(meter, heard) if is_counter else None,
+        update_s=None if meter.sensor.poll_s else update_period_s(time_ns, value),
+        window_s=None
+        if is_counter or meter.sensor.poll_s
+        else averaging_window_s(time_ns, value, switches_ns),
+        loss=_loss(meter, heard) if is_counter and not meter.sensor.poll_s else None,
         failure=heard.failure,
+        shown=heard.value[-1],
     )
 
 

@@ -16,6 +16,7 @@ from harness.energy.integration.sampled_power import plausible
 from harness.energy.integration.windows import (
     EnergyCurve,
     best_readings,
+    contradicted,
     curves,
     power_of,
     threads_in_use,
@@ -80,9 +81,13 @@ class Health:
             power = power_of(self._trace, counter.sensor.device)
             if power is not None:
                 borders = (self._start_ns, self._end_ns)
-                for found, readings in ((counted, counter), (sampled, power)):
-                    curve = EnergyCurve(readings, None, borders, self._trace.period_s)
-                    found.append(curve.between(*borders))
+                by_counter, by_power = (
+                    EnergyCurve(each, None, borders, self._trace.period_s).between(*borders)
+                    for each in (counter, power)
+                )
+                if by_counter.without_gain_j <= DISAGREEMENT * by_counter.energy_j:
+                    counted.append(by_counter)
+                    sampled.append(by_power)
         counted_j = total(counted).energy_j
         return total(sampled).energy_j / counted_j - 1 if counted_j > 0 else None
 
@@ -143,6 +148,11 @@ class Health:
             elif number in self._trace.irregular and len(readings.value) > 1:
                 found.append(
                     f"{name}: update period unknown, so energy at window edges is less certain"
+                )
+            if number in self._contradicted:
+                found.append(
+                    f"{name}: shows {self._contradicted[number]:.3g} x what its power does "
+                    "(another unit?), so it is not used"
                 )
             if readings.failures:
                 why = f" ({', '.join(sorted(readings.why))})" if readings.why else ""
@@ -225,6 +235,10 @@ class Health:
             and readings.sensor.window_s < readings.sensor.update_s
         }
 
+    @cached_property
+    def _contradicted(self) -> dict[int, float]:
+        return contradicted(self._trace)
+
     def _counters(self) -> list[Readings]:
         return [
             readings
@@ -232,6 +246,7 @@ class Health:
             if readings.sensor.quantity == "energy"
             and not readings.sensor.is_estimate
             and number not in self._trace.falsified
+            and number not in self._contradicted
             and len(readings.value) > 1
         ]
 

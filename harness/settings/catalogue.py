@@ -152,6 +152,7 @@ METERS = Catalogue(
         "nvml": f"{_METERS}.nvml:find",
         "rapl": f"{_METERS}.rapl:find",
         "zeus": f"{_METERS}.zeus_devices:find",
+        "plugs": f"{_METERS}.plugs:find",
         "battery": f"{_METERS}.battery:find",
         "estimate": f"{_METERS}.estimate:find",
     },

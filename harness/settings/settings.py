@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -216,6 +217,37 @@ class Training(Settings):
         return self
 
 
+PLUGS = ("shelly", "tasmota", "mqtt")
+"""Kinds of smart plug, as their addresses begin."""
+
+
+def _plug(address: str) -> str:
+    """Refuses what is no address of a plug."""
+    kind, _, rest = address.partition("://")
+    if kind not in PLUGS or not rest:
+        raise ValueError(
+            f"'{address}' is no address such as shelly://192.168.1.20; {nearest(kind, PLUGS)}"
+        )
+    if "@" in rest.partition("/")[0]:
+        raise ValueError(
+            "an address holds no user or password; give them in the environment "
+            "(ENERGY_HARNESS_PLUG_USER, ENERGY_HARNESS_PLUG_PASSWORD)"
+        )
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"'{address}': {error}") from None
+    if not parts.hostname:
+        raise ValueError(f"'{address}' names no host")
+    if kind == "mqtt" and (not parts.path.strip("/") or set("+#") & set(address)):
+        raise ValueError(f"'{address}': name the topic of one plug, such as /tele/desk/SENSOR")
+    every = parse_qs(parts.query).get("every", ["1"])[0]
+    if not every.replace(".", "", 1).isdecimal() or not float(every) > 0:
+        raise ValueError(f"'{address}': every={every} is no number of seconds")
+    return address
+
+
 MeterKind = Annotated[str, one_of(METERS)]
 
 
@@ -238,16 +270,21 @@ class EnergySettings(Settings):
         "nvml",
         "rapl",
         "zeus",
+        "plugs",
         "battery",
         "estimate",
     )
     """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name. Of
-    those that measure the whole machine ("battery") the first that is here is read. Estimates never
-    enter a total that a sensor measured."""
+    those that measure the whole machine ("plugs", "battery") the first that is here is read.
+    Estimates never enter a total that a sensor measured."""
     scope: Literal["parts", "machine"] = "parts"
     """What makes up the energy of a run: the machine's parts (GPUs, CPU, memory), or the whole
     machine, where something measures that (a battery, a plug, a server's controller). The other is
     read and listed beside; the two are never added up."""
+    plugs: tuple[Annotated[str, AfterValidator(_plug)], ...] = ()
+    """Addresses of smart plugs that feed the machine: "shelly://HOST", "tasmota://HOST", or
+    "mqtt://BROKER/TOPIC"; needs the extra `plugs`. User and password are taken from the environment
+    (ENERGY_HARNESS_PLUG_USER, ENERGY_HARNESS_PLUG_PASSWORD)."""
     gpus: Literal["used", "all"] = "used"
     """Read the GPU that the run uses, or all of the machine's."""
     period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05

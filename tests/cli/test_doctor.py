@@ -14,6 +14,7 @@ import pytest
 
 from harness.cli.doctor import other_work, other_work_lines, software_lines
 from tests.conftest import Harness
+from tests.fakes.plug import FakePlug
 from tests.fakes.stand_in import StandIn
 
 
@@ -145,3 +146,17 @@ def test_who_keeps_the_machine_busy_is_named() -> None:
     [line] = other_work_lines({"share": 0.6, "processes": {"7": "python"}})
     assert "60% of the CPUs busy: python (7)" in line
     assert "end it" in line
+
+
+def test_it_says_what_a_plug_can_tell(harness: Harness, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    with FakePlug("tasmota", power_w=60.0) as plug:
+        plug.is_live = True
+        report, code = examined(harness, "--plug", plug.address)
+    assert code == 0
+    [found] = report["resolved"]
+    assert found["power_w"] == pytest.approx(60)
+    assert 20 < found["window_s"] < 300
+    plugged = [each for each in report["sensors"] if each["kind"] == "machine"]
+    assert [each["quantity"] for each in plugged] == ["energy", "power"]
+    assert len(plug.asked) < 12

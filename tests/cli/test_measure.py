@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, Harness
 from tests.fakes.laptop import FakeBattery
+from tests.fakes.plug import FakePlug
 from tests.fakes.stand_in import LIBRARY, StandIn
 from tests.scheduler.started import recorders_of
 
@@ -283,3 +284,47 @@ def test_without_a_meter_of_the_machine_nothing_is_run_and_the_reason_given(
     assert ended.returncode == 5
     assert "charger" in ended.stderr
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.usefixtures("estimated")
+def test_a_plug_measures_the_whole_machine(harness: Harness, tmp_path: Path) -> None:
+    with FakePlug("shelly2", power_w=60.0) as plug:
+        plug.is_live = True
+        words = (
+            "--plug",
+            plug.address,
+            "--scope",
+            "machine",
+            "--idle",
+            "0",
+            "--out",
+            str(tmp_path),
+        )
+        ended = harness("measure", "--json", *words, "--", "sleep", "4")
+    found = report_of(ended.stdout)
+    assert ended.returncode == 0
+    [device] = found["devices"]
+    assert (device["kind"], found["source"]) == ("machine", "counter")
+    assert abs(found["energy_j"] - 60 * found["duration_s"]) < found["uncertainty_j"]
+    lines = (tmp_path / "trace.jsonl").read_text().splitlines()
+    assert 8 <= sum(line.startswith("[") for line in lines) < 40  # asked once a second, of two
+    assert len(plug.asked) < 20
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("shely://192.168.1.20", "did you mean 'shelly'"),
+        ("192.168.1.20", "no address"),
+        ("shelly://me:secret@192.168.1.20", "ENERGY_HARNESS_PLUG_PASSWORD"),
+        ("mqtt://broker", "topic"),
+        ("mqtt://broker/tele/+/SENSOR", "topic of one plug"),
+        ("mqtt://broker/tele/desk/SENSOR?every=x", "every=x"),
+        ("tasmota://plug:port", "plug:port"),
+    ],
+)
+def test_a_wrong_address_is_refused_before_the_command_runs(address, word, harness) -> None:
+    ended = harness("measure", "--plug", address, "--", "true")
+    assert ended.returncode == 2
+    assert word in ended.stderr
+    assert "secret" not in ended.stderr

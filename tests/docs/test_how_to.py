@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.energy.sensors.rapl import ELSEWHERE
-from tests.docs.pages import pages, try_page
+from harness.energy.sensors import rapl, sysfs
+from tests.docs.pages import SMALL, pages, try_page
+from tests.fakes.laptop import FakeBattery
+from tests.fakes.plug import FakePlug
 from tests.fakes.rapl import FakeRapl
 
 CLUSTER = "how-to/slurm.md"
 CALIBRATED = "how-to/calibrate.md"
-OTHERS = [page for page in pages("how-to") if page not in (CLUSTER, CALIBRATED)]
+PLUG = "how-to/smart-plug.md"
+LAPTOP = "how-to/laptop.md"
 
 
-@pytest.mark.parametrize("page", OTHERS)
+@pytest.mark.parametrize("page", sorted({*pages("how-to")} - {CLUSTER, CALIBRATED, PLUG, LAPTOP}))
 def test_every_block_of_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     try_page(page, tmp_path)
 
@@ -29,7 +32,25 @@ def test_every_block_about_a_calibration_does_with_a_meter_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    rapl = FakeRapl(tmp_path / "powercap", {"intel-rapl:0": "package-0"})
-    monkeypatch.setenv(ELSEWHERE, str(rapl.path))
-    with rapl.turning(), rapl.loaded(lambda threads: 40 + 12 * threads**0.5):
+    powercap = FakeRapl(tmp_path / "powercap", {"intel-rapl:0": "package-0"})
+    monkeypatch.setenv(rapl.ELSEWHERE, str(powercap.path))
+    with powercap.turning(), powercap.loaded(lambda threads: 40 + 12 * threads**0.5):
         try_page(CALIBRATED, tmp_path)
+
+
+def test_every_block_about_a_plug_does_on_one_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakePlug("shelly2", power_w=60.0) as plug:
+        plug.is_live = True
+        monkeypatch.setitem(SMALL, PLUG, [("shelly://192.168.1.20", plug.address)])
+        try_page(PLUG, tmp_path)
+    assert plug.asked
+
+
+def test_every_block_about_a_laptop_does_on_one_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeBattery(tmp_path / "sys", power_w=12.0).turn_to(0)
+    monkeypatch.setenv(sysfs.ELSEWHERE, str(tmp_path / "sys"))
+    try_page(LAPTOP, tmp_path)

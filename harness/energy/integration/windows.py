@@ -180,7 +180,8 @@ def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
     own = [n for n, each in enumerate(trace.readings) if each.sensor.owner == owner]
     usable = [n for n in own if len(trace.readings[n].value) >= 2]
     sensors = [trace.readings[n].sensor for n in usable]
-    falsified = {usable.index(n) for n in trace.falsified if n in usable}
+    wrong = {*trace.falsified, *contradicted(trace)}
+    falsified = {usable.index(n) for n in wrong if n in usable}
     best = [trace.readings[usable[i]] for i in chosen(sensors, falsified)]
     silent: dict[str, Readings] = {}
     if any(not readings.sensor.is_estimate for readings in best):
@@ -191,6 +192,29 @@ def best_readings(trace: Trace, owner: Owner = "run") -> list[Readings]:
             if not readings.sensor.is_estimate and readings.sensor.device not in heard
         }
     return [*best, *silent.values()]
+
+
+def contradicted(trace: Trace) -> dict[int, float]:
+    """By number, counters that show so much more or less than the power beside them: by what ratio.
+
+    A polled meter's counter and power come from one chip, so that they differ by a factor of two
+    only if the counter's unit is another one, as after an update of a plug's firmware.
+    """
+    found = {}
+    for number, counter in enumerate(trace.readings):
+        sensor = counter.sensor
+        power = power_of(trace, sensor.device)
+        if sensor.quantity != "energy" or not sensor.poll_s or power is None:
+            continue
+        steps_j, apart_s = np.diff(counter.value), np.diff(counter.time_s)
+        counted_j = float(steps_j[(steps_j > 0) & (apart_s < MAX_APART_S)].sum())
+        apart_s = np.diff(power.time_s)
+        means_w = (power.value[1:] + power.value[:-1]) / 2
+        sampled_j = float((means_w * apart_s)[apart_s < MAX_APART_S].sum())
+        most_j = max(counted_j, sampled_j)
+        if abs(counted_j - sampled_j) > most_j / 2 + 2 * sensor.resolution_j:
+            found[number] = counted_j / sampled_j if sampled_j else math.inf
+    return found
 
 
 def power_of(trace: Trace, device: str) -> Readings | None:
@@ -269,6 +293,8 @@ def threads_in_use(
     return [float(each) for each in used / np.maximum(lengths_s, 1e-9)]
 
 
+MAX_APART_S = 10.0
+"""Over a longer time without a reading, counter and power of a polled meter are not compared."""
 _RANGE = 2.0
 """A device without a known limit may draw this multiple of the most that was read."""
 _MIN_STEP_S = 0.01

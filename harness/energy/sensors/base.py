@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.energy.sensors.power_curve import PowerCurve
 
@@ -166,6 +166,15 @@ class Meter(Protocol):
         ...
 
 
+@runtime_checkable
+class ClosingMeter(Protocol):
+    """A meter, or what is behind it, that keeps a connection."""
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class Observer(Protocol):
     """Reports the state of a device, at a slow rate: temperature, clocks, processes on it."""
 
@@ -197,6 +206,7 @@ class MeterSetup:
         first_node: Whether it is the run's first node: only there are meters on the network read,
             so that each counts once.
         scope: What makes up the run's energy: the machine's parts, or the whole machine.
+        plugs: Addresses of smart plugs.
     """
 
     process_id: int
@@ -207,6 +217,7 @@ class MeterSetup:
     own_host: bool = True
     first_node: bool = True
     scope: Scope = "parts"
+    plugs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

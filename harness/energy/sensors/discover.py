@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pynvml
 
-from harness.energy.sensors.base import EnergyKind, Finder, Found, Meter, MeterSetup
+from harness.energy.sensors.base import ClosingMeter, EnergyKind, Finder, Found, Meter, MeterSetup
 from harness.errors import MeasurementError, UsageError
 from harness.settings.catalogue import METERS
 
@@ -63,7 +63,7 @@ def check_measurable(settings: EnergySettings) -> None:
 
 def _look(settings: EnergySettings) -> tuple[list[Meter], list[str]]:
     """The meters of the scope that is asked for, and why others are missing."""
-    setup = MeterSetup(os.getpid(), None, 0.0, "", scope=settings.scope)
+    setup = MeterSetup(os.getpid(), None, 0.0, "", scope=settings.scope, plugs=settings.plugs)
     found = [finder(kind)(setup) for kind in settings.meters]
     meters = [
         meter
@@ -71,6 +71,9 @@ def _look(settings: EnergySettings) -> tuple[list[Meter], list[str]]:
         for meter in each.meters
         if meter.sensor.is_of_machine == (settings.scope == "machine")
     ]
+    for meter in meters:
+        if isinstance(meter, ClosingMeter):
+            meter.close()
     return meters, [note for each in found for note in each.notes]
 
 

@@ -1,0 +1,151 @@
+"""Smart plugs over a real MQTT broker, mosquitto."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from harness.energy.sensors import plugs
+from harness.energy.sensors.base import Found, Meter, MeterSetup, SensorError
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+
+TASMOTA = {
+    "Time": "2026-11-30T12:00:00",
+    "ENERGY": {"Total": 3.185, "Yesterday": 0.1, "Today": 0.2, "Power": 52, "Voltage": 231},
+}
+SHELLY = {"id": 0, "source": "init", "apower": 8.9, "aenergy": {"total": 6.532}}
+PASSWORD = "open sesame"  # noqa: S105 - of a stand-in
+
+
+@dataclass
+class Broker:
+    """A broker, and a plug that sends to it."""
+
+    port: int
+    sender: paho.Client
+
+    def send(self, topic: str, state: object, *, keep: bool = True) -> None:
+        text = state if isinstance(state, str) else json.dumps(state)
+        self.sender.publish(topic, text, qos=1, retain=keep).wait_for_publish(5)
+
+    def address(self, topic: str, every_s: float = 10) -> str:
+        return f"mqtt://127.0.0.1:{self.port}/{topic}?every={every_s}"
+
+
+def started(folder: Path, *, with_password: bool) -> Iterator[Broker]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    lines = [f"listener {port} 127.0.0.1", f"allow_anonymous {str(not with_password).lower()}"]
+    if with_password:
+        passwords = folder / "passwords"
+        command = ["mosquitto_passwd", "-b", "-c", str(passwords), "reader", PASSWORD]
+        subprocess.run(command, check=True, capture_output=True)
+        passwords.chmod(0o644)
+        folder.chmod(0o755)
+        lines += [f"password_file {passwords}", "user root"]
+    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+    broker = subprocess.Popen(
+        [str(MOSQUITTO), "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL
+    )
+    sender = paho.Client(CallbackAPIVersion.VERSION2)
+    if with_password:
+        sender.username_pw_set("reader", PASSWORD)
+    try:
+        for _ in range(100):
+            try:
+                sender.connect("127.0.0.1", port)
+                break
+            except OSError:
+                time.sleep(0.05)
+        sender.loop_start()
+        yield Broker(port, sender)
+    finally:
+        sender.loop_stop()
+        broker.terminate()
+        broker.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that lets anyone listen."""
+    yield from started(tmp_path, with_password=False)
+
+
+@pytest.fixture
+def closed_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that asks for a password."""
+    yield from started(tmp_path, with_password=True)
+
+
+def find(address: str) -> Found:
+    return plugs.find(MeterSetup(os.getpid(), (), 4.0, "", plugs=(address,)))
+
+
+def closed(meters: list[Meter]) -> None:
+    for each in meters:
+        assert isinstance(each, plugs.PlugMeter)
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("topic", "state", "power_w", "energy_j", "step_j"),
+    [
+        ("tele/desk/SENSOR", TASMOTA, 52, 3.185 * 3.6e6, 3600),
+        ("shellyplusplugs-80646fd2ffdc/status/switch:0", SHELLY, 8.9, 6.532 * 3600, 3.6),
+    ],
+)
+def test_the_last_message_is_the_reading(topic, state, power_w, energy_j, step_j, broker) -> None:
+    broker.send(topic, state)
+    found = find(broker.address(topic))
+    energy, power = found.meters
+    assert power.read() == pytest.approx(power_w)
+    assert energy.read() == pytest.approx(energy_j)
+    assert energy.sensor.resolution_j == pytest.approx(step_j)
+    assert energy.sensor.update_s == 10  # as often as the address says
+    closed(found.meters)
+
+
+def test_old_wrong_and_missing_messages_are_failed_readings(broker) -> None:
+    topic = "tele/desk/SENSOR"
+    found = find(broker.address(topic, 0.1))
+    power = found.meters[1]
+    with pytest.raises(SensorError, match="no message yet"):
+        power.read()
+    broker.send(topic, "no JSON", keep=False)
+    time.sleep(0.6)  # a plug is not asked twice within half of a second
+    with pytest.raises(SensorError, match=r"stale|no JSON"):
+        power.read()
+    closed(found.meters)
+
+
+def test_a_wrong_password_is_named(closed_broker, monkeypatch) -> None:
+    topic = "tele/desk/SENSOR"
+    closed_broker.send(topic, TASMOTA)
+    monkeypatch.setenv("ENERGY_HARNESS_PLUG_USER", "reader")
+    monkeypatch.setenv("ENERGY_HARNESS_PLUG_PASSWORD", "wrong one")
+    [note] = find(closed_broker.address(topic)).notes
+    assert "ENERGY_HARNESS_PLUG_PASSWORD" in note
+    assert "wrong one" not in note
+    monkeypatch.setenv("ENERGY_HARNESS_PLUG_PASSWORD", PASSWORD)
+    found = find(closed_broker.address(topic))
+    assert found.meters[1].read() == pytest.approx(52)
+    closed(found.meters)
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    [note] = find("mqtt://127.0.0.1:9/tele/desk/SENSOR").notes
+    assert "no answer" in note
