@@ -153,6 +153,8 @@ METERS = Catalogue(
         "rapl": f"{_METERS}.rapl:find",
         "zeus": f"{_METERS}.zeus_devices:find",
         "plugs": f"{_METERS}.plugs:find",
+        "hwmon": f"{_METERS}.hwmon:find",
+        "raspberry_pi": f"{_METERS}.raspberry_pi:find",
         "battery": f"{_METERS}.battery:find",
         "estimate": f"{_METERS}.estimate:find",
     },

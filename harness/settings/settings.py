@@ -271,11 +271,14 @@ class EnergySettings(Settings):
         "rapl",
         "zeus",
         "plugs",
+        "hwmon",
+        "raspberry_pi",
         "battery",
         "estimate",
     )
     """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name. Of
-    those that measure the whole machine ("plugs", "battery") the first that is here is read.
+    those that measure the whole machine ("plugs", "hwmon", "raspberry_pi", "battery") the first
+    that is here is read.
     Estimates never enter a total that a sensor measured."""
     scope: Literal["parts", "machine"] = "parts"
     """What makes up the energy of a run: the machine's parts (GPUs, CPU, memory), or the whole
