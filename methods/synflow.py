@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness import Batch, Count, Mask, PruneAtInit, Scores, output_of, prunable_weights
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Synflow(PruneAtInit):
@@ -18,8 +18,9 @@ class Synflow(PruneAtInit):
     The density falls by the same factor in each step, so that no layer is ever emptied. Weights are
     masked: the network stays as large and as costly as before.
 
-    Deviations from the official code: ReLU6, which its networks do not have, does not saturate, and
-    scores are float64, in which deep networks do not overflow.
+    Deviations from the official code, which knows images: ReLU6 does not saturate, an embedding is
+    fed with ones in place of the one-hot vectors that tokens are, and scores are float64, in which
+    deep networks do not overflow.
     """
 
     iterations: Count = 100
@@ -48,11 +49,19 @@ def synflow(network: nn.Module, batch: Batch) -> Scores:
     for layer in network.modules():
         if isinstance(layer, nn.ReLU6):
             layer.max_val = float("inf")
+        elif isinstance(layer, nn.Embedding):
+            layer.register_forward_hook(_of_ones)
     weights = prunable_weights(network)
-    ones = torch.ones_like(batch.inputs[:1], dtype=torch.float64, device=device)
+    ones = torch.ones_like(batch.inputs[:1], device=device)
+    if ones.is_floating_point():
+        ones = ones.double()
     total = output_of(network(ones)).sum()
     gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
     }
+
+
+def _of_ones(embedding: nn.Embedding, _ids: object, found: Tensor) -> Tensor:
+    return embedding.weight.sum(0).expand_as(found)

@@ -133,6 +133,17 @@ def test_synflow_of_two_linear_layers_has_a_closed_form_with_biases_as_magnitude
     torch.testing.assert_close(scores["3.weight"], expected_second.double(), rtol=1e-6, atol=0)
 
 
+def test_synflow_feeds_an_embedding_with_ones_and_looks_at_no_token() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Embedding(7, 5), nn.Linear(5, 3, bias=False))
+    rows, weight = (each.weight.detach().abs().double() for each in network)
+    batch = Batch(torch.randint(0, 7, (2, 4)), torch.zeros(2, 4).long())
+    scores = synflow(copy.deepcopy(network), batch)
+    places = 4
+    torch.testing.assert_close(scores["0.weight"], places * rows * weight.sum(0))
+    torch.testing.assert_close(scores["1.weight"], places * weight * rows.sum(0))
+
+
 def test_synflow_is_a_magnitude_where_more_weight_means_less_output() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.LayerNorm(5), nn.Linear(5, 3))
