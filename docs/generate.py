@@ -17,7 +17,10 @@ from harness.integrations.exporters.registry import EXPORTERS
 from harness.results.column import Column
 from harness.results.schema import TABLES as TIDY_TABLES
 from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS, TASKS
+from harness.study.claim_registry import claims_and_verdicts, shipped_verdicts
+from reports.tables.formats import as_markdown
 from reports.tables.gallery import SCHEMAS
+from reports.tables.registered_claims import registry_table
 
 REFERENCE = Path(__file__).parent / "reference"
 RESULTS = Path(__file__).parents[1] / "harness" / "results" / "README.md"
@@ -39,6 +42,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "commands.md": "\n".join(_commands()) + "\n",
         REFERENCE / "study-file.md": "\n".join(_study_file()) + "\n",
         REFERENCE / "report-tables.md": "\n".join(_report_tables()) + "\n",
+        REFERENCE / "claims.md": "\n".join(_claims()) + "\n",
         RESULTS: (results := "\n".join(_results()) + "\n"),
         REFERENCE / "results.md": results,
     }
@@ -51,10 +55,29 @@ def _commands() -> Iterator[str]:
     for code, text in _ENDINGS.items():
         yield f"| {int(code)} | {text} |"
     for name, command in cli.commands.items():
-        context = click.Context(command, info_name=f"python -m harness {name}")
-        with context.scope():
-            context.max_content_width = context.terminal_width = 80
-            yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```"
+        yield from _command(name, command)
+
+
+def _command(name: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=f"python -m harness {name}")
+    with context.scope():
+        context.max_content_width = context.terminal_width = 80
+        yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```"
+    if isinstance(command, click.Group):
+        for part, inner in command.commands.items():
+            yield from _command(f"{name} {part}", inner)
+
+
+def _claims() -> Iterator[str]:
+    yield "# Published claims and their verdicts\n"
+    yield (
+        "What was published about training with less energy, and what the records in "
+        "`benchmarks/` show of it. `python -m harness claims` prints this list, `--page FILE` "
+        "writes it as a page that sorts, `claims show ID` has the details of one, and "
+        "`claims test ID` runs it. A claim is a file in `harness/study/claims/`; a study asks for "
+        "it by its id in `report.claims`.\n"
+    )
+    yield as_markdown(registry_table(claims_and_verdicts(shipped_verdicts()))).rstrip()
 
 
 def _study_file() -> Iterator[str]:

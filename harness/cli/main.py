@@ -12,6 +12,8 @@ import click
 
 from harness import __version__
 from harness.cli.author_commands import AUTHOR_COMMANDS
+from harness.cli.claim_commands import claims
+from harness.cli.default_command import GroupWithDefault
 from harness.cli.network_commands import NETWORK_COMMANDS
 from harness.cli.study_commands import plan, run, show, status, worker
 from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
@@ -20,18 +22,10 @@ from harness.results.folder import StudyFolder
 from harness.utils.own_packages import prefer_own_packages
 
 
-class _RunByDefault(click.Group):
-    """A group that passes its arguments to `run` if the first is not a command."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "-h", "--version"}
-        if not args or (args[0] not in self.commands and args[0] not in own):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
 @click.group(
-    cls=_RunByDefault,
+    cls=GroupWithDefault,
+    default="run",
+    own=("--version",),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="energy-harness")
@@ -47,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, status, show, worker, *NETWORK_COMMANDS, *AUTHOR_COMMANDS):
+for command in (run, plan, status, show, worker, claims, *NETWORK_COMMANDS, *AUTHOR_COMMANDS):
     cli.add_command(command)
 
 

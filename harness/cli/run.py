@@ -55,6 +55,7 @@ def run_study(
     wants_report: bool,
     wait: bool,
     metrics: str | None,
+    arms: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is missing of a study, then report on all of it, if wanted.
 
@@ -74,6 +75,7 @@ def run_study(
         wants_report: Derive tables, figures and page.
         wait: Until the jobs of a queue have ended.
         metrics: Where to serve how the runs stand, for Prometheus.
+        arms: Selectors: run these arms alone, and what they build on; all if none are given.
 
     Raises:
         UsageError: The input is wrong; nothing has been run or written.
@@ -100,7 +102,7 @@ def run_study(
     from harness.workloads.files import check_data, left_out
 
     relied_on = Reliance(specs, registry)
-    specs = in_random_order(specs, relied_on)
+    specs = in_random_order(relied_on.only(specs, arms) if arms else specs, relied_on)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     finished = {"done"} if retry_failed else {"done", "failed"}
     open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]

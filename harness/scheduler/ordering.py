@@ -98,3 +98,20 @@ class Reliance:
         chosen = [Selector.parse(name) for name in names]
         others = self._runs[spec.seed, spec.variant] if chosen else []
         return [run for each in chosen for run in others if each.matches(run)]
+
+    def only(self, specs: Iterable[RunSpec], arms: Iterable[str]) -> list[RunSpec]:
+        """The runs of these arms, and all that they build on, in the order of `specs`.
+
+        Args:
+            specs: Runs of the study.
+            arms: Selectors, such as "early_bird prune_ratio=0.5".
+        """
+        specs = list(specs)
+        chosen = [Selector.parse(words) for words in arms]
+        wanted = [spec for spec in specs if any(each.matches(spec) for each in chosen)]
+        titles = {spec.title for spec in wanted}
+        while wanted:
+            more = [run for spec in wanted for run in self(spec) if run.title not in titles]
+            titles |= {run.title for run in more}
+            wanted = more
+        return [spec for spec in specs if spec.title in titles]

@@ -42,7 +42,7 @@ def _divide(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
     alone = at_once == 1
     if alone and per_run == 1 and not exclusive:
         return [Resources()]
-    gpus = _gpus()
+    gpus = gpus_here()
     if not gpus:
         wanted = at_once * per_run
         threads = None if wanted == 1 else _share(wanted)
@@ -66,7 +66,7 @@ def _divide(at_once: int, per_run: int, *, exclusive: bool) -> list[Resources]:
     ]
 
 
-def _gpus() -> tuple[str, ...]:
+def gpus_here() -> tuple[str, ...]:
     """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES names, or of all.
 
     Raises:

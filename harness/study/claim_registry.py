@@ -1,10 +1,15 @@
-"""The registry of published claims: a TOML file each in `claims/`, with how to test it here."""
+"""The registry of published claims: a TOML file each in `claims/`, with how to test it here.
+
+`claims/verdicts.json` has what the records in `benchmarks/` show of them.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -14,8 +19,14 @@ from harness.settings.report import Claim
 from harness.settings.settings import Settings
 
 FOLDER = files("harness.study").joinpath("claims")
+SHIPPED_VERDICTS = FOLDER.joinpath("verdicts.json")
+"""What `benchmarks/claim_verdicts.py` derives from the records in `benchmarks/`."""
 GPU = "a GPU"
 """Among what a test needs: it is looked for before anything is run."""
+
+ClaimVerdict = Literal["supported", "not supported", "inconclusive", "not tested"]
+VERDICTS: tuple[ClaimVerdict, ...] = get_args(ClaimVerdict)
+"""In the order in which they are listed."""
 
 Words = Annotated[str, Field(min_length=1)]
 
@@ -87,6 +98,37 @@ class RegisteredClaim(Settings):
         )
 
 
+Limits = tuple[float | None, float | None, float | None]
+"""Mean, low and high (95 %) of an interval; None for what is not known."""
+
+
+class Verdict(Settings):
+    """What records show of a registered claim, at the scale of its test and never more."""
+
+    verdict: ClaimVerdict
+    by: str = ""
+    """The kind of energy that it rests on, where no sensor measured all of it."""
+    reason: str = ""
+    """What decided against it, left it open, or kept it from being tested."""
+    energy_ratio: Limits | None = None
+    """Energy of its arm over the other's, geometric mean."""
+    energy_kind: str = ""
+    """`measured`, `estimated`, `simulated` or partly so."""
+    score_difference: Limits | None = None
+    """Test score of its arm minus the other's, in `score_unit`."""
+    score_unit: str = ""
+    """Such as "points"."""
+    n: int = 0
+    """Pairs of runs with the same seed."""
+    records: str = ""
+    """The folder of the records."""
+
+    @property
+    def words(self) -> str:
+        """The verdict with the kind of energy: "supported, by estimated energy"."""
+        return f"{self.verdict}, by {self.by} energy" if self.by else self.verdict
+
+
 _WHERE = ("study", "scale", "full_scale", "needs")
 """What a test may take from another claim's; bounds are always its own."""
 
@@ -128,6 +170,28 @@ def _read(claim_id: str) -> dict[str, Any]:
 def registered_claims() -> list[RegisteredClaim]:
     """All registered claims, by id."""
     return [registered_claim(claim_id) for claim_id in claim_ids()]
+
+
+def shipped_verdicts() -> dict[str, Verdict]:
+    """By id, what the records show that are committed beside the package's source."""
+    saved = json.loads(SHIPPED_VERDICTS.read_text("utf-8"))
+    return {claim_id: Verdict(**found) for claim_id, found in saved.items()}
+
+
+def not_tested(claim: RegisteredClaim) -> Verdict:
+    """The verdict where there is no record, with what a test takes."""
+    if claim.test.lacks:
+        return Verdict(verdict="not tested", reason=f"lacks {claim.test.lacks}")
+    needs = f", and needs {' and '.join(claim.test.needs)}" if claim.test.needs else ""
+    return Verdict(verdict="not tested", reason=f"no records yet{needs}")
+
+
+def claims_and_verdicts(
+    verdicts: Mapping[str, Verdict],
+) -> list[tuple[RegisteredClaim, Verdict]]:
+    """All registered claims with their verdicts by id, the decided ones first."""
+    found = [(claim, verdicts.get(claim.id) or not_tested(claim)) for claim in registered_claims()]
+    return sorted(found, key=lambda each: (VERDICTS.index(each[1].verdict), each[0].id))
 
 
 def look_up_claims(settings: dict[str, Any], origin: str) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from jinja2 import Template
+
     from reports.data import StudyResults
     from reports.figures.figure_result import Figured
     from reports.plotting.svg_ids import Marks
@@ -66,15 +68,7 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
             gc.collect()
         folder = f"{number}-{folder_name(results.study)}/" if several else ""
         sections.append(section(results, out, folder, f"study-{number}"))
-    environment = Environment(
-        loader=PackageLoader("reports.html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["unbroken"] = unbroken
-    page = environment.get_template("page.html.j2").render(
+    page = template("page.html.j2").render(
         title=", ".join(each.study for each in sections),
         scores=listed(dict.fromkeys(each.score for each in sections)),
         sections=sections,
@@ -83,6 +77,19 @@ def build(studies: Sequence[StudyResults], out: Path) -> Path:
     path = out / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
+
+
+def template(name: str) -> Template:
+    """A page of `templates/`, with what it may use."""
+    environment = Environment(
+        loader=PackageLoader("reports.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["unbroken"] = unbroken
+    return environment.get_template(name)
 
 
 MAX_CARDS = 3

@@ -217,9 +217,9 @@ def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     energy = energy_ratio(results, arm, against)
     tested = score_difference(results.tested(arm), results.tested(against))
     difference = tested.interval().scaled(results.metric.factor)
-    missing = _missing(results, claim)
-    if missing:
-        return JudgedClaim(claim, energy, difference, "inconclusive", "", missing)
+    absent = missing(results, claim)
+    if absent:
+        return JudgedClaim(claim, energy, difference, "inconclusive", "", absent)
     finished = results.finished
     standing = standing_of(finished[finished["arm"].isin([arm, against])])
     parts: dict[str, _Part] = {}
@@ -240,7 +240,7 @@ def _judge(results: StudyResults, claim: AskedClaim) -> JudgedClaim:
     return JudgedClaim(claim, energy, difference, verdict, by, reason)
 
 
-def _missing(results: StudyResults, claim: AskedClaim) -> str:
+def missing(results: StudyResults, claim: AskedClaim) -> str:
     """Why a claim cannot be tested; empty if there is a pair of finished runs."""
     if claim.arm is None:
         return "the method was not run, or is several of the study's"

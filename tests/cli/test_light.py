@@ -48,6 +48,7 @@ WRONG = {
     "check-method": ["nowhere.py"],
     "selftest": ["--jsn"],
     "completion": ["csh"],
+    "claims": ["nowhere"],
     "report": ["nowhere"],
     "compare": ["nowhere"],
     "merge": ["nowhere"],
@@ -64,6 +65,9 @@ WRONG = {
 LIGHT = [
     ["--help"],
     *([name, "--help"] for name in WRONG),
+    ["claims"],
+    ["claims", "--json"],
+    ["claims", "show", "early-bird-digits"],
     ["status", "results"],
     ["describe", "early_bird", "--json"],
     ["studies", "--json"],
