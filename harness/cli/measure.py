@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def _report(
         "source": "+".join(sorted({device.source for device in found.devices})) or "none",
         "devices": [device.to_json() for device in found.devices],
         "beside": [device.to_json() for device in found.beside],
+        "missed": asdict(found.missed) if found.missed else None,
         "flags": list(found.flags),
         "notes": [*found.notes, *([note] if note else [])],
         "command": list(command),
@@ -164,6 +166,9 @@ def _told(found: Measured, factor: CarbonFactor) -> str:
     ]
     lines += map(_device_line, found.devices)
     lines += [f"{_device_line(each)}, beside: not in the sum" for each in found.beside]
+    if gap := found.missed:
+        share = f"{gap.share:.0%} ± {gap.uncertainty:.0%}"
+        lines.append(f"missed   {share} of the machine's energy is in no measured part")
     lines += [f"careful  {flag}" for flag in found.flags]
     lines += [f"note     {note}" for note in found.notes]
     return "\n".join(lines)

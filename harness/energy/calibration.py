@@ -42,7 +42,7 @@ MAX_LEVEL_S = 600.0
 RESOLVED, LEAST_LOAD_W = 0.05, 5.0
 """A level is long enough for the meter's step to be this share of what one thread of a small
 machine draws."""
-UPDATES = 20
+UPDATES = 10
 """A level lasts for at least this many updates of the meter."""
 
 Load = Callable[[int], AbstractContextManager[None]]

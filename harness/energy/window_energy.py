@@ -13,7 +13,8 @@ from typing import Any
 from harness.energy.health import Health
 from harness.energy.integration.curve import Joules
 from harness.energy.integration.windows import curves, total
-from harness.energy.sensors.base import Owner
+from harness.energy.missed import Missed, missed
+from harness.energy.sensors.base import EnergyKind, Owner, kind_of_source
 from harness.energy.trace import Trace
 
 
@@ -111,6 +112,14 @@ class Measured:
     notes: tuple[str, ...]
     flags: tuple[str, ...]
     beside: tuple[DeviceEnergy, ...] = ()
+
+    @property
+    def missed(self) -> Missed | None:
+        """What the machine's measured parts miss of it, where both were read."""
+        return missed(
+            (each.kind, kind_of_source(each.source) is EnergyKind.ESTIMATED, each.joules)
+            for each in (*self.devices, *self.beside)
+        )
 
 
 def measured(trace: Trace, start_ns: int, end_ns: int) -> Measured:

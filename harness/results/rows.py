@@ -101,7 +101,7 @@ def _read(ledger: Ledger, spec: RunSpec, label: str, cost: _Cost) -> RunRows:
 def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
     journal = ledger.journal
     done = journal.status == "done"
-    outer = ledger.outer
+    outer, missed = ledger.outer, ledger.missed
     training = ledger.gpu_busy(_trainings(journal))
     result = _last(journal.events("result")) if done else {}
     start = _last(journal.events("attempt"))
@@ -137,6 +137,8 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "shared_host_j": ledger.beside("host"),
         "machine_j": ledger.beside("machine"),
         "parts_j": ledger.beside("part"),
+        "missed_share": missed.share if missed else None,
+        "missed_share_uncertainty": missed.uncertainty if missed else None,
         "lost_j": drawn[LOST] if known else math.nan,
         "overhead_j": drawn[OVERHEAD] if known else math.nan,
         "search_j": searched.energy_j if known else math.nan,

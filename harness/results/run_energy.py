@@ -18,6 +18,7 @@ from harness.energy.busy import Busy, BusyCurve
 from harness.energy.health import Health
 from harness.energy.integration.curve import Joules
 from harness.energy.integration.windows import EnergyCurve, curves, threads_in_use, total
+from harness.energy.missed import Missed, missed
 from harness.energy.sensors.base import Owner, Sensor
 from harness.energy.trace import Readings, Trace, read_trace
 from harness.results.folder import RunFolder
@@ -69,6 +70,7 @@ class Ledger:
         self.entries: list[Entry] = []
         self._curves: dict[int, list[EnergyCurve]] = {}
         self._beside: dict[str, list[Joules]] = {}
+        self._drawn: dict[int, list[tuple[Sensor, Joules]]] = {}
         self._ends: dict[int, int] = {}
         self._busy: dict[int, BusyCurve] = {}
         for attempt in self.journal.attempts:
@@ -83,12 +85,15 @@ class Ledger:
             borders_ns = {attempt.start_ns, end_ns, *(window.start_ns for window in windows)}
             self._curves[attempt.number] = curves(trace, borders_ns)
             outer = (attempt.start_ns, end_ns)
+            found = [(each.sensor, each.between(*outer)) for each in self._curves[attempt.number]]
             for owner in _BESIDE:
                 for each in curves(trace, outer, owner):
                     if each.sensor.is_estimate:
                         continue  # a sum without its source must not hold a model's figures
                     whose = "machine" if each.sensor.is_of_machine else owner
-                    self._beside.setdefault(whose, []).append(each.between(*outer))
+                    found.append((each.sensor, each.between(*outer)))
+                    self._beside.setdefault(whose, []).append(found[-1][1])
+            self._drawn[attempt.number] = found
             if not self._curves[attempt.number] and trace.readings:
                 self.notes.append(
                     f"attempt {attempt.number}: fewer than two readings; energy unknown"
@@ -125,6 +130,26 @@ class Ledger:
         """
         drawn = self._beside.get(owner)
         return total(drawn).energy_j if drawn else None
+
+    @property
+    def missed(self) -> Missed | None:
+        """What the machine's measured parts miss of it, where both were read in every attempt.
+
+        None of a run on several nodes: not each has a meter.
+        """
+        if self.journal.events("clocks"):
+            return None
+        each = [
+            missed((sensor.kind, sensor.is_estimate, joules) for sensor, joules in drawn)
+            for drawn in self._drawn.values()
+        ]
+        if not each or None in each:
+            return None
+        return missed(
+            (sensor.kind, sensor.is_estimate, joules)
+            for drawn in self._drawn.values()
+            for sensor, joules in drawn
+        )
 
     def gpu_busy(self, labels: Collection[str]) -> Busy:
         """How long the run's GPUs were busy in the windows with these labels."""

@@ -125,6 +125,13 @@ RUNS = Schema(
             "Likewise: the measured parts of the machine, where `energy_j` is that of the whole.",
             "J",
         ),
+        Column(
+            "missed_share",
+            "number",
+            "Share of the whole machine's energy that no measured part has (power supply, fans, "
+            "disks); empty unless both were measured throughout.",
+        ),
+        Column("missed_share_uncertainty", "number", "Its uncertainty (95 %), gains included."),
         Column("lost_j", "number", "Part of `energy_j`: work that was not kept.", "J"),
         Column("overhead_j", "number", "Part of `energy_j`: work outside of phases.", "J"),
         Column(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.statistics.energy_kind import standing_of
 from reports.text.captions import words
-from reports.text.units import energy, fixed, mass_unit
+from reports.text.units import energy, fixed, mass_unit, percent
 from reports.text.waiting import waiting
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
     if len(apart):
         ends = dict.fromkeys(f"{float(a) * 100:+.1f}" for a in (apart.min(), apart.max()))
         found.append(("Integrated power against the counter", f"{' to '.join(ends)} %"))
+    found.append(("Energy of the machine that no measured part has", _missed(runs)))
     found.append(("GPU busy while training", _busy(runs)))
     lost = pd.to_numeric(results.finished["lost_j"]).sum()
     found.append(("Energy lost to interruptions (included above)", energy(float(lost))))
@@ -101,6 +102,17 @@ def facts(results: StudyResults) -> list[tuple[str, str]]:
         span = started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"
         found.append(("Runs started", span))
     return [(name, value) for name, value in found if value]
+
+
+def _missed(runs: pd.DataFrame) -> str:
+    """The share that power supply, fans and disks took; empty unless the whole was measured."""
+    shares = _numbers(runs, "missed_share")
+    if shares.empty:
+        return ""
+    # Gains are the same in every run: a mean over runs is as uncertain as each.
+    error = percent(float(_numbers(runs, "missed_share_uncertainty").max()))
+    text = f"{percent(float(shares.mean()))} ± {error} % (power supply, fans, disks, boards)"
+    return text + (f", in {len(shares)} of {len(runs)} runs" if len(shares) < len(runs) else "")
 
 
 def _co2e_by_place(runs: pd.DataFrame, places: list[str]) -> str:
