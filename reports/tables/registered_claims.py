@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.results.column import Column, Schema
 from harness.results.table import Tables
+from harness.settings.arm_selector import Selector
 from harness.settings.settings import AS_RECORDED, WHEREABOUTS, Settings
 from harness.study.choose import choose_study
 from harness.study.claim_registry import RegisteredClaim, Verdict, registered_claims
+from harness.study.expand import expand
 from reports.data import asked_claims, plain_results
 from reports.statistics.energy_kind import standing_of
 from reports.statistics.statistics import Interval
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from harness.settings.run_spec import RunSpec
     from harness.study.claim_registry import Limits
+    from harness.study.study import Study
     from reports.data import StudyResults
     from reports.tables.claims import JudgedClaim
     from reports.tables.table import Record
@@ -62,23 +66,32 @@ def _verdicts_of(tables: Tables, name: str) -> dict[str, Verdict]:
     if not of_study:
         raise UsageError(f"{name}: no registered claim is about study '{tables.study}'")
     claims = [claim for claim in of_study if not claim.test.lacks]
-    changed = _changed(tables)
-    if changed:
-        untested = Verdict(verdict="not tested", reason=changed, records=name)
-        return {claim.id: untested for claim in claims}
+    study, registry = choose_study((tables.study,), (), (), (), ())
+    specs = expand(study, registry)
     results = replace(
         plain_results(tables), claims=asked_claims(tables, [claim.asked for claim in claims])
     )
-    judged = zip(claims, judge(results), strict=True)
-    return {claim.id: _verdict(each, results, name) for claim, each in judged}
+    found = {}
+    for claim, judged in zip(claims, judge(results), strict=True):
+        untested = (
+            missing(results, judged.claim)
+            or _changed(study, tables.settings)
+            or _changed_arm(claim.test.arm, judged.claim.arm, specs, tables)
+            or _changed_arm(claim.test.against, judged.claim.against, specs, tables)
+        )
+        found[claim.id] = (
+            Verdict(verdict="not tested", reason=untested, records=name)
+            if untested
+            else _verdict(judged, results, name)
+        )
+    return found
 
 
-def _changed(tables: Tables) -> str:
-    """How the study was changed before it was run, so that a claim's scale is not its; or empty."""
-    built_in, _ = choose_study((tables.study,), (), (), (), ())
+def _changed(study: Study, saved: Mapping[str, Any]) -> str:
+    """How a study was changed before it was run, so that a claim's scale is not its; or empty."""
     for table in ("workload", "training"):
-        ours: Settings = getattr(built_in, table)
-        theirs = type(ours).model_validate(tables.settings.get(table, {}), context=AS_RECORDED)
+        ours: Settings = getattr(study, table)
+        theirs = type(ours).model_validate(saved.get(table, {}), context=AS_RECORDED)
         for key in type(ours).model_fields:
             now, then = getattr(ours, key), getattr(theirs, key)
             if key not in WHEREABOUTS and now != then:
@@ -86,10 +99,19 @@ def _changed(tables: Tables) -> str:
     return ""
 
 
+def _changed_arm(words: str, label: str | None, specs: list[RunSpec], tables: Tables) -> str:
+    """The same of a method's hyper-parameters; those that came later have their defaults."""
+    chosen = Selector.parse(words)
+    ours = next(spec for spec in specs if chosen.matches(spec)).hyperparameters
+    seed = tables.runs.loc[tables.runs["arm"] == label, "seed"].iloc[0]
+    theirs = tables.folder(str(label), int(seed)).read_spec().hyperparameters
+    for key, then in theirs.items():
+        if key in ours and ours[key] != then:
+            return f"{label} had {key} = {then!r}, not {ours[key]!r} as in the study"
+    return ""
+
+
 def _verdict(judged: JudgedClaim, results: StudyResults, records: str) -> Verdict:
-    absent = missing(results, judged.claim)
-    if absent:
-        return Verdict(verdict="not tested", reason=absent, records=records)
     compared = results.finished["arm"].isin([judged.claim.arm, judged.claim.against])
     return Verdict(
         verdict=judged.verdict,

@@ -96,6 +96,17 @@ def test_results_of_a_changed_study_are_not_of_a_claims_scale(changed: Changed) 
     assert verdict["energy_ratio"] is None
 
 
+def test_a_method_with_other_words_is_not_the_studys(changed: Changed) -> None:
+    folder = changed(lambda _: None)
+    for file in (folder / "runs" / "early_bird").glob("*/spec.json"):
+        spec = json.loads(file.read_text())
+        spec["hyperparameters"]["window"] = 2
+        file.write_text(json.dumps(spec))
+    verdict = listed(str(folder))[CLAIM]["verdict"]
+    assert verdict["verdict"] == "not tested"
+    assert "early_bird had window = 2, not 5" in verdict["reason"]
+
+
 def test_another_folder_for_the_data_is_no_change(changed: Changed) -> None:
     folder = changed(lambda study: study["workload"].update(root="/elsewhere"))
     assert listed(str(folder))[CLAIM]["verdict"]["n"] == 3
