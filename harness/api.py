@@ -73,6 +73,7 @@ class measure:  # noqa: N801 - it reads as the function it stands for
             holds those of the one that began first.
         scope: Sum the machine's parts, or take the whole "machine" by its battery or another meter.
         plugs: Addresses of smart plugs that feed the machine, as `energy.plugs` of a study.
+        controllers: Addresses of its management controllers, as `energy.controllers`.
     """
 
     def __init__(
@@ -83,9 +84,14 @@ class measure:  # noqa: N801 - it reads as the function it stands for
         trace: Path | None = None,
         scope: Scope = "parts",
         plugs: Sequence[str] = (),
+        controllers: Sequence[str] = (),
     ) -> None:
         self._settings = EnergySettings(
-            period_s=period_s, idle_s=idle_s, scope=scope, plugs=tuple(plugs)
+            period_s=period_s,
+            idle_s=idle_s,
+            scope=scope,
+            plugs=tuple(plugs),
+            controllers=tuple(controllers),
         )
         # Calls may begin at once in several threads: what they share is changed by atomic
         # operations only.

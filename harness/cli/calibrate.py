@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def calibrate_machine(
-    level_s: float | None, *, as_json: bool, plugs: tuple[str, ...] = ()
+    level_s: float | None,
+    *,
+    as_json: bool,
+    plugs: tuple[str, ...] = (),
+    controllers: tuple[str, ...] = (),
 ) -> ExitCode:
     """Measure the curve and store it.
 
@@ -26,16 +30,19 @@ def calibrate_machine(
         level_s: Length of each level; None as the meter needs.
         as_json: Print one JSON object.
         plugs: Addresses of smart plugs that feed the machine.
+        controllers: Addresses of its management controllers.
 
     Raises:
         MeasurementError: No meter here can.
         UsageError: The curve cannot be stored.
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    known = energy_settings(plugs=plugs, controllers=controllers)
     found = calibrate(
         threads or 1,
         level_s=level_s,
-        plugs=energy_settings(plugs=plugs).plugs,
+        plugs=known.plugs,
+        controllers=known.controllers,
         progress=lambda text: click.echo(text, err=True),
     )
     try:

@@ -51,13 +51,24 @@ LATE_S = 0.002
 
 
 def examine_machine(
-    as_json: bool, load: bool, root: str | None, plugs: tuple[str, ...] = ()
+    as_json: bool,
+    load: bool,
+    root: str | None,
+    plugs: tuple[str, ...] = (),
+    controllers: tuple[str, ...] = (),
 ) -> ExitCode:
     """Examine every sensor and print what was found; 5 if nothing can be measured."""
     watts, note = watts_per_thread()
     visible = visible_gpus()
-    named = energy_settings(plugs=plugs).plugs
-    setup = MeterSetup(os.getpid(), visible.gpus, watts, note, plugs=named)
+    known = energy_settings(plugs=plugs, controllers=controllers)
+    setup = MeterSetup(
+        os.getpid(),
+        visible.gpus,
+        watts,
+        note,
+        plugs=known.plugs,
+        controllers=known.controllers,
+    )
     found = {kind: look_for(kind, finder(kind), setup) for kind in METERS}
     meters = [meter for each in found.values() for meter in each.meters]
     if not as_json:

@@ -75,6 +75,13 @@ plug_option = click.option(
     metavar="ADDRESS",
     help="A smart plug that feeds this machine, such as shelly://192.168.1.20; may be repeated.",
 )
+controller_option = click.option(
+    "--controller",
+    "controllers",
+    multiple=True,
+    metavar="ADDRESS",
+    help="This server's management controller: ipmi://local, ipmi://HOST or redfish://HOST.",
+)
 
 
 @cli.command()
@@ -218,6 +225,7 @@ def export(folder: str, to: str, out: str | None) -> None:
     help="Sum the machine's parts, or take the whole machine by its battery or another meter.",
 )
 @plug_option
+@controller_option
 def measure(**options: Any) -> None:
     """Measure the energy of any COMMAND.
 
@@ -258,6 +266,7 @@ def measure(**options: Any) -> None:
     help="Length of each level of a calibration.  [default: as the meter needs]",
 )
 @plug_option
+@controller_option
 def doctor(*, calibrate: bool, level_s: float | None, **options: Any) -> None:
     """Examine every sensor of this machine, and explain how to enable missing ones.
 
@@ -276,7 +285,8 @@ def doctor(*, calibrate: bool, level_s: float | None, **options: Any) -> None:
     if calibrate:
         from harness.cli.calibrate import calibrate_machine
 
-        sys.exit(calibrate_machine(level_s, as_json=options["as_json"], plugs=options["plugs"]))
+        meters = {name: options[name] for name in ("plugs", "controllers")}
+        sys.exit(calibrate_machine(level_s, as_json=options["as_json"], **meters))
     from harness.cli.doctor import examine_machine
 
     sys.exit(examine_machine(**options))

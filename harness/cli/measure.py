@@ -39,6 +39,7 @@ def measure_command(
     country: str | None,
     scope: Scope,
     plugs: tuple[str, ...],
+    controllers: tuple[str, ...],
 ) -> int:
     """Run `command` in a recorder's window; returns its exit code.
 
@@ -47,7 +48,8 @@ def measure_command(
         MeasurementError: Nothing measures the whole machine, which was asked for.
     """
     factor = carbon_factor(Carbon(country=country))
-    settings = energy_settings(period_s=period_s, idle_s=idle_s, scope=scope, plugs=plugs)
+    meters = {"scope": scope, "plugs": plugs, "controllers": controllers}
+    settings = energy_settings(period_s=period_s, idle_s=idle_s, **meters)
     check_scope(settings)
     watts, watts_note = watts_per_thread()
     visible = visible_gpus()

@@ -118,6 +118,7 @@ def calibrate(
     level_s: float | None = None,
     settle_s: float = SETTLE_S,
     plugs: tuple[str, ...] = (),
+    controllers: tuple[str, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
     """Measure idle power, then the power with 1, 2, 3, 4, 6 ... and all threads busy.
@@ -128,6 +129,7 @@ def calibrate(
         level_s: How long each level is measured; None as long as the meter needs.
         settle_s: How long to wait before each.
         plugs: Addresses of smart plugs that feed the machine.
+        controllers: Addresses of its management controllers.
         progress: Shows what is measured now.
 
     Raises:
@@ -135,7 +137,7 @@ def calibrate(
     """
     load = load or busy
     kinds = tuple(kind for kind in METERS if kind not in ("estimate", "nvml"))
-    settings = EnergySettings(meters=kinds, idle_s=0.0, plugs=plugs)
+    settings = EnergySettings(meters=kinds, idle_s=0.0, plugs=plugs, controllers=controllers)
     setup = MeterSetup(os.getpid(), (), 0.0, "")
     windows: list[tuple[int, int, int]] = []
     with tempfile.TemporaryDirectory(prefix="energy-harness-") as folder:

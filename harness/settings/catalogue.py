@@ -153,6 +153,8 @@ METERS = Catalogue(
         "rapl": f"{_METERS}.rapl:find",
         "zeus": f"{_METERS}.zeus_devices:find",
         "plugs": f"{_METERS}.plugs:find",
+        "ipmi": f"{_METERS}.ipmi:find",
+        "redfish": f"{_METERS}.redfish:find",
         "hwmon": f"{_METERS}.hwmon:find",
         "raspberry_pi": f"{_METERS}.raspberry_pi:find",
         "battery": f"{_METERS}.battery:find",

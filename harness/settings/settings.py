@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -221,17 +221,36 @@ PLUGS = ("shelly", "tasmota", "mqtt")
 """Kinds of smart plug, as their addresses begin."""
 
 
+CONTROLLERS = ("ipmi", "redfish", "redfish+http")
+"""Kinds of management controller, likewise."""
+
+
 def _plug(address: str) -> str:
     """Refuses what is no address of a plug."""
+    parts = _address(address, PLUGS, "shelly://192.168.1.20", "ENERGY_HARNESS_PLUG")
+    if parts.scheme == "mqtt" and (not parts.path.strip("/") or set("+#") & set(address)):
+        raise ValueError(f"'{address}': name the topic of one plug, such as /tele/desk/SENSOR")
+    every = parse_qs(parts.query).get("every", ["1"])[0]
+    if not every.replace(".", "", 1).isdecimal() or not float(every) > 0:
+        raise ValueError(f"'{address}': every={every} is no number of seconds")
+    return address
+
+
+def _controller(address: str) -> str:
+    """Refuses what is no address of a management controller."""
+    _address(address, CONTROLLERS, "redfish://bmc.example.org", "ENERGY_HARNESS_BMC")
+    return address
+
+
+def _address(address: str, kinds: tuple[str, ...], example: str, prefix: str) -> SplitResult:
+    """The parts of an address that names a kind and a host, and holds no credentials."""
     kind, _, rest = address.partition("://")
-    if kind not in PLUGS or not rest:
-        raise ValueError(
-            f"'{address}' is no address such as shelly://192.168.1.20; {nearest(kind, PLUGS)}"
-        )
+    if kind not in kinds or not rest:
+        raise ValueError(f"'{address}' is no address such as {example}; {nearest(kind, kinds)}")
     if "@" in rest.partition("/")[0]:
         raise ValueError(
             "an address holds no user or password; give them in the environment "
-            "(ENERGY_HARNESS_PLUG_USER, ENERGY_HARNESS_PLUG_PASSWORD)"
+            f"({prefix}_USER, {prefix}_PASSWORD)"
         )
     try:
         parts = urlsplit(address)
@@ -240,12 +259,7 @@ def _plug(address: str) -> str:
         raise ValueError(f"'{address}': {error}") from None
     if not parts.hostname:
         raise ValueError(f"'{address}' names no host")
-    if kind == "mqtt" and (not parts.path.strip("/") or set("+#") & set(address)):
-        raise ValueError(f"'{address}': name the topic of one plug, such as /tele/desk/SENSOR")
-    every = parse_qs(parts.query).get("every", ["1"])[0]
-    if not every.replace(".", "", 1).isdecimal() or not float(every) > 0:
-        raise ValueError(f"'{address}': every={every} is no number of seconds")
-    return address
+    return parts
 
 
 MeterKind = Annotated[str, one_of(METERS)]
@@ -271,14 +285,16 @@ class EnergySettings(Settings):
         "rapl",
         "zeus",
         "plugs",
+        "ipmi",
+        "redfish",
         "hwmon",
         "raspberry_pi",
         "battery",
         "estimate",
     )
     """Kinds of sensor to look for; "zeus" (AMD, Apple, Jetson) needs the extra of that name. Of
-    those that measure the whole machine ("plugs", "hwmon", "raspberry_pi", "battery") the first
-    that is here is read.
+    those that measure the whole machine ("plugs", "ipmi", "redfish", "hwmon", "raspberry_pi",
+    "battery") the first that is here is read.
     Estimates never enter a total that a sensor measured."""
     scope: Literal["parts", "machine"] = "parts"
     """What makes up the energy of a run: the machine's parts (GPUs, CPU, memory), or the whole
@@ -288,6 +304,10 @@ class EnergySettings(Settings):
     """Addresses of smart plugs that feed the machine: "shelly://HOST", "tasmota://HOST", or
     "mqtt://BROKER/TOPIC"; needs the extra `plugs`. User and password are taken from the environment
     (ENERGY_HARNESS_PLUG_USER, ENERGY_HARNESS_PLUG_PASSWORD)."""
+    controllers: tuple[Annotated[str, AfterValidator(_controller)], ...] = ()
+    """Addresses of servers' management controllers: "ipmi://local", "ipmi://HOST" (needs ipmitool),
+    or "redfish://HOST" (needs the extra `servers`). User and password are taken from the
+    environment (ENERGY_HARNESS_BMC_USER, ENERGY_HARNESS_BMC_PASSWORD)."""
     gpus: Literal["used", "all"] = "used"
     """Read the GPU that the run uses, or all of the machine's."""
     period_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.energy.sensors import rapl, sysfs
 from tests.docs.pages import SMALL, pages, try_page
+from tests.fakes.controller import FakeController
 from tests.fakes.laptop import FakeBattery
 from tests.fakes.plug import FakePlug
 from tests.fakes.rapl import FakeRapl
@@ -16,9 +18,11 @@ CLUSTER = "how-to/slurm.md"
 CALIBRATED = "how-to/calibrate.md"
 PLUG = "how-to/smart-plug.md"
 LAPTOP = "how-to/laptop.md"
+SERVER = "how-to/server.md"
+OTHERS = {*pages("how-to")} - {CLUSTER, CALIBRATED, PLUG, LAPTOP, SERVER}
 
 
-@pytest.mark.parametrize("page", sorted({*pages("how-to")} - {CLUSTER, CALIBRATED, PLUG, LAPTOP}))
+@pytest.mark.parametrize("page", sorted(OTHERS))
 def test_every_block_of_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     try_page(page, tmp_path)
 
@@ -54,3 +58,13 @@ def test_every_block_about_a_laptop_does_on_one_what_it_says(
     FakeBattery(tmp_path / "sys", power_w=12.0).turn_to(0)
     monkeypatch.setenv(sysfs.ELSEWHERE, str(tmp_path / "sys"))
     try_page(LAPTOP, tmp_path)
+
+
+def test_every_block_about_a_server_does_on_one_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeController(login="reader:secret") as controller:
+        controller.turn_to(time.monotonic_ns())
+        monkeypatch.setitem(SMALL, SERVER, [("redfish://bmc.example.org", controller.address)])
+        try_page(SERVER, tmp_path)
+    assert controller.asked

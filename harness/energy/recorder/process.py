@@ -84,7 +84,14 @@ class RecorderProcess:
             "idle_s": settings.idle_s,
             "cool_down_c": settings.cool_down_c,
             "borders": borders,
-            "setup": asdict(replace(setup, scope=settings.scope, plugs=settings.plugs)),
+            "setup": asdict(
+                replace(
+                    setup,
+                    scope=settings.scope,
+                    plugs=settings.plugs,
+                    controllers=settings.controllers,
+                )
+            ),
             "continues": False,
             "starter": os.getpid(),
         }

@@ -207,6 +207,7 @@ class MeterSetup:
             so that each counts once.
         scope: What makes up the run's energy: the machine's parts, or the whole machine.
         plugs: Addresses of smart plugs.
+        controllers: Addresses of servers' management controllers.
     """
 
     process_id: int
@@ -218,6 +219,7 @@ class MeterSetup:
     first_node: bool = True
     scope: Scope = "parts"
     plugs: tuple[str, ...] = ()
+    controllers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,15 @@ def check_measurable(settings: EnergySettings) -> None:
 
 def _look(settings: EnergySettings) -> tuple[list[Meter], list[str]]:
     """The meters of the scope that is asked for, and why others are missing."""
-    setup = MeterSetup(os.getpid(), None, 0.0, "", scope=settings.scope, plugs=settings.plugs)
+    setup = MeterSetup(
+        process_id=os.getpid(),
+        gpus=None,
+        watts_per_thread=0.0,
+        watts_note="",
+        scope=settings.scope,
+        plugs=settings.plugs,
+        controllers=settings.controllers,
+    )
     found = [finder(kind)(setup) for kind in settings.meters]
     meters = [
         meter

@@ -87,6 +87,8 @@ class HttpDevice:
             ) as answer:
                 status = answer.status_code
                 text = answer.raw.read(MAX_BYTES, decode_content=True)
+        except requests.exceptions.SSLError:
+            raise SensorError("its certificate is not trusted") from None
         except (requests.RequestException, OSError) as failure:
             raise SensorError(f"no answer ({type(failure).__name__})") from None
         if status in (401, 403):
