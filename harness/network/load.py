@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import RunError, UsageError
-from harness.network.record import WEIGHTS, NetworkRecord, read_record, sha256_of
+from harness.network.record import RECORD, WEIGHTS, NetworkRecord, read_record, sha256_of
 from harness.network.shapes import fill
 from harness.pruning.batch import output_of
 from harness.pruning.converted_attention import convert_attention, restore_attention
@@ -43,11 +44,13 @@ def network_of(record: NetworkRecord, folder: Path) -> nn.Module:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     build = resolve_model(record.model)
-    network: nn.Module = build(record.inputs, record.outputs)
-    if record.converts:
-        convert_attention(network)
     try:
-        fill(network, _tensors(path))
+        tensors = _tensors(path)
+        _check_outputs(record, tensors)
+        network: nn.Module = build(record.inputs, record.outputs)
+        if record.converts:
+            convert_attention(network)
+        fill(network, tensors)
         if record.converts:
             restore_attention(network, build(record.inputs, record.outputs))
         _try(network.eval(), record)
@@ -64,6 +67,19 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise RunError(f"no file of weights that can be read: {error}") from None
+
+
+def _check_outputs(record: NetworkRecord, tensors: Mapping[str, Tensor]) -> None:
+    """A layer has as many outputs as the network: else its builder would be let take any memory.
+
+    Raises:
+        RunError: None has.
+    """
+    largest = max((size for each in tensors.values() for size in each.shape), default=0)
+    if record.outputs > largest:
+        raise RunError(
+            f"no layer has {record.outputs:,} outputs, as {RECORD} says: it is of another network"
+        )
 
 
 def example_for(record: NetworkRecord) -> Tensor:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import UsageError
 from harness.settings.types import MAX_COUNT
 from harness.utils.atomic_write import write_atomically
-from harness.workloads.encoding import Encoding
+from harness.workloads.encoding import Encoding, Side
 
 RECORD = "network.json"
 WEIGHTS = "network.safetensors"
@@ -57,7 +57,7 @@ class NetworkRecord(BaseModel):
 
     format: int = FORMAT
     model: str
-    inputs: Many
+    inputs: Side
     outputs: Many
     converts: bool = False
     encoding: Encoding

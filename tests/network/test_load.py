@@ -180,6 +180,28 @@ def test_a_damaged_folder_is_refused_in_a_sentence(
         load_network(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outputs": 10**6}, "no layer has 1,000,000 outputs"),
+        ({"model": "vgg_smal"}, "did you mean 'vgg_small'"),
+        ({"model": "../../vgg_small"}, "is unknown"),
+        ({"model": "os:system"}, "is unknown"),
+        ({"model": "resnet20"}, "it is of another network"),
+        ({"run": {"study": "x" * 2**25}}, "larger than any record"),
+    ],
+)
+def test_a_record_of_another_network_is_refused_before_it_is_built(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    network, _ = trained("vgg_small")
+    save_network(tmp_path, network, {}, known("vgg_small", converts=False))
+    record = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps(record | change))
+    with pytest.raises(UsageError, match=message):
+        load_network(tmp_path)
+
+
 @pytest.mark.parametrize("header", [b"", b"\xff" * 8, (2**40).to_bytes(8, "little") + b"{}"])
 def test_a_header_larger_than_the_file_is_refused(header: bytes, tmp_path: Path) -> None:
     network, _ = trained("vgg_small")
@@ -197,6 +219,7 @@ def test_a_header_larger_than_the_file_is_refused(header: bytes, tmp_path: Path)
     [
         {"outputs": 0},
         {"outputs": 10**9},
+        {"inputs": 10**5},
         {"encoding": {"kind": "image", "shape": [10**6]}},
         {"encoding": {"kind": "image", "shape": [1] * 9}},
         {"encoding": {"kind": "image", "shape": [3, 8, 8], "spread": [0.0]}},
