@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import Batch, Count, Mask, PruneAtInit, RunError, Scores, output_of, prunable_weights
+from harness import Batch, Count, Mask, PruneAtInit, Scores, output_of, prunable_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,8 +38,6 @@ def synflow(network: nn.Module, batch: Batch) -> Scores:
     import torch
     from torch import nn
 
-    if not batch.inputs.is_floating_point():
-        raise RunError("SynFlow passes ones through the network, but this one takes tokens")
     device = batch.inputs.device
     if device.type == "mps":  # Apple's GPUs have no float64
         device = torch.device("cpu")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness import Batch, Budget, Mask, PruneAtInit, RunError, Train, magnitude, prunable_weights
+from harness import Batch, Budget, Mask, PruneAtInit, Train, magnitude, prunable_weights
 from harness.pruning.weights import prune_weights
 from harness.settings.catalogue import resolve_model
 from methods.grasp import TEMPERATURE, Grasp, grasp
@@ -186,12 +186,6 @@ def test_synaptic_flow_is_conserved_through_units_and_layers(activation: type[nn
     torch.testing.assert_close(second.sum(dim=(1, 2, 3)), third.reshape(4, 6, 16).sum(dim=(0, 2)))
     for other in (second, third):
         torch.testing.assert_close(other.sum(), first.sum())
-
-
-def test_synflow_of_a_network_that_takes_tokens_is_refused_in_a_sentence() -> None:
-    tokens = Batch(torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
-    with pytest.raises(RunError, match="takes tokens"):
-        synflow(nn.Embedding(4, 2), tokens)
 
 
 def test_synflow_looks_at_no_data() -> None:

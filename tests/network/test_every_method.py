@@ -45,9 +45,8 @@ NOT_FOR = {
     "progressive_resizing": TRANSFORMERS,
     "layer_dropping": set(FAMILIES) - TRANSFORMERS,
     "random_ltd": set(FAMILIES) - TRANSFORMERS,
-    "synflow": {"gpt_tiny"},
 }
-"""Networks that a method cannot train: with inputs of one size, without blocks, with tokens."""
+"""Networks that a method cannot train: with inputs of one size, without blocks."""
 SLOW = ("dense", "early_bird")
 """Methods whose networks become programs for ExecuTorch, too: half a minute each."""
 
