@@ -27,7 +27,7 @@ class EarlyCrop(ChannelPruningMethod):
 
     As in the official code. Deviations from it: the first and the last layer lose channels as all
     others do; there is a floor of channels and rounded widths; scores come from one larger batch in
-    place of five; training goes on along the schedule, where the code begins it again; and the
+    place of five; training continues along the schedule, where the code begins it again; and the
     search ends at `search_epochs`.
     """
 

@@ -201,7 +201,7 @@ def test_selective_backprop_keeps_by_scipys_percentile(selectivity: float, tied:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_choice_goes_on_bit_equal_from_a_checkpoint(
+def test_a_choice_resumes_bit_equal_from_a_checkpoint(
     name: str, digits: Workload, tmp_path: Path
 ) -> None:
     phase = Train("train", epochs=3, select=RULES[name][0])
