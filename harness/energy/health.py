@@ -28,6 +28,8 @@ DISAGREEMENT = 0.1
 """Counter and power that differ by more get a flag: twice a sensor's gain error."""
 BUSY = 0.1
 """Other work on more of the CPUs than this gets a flag."""
+MAX_DOUBT = 0.2
+"""A window that a polled meter knows less well gets a flag; gaps have one of their own."""
 LONG_ENOUGH_S = 5.0
 """Over a shorter time than this the difference of counter and power says little."""
 
@@ -164,6 +166,11 @@ class Health:
                     f"{name}: the sensor sees only {seen} of the time; the uncertainty does not "
                     "cover a load in step with it"
                 )
+            if number in self._unresolved:
+                found.append(
+                    f"{name}: too short a time for this meter, known to "
+                    f"{self._unresolved[number]:.0%} only"
+                )
             if len(readings.value) and not sensor.is_estimate:
                 found += [f"{name}: {word}" for word in _breaks(readings)]
         return found
@@ -234,6 +241,22 @@ class Health:
             and readings.sensor.quantity == "power"
             and readings.sensor.window_s < readings.sensor.update_s
         }
+
+    @cached_property
+    def _unresolved(self) -> dict[int, float]:
+        """Numbers of polled meters to which the window is too short, and how well it is known."""
+        borders = (self._start_ns, self._end_ns)
+        found: dict[int, float] = {}
+        if not any(each.sensor.poll_s for each in self._trace.readings):
+            return found
+        for owner in ("run", "machine"):
+            for curve in curves(self._trace, borders, owner):
+                joules = curve.between(*borders)
+                doubt_j = joules.border_j + joules.aliasing_j
+                if curve.sensor.poll_s and doubt_j > MAX_DOUBT * joules.energy_j > 0:
+                    number = [each.sensor for each in self._trace.readings].index(curve.sensor)
+                    found[number] = doubt_j / joules.energy_j
+        return found
 
     @cached_property
     def _contradicted(self) -> dict[int, float]:

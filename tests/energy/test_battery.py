@@ -64,6 +64,8 @@ def test_a_window_shorter_than_a_step_says_that_it_is_not_resolved(root) -> None
     trace, borders = watch(device, meters, clock, [200, 2, 200], [10, 10, 10])
     short = measured(trace, borders[1], borders[2]).joules
     assert short.without_gain_j > 0.5 * short.energy_j
+    assert any("too short" in flag for flag in measured(trace, borders[1], borders[2]).flags)
+    assert not measured(trace, borders[0], borders[3]).flags
 
 
 def test_a_charger_that_is_plugged_in_mid_run_is_a_gap_with_its_reason(root) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.results.folder import RunFolder
@@ -14,6 +15,7 @@ from harness.results.run_energy import Ledger
 from harness.results.table import load
 from tests.conftest import Harness
 from tests.energy.conftest import Pretend
+from tests.fakes.plug import FakePlug
 
 POWER_W = 400.0
 UPDATE_S = 0.1
@@ -67,3 +69,30 @@ def test_a_study_that_wants_its_gpus_alone_is_refused_beside_others(
     assert "Traceback" not in words
     journals = [path.read_text() for path in (tmp_path / "out").rglob("journal*")]
     assert not any("epoch" in text for text in journals)
+
+
+@pytest.mark.parametrize("scope", ["machine", "parts"])
+def test_a_plug_that_leaves_the_network_costs_coverage_and_not_the_run(
+    scope: str, harness: Harness, tmp_path: Path, no_driver: None
+) -> None:
+    del no_driver
+    with FakePlug("shelly2", power_w=60.0) as plug:
+        plug.is_live = True
+        plug.fails_after = 7 if scope == "machine" else 4
+        ended = harness(
+            *("dense", "--seed", "0", "--out", "out", "--set", "training.epochs=6"),
+            *("--set", f"energy.scope={scope}", "--set", f'energy.plugs=["{plug.address}"]'),
+            *("--set", "energy.idle_s=0"),
+        )
+    assert ended.returncode == 0, ended.stderr
+    [row] = load(tmp_path / "out").to_dict("records")
+    assert row["status"] == "done"
+    assert "no answer" in row["energy_flags"]
+    if scope == "machine":
+        assert row["energy_scope"] == "machine"
+        assert row["coverage"] < 0.9
+        assert pd.isna(row["machine_j"])
+    else:
+        assert row["energy_source"] == "estimated"
+        assert row["coverage"] == 1
+        assert row["machine_j"] > 0

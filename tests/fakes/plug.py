@@ -63,6 +63,7 @@ class FakePlug:
         fault: What it does in place of answering: "offline", "redirect" or "text".
         is_stale: Whether it stands still.
         is_live: Whether it follows the time by itself.
+        fails_after: After so many requests it is offline.
         unit: What its counter is divided by in addition.
         asked: The paths that it was asked for.
     """
@@ -73,6 +74,7 @@ class FakePlug:
         self.fault: str | None = None
         self.is_stale = False
         self.is_live = False
+        self.fails_after: int | None = None
         self.unit = 1.0
         self.asked: list[str] = []
         self._zero_ns = 0
@@ -219,7 +221,8 @@ def _handler(plug: FakePlug) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            if plug.fault == "offline":
+            is_over = plug.fails_after is not None and len(plug.asked) >= plug.fails_after
+            if plug.fault == "offline" or is_over:
                 self.close_connection = True
                 return
             status, headers, text = plug.answer(self.path, self.headers)
