@@ -217,7 +217,7 @@ class Training(Settings):
         return self
 
 
-PLUGS = ("shelly", "tasmota", "mqtt")
+PLUGS = ("shelly", "tasmota", "kasa", "tapo", "mqtt")
 """Kinds of smart plug, as their addresses begin."""
 
 
@@ -301,9 +301,10 @@ class EnergySettings(Settings):
     machine, where something measures that (a battery, a plug, a server's controller). The other is
     read and listed beside; the two are never added up."""
     plugs: tuple[Annotated[str, AfterValidator(_plug)], ...] = ()
-    """Addresses of smart plugs that feed the machine: "shelly://HOST", "tasmota://HOST", or
-    "mqtt://BROKER/TOPIC"; needs the extra `plugs`. User and password are taken from the environment
-    (ENERGY_HARNESS_PLUG_USER, ENERGY_HARNESS_PLUG_PASSWORD)."""
+    """Addresses of smart plugs that feed the machine: "shelly://HOST", "tasmota://HOST",
+    "kasa://HOST", "tapo://HOST" (both of TP-Link), or "mqtt://BROKER/TOPIC"; needs the extra
+    `plugs`. User and password are taken from the environment (ENERGY_HARNESS_PLUG_USER,
+    ENERGY_HARNESS_PLUG_PASSWORD)."""
     controllers: tuple[Annotated[str, AfterValidator(_controller)], ...] = ()
     """Addresses of servers' management controllers: "ipmi://local", "ipmi://HOST" (needs ipmitool),
     or "redfish://HOST" (needs the extra `servers`). User and password are taken from the

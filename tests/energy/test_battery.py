@@ -43,7 +43,7 @@ def test_joules_are_right_within_what_is_stated(root, refresh_s, counts_charge) 
     rng = np.random.default_rng(refresh_s)
     device = FakeBattery(root, 8.0, refresh_s=refresh_s, counts_charge=counts_charge)
     clock = Clock(50 * SECOND + int(rng.integers(30 * SECOND)))
-    lengths_s, powers_w = rng.uniform(60, 400, 12), rng.uniform(6, 60, 12)
+    lengths_s, powers_w = rng.uniform(60, 240, 6), rng.uniform(6, 60, 6)
     trace, borders = watch(device, found_on(device, clock).meters, clock, lengths_s, powers_w)
     whole = measured(trace, borders[0], borders[-1])
     truth_j = device.power.truth_j(borders[0], borders[-1])
@@ -55,7 +55,7 @@ def test_joules_are_right_within_what_is_stated(root, refresh_s, counts_charge) 
         held += (
             abs(joules.energy_j - device.power.truth_j(start_ns, end_ns)) < joules.without_gain_j
         )
-    assert held >= 10
+    assert held >= 5
 
 
 def test_a_window_shorter_than_a_step_says_that_it_is_not_resolved(root) -> None:
@@ -90,13 +90,13 @@ def test_a_gauge_that_stands_still_is_not_trusted(root) -> None:
     meters = found_on(device, clock).meters
 
     def happens(now_ns: int) -> None:
-        device.stale = 300 * SECOND < now_ns < 700 * SECOND
+        device.stale = 100 * SECOND < now_ns < 500 * SECOND
 
-    trace, borders = watch(device, meters, clock, [1000], [20], happens=happens)
+    trace, borders = watch(device, meters, clock, [600], [20], happens=happens)
     found = measured(trace, *borders)
     assert found.joules.coverage < 0.7
     assert any("stood still" in flag for flag in found.flags)
-    assert abs(found.joules.energy_j - 20_000) < found.joules.uncertainty_j
+    assert abs(found.joules.energy_j - 12_000) < found.joules.uncertainty_j
 
 
 def test_two_batteries_are_one_meter(root) -> None:

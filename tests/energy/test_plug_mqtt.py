@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness.energy.sensors import plugs
+from harness.energy.sensors import plug_mqtt, plugs
 from harness.energy.sensors.base import Found, Meter, MeterSetup, SensorError
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -74,6 +74,7 @@ def started(folder: Path, *, with_password: bool) -> Iterator[Broker]:
         sender.loop_start()
         yield Broker(port, sender)
     finally:
+        sender.disconnect()
         sender.loop_stop()
         broker.terminate()
         broker.wait()
@@ -119,7 +120,8 @@ def test_the_last_message_is_the_reading(topic, state, power_w, energy_j, step_j
     closed(found.meters)
 
 
-def test_old_wrong_and_missing_messages_are_failed_readings(broker) -> None:
+def test_old_wrong_and_missing_messages_are_failed_readings(broker, monkeypatch) -> None:
+    monkeypatch.setattr(plug_mqtt, "FIRST_S", 0.05)
     topic = "tele/desk/SENSOR"
     found = find(broker.address(topic, 0.1))
     power = found.meters[1]

@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness.energy.sensors import plugs
-from harness.energy.sensors.base import Found, Meter, MeterSetup
+from harness.energy.recorder import timeouts
+from harness.energy.sensors import network, plugs
+from harness.energy.sensors.base import Found, Meter, MeterSetup, SensorError
 from harness.energy.window_energy import measured
 from tests.energy.machine import Clock, watch
 from tests.energy.virtual import SECOND
@@ -52,7 +53,7 @@ def test_joules_are_right_within_what_is_stated(kind, plugged) -> None:
     rng = np.random.default_rng(len(kind))
     plug, clock = plugged(kind, 20.0), Clock(50 * SECOND + int(rng.integers(SECOND)))
     found = meters(plug, clock)
-    lengths_s, powers_w = rng.uniform(40, 160, 10), rng.uniform(15, 250, 10)
+    lengths_s, powers_w = rng.uniform(40, 100, 6), rng.uniform(15, 250, 6)
     trace, borders = watch(plug, found, clock, lengths_s, powers_w)
     whole = measured(trace, borders[0], borders[-1])
     truth_j = plug.power.truth_j(borders[0], borders[-1])
@@ -64,7 +65,7 @@ def test_joules_are_right_within_what_is_stated(kind, plugged) -> None:
         joules = measured(trace, start_ns, end_ns).joules
         off_j = joules.energy_j - plug.power.truth_j(start_ns, end_ns)
         held += abs(off_j) < joules.without_gain_j
-    assert held >= 9
+    assert held >= 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,26 +96,47 @@ def test_a_counter_that_is_set_back_at_midnight_costs_no_joule(plugged) -> None:
     was_reset: list[int] = []
 
     def happens(now_ns: int) -> None:
-        if now_ns > 300 * SECOND and not was_reset:
+        if now_ns > 200 * SECOND and not was_reset:
             was_reset.append(now_ns)
             plug.reset()
 
-    trace, borders = watch(plug, meters(plug, clock), clock, [600], [200], happens=happens)
+    trace, borders = watch(plug, meters(plug, clock), clock, [300], [200], happens=happens)
     found = measured(trace, *borders)
-    assert found.joules.energy_j == pytest.approx(120_000, rel=0.03)
+    assert found.joules.energy_j == pytest.approx(60_000, rel=0.03)
     assert any("set back" in flag for flag in found.flags)
 
 
+@pytest.mark.parametrize("since_s", [0, 150], ids=["from the start", "after an update mid-run"])
 @pytest.mark.parametrize(
     ("kind", "unit"), [("shelly1", 60.0), ("shelly2", 1 / 60), ("tasmota", 1e3)]
 )
-def test_a_counter_in_another_unit_is_found_by_its_power_and_not_used(kind, unit, plugged) -> None:
+def test_a_counter_in_another_unit_is_found_by_its_power_and_not_used(
+    kind, unit, since_s, plugged
+) -> None:
     plug, clock = plugged(kind, 50.0), Clock()
-    plug.unit = unit
-    trace, borders = watch(plug, meters(plug, clock), clock, [300], [120])
+
+    def happens(now_ns: int) -> None:
+        plug.unit = unit if now_ns >= since_s * SECOND else 1.0
+
+    happens(0)
+    trace, borders = watch(plug, meters(plug, clock), clock, [300], [120], happens=happens)
     found = measured(trace, *borders)
     assert found.joules.energy_j == pytest.approx(36_000, rel=0.02)
+    assert abs(found.joules.energy_j - 36_000) < found.joules.uncertainty_j
     assert any("another unit?" in flag for flag in found.flags)
+
+
+def test_a_password_that_is_set_mid_run_is_a_gap_with_its_reason(plugged) -> None:
+    plug, clock = plugged("shelly2", 50.0), Clock()
+
+    def happens(now_ns: int) -> None:
+        plug.password = SECRET if now_ns > 90 * SECOND else ""
+
+    trace, borders = watch(plug, meters(plug, clock), clock, [60], [100], happens=happens)
+    found = measured(trace, *borders)
+    assert found.joules.coverage < 0.7
+    assert abs(found.joules.energy_j - 6_000) < found.joules.uncertainty_j
+    assert any("wrong user or password" in flag for flag in found.flags)
 
 
 def test_a_plug_that_stands_still_is_not_trusted(plugged) -> None:
@@ -154,6 +176,18 @@ def test_what_does_not_answer_is_named_with_its_reason(plugged) -> None:
     assert not found.meters
     assert plug.address in found.notes[0]
     assert "no answer" in found.notes[0]
+
+
+@pytest.mark.parametrize("fault", ["silent", "slow"])
+def test_a_plug_that_takes_its_time_is_not_waited_for(fault, plugged, monkeypatch) -> None:
+    assert max(2 * network.TIMEOUT_S, network.ANSWER_S) < timeouts.TIMEOUT_S
+    monkeypatch.setattr(network, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(network, "ANSWER_S", 0.1)
+    plug = plugged("shelly2")
+    read = plugs.opened(plug.address)
+    plug.fault = fault
+    with pytest.raises(SensorError, match=r"no answer|too long"):
+        read.state()
 
 
 def test_only_the_first_node_of_a_run_asks_a_plug(plugged) -> None:

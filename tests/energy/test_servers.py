@@ -1,4 +1,4 @@
-"""Servers' management controllers: Redfish over real HTTP, IPMI by Debian's ipmi_sim."""
+"""Servers' management controllers: Redfish over real HTTP, IPMI by OpenIPMI's ipmi_sim."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import bcrypt
 import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from harness.energy.sensors import ipmi, redfish
 from harness.energy.sensors.base import Found, MeterSetup, SensorError
@@ -20,7 +24,8 @@ from tests.energy.machine import Clock, watch
 from tests.fakes.controller import FakeController, certificate
 
 LOGIN = "reader:sesame"
-SIMULATED = shutil.which("ipmi_sim") and shutil.which("ipmitool")
+SIMULATED = all(map(shutil.which, ("ipmi_sim", "ipmitool", "cc")))
+DCMI_MODULE = Path(__file__).parents[1] / "fakes/ipmi_sim/dcmi.c"
 
 
 def setup(*addresses: str, first_node: bool = True) -> MeterSetup:
@@ -72,6 +77,8 @@ def test_of_several_chassis_one_must_be_named() -> None:
         assert "Blade2" in meter.sensor.device
     with FakeController(chassis=()) as controller:
         assert "no chassis measures power" in found(controller).notes[0]
+    with pytest.raises(SensorError, match="0 W"):
+        redfish.power_w({"PowerWatts": {"Reading": 0}})
 
 
 def test_a_controller_elsewhere_is_read_by_the_first_node_alone() -> None:
@@ -115,11 +122,15 @@ def test_what_ipmitool_prints_is_read(tmp_path, monkeypatch) -> None:
     (tmp_path / "dcmi").write_text(DCMI.replace("activated", "deactivated"))
     with pytest.raises(SensorError, match="deactivated"):
         local.read()
+    (tmp_path / "dcmi").write_text(DCMI.replace("220 Watts", "0 Watts"))
+    with pytest.raises(SensorError, match="0 W"):
+        local.read()
 
 
 LAN = """\
 name "bmc"
 set_working_mc 0x20
+loadlib "{folder}/dcmi.so" "{folder}/watts"
   startlan 1
     addr 127.0.0.1 {port}
     priv_limit admin
@@ -131,6 +142,8 @@ set_working_mc 0x20
   endlan
   user 2 true "reader" "sesame" admin 10 none md2 md5 straight
 """
+PING = bytes.fromhex("0600ff06 000011be 80000000")
+"""RMCP's presence ping (ASF 2.0, 3.2.4.2)."""
 EMULATED = """\
 mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
@@ -140,27 +153,105 @@ mc_enable 0x20
 
 @pytest.fixture
 def simulated(tmp_path: Path) -> Iterator[str]:
-    """The address of a controller that speaks IPMI 2.0, without DCMI, as ipmi_sim does."""
+    """The address of a controller of ipmi_sim's, whose power is in the file `watts`, if it is."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (tmp_path / "lan.conf").write_text(LAN.format(port=port))
+    words = ["cc", "-shared", "-fPIC", "-o", f"{tmp_path}/dcmi.so", str(DCMI_MODULE)]
+    subprocess.run(words, check=True)
+    (tmp_path / "lan.conf").write_text(LAN.format(port=port, folder=tmp_path))
     (tmp_path / "emu").write_text(EMULATED)
     (tmp_path / "state").mkdir()
-    words = f"ipmi_sim -n -c {tmp_path}/lan.conf -f {tmp_path}/emu -s {tmp_path}/state"
-    with subprocess.Popen(words.split(), stdout=subprocess.DEVNULL, stdin=subprocess.PIPE) as sim:
-        time.sleep(1)
-        yield f"ipmi://127.0.0.1:{port}"
-        sim.kill()
+    words = ["ipmi_sim", "-n", "-c", f"{tmp_path}/lan.conf", "-f", f"{tmp_path}/emu"]
+    words += ["-s", f"{tmp_path}/state"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stdin=subprocess.PIPE) as sim:
+        try:
+            wait_for(port)
+            yield f"ipmi://127.0.0.1:{port}"
+        finally:
+            sim.kill()
 
 
-@pytest.mark.skipif(not SIMULATED, reason="ipmi_sim or ipmitool is not installed")
-def test_a_real_session_gives_the_reason_why_there_is_no_power(simulated, monkeypatch) -> None:
+def wait_for(port: int) -> None:
+    """Until a controller answers a ping."""
+    ends = time.monotonic() + 10
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("127.0.0.1", port))
+        asking.settimeout(0.1)
+        while time.monotonic() < ends:
+            try:
+                asking.send(PING)
+                asking.recv(100)
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
+    raise TimeoutError("ipmi_sim does not answer")
+
+
+@pytest.mark.skipif(not SIMULATED, reason="ipmi_sim, ipmitool or a C compiler is not installed")
+def test_a_real_session_gives_the_power_or_the_reason_why_there_is_none(
+    simulated, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("ENERGY_HARNESS_BMC_USER", "reader")
     monkeypatch.setenv("ENERGY_HARNESS_BMC_PASSWORD", "sesame")
-    [note] = ipmi.find(setup(simulated)).notes
-    assert "DCMI" in note
-    assert "Invalid command" in note  # so the login was right
+    (tmp_path / "watts").write_text("344")
+    [meter] = ipmi.find(setup(simulated)).meters
+    (tmp_path / "watts").write_text("512")
+    assert meter.read() == 512
+    (tmp_path / "watts").unlink()
+    with pytest.raises(SensorError, match="Invalid command"):  # as of one without DCMI
+        meter.read()
     monkeypatch.setenv("ENERGY_HARNESS_BMC_PASSWORD", "wrong")
     [note] = ipmi.find(setup(simulated)).notes
     assert "ENERGY_HARNESS_BMC_PASSWORD" in note
+
+
+CHASSIS = "/redfish/v1/Chassis/<identity>"
+POWER = {"PowerControl": [{"MemberId": "0", "PowerConsumedWatts": 287}]}
+
+
+@pytest.mark.filterwarnings("ignore:'cgi' is deprecated:DeprecationWarning")  # webob's
+def test_power_is_found_among_the_resources_of_an_emulator_and_its_login_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sushy-tools has chassis, systems and managers, but no power: that is linked here later."""
+    from sushy_tools.emulator import main as emulated  # half a second, for this test alone
+
+    hashed = bcrypt.hashpw(b"sesame", bcrypt.gensalt(4)).replace(b"$2b$", b"$2y$")
+    (tmp_path / "logins").write_bytes(b"reader:" + hashed + b"\n")
+    app = emulated.app
+    app.configure(
+        extra_config={
+            "SUSHY_EMULATOR_FAKE_DRIVER": True,
+            "SUSHY_EMULATOR_AUTH_FILE": str(tmp_path / "logins"),
+        }
+    )
+    app.add_url_rule(f"{CHASSIS}/Power", "power", lambda identity: POWER | {"Chassis": identity})
+    linked = app.view_functions["chassis_resource"]
+    server = make_server("127.0.0.1", 0, app, request_handler=Silent)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    address = f"redfish+http://127.0.0.1:{server.server_port}"
+    try:
+        assert "ENERGY_HARNESS_BMC_PASSWORD" in redfish.find(setup(address)).notes[0]
+        monkeypatch.setenv("ENERGY_HARNESS_BMC_USER", "reader")
+        monkeypatch.setenv("ENERGY_HARNESS_BMC_PASSWORD", "sesame")
+        assert "no chassis measures power" in redfish.find(setup(address)).notes[0]
+
+        def with_power(identity: str) -> dict[str, Any]:
+            path = CHASSIS.replace("<identity>", identity)
+            return linked(identity=identity).json | {"Power": {"@odata.id": f"{path}/Power"}}
+
+        monkeypatch.setitem(app.view_functions, "chassis_resource", with_power)
+        [meter] = redfish.find(setup(address)).meters
+        assert meter.read() == 287
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Silent(WSGIRequestHandler):
+    """Logs nothing."""
+
+    def log(self, *_: object) -> None:
+        """Say nothing."""

@@ -11,6 +11,7 @@ The answers are those of the makers' documentation, with the figures replaced: S
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import secrets
@@ -60,7 +61,8 @@ class FakePlug:
         password: What it asks for.
 
     Attributes:
-        fault: What it does in place of answering: "offline", "redirect" or "text".
+        fault: What it does in place of answering: "offline", "redirect", "text", "silent": it
+            takes the request and says nothing, or "slow": a byte now and then.
         is_stale: Whether it stands still.
         is_live: Whether it follows the time by itself.
         fails_after: After so many requests it is offline.
@@ -225,12 +227,27 @@ def _handler(plug: FakePlug) -> type[BaseHTTPRequestHandler]:
             if plug.fault == "offline" or is_over:
                 self.close_connection = True
                 return
+            if plug.fault in ("silent", "slow"):
+                self._dawdle(is_silent=plug.fault == "silent")
+                return
             status, headers, text = plug.answer(self.path, self.headers)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(text))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text)
+
+        def _dawdle(self, *, is_silent: bool) -> None:
+            self.close_connection = True
+            if not is_silent:
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+            with contextlib.suppress(OSError):  # who asked has gone
+                for _ in range(100):
+                    time.sleep(0.02)
+                    if not is_silent:
+                        self.wfile.write(b" ")
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

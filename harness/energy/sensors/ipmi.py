@@ -68,6 +68,8 @@ def power_w(text: str) -> float:
         raise SensorError(f"the controller's power reading is {state[1]}")
     if found is None:
         raise SensorError("the controller gives no power reading")
+    if not int(found[1]):
+        raise SensorError("the controller says 0 W, which no running server draws")
     return float(found[1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from harness.energy.sensors.base import SensorError
 TIMEOUT_S = 0.9
 """For connecting, and for every part of the answer: both together are less than the 2 s after which
 a device counts as hanging."""
+ANSWER_S = 1.8
+"""For the whole of it: a device that sends a byte now and then keeps every part's time."""
 MAX_BYTES = 1_000_000
 
 
@@ -81,12 +84,13 @@ class HttpDevice:
         Raises:
             SensorError: There is none; its text holds no credentials.
         """
+        ends_s = time.monotonic() + ANSWER_S
         try:
             with self._session.get(
                 f"{self._base}{path}", timeout=TIMEOUT_S, allow_redirects=False, stream=True
             ) as answer:
                 status = answer.status_code
-                text = answer.raw.read(MAX_BYTES, decode_content=True)
+                text = _content(answer, ends_s)
         except requests.exceptions.SSLError:
             raise SensorError("its certificate is not trusted") from None
         except (requests.RequestException, OSError) as failure:
@@ -103,3 +107,13 @@ class HttpDevice:
         if not isinstance(found, dict):
             raise SensorError("its answer is no JSON object")
         return found
+
+
+def _content(answer: requests.Response, ends_s: float) -> bytes:
+    """What an answer holds, if all of it comes in time."""
+    found = b""
+    while part := answer.raw.read1(MAX_BYTES, decode_content=True):
+        found += part
+        if len(found) > MAX_BYTES or time.monotonic() > ends_s:
+            raise SensorError("its answer is too long, or takes too long")
+    return found

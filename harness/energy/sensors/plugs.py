@@ -4,6 +4,8 @@ A plug is named by its address, in `energy.plugs`:
 
     shelly://192.168.1.20         Shelly of any generation, over HTTP; /1 names the second channel
     tasmota://plug.local          Tasmota, over HTTP
+    kasa://plug.local             TP-Link's Kasa plugs, through python-kasa
+    tapo://plug.local             TP-Link's Tapo plugs, likewise
     mqtt://broker/TOPIC?every=10  Tasmota (tele/NAME/SENSOR) or Shelly (PREFIX/status/switch:0),
                                   from a broker, with the seconds between two messages
 
@@ -51,12 +53,12 @@ class PlugState:
 
     Attributes:
         power_w: Power now.
-        energy_j: Its counter.
+        energy_j: Its counter; None without one.
         stamp: The plug's own time of the figures, in any form; None without one.
     """
 
     power_w: float
-    energy_j: float
+    energy_j: float | None
     stamp: object = None
 
 
@@ -65,7 +67,7 @@ class Plug(Protocol):
 
     Attributes:
         name: For people.
-        resolution_j: The step of its counter.
+        resolution_j: The step of its counter; 0 without one.
         update_s: Seconds between two new figures.
         stale_s: After this time without a new `stamp` it stands still.
     """
@@ -123,7 +125,11 @@ class PlugMeter:
     def read(self) -> float:
         """Its counter in J, or its power in W."""
         state = self.watched.state()
-        return state.energy_j if self.sensor.quantity == "energy" else state.power_w
+        if self.sensor.quantity == "power":
+            return state.power_w
+        if state.energy_j is None:
+            raise SensorError("it shows no counter now")
+        return state.energy_j
 
     def close(self) -> None:
         """End its connection, if it has one."""
@@ -161,6 +167,10 @@ def opened(address: str) -> Plug:
         from harness.energy.sensors.plug_mqtt import MqttPlug
 
         return MqttPlug(parts)
+    if parts.scheme in ("kasa", "tapo"):
+        from harness.energy.sensors.plug_kasa import KasaPlug
+
+        return KasaPlug(parts)
     plug = shelly(parts) if parts.scheme == "shelly" else TasmotaPlug(parts)
     plug.state()
     return plug
@@ -187,7 +197,8 @@ def meters_of(plug: Plug, address: str, clock: Callable[[], float] = time.monoto
             note=f"{MACHINE}, and all else that is behind this plug",
         )
 
-    return [PlugMeter(sensor("energy"), watched), PlugMeter(sensor("power"), watched)]
+    quantities: tuple[Quantity, ...] = ("energy", "power") if plug.resolution_j else ("power",)
+    return [PlugMeter(sensor(quantity), watched) for quantity in quantities]
 
 
 def printable(text: object) -> str:

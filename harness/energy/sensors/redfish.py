@@ -48,10 +48,14 @@ def power_w(found: dict[str, Any]) -> float:
         SensorError: There is none.
     """
     if "PowerWatts" in found:
-        return number(found, "PowerWatts", "Reading")
-    controls = found.get("PowerControl")
-    first = controls[0] if isinstance(controls, list) and controls else {}
-    return number(first, "PowerConsumedWatts")
+        watts = number(found, "PowerWatts", "Reading")
+    else:
+        controls = found.get("PowerControl")
+        first = controls[0] if isinstance(controls, list) and controls else {}
+        watts = number(first, "PowerConsumedWatts")
+    if watts <= 0:
+        raise SensorError(f"it says {watts:g} W, which no running server draws")
+    return watts
 
 
 def find(setup: MeterSetup) -> Found:
