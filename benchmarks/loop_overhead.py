@@ -35,8 +35,10 @@ from benchmarks.paired import (
     timed,
 )
 from benchmarks.random_cifar import resident_workload
+from harness.errors import RunError
 from harness.method.phases import Train
 from harness.settings.settings import Training, WorkloadChoice
+from harness.study.choose import choose_study
 from harness.training.device import open_device
 from harness.training.loop import train_epoch
 from harness.training.state import TrainingState, stream
@@ -87,10 +89,17 @@ def cases(device: torch.device, images: int) -> dict[str, Workload]:
         precision="bf16" if on_gpu else "fp32",
     )
     choice = WorkloadChoice(data="digits", model="vgg_small")
-    return {
+    found = {
         "digits, vgg_small": open_workload(choice, digits, device),
         "CIFAR size, ResNet-18": resident_workload("resnet18", images, cifar, device),
     }
+    bed, _ = choose_study(("laptop-vision",), (), (), (), ())
+    fashion = bed.workload.model_copy(update={"train_samples": None if on_gpu else 2560})
+    try:
+        found["Fashion-MNIST, vgg_tiny"] = open_workload(fashion, bed.training, device)
+    except RunError as error:
+        sys.stderr.write(f"without Fashion-MNIST: {error}\n")
+    return found
 
 
 def compare(workload: Workload, rounds: int) -> dict[str, Any]:

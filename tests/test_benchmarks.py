@@ -15,6 +15,7 @@ import pytest
         ("input_pipeline", "--rounds", "1"),
         ("loop_overhead", "--rounds", "1"),
         ("inference", "--rounds", "1"),
+        ("memory_format", "--rounds", "1"),
     ],
 )
 def test_too_few_rounds_for_an_interval_are_refused(

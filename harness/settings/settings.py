@@ -177,8 +177,9 @@ class Training(Settings):
     precision: Precision = "fp32"
     """Arithmetic: "fp32" (strict), "tf32" and "bf16" (autocast), "fp8" (bf16 with linear layers in
     8 bits, by torchao), or "int8_simulated". A phase of a method may ask for another."""
-    channels_last: bool = True
-    """On a GPU, use the channels-last memory format."""
+    channels_last: bool | Literal["always"] = True
+    """Use the channels-last memory format on a GPU; "always": on a CPU as well, where some networks
+    take less time by it and others more (`benchmarks/memory_format.py`)."""
     fused: bool = True
     """On a GPU, update all parameters in one fused step."""
     compile: Annotated[Literal[False] | CompileMode, BeforeValidator(_mode)] = False

@@ -158,7 +158,8 @@ class LoadingContext:
     @property
     def layout(self) -> torch.memory_format:
         """Memory format of images and weights."""
-        prefers = self.device.type == "cuda" and self.training.channels_last
+        where = self.training.channels_last
+        prefers = where == "always" or (where and self.device.type == "cuda")
         return torch.channels_last if prefers else torch.contiguous_format
 
     def refuse_image_settings(self, data: str) -> None:

@@ -249,6 +249,19 @@ def test_images_are_resized_and_repeated_where_the_model_wants_colour(
     assert workload.build_network(0)(workload.example.repeat(2, 1, 1, 1)).shape == (2, 10)
 
 
+@pytest.mark.parametrize(("setting", "strided"), [(True, False), ("always", True)])
+def test_channels_last_holds_on_a_cpu_where_it_is_asked_for(
+    setting: str | bool, strided: bool
+) -> None:
+    choice = WorkloadChoice(data="digits", model="vgg_small", image_size=16)
+    recipe = RECIPE.model_copy(update={"channels_last": setting})
+    workload = open_workload(choice, recipe, torch.device("cpu"))
+    kernel = workload.build_network(0).get_parameter("3.weight")
+
+    assert kernel.is_contiguous(memory_format=torch.channels_last) == strided
+    assert workload.layout == (torch.channels_last if strided else torch.contiguous_format)
+
+
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("input_", "workers"), [("resident", 0), ("loader", 2)])
