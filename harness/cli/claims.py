@@ -82,8 +82,8 @@ def _print(found: Sequence[tuple[RegisteredClaim, Verdict]]) -> None:
     table.add_column("verdict", min_width=13)
     table.add_column("at which scale, or why not", ratio=1)
     for claim, verdict in found:
-        told = verdict.reason if verdict.verdict == "not tested" else claim.at_scale
-        table.add_row(claim.id, verdict.words, told)
+        detail = verdict.reason if verdict.verdict == "not tested" else claim.at_scale
+        table.add_row(claim.id, verdict.words, detail)
     Console(highlight=False, markup=False, emoji=False).print(table)
     counts = Counter(verdict.verdict for _, verdict in found)
     counted = ", ".join(f"{counts[each]} {each}" for each in VERDICTS if counts[each])

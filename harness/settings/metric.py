@@ -1,4 +1,4 @@
-"""What a score is: its name, its unit, which way is better, and within which bounds it lies."""
+"""What a score is: its name, its unit, which way is better, and its bounds."""
 
 from __future__ import annotations
 

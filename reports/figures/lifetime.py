@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NAME = "lifetime"
 _POINTS = 61
 _BEYOND = 30.0
-"""The axis reaches so many times beyond where use draws as much as training, and lines cross."""
+"""How many times the axis reaches beyond where use draws as much as training, and lines cross."""
 _NOT_CREDITED = ":"
 
 
@@ -55,7 +55,7 @@ def draw(results: StudyResults) -> Figured | None:
     [how] = lives[0].inferences.how
     score = results.metric.name
     caption = (
-        "Energy of the recipe (lost work left out) and of so many inferences with its network, "
+        "Energy of the recipe (lost work left out) and of inferences with its network, "
         f"each as the command inference measured it ({how}). Bands: 95 % Student-t over seeds. "
         f"{' '.join(dict.fromkeys(devices_text(results, each.inferences) for each in lives))} "
         f"{retraining_text(results)} A mark and its bar: where a line crosses "

@@ -87,14 +87,14 @@ class Lifetime:
     recipes: float = 0.0
 
     def energy_j(self, count: float) -> Interval:
-        """After so many inferences: mean over seeds, with the band that scatter and gains give."""
+        """After a number of inferences: mean over seeds, with the band that scatter and gains give."""
         used = self.inferences
         found = energy_interval(self.totals_j(count).values())
         share = self.share_of_inferences(count)
         return widened(found, math.hypot((1 - share) * used.training_gain, share * used.gain))
 
     def totals_j(self, count: float) -> BySeed:
-        """After so many inferences, by seed."""
+        """After a number of inferences, by seed."""
         each_j = self.inferences.energy_j
         return {
             seed: recipe_j * (1 + count * self.recipes) + count * each_j[seed]
@@ -111,7 +111,7 @@ class Lifetime:
 
 
 def lifetime_ratio(ours: Lifetime, theirs: Lifetime, count: float) -> Interval:
-    """One arm's energy after so many inferences over another's, seed by seed.
+    """One arm's energy after a number of inferences over another's, seed by seed.
 
     Where trained and used on two devices, what their gains add is as large as the two differ in how
     much of their energy is inference.

@@ -13,7 +13,7 @@ from harness.energy.trace import Readings
 MAX_WINDOW_S = 7200.0
 SHARE = 0.05
 _PHASES = 5
-"""Windows begin so many shares of the meter's slowest rhythm after a step."""
+"""At how many points of the meter's slowest update period windows begin."""
 
 
 def shortest_window_s(

@@ -135,5 +135,5 @@ def _reason(text: str) -> str:
         names = f"{PREFIX}_USER and {PREFIX}_PASSWORD"
         return f"no session with the controller: is it there, and are {names} right?"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = next((line for line in lines if "DCMI" in line), (lines or ["no reason given"])[-1])
-    return "".join(c if c.isprintable() else "?" for c in said)[:120]
+    reply = next((line for line in lines if "DCMI" in line), (lines or ["no reason given"])[-1])
+    return "".join(c if c.isprintable() else "?" for c in reply)[:120]

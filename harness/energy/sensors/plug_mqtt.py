@@ -28,7 +28,7 @@ TIMEOUT_S = 5.0
 FIRST_S = 2.0
 """How long a first message is waited for: a broker that keeps the last one sends it at once."""
 MISSED = 3.0
-"""After so many messages that did not come, the last one is stale."""
+"""Once this many messages have not come, the last one is stale."""
 EVERY_S = {"tasmota": 300.0, "shelly": 60.0}
 """How often plugs send their state as they are delivered."""
 
