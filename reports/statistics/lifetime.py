@@ -87,7 +87,7 @@ class Lifetime:
     recipes: float = 0.0
 
     def energy_j(self, count: float) -> Interval:
-        """After a number of inferences: mean over seeds, with the band that scatter and gains give."""
+        """After a number of inferences: its mean over seeds, with a band."""
         used = self.inferences
         found = energy_interval(self.totals_j(count).values())
         share = self.share_of_inferences(count)
