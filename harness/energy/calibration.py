@@ -116,7 +116,7 @@ def calibrate(
     load: Load | None = None,
     *,
     level_s: float | None = None,
-    settle_s: float = SETTLE_S,
+    settle_s: float | None = None,
     plugs: tuple[str, ...] = (),
     controllers: tuple[str, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
@@ -127,7 +127,8 @@ def calibrate(
         threads: How many hardware threads there are.
         load: Keeps threads busy; None for matrix products, a process per thread.
         level_s: How long each level is measured; None as long as the meter needs.
-        settle_s: How long to wait before each.
+        settle_s: How long to wait before each; None for `SETTLE_S`, or the level's own length if
+            that is shorter.
         plugs: Addresses of smart plugs that feed the machine.
         controllers: Addresses of its management controllers.
         progress: Shows what is measured now.
@@ -145,11 +146,12 @@ def calibrate(
         with Measurement(trace, settings, setup) as running:
             sensors = _meters(running.sensors())
             length_s = level_s or max(map(_level_s, sensors))
+            settling_s = min(SETTLE_S, length_s) if settle_s is None else settle_s
             numbers = numbers_of_threads(threads, fine=length_s <= LONG_LEVEL_S)
             for number in (0, *numbers):
-                progress(f"{number or 'no'} busy threads, for {settle_s + length_s:.0f} s ...")
+                progress(f"{number or 'no'} busy threads, for {settling_s + length_s:.0f} s ...")
                 with load(number):
-                    time.sleep(settle_s)
+                    time.sleep(settling_s)
                     start_ns = running.mark()
                     time.sleep(length_s)
                     windows.append((number, start_ns, running.mark()))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from harness.energy.calibration import busy, calibrate, calibration_of, numbers_of_threads
 from harness.energy.integration.windows import curves, threads_in_use
 from harness.energy.live import LiveEnergy
+from harness.energy.sensors import battery, plugs, sysfs
 from harness.energy.sensors.base import MeterSetup, Sensor
 from harness.energy.sensors.estimate import (
     CpuEstimate,
@@ -45,8 +46,11 @@ from harness.utils.jsonl import LogWriter
 from reports.data import study_results
 from reports.statistics.energy_ratio import energy_ratio, threads_doubt
 from reports.text.warnings import warnings
+from tests.energy.machine import Clock, watch
 from tests.energy.traces import SECOND, counted, header, readings, sensor
 from tests.fakes.known_power import KnownPower
+from tests.fakes.laptop import FakeBattery
+from tests.fakes.plug import FakePlug
 from tests.fakes.rapl import FakeRapl
 from tests.scheduler.started import called
 
@@ -175,6 +179,29 @@ def test_a_calibration_measures_the_machine_and_is_stored(
     [cpu, _] = find(MeterSetup(os.getpid(), None, 5.0, "made up")).meters
     assert cpu.sensor.power_curve == found.curve
     assert Sensor.from_json(json.loads(json.dumps(cpu.sensor.to_json()))) == cpu.sensor
+
+
+@pytest.mark.parametrize("kind", ["battery", "plug"])
+def test_a_meter_of_the_whole_machine_calibrates_as_well(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sysfs.ELSEWHERE, str(tmp_path))
+    power_w, clock, numbers = MACHINES["root"], Clock(), (0, 1, 2, 4)
+    with FakePlug("shelly2") as plug:
+        device = plug if kind == "plug" else FakeBattery(tmp_path, 20.0, refresh_s=5)
+        device.turn_to(clock.clock_ns)
+        if kind == "plug":
+            opened = plugs.opened(plug.address)
+            meters = plugs.meters_of(opened, plug.address, lambda: clock.clock_ns * 1e-9)
+        else:
+            meters = battery.find(MeterSetup(os.getpid(), None, 5.0, "made up")).meters
+        levels_w = [20 + power_w(threads) for threads in numbers]
+        trace, borders = watch(device, meters, clock, [120] * len(numbers), levels_w)
+    found = calibration_of(trace, list(zip(numbers, borders, borders[1:], strict=False)))
+    assert found.idle.power_w == pytest.approx(20, rel=0.1)
+    for threads in range(1, 5):
+        assert found.curve.watts(threads) == pytest.approx(power_w(threads), rel=0.1)
+    assert found.curve.is_simulated == (kind == "battery")  # its folder is not the kernel's
 
 
 def test_one_that_cannot_be_used_is_named_and_left_out(

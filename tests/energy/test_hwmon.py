@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -134,3 +138,40 @@ def test_an_older_raspberry_pi_is_named_and_other_machines_are_silent(
     command(tmp_path, monkeypatch, "error=1 error_msg='Command not registered'", code=255)
     [note] = raspberry_pi.find(SETUP).notes
     assert "vcgencmd" in note
+
+
+DUMP = """\
+P: /devices/LNXSYSTM:00/ACPI000D:00/hwmon/hwmon0
+E: SUBSYSTEM=hwmon
+A: name=power_meter\\n
+A: power1_average=312000000\\n
+A: power1_average_interval=1000\\n
+
+P: /devices/pci0000:00/0000:03:00.0/hwmon/hwmon1
+E: SUBSYSTEM=hwmon
+A: name=xe\\n
+A: energy1_label=card\\n
+A: energy1_input=1500000\\n
+"""
+"""Chips as `umockdev-record` writes them."""
+READ = """
+import json, os
+from harness.energy.sensors import hwmon
+from harness.energy.sensors.base import MeterSetup
+meters = hwmon.find(MeterSetup(os.getpid(), (), 4.0, "")).meters
+print(json.dumps([[meter.sensor.to_json(), meter.read()] for meter in meters]))
+"""
+
+
+@pytest.mark.skipif(shutil.which("umockdev-run") is None, reason="umockdev is not installed")
+def test_under_the_real_path_they_are_sensors_of_this_machine(tmp_path) -> None:
+    (tmp_path / "server.umockdev").write_text(DUMP)
+    ended = subprocess.run(
+        ["umockdev-run", "-d", tmp_path / "server.umockdev", "--", sys.executable, "-c", READ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [[machine, watts], [gpu, joules]] = json.loads(ended.stdout)
+    assert (machine["kind"], machine["source"], watts) == ("machine", "sampled", 312)
+    assert (gpu["kind"], gpu["source"], joules) == ("gpu", "counter", pytest.approx(1.5))

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from harness.energy.sensors import plug_mqtt, plugs
 from harness.energy.sensors.base import Found, Meter, MeterSetup, SensorError
+from tests.fakes.broker import MOSQUITTO, Broker, started
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
 TASMOTA = {
@@ -30,66 +23,18 @@ SHELLY = {"id": 0, "source": "init", "apower": 8.9, "aenergy": {"total": 6.532}}
 PASSWORD = "open sesame"  # noqa: S105 - of a stand-in
 
 
-@dataclass
-class Broker:
-    """A broker, and a plug that sends to it."""
-
-    port: int
-    sender: paho.Client
-
-    def send(self, topic: str, state: object, *, keep: bool = True) -> None:
-        text = state if isinstance(state, str) else json.dumps(state)
-        self.sender.publish(topic, text, qos=1, retain=keep).wait_for_publish(5)
-
-    def address(self, topic: str, every_s: float = 10) -> str:
-        return f"mqtt://127.0.0.1:{self.port}/{topic}?every={every_s}"
-
-
-def started(folder: Path, *, with_password: bool) -> Iterator[Broker]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    lines = [f"listener {port} 127.0.0.1", f"allow_anonymous {str(not with_password).lower()}"]
-    if with_password:
-        passwords = folder / "passwords"
-        command = ["mosquitto_passwd", "-b", "-c", str(passwords), "reader", PASSWORD]
-        subprocess.run(command, check=True, capture_output=True)
-        passwords.chmod(0o644)
-        folder.chmod(0o755)
-        lines += [f"password_file {passwords}", "user root"]
-    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
-    broker = subprocess.Popen(
-        [str(MOSQUITTO), "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL
-    )
-    sender = paho.Client(CallbackAPIVersion.VERSION2)
-    if with_password:
-        sender.username_pw_set("reader", PASSWORD)
-    try:
-        for _ in range(100):
-            try:
-                sender.connect("127.0.0.1", port)
-                break
-            except OSError:
-                time.sleep(0.05)
-        sender.loop_start()
-        yield Broker(port, sender)
-    finally:
-        sender.disconnect()
-        sender.loop_stop()
-        broker.terminate()
-        broker.wait()
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker that lets anyone listen."""
-    yield from started(tmp_path, with_password=False)
+    with started(tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture
 def closed_broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker that asks for a password."""
-    yield from started(tmp_path, with_password=True)
+    with started(tmp_path, PASSWORD) as broker:
+        yield broker
 
 
 def find(address: str) -> Found:

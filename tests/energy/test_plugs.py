@@ -68,6 +68,15 @@ def test_joules_are_right_within_what_is_stated(kind, plugged) -> None:
     assert held >= 5
 
 
+def test_the_end_of_a_run_whose_load_has_fallen_is_known_by_its_power(plugged) -> None:
+    """No further step of 3600 J comes: the counter alone would take the load to go on."""
+    plug, clock = plugged("tasmota", 20.0), Clock()
+    trace, borders = watch(plug, meters(plug, clock), clock, [60, 60, 60], [240, 170, 25])
+    last = measured(trace, *borders[-2:]).joules
+    assert abs(last.energy_j - 25 * 60) < last.without_gain_j
+    assert last.without_gain_j < 0.2 * 25 * 60
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_step_is_that_of_the_counter(kind, plugged) -> None:
     [energy, power] = find(plugged(kind)).meters

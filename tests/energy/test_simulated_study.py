@@ -17,6 +17,7 @@ from tests.conftest import Harness
 from tests.energy.conftest import Pretend
 from tests.fakes.plug import FakePlug
 
+SECRET = "open-sesame-1"  # noqa: S105 - of a stand-in
 POWER_W = 400.0
 UPDATE_S = 0.1
 
@@ -73,21 +74,30 @@ def test_a_study_that_wants_its_gpus_alone_is_refused_beside_others(
 
 @pytest.mark.parametrize("scope", ["machine", "parts"])
 def test_a_plug_that_leaves_the_network_costs_coverage_and_not_the_run(
-    scope: str, harness: Harness, tmp_path: Path, no_driver: None
+    scope: str,
+    harness: Harness,
+    tmp_path: Path,
+    no_driver: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del no_driver
-    with FakePlug("shelly2", power_w=60.0) as plug:
+    monkeypatch.setenv("ENERGY_HARNESS_PLUG_PASSWORD", SECRET)
+    with FakePlug("shelly2", power_w=60.0, password=SECRET) as plug:
         plug.is_live = True
-        plug.fails_after = 7 if scope == "machine" else 4
+        plug.fails_after = 9 if scope == "machine" else 5  # the search, and two readings or three
         ended = harness(
             *("dense", "--seed", "0", "--out", "out", "--set", "training.epochs=6"),
             *("--set", f"energy.scope={scope}", "--set", f'energy.plugs=["{plug.address}"]'),
-            *("--set", "energy.idle_s=0"),
+            *("--set", "energy.idle_s=0", "--no-report"),
         )
     assert ended.returncode == 0, ended.stderr
     [row] = load(tmp_path / "out").to_dict("records")
     assert row["status"] == "done"
     assert "no answer" in row["energy_flags"]
+    records = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(records) > 5
+    assert not [path for path in records if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in ended.stdout + ended.stderr
     if scope == "machine":
         assert row["energy_scope"] == "machine"
         assert row["coverage"] < 0.9

@@ -8,6 +8,8 @@ from tests.fakes.known_power import KnownPower
 
 PCI = "0000:03:00.0"
 SECOND = 1_000_000_000
+UPDATE_NS = SECOND // 100
+"""An energy counter, and a rail of 5 V, show the last hundredth of a second."""
 
 
 class FakeChip:
@@ -27,10 +29,16 @@ class FakeChip:
 
     def turn_to(self, now_ns: int) -> None:
         """Show that moment."""
-        counted_uj = int(self.power.truth_j(self._began_ns, now_ns) * 1e6)
+        updated_ns = now_ns - now_ns % UPDATE_NS
+        counted_uj = int(self.power.truth_j(self._began_ns, max(updated_ns, self._began_ns)) * 1e6)
         second_ns = now_ns - now_ns % SECOND
         mean_uw = round(self.power.truth_j(second_ns - SECOND, second_ns) * 1e6)
-        for file, text in (("energy1_input", counted_uj), ("power1_average", mean_uw)):
+        shown_ma = round(self.power.truth_j(now_ns - UPDATE_NS, now_ns) * 1e9 / UPDATE_NS / 5 * 1e3)
+        for file, text in (
+            ("energy1_input", counted_uj),
+            ("power1_average", mean_uw),
+            ("curr1_input", shown_ma),
+        ):
             if (self.folder / file).exists():
                 (self.folder / file).write_text(f"{text}\n")
 

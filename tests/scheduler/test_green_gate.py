@@ -50,7 +50,7 @@ def hours(*green: tuple[int, int], end: int = 100, afterwards: bool | None = Tru
 
 def test_a_run_pauses_at_a_checkpoint_and_resumes_bit_equal(tmp_path: Path) -> None:
     spec = SPECS[0].model_copy(
-        update={"training": SPECS[0].training.model_copy(update={"epochs": 8})}
+        update={"training": SPECS[0].training.model_copy(update={"epochs": 3})}
     )
     reference = start(spec, tmp_path / "at once")
     attempt(spec, reference)

@@ -94,6 +94,11 @@ def _stretch(
         known = np.isfinite(split_var)
         variance += np.where(known, (split_j - energy_j) ** 2 / 2 + split_var, 0.0)
         energy_j = between_j
+        if sensor.poll_s:
+            after_j, after_var = _after_last(moments_s, updates, power)
+            known = np.isfinite(after_var)
+            energy_j = np.where(known, after_j, energy_j)
+            variance = np.where(known, after_var, variance)
     time_s = np.concatenate([updates.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
@@ -132,6 +137,35 @@ def _split_by_power(
     variance += (update_j / np.where(inside, end_s - start_s, 1.0)) ** 2 * off_s2 / 3
     energy_j: Floats = updates.energy_j[after - 1] + np.where(inside, share, 0.0) * update_j
     return energy_j, np.where(inside, variance, np.inf)
+
+
+def _after_last(moments_s: Floats, updates: CounterUpdates, power: Curve) -> tuple[Floats, Floats]:
+    """The energy after the last update of a meter that is polled, by its power.
+
+    A step of such a counter may take minutes, over which the power before it says little. Its power
+    is scaled to what the counter showed over all of its updates, since both have gains.
+
+    Returns:
+        The energy up to each moment, J, and its variance, J²: infinite at moments before the last
+        update, and where power was not read.
+    """
+    last_s, last_j = updates.time_s[-1], updates.energy_j[-1]
+    from_s = updates.time_s[np.searchsorted(updates.time_s[:-1], power.time_s[0])]
+
+    def since_j(start_s: float, at_s: Floats | float) -> Floats:
+        ends_j, start_j = (np.interp(s, power.time_s, power.energy_j) for s in (at_s, start_s))
+        return np.asarray(ends_j - start_j)
+
+    counted_j = last_j - np.interp(from_s, updates.time_s, updates.energy_j)
+    seen_j = since_j(from_s, last_s)
+    gain = counted_j / seen_j if seen_j > 0 and counted_j > 0 else 1.0
+    known = (moments_s > last_s) & (power.time_s[0] <= last_s) & (moments_s <= power.time_s[-1])
+    tail_j = gain * since_j(last_s, moments_s)
+    random_var = np.interp(moments_s, power.time_s, power.random_var)
+    random_var -= np.interp(last_s, power.time_s, power.random_var)
+    power_w = tail_j / np.where(known, moments_s - last_s, 1.0)
+    variance = random_var + (UNSTEADY * tail_j) ** 2 + (power_w * updates.half_s[-1]) ** 2 / 3
+    return last_j + tail_j, np.where(known, variance, np.inf)
 
 
 def _update_var(updates: CounterUpdates, sensor: Sensor) -> Floats:
