@@ -79,6 +79,18 @@ def test_old_wrong_and_missing_messages_are_failed_readings(broker, monkeypatch)
     closed(found.meters)
 
 
+def test_a_broker_that_ends_mid_run_is_a_stale_plug(broker) -> None:
+    broker.send("tele/desk/SENSOR", TASMOTA)
+    found = find(broker.address("tele/desk/SENSOR", 0.1))
+    assert found.meters[1].read() == pytest.approx(52)
+    broker.process.terminate()
+    broker.process.wait()
+    time.sleep(0.55)  # a plug is not asked twice within half of a second
+    with pytest.raises(SensorError, match="stale: no message"):
+        found.meters[1].read()
+    closed(found.meters)
+
+
 def test_a_wrong_password_is_named(closed_broker, monkeypatch) -> None:
     topic = "tele/desk/SENSOR"
     closed_broker.send(topic, TASMOTA)

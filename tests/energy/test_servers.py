@@ -69,6 +69,26 @@ def test_a_login_comes_from_the_environment_over_a_certificate_that_is_known(
         assert "sesame" not in str(meter.sensor.to_json())
 
 
+@pytest.mark.parametrize("fault", ["another password", "offline", "no power"])
+def test_a_controller_that_fails_mid_run_is_a_gap_with_its_reason(fault: str) -> None:
+    with FakeController(power_w=300.0) as controller:
+        clock, schema = Clock(), controller.schema
+
+        def happens(now_ns: int) -> None:
+            has_failed = now_ns > 150_000_000_000
+            controller.login = LOGIN if has_failed and fault == "another password" else ""
+            controller.is_offline = has_failed and fault == "offline"
+            controller.schema = "Sensors" if has_failed and fault == "no power" else schema
+
+        meters = found(controller).meters
+        trace, borders = watch(controller, meters, clock, [120], [400], happens=happens)
+    seen = measured(trace, *borders)
+    assert seen.joules.coverage < 0.9
+    assert abs(seen.joules.energy_j - 48_000) < seen.joules.uncertainty_j
+    reason = {"another password": "wrong user", "offline": "no answer", "no power": "status 404"}
+    assert any(reason[fault] in flag for flag in seen.flags)
+
+
 def test_of_several_chassis_one_must_be_named() -> None:
     with FakeController(chassis=("Blade1", "Blade2")) as controller:
         [note] = found(controller).notes

@@ -25,6 +25,7 @@ class Broker:
 
     port: int
     sender: paho.Client
+    process: subprocess.Popen[bytes]
 
     def send(self, topic: str, state: object, *, keep: bool = True) -> None:
         text = state if isinstance(state, str) else json.dumps(state)
@@ -63,7 +64,7 @@ def started(folder: Path, password: str = "") -> Iterator[Broker]:
             except OSError:
                 time.sleep(0.05)
         sender.loop_start()
-        yield Broker(port, sender)
+        yield Broker(port, sender, broker)
     finally:
         sender.disconnect()
         sender.loop_stop()

@@ -30,6 +30,9 @@ class FakeController:
         login: User and password, joined by a colon.
         certificate: Files of a certificate and its key, for HTTPS.
         chassis: Names of the chassis that measure power.
+
+    Attributes:
+        is_offline: Whether it answers nothing.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class FakeController:
     ) -> None:
         self.schema, self.login, self.chassis = schema, login, chassis
         self.power = KnownPower(power_w)
+        self.is_offline = False
         self.asked: list[str] = []
         self._now_ns = 0
         self._is_tls = certificate is not None
@@ -118,6 +122,9 @@ def _handler(controller: FakeController) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            if controller.is_offline:
+                self.close_connection = True
+                return
             status, found = controller.answer(self.path, self.headers.get("Authorization"))
             text = json.dumps(found).encode()
             self.send_response(status)

@@ -35,6 +35,8 @@ UNSEEN_S = 5.0
 MIN_POWER_W = 1.0
 """A counter of coarse steps, such as a plug's of 1 Wh, may stand still for as long as a device that
 draws no more than this takes for a step (our judgement)."""
+LOOKS = 10
+"""A step of a polled counter during which its power was seen at least this often is split by it."""
 MAX_LIMIT_RATIO = 3.0
 """Power above this multiple of the board's limit is implausible."""
 MAX_POWER_W = 5000.0
@@ -95,10 +97,14 @@ def _stretch(
         variance += np.where(known, (split_j - energy_j) ** 2 / 2 + split_var, 0.0)
         energy_j = between_j
         if sensor.poll_s:
+            # A step of many looks is what they show: extrapolation over it says little.
+            end = np.clip(np.searchsorted(updates.time_s, moments_s), 1, len(updates.time_s) - 1)
+            length_s = updates.time_s[end] - updates.time_s[end - 1]
+            known &= length_s > LOOKS * max(sensor.update_s, sensor.poll_s)
             after_j, after_var = _after_last(moments_s, updates, power)
-            known = np.isfinite(after_var)
-            energy_j = np.where(known, after_j, energy_j)
-            variance = np.where(known, after_var, variance)
+            is_after = np.isfinite(after_var)
+            energy_j = np.select([is_after, known], [after_j, split_j], energy_j)
+            variance = np.select([is_after, known], [after_var, split_var], variance)
     time_s = np.concatenate([updates.time_s, moments_s])
     order = np.argsort(time_s, kind="stable")
     return Stretch(
