@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.energy.integration.windows import EnergyCurve
-from harness.energy.sensors.base import Sensor
+from harness.energy.sensors.base import Quantity, Sensor
 from harness.energy.trace import Readings
 
 MAX_WINDOW_S = 7200.0
@@ -54,7 +54,7 @@ def shortest_window_s(
 
 
 def _off_j(
-    sensors: Mapping[str, Sensor],
+    sensors: Mapping[Quantity, Sensor],
     power_w: float,
     window_s: tuple[float, float],
     refresh_s: float,
