@@ -36,8 +36,8 @@ def settings(data: Path | None, scratch: Path, images_a_file: int) -> tuple[dict
     """
     if data is None:
         write_cifar10(scratch, images_a_file)
-        said = f"{5 * images_a_file:,} random images of CIFAR's size: accuracies are chance"
-        return {"data": "cifar10", "root": str(scratch)}, said
+        description = f"{5 * images_a_file:,} random images of CIFAR's size: accuracies are chance"
+        return {"data": "cifar10", "root": str(scratch)}, description
     if (data / PUBLISHED).is_dir():
         return {"data": "cifar10", "root": str(data)}, f"CIFAR-10 as published, in {data}"
     folder = data
@@ -48,8 +48,8 @@ def settings(data: Path | None, scratch: Path, images_a_file: int) -> tuple[dict
         folder = scratch
         with tarfile.open(archives[0]) as archive:
             archive.extractall(scratch, filter="data")
-    said = f"CIFAR-10, JPEG copy: pictures by class, from {data}; not the published pixels"
-    return {"data": "folder", "root": str(folder)}, said
+    description = f"CIFAR-10, JPEG copy: pictures by class, from {data}; not the published pixels"
+    return {"data": "folder", "root": str(folder)}, description
 
 
 def main() -> None:
@@ -59,10 +59,10 @@ def main() -> None:
     parser.add_argument("--images-a-file", type=int, default=9_999)
     options = parser.parse_args()
     data = os.environ.get("DATA")
-    found, said = settings(Path(data) if data else None, options.to, options.images_a_file)
+    found, description = settings(Path(data) if data else None, options.to, options.images_a_file)
     for key, value in found.items():
         sys.stdout.write(f"--set\nworkload.{key}={value}\n")
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{description}\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/false_verdicts.py > benchmarks/false_verdicts.txt
 
 Simulated studies, judged by the reports' own code (`reports.statistics.verdicts.decide`): every
-method lies exactly on the margin, so that each verdict "non-inferior" is wrong; 2.5 % of studies
+method is exactly at the margin, so that each verdict "non-inferior" is wrong; 2.5 % of studies
 may have one. Beside it what plain t says of the same studies, at 2.5 % for each method and
 look. Some minutes on one core.
 

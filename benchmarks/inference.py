@@ -132,7 +132,7 @@ def compare(model: str, runtime: str, rounds: int, folder: Path) -> list[dict[st
     return rows
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     estimate = (
         f"- Energy is an estimate: CPU time × {record['watts']:g} W a busy thread "
@@ -197,7 +197,7 @@ def main() -> None:
         "rounds": options.rounds,
         "rows": rows,
     }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

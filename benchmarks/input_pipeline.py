@@ -109,7 +109,7 @@ def pipelines(root: Path, device: torch.device) -> dict[str, Callable[[], float]
     return found
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     rates = record["images_per_s"]
     lines = [
@@ -160,7 +160,7 @@ def main() -> None:
         "images_per_s": found,
         "busy": busy_share(device) if device.type == "cuda" else None,
     }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

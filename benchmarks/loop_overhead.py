@@ -149,7 +149,7 @@ def compare(workload: Workload, rounds: int) -> dict[str, Any]:
     }
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [
         *heading(record, "What the harness' loop costs"),
@@ -185,7 +185,7 @@ def main() -> None:
             for name, workload in cases(device, images).items()
         },
     }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

@@ -47,8 +47,8 @@ ABOUT = """- {windows} windows of each length, one after the other, each of a po
   gain of a meter is left out, as no stand-in has one. All were observed throughout unless a share
   is given."""
 AFTER = """
-A window shorter than a meter's refresh or step is not told by it: its ± is as large as itself, it
-is flagged, and where three windows lie in one refresh the ± holds fewer than 95 %. A Jetson's
+A window shorter than a meter's refresh or step cannot be resolved: its ± is as large as itself, it
+is flagged, and where three windows fall into one refresh the ± holds fewer than 95 %. A Jetson's
 input shows whole mA: what that rounds off is small beside the gain, and not in this ±."""
 Made = tuple[Any, list[Meter]]
 

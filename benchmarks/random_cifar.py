@@ -23,7 +23,7 @@ SIDE = 32
 def resident_workload(
     model: str, images: int, training: Training, device: torch.device
 ) -> Workload:
-    """`model` on so many random images that live on `device`, augmented as `training` says."""
+    """`model` on random images that are on `device`, augmented by the settings in `training`."""
     choice = WorkloadChoice(data="cifar10", model=model, input="resident")
     layout = LoadingContext(choice, training, device).layout
     side = SIDE + 2 * training.crop_padding
@@ -54,7 +54,7 @@ def resident_workload(
 
 
 def write_cifar10(root: Path, images_a_file: int) -> None:
-    """CIFAR-10's folder in its Python format, with random pixels and so many images a file."""
+    """CIFAR-10's folder in its Python format, with random pixels and a number of images per file."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)

@@ -137,7 +137,7 @@ def paired(process: psutil.Process, threads: int, pairs: int) -> dict[str, Any]:
     return {"threads": threads, "percent": percent, "with": found[True], "without": found[False]}
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     alone = record["steady"]
     lines = [
@@ -178,7 +178,7 @@ def main() -> None:
                 paired(process, threads, options.pairs // threads**2) for threads in (1, 2)
             ],
         }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

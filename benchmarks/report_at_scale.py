@@ -2,7 +2,7 @@
 
     python benchmarks/report_at_scale.py [--runs 1000] [--out DIR] [--json FILE]
 
-Makes up studies of a quarter, a half and all of so many runs (four methods with 160 epochs; every
+Makes up studies of a quarter, a half and all of a number of runs (four methods with 160 epochs; every
 run with an hour's trace of a stand-in GPU sampled at 20 Hz, recorded in virtual time), then has
 `python -m harness report` derive everything, as a child process. Needs Linux and a C compiler, no
 GPU; a thousand runs take about five minutes, and 1.5 GB of disk meanwhile.
@@ -61,7 +61,7 @@ def growth(records: list[dict[str, Any]], what: str) -> float | None:
     return taken[most] / taken[most // 2] if most // 2 in taken else None
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [
         "# A report on many long runs",
@@ -128,7 +128,7 @@ def main() -> None:
         "studies": studies,
         "growth": {what: growth(studies, what) for what in ("wall_s", "cpu_s")},
     }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

@@ -47,7 +47,7 @@ SPREAD = 0.1
 
 
 def made_up(folder: Path, runs: int) -> list[RunSpec]:
-    """A study of so many runs, the first half of them done."""
+    """A study of this many runs, the first half of them done."""
     write_study(folder, 2 * len(METHODS))  # real journals and traces, to copy
     place = StudyFolder(folder)
     study = place.study()
@@ -105,7 +105,7 @@ def simulated(specs: list[RunSpec]) -> list[dict[str, float]]:
     ]
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [
         f"# {record['runs']:,} runs",
@@ -177,8 +177,8 @@ def main() -> None:
     }
     if asked.json:
         asked.json.write_text(json.dumps(record, indent=1) + "\n")
-        asked.json.with_suffix(".md").write_text(told(record))
-    print(told(record))  # noqa: T201
+        asked.json.with_suffix(".md").write_text(as_markdown(record))
+    print(as_markdown(record))  # noqa: T201
 
 
 def _study_file(folder: Path, path: Path) -> str:

@@ -66,7 +66,7 @@ def variants(model: str, batch: Batch) -> dict[str, tuple[nn.Module, dict[str, T
 def steps_of(
     network: nn.Module, masks: Mapping[str, Tensor], batch: Batch, steps: int
 ) -> Callable[[], dict[str, float]]:
-    """A function that trains `network` so many steps and says how long they took."""
+    """A function that trains `network` for some steps and returns how long they took."""
     device = batch.inputs.device
     on_gpu = device.type == "cuda"
     if on_gpu:
@@ -110,7 +110,7 @@ def compare(model: str, batch: Batch, steps: int, rounds: int) -> list[dict[str,
     ]
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [
         *heading(record, "What removing channels saves"),
@@ -149,7 +149,7 @@ def main() -> None:
         "rounds": options.rounds,
         "rows": [row for model in MODELS for row in compare(model, batch, steps, options.rounds)],
     }
-    sys.stdout.write(told(record))
+    sys.stdout.write(as_markdown(record))
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
 

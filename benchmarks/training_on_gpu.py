@@ -173,7 +173,7 @@ def rows_of(
     return rows
 
 
-def told(record: dict[str, Any]) -> str:
+def as_markdown(record: dict[str, Any]) -> str:
     """The figures for people."""
     device = "GPU" if record["gpu"] else "CPU"
     work = f"Epochs of {record['images']:,} images in batches of {record['batch_size']}"
@@ -233,7 +233,7 @@ def main() -> None:
         "epochs": epochs,
     }
     record["rows"] = rows_of(cases, epochs, record["gpu"])
-    text = told(record)
+    text = as_markdown(record)
     (options.out / "training_on_gpu.json").write_text(json.dumps(record, indent=1) + "\n")
     (options.out / "README.md").write_text(text)
     sys.stdout.write(text)

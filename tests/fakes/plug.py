@@ -65,7 +65,7 @@ class FakePlug:
             takes the request and says nothing, or "slow": a byte now and then.
         is_stale: Whether it stands still.
         is_live: Whether it follows the time by itself.
-        fails_after: After so many requests it is offline.
+        fails_after: The number of requests after which it is offline.
         unit: What its counter is divided by in addition.
         asked: The paths that it was asked for.
     """

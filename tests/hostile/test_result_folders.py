@@ -41,7 +41,7 @@ LONGEST_S = 10.0
 HANGS_S = 120.0
 """A case that takes longer hangs, however busy the machine is: it is ended, and shows where."""
 WHOLE = 40
-"""Every so many cases the whole report is drawn."""
+"""After this many cases the whole report is drawn."""
 
 
 @pytest.fixture(scope="module")

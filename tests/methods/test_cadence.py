@@ -99,7 +99,7 @@ class _Journal(JournalWriter):
 
 
 def run(method: Method, workload: Workload, path: Path, stop_at: int | None = None) -> Journal:
-    """Go on with a run to its end, or until so many events have happened."""
+    """Go on with a run to its end, or until a number of events have happened."""
     folder = RunFolder(path)
     start = Checkpoint.load(folder.checkpoint, torch.device("cpu"))
     state = TrainingState(workload, RECIPE, 0, folder.snapshot)

@@ -88,7 +88,7 @@ def test_drawn_segments_tile_their_bar(results: StudyResults) -> None:
 
 
 def levels(count: int, arms: int) -> StudyResults:
-    """Arms with 60 letters in their names, all of which prune in so many levels."""
+    """Arms with 60 letters in their names, all of which prune in several levels."""
     labels = [
         "dense",
         *(f"lottery_ticket rounds={count} prune_ratio=0.{i:040d}" for i in range(arms - 1)),

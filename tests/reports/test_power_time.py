@@ -66,7 +66,7 @@ def area(line: Line2D) -> float:
 
 
 def devices(results: StudyResults, names: Sequence[str]) -> StudyResults:
-    """The same runs, each with so many devices that draw as much, binned each in its own way."""
+    """The same runs, each with several devices that draw as much, binned each in its own way."""
     close_ups: dict[str, CloseUp] = {}
     for arm, seen in results.close_ups.items():
         parts = []

@@ -31,7 +31,7 @@ def state(tmp_path: Path) -> TrainingState:
 
 
 def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]:
-    """The energy windows that a phase of so many epochs opens."""
+    """The energy windows that a phase of this length opens."""
     windows: list[str] = []
     journal = SimpleNamespace(border=windows.append, event=lambda *_, **__: None)
     context = PhaseContext(state.workload, recipe, 0, state, journal, recall=lambda _method: None)
