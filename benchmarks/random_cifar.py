@@ -54,7 +54,7 @@ def resident_workload(
 
 
 def write_cifar10(root: Path, images_a_file: int) -> None:
-    """CIFAR-10's folder in its Python format, with random pixels and a number of images per file."""
+    """CIFAR-10's folder in its Python format, with random pixels."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)

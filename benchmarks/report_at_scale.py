@@ -2,8 +2,8 @@
 
     python benchmarks/report_at_scale.py [--runs 1000] [--out DIR] [--json FILE]
 
-Makes up studies of a quarter, a half and all of a number of runs (four methods with 160 epochs; every
-run with an hour's trace of a stand-in GPU sampled at 20 Hz, recorded in virtual time), then has
+Makes up studies of a quarter, a half and all of a number of runs (four methods with 160 epochs;
+every run with an hour of trace of a stand-in GPU at 20 Hz, recorded in virtual time), and has
 `python -m harness report` derive everything, as a child process. Needs Linux and a C compiler, no
 GPU; a thousand runs take about five minutes, and 1.5 GB of disk meanwhile.
 """
