@@ -29,7 +29,7 @@ from harness.energy.recorder.conditions import Conditions, Neighbours, named
 from harness.energy.recorder.size import trace_bytes
 from harness.energy.recorder.timeouts import found as look_for
 from harness.energy.sensors.base import Found, MeterSetup, Sensor
-from harness.energy.sensors.discover import finder, visible_gpus
+from harness.energy.sensors.discover import close, finder, visible_gpus
 from harness.energy.sensors.estimate import watts_per_thread
 from harness.errors import ExitCode
 from harness.settings.catalogue import DATA, METERS, MODELS
@@ -80,6 +80,7 @@ def examine_machine(
             sensors = [
                 replace(a, window_s=b.window_s) for a, b in zip(sensors, loaded, strict=True)
             ]
+    close(meters)
     report = {
         "measurable": any(_measures(sensor) for sensor in sensors),
         "sensors": [sensor.to_json() for sensor in sensors],

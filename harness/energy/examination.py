@@ -91,14 +91,16 @@ def examine(
         _read(meter, each)
     pairs = zip(meters, heard, strict=True)
     measuring = [(meter, each) for meter, each in pairs if not meter.sensor.is_estimate]
-    ends = time.monotonic() + (CLOSELY_S if measuring else 0)
+    # Of a meter that is polled nothing is found out by reading it closely.
+    watches = any(not meter.sensor.poll_s for meter, _ in measuring)
+    ends = time.monotonic() + (CLOSELY_S if watches else 0)
     while time.monotonic() < ends:
         begun_ns = time.monotonic_ns()
         for meter, each in measuring:
             if begun_ns - each.read_ns >= meter.sensor.poll_s * 1e9:
                 _read(meter, each)
         time.sleep(max(begun_ns + CLOSE_NS - time.monotonic_ns(), 0) * 1e-9)
-    time.sleep(ALONE_S if measuring else 0)
+    time.sleep(ALONE_S if watches else 0)
     switches = switches_ns()
     return [_examined(m, each, switches) for m, each in zip(meters, heard, strict=True)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -10,7 +12,10 @@ import pytest
 
 from harness.energy.sensors import plug_kasa, plugs
 from harness.energy.sensors.base import Found, Meter, MeterSetup
+from harness.energy.sensors.discover import check_measurable
 from harness.energy.window_energy import measured
+from harness.errors import MeasurementError
+from harness.settings.settings import EnergySettings
 from tests.energy.machine import Clock, watch
 from tests.energy.virtual import SECOND
 from tests.fakes.tplink import FakeTplink
@@ -141,3 +146,12 @@ def test_one_without_a_meter_and_one_that_is_not_there_are_named(plug, find, mon
     plug.fault = "offline"
     [note] = find(plug).notes
     assert "no answer" in note
+
+
+@pytest.mark.parametrize("scope", ["parts", "machine"])
+@pytest.mark.parametrize("plug", ["P110"], indirect=True)
+def test_looking_for_meters_leaves_no_connection_open(plug, scope, recwarn) -> None:
+    with contextlib.suppress(MeasurementError):  # a plug is none of the machine's parts
+        check_measurable(EnergySettings(meters=("plugs",), plugs=(plug.address,), scope=scope))
+    gc.collect()
+    assert not [str(each.message) for each in recwarn if "losed" in str(each.message)]

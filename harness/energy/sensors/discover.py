@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import pynvml
@@ -79,10 +79,15 @@ def _look(settings: EnergySettings) -> tuple[list[Meter], list[str]]:
         for meter in each.meters
         if meter.sensor.is_of_machine == (settings.scope == "machine")
     ]
+    close(meter for each in found for meter in each.meters)
+    return meters, [note for each in found for note in each.notes]
+
+
+def close(meters: Iterable[Meter]) -> None:
+    """End the connections of those that have one."""
     for meter in meters:
         if isinstance(meter, ClosingMeter):
             meter.close()
-    return meters, [note for each in found for note in each.notes]
 
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
