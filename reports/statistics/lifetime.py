@@ -46,6 +46,7 @@ class Inferences:
         kinds: Measured or estimated.
         trained_on: The device, and its host.
         used_on: The same of the inferences.
+        elsewhere: Whether those are two devices, though they may be of one name.
         training_gain: What the sensors' gain may add to the recipe, as a share (95 %); 0 where the
             same device was trained on and used, NaN if unknown.
         gain: The same for inferences; of estimates also what unequal numbers of threads may add.
@@ -56,6 +57,7 @@ class Inferences:
     kinds: EnergyKinds = field(default_factory=EnergyKinds)
     trained_on: str = ""
     used_on: str = ""
+    elsewhere: bool = False
     training_gain: float = 0.0
     gain: float = 0.0
 
@@ -190,6 +192,7 @@ def measured_inferences(results: StudyResults, arm: str) -> Inferences:
         EnergyKinds.union(EnergyKinds.of_source(row.get("inference_source")) for row in rows),
         _named(trained, (_text(row, "energy_device") for row in rows)),
         _named(used, (_text(row, "inference_device") for row in rows)),
+        trained != used,
         training_gain,
         gain,
     )

@@ -19,17 +19,16 @@ from reports.statistics.statistics import Interval, energy_interval
 from reports.tables.table import ARM, ENERGY_KIND, Table, View
 from reports.text.lifetime import inference_basis, inferences_text
 from reports.text.phrases import repetitions
-from reports.text.units import MISSING, Unit, energy_unit, relative
+from reports.text.units import MISSING, Unit, energy_unit, relative, sample_energy_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reports.data import StudyResults
     from reports.statistics.break_even import BreakEven, Payback
     from reports.tables.table import Record
 
 NAME = "break_even"
-_SMALL = (Unit("µJ", 1e-6), Unit("mJ", 1e-3), Unit("J", 1.0))
 
 
 def _columns(which: str, price: Column, saving: Column) -> Iterator[Column]:
@@ -210,8 +209,8 @@ def _of_trainings(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
 def _of_inferences(found: Sequence[BreakEven], kind: str) -> Mapping[str, View]:
     known = [each.inferences for each in found if each.inferences]
     price = _in(energy_unit(each.price_j.mean for each in known), kind)
-    saving = _in(_small_unit(each.saving_j.mean for each in known), kind)
-    whole = _small_unit(value for each in found for value in each.each.energy_j.values())
+    saving = _in(sample_energy_unit(each.saving_j.mean for each in known), kind)
+    whole = sample_energy_unit(value for each in found for value in each.each.energy_j.values())
     drawn = _in(whole, kind)
     return {
         "recipe_above_dense_j": View("Extra energy of the recipe", price),
@@ -232,12 +231,6 @@ def _of_years(records: Sequence[Record], kind: str) -> Mapping[str, View]:
 def _in(unit: Unit, kind: str) -> Unit:
     """The unit, with the kind of energy before its symbol where no sensor measured it."""
     return Unit(f"{kind}, {unit.symbol}" if kind else unit.symbol, unit.size)
-
-
-def _small_unit(joules: Iterable[float]) -> Unit:
-    """The first unit in which the largest value has at most three digits."""
-    largest = max((abs(value) for value in joules if math.isfinite(value)), default=0.0)
-    return next((unit for unit in _SMALL if largest < 1e3 * unit.size), _SMALL[-1])
 
 
 def _repetitions(title: str, which: str) -> View:

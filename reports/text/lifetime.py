@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from reports.statistics.energy_kind import standing_of
@@ -46,10 +47,12 @@ def inferences_text(results: StudyResults, found: Sequence[BreakEven]) -> str:
 def devices_text(results: StudyResults, used: Inferences) -> str:
     """What two devices, or an estimate beside a measurement, mean for the numbers."""
     parts = []
-    if used.trained_on != used.used_on and used.training_gain:
+    if used.elsewhere:
+        another = "another device of that name" if used.trained_on == used.used_on else used.used_on
+        allowed = "" if math.isnan(used.doubt) else ", so the intervals allow for both"
         parts.append(
-            f"Trained on {used.trained_on}, used on {used.used_on}: the gains of two devices do "
-            "not cancel, so the intervals allow for both."
+            f"Trained on {used.trained_on}, used on {another}: the gains of two devices do not "
+            f"cancel{allowed}."
         )
     elif used.gain:
         parts.append(

@@ -38,6 +38,8 @@ POINTS = Unit("points", 0.01)
 _ENERGY = (Unit("J", 1.0), Unit("kJ", 1e3), Unit("MJ", 1e6))
 _MASS = (Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0))
 _TIME = (Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0))
+_SAMPLE_ENERGY = (Unit("µJ", 1e-6), Unit("mJ", 1e-3), Unit("J", 1.0))
+_CALL_TIME = (Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1.0))
 
 
 def energy_unit(joules: Iterable[float]) -> Unit:
@@ -53,6 +55,16 @@ def mass_unit(kilograms: Iterable[float]) -> Unit:
 def time_unit(seconds: Iterable[float]) -> Unit:
     """s, min or h for durations in s."""
     return _fitting(_TIME, seconds, 600)
+
+
+def sample_energy_unit(joules: Iterable[float]) -> Unit:
+    """µJ, mJ or J for what one sample draws."""
+    return _fitting(_SAMPLE_ENERGY, joules, 1e3)
+
+
+def call_time_unit(seconds: Iterable[float]) -> Unit:
+    """µs, ms or s for what one call of a network takes."""
+    return _fitting(_CALL_TIME, seconds, 1e3)
 
 
 def _fitting(units: tuple[Unit, ...], values: Iterable[float], limit: float) -> Unit:

@@ -19,12 +19,21 @@ CALIBRATED = "how-to/calibrate.md"
 PLUG = "how-to/smart-plug.md"
 LAPTOP = "how-to/laptop.md"
 SERVER = "how-to/server.md"
-OTHERS = {*pages("how-to")} - {CLUSTER, CALIBRATED, PLUG, LAPTOP, SERVER}
+DEVICE = "how-to/small-device.md"
+OTHERS = {*pages("how-to")} - {CLUSTER, CALIBRATED, PLUG, LAPTOP, SERVER, DEVICE}
 
 
 @pytest.mark.parametrize("page", sorted(OTHERS))
 def test_every_block_of_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     try_page(page, tmp_path)
+
+
+def test_every_block_about_a_small_device_does_what_it_says(tmp_path: Path) -> None:
+    try_page(DEVICE, tmp_path)
+    report = tmp_path / "results" / "ticket" / "report"
+    assert (report / "figures" / "lifetime.svg").exists()
+    table = (report / "tables" / "inferences.csv").read_text()
+    assert table.count("onnxruntime on cpu, threads 1, batch 1") == 2
 
 
 @pytest.mark.usefixtures("cluster")

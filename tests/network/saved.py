@@ -8,10 +8,9 @@ from typing import Any
 from torch import nn
 
 from harness.network.save import save_network
-from harness.settings.catalogue import resolve_model
 from harness.settings.run_spec import RunSpec
 from harness.settings.settings import EnergySettings, Training, WorkloadChoice
-from tests.network.test_load import MODELS, OUTPUTS, known, trained
+from tests.network.test_load import known, trained
 
 
 def saved(folder: Path, model: str, **changes: Any) -> nn.Module:
@@ -19,14 +18,6 @@ def saved(folder: Path, model: str, **changes: Any) -> nn.Module:
     folder.mkdir(parents=True, exist_ok=True)
     network, converts = trained(model)
     save_network(folder, network, {}, known(model, converts=converts) | changes)
-    return network
-
-
-def saved_dense(folder: Path, model: str) -> nn.Module:
-    """Save the network as its builder makes it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    network: nn.Module = resolve_model(model)(MODELS[model][0], OUTPUTS).eval()
-    save_network(folder, network, {}, known(model, converts=False))
     return network
 
 

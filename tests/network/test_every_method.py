@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from harness.network.formats.base import FORMATS
 from harness.network.load import load_network
@@ -88,7 +89,7 @@ def test_what_every_method_leaves_computes_the_same_in_every_format(
     assert ended.returncode == 0, ended.stderr[-2000:]
     runs = {read_record(run).run["method"]: run for run in networks_in(tmp_path)}
     counts: dict[str, int] = {}
-    sizes: dict[str, dict[str, tuple[int, int]]] = {}
+    sizes: dict[str, dict[str, tuple[int, int, int]]] = {}
     kinds = {"masked": 0, "shrunk": 0}
     for arm, run in runs.items():
         record, network = read_record(run), load_network(run)
@@ -105,17 +106,28 @@ def test_what_every_method_leaves_computes_the_same_in_every_format(
             assert report["largest_difference"] <= bound, f"{arm}, {to}"
             assert report["score"] == pytest.approx(report["trained_score"], abs=1e-3)
             counts[to] = counts.get(to, 0) + 1
-            sizes.setdefault(to, {})[arm] = (report["bytes"], report["parameters"])
+            merged = repeated_bytes(network) if to == "onnx" else 0
+            sizes.setdefault(to, {})[arm] = (report["bytes"], report["parameters"], merged)
             Path(report["file"]).unlink()
     for to, by_arm in sizes.items():
-        dense_bytes, dense_parameters = by_arm["dense"]
-        for arm, (size, parameters) in by_arm.items():
+        dense_bytes, dense_parameters, _ = by_arm["dense"]
+        for arm, (size, parameters, merged) in by_arm.items():
             gone = 4 * (dense_parameters - parameters)
             kinds["shrunk"] += gone > 0 and to == "safetensors"
-            assert dense_bytes - size == pytest.approx(gone, rel=0.12, abs=60_000), f"{arm}, {to}"
+            slack = max(0.12 * gone, 60_000)
+            assert gone - slack <= dense_bytes - size <= gone + merged + slack, f"{arm}, {to}"
     assert kinds["shrunk"] >= 4
     assert kinds["masked"] >= 4
     print(f"{model}: {len(runs)} methods, exported {counts}, {kinds}")  # noqa: T201 - the record
+
+
+def repeated_bytes(network: nn.Module) -> int:
+    """Of tensors that equal another one, as those of layers that a mask leaves nothing of.
+
+    The exporter to ONNX stores some of these once.
+    """
+    tensors = [each.numpy().tobytes() for each in network.state_dict().values()]
+    return sum(map(len, tensors)) - sum(map(len, set(tensors)))
 
 
 def networks_in(folder: Path) -> list[Path]:

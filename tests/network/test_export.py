@@ -23,8 +23,8 @@ from harness.network.save import save_network
 from harness.settings.catalogue import resolve_model
 from harness.workloads.task import Classification
 from harness.workloads.workload import open_workload
-from tests.network.saved import parameters_of, saved, saved_dense, spec_of
-from tests.network.test_load import MODELS, inputs_of, known
+from tests.network.saved import parameters_of, saved, spec_of
+from tests.network.test_load import MODELS, OUTPUTS, inputs_of, known, trained
 from tests.scheduler.started import Ended, called
 
 PAIRS = [
@@ -79,11 +79,14 @@ def parts_of(file: str) -> Iterator[bytes]:
 
 
 def test_a_file_is_smaller_as_its_network_is(tmp_path: Path) -> None:
-    small = saved(tmp_path / "small", "vgg_small")
-    dense = saved_dense(tmp_path / "dense", "vgg_small")
+    small, _ = trained("vgg_small")
+    dense = resolve_model("vgg_small")(MODELS["vgg_small"][0], OUTPUTS).eval()
     share = parameters_of(small) / parameters_of(dense)
     for to, error in (("safetensors", 0.05), ("torch-export", 0.25)):
-        sizes = [report_of(tmp_path / name, to)["bytes"] for name in ("small", "dense")]
+        sizes = [
+            FORMATS[to].write(each, inputs_of("vgg_small"), tmp_path / name).stat().st_size
+            for each, name in ((small, "small"), (dense, "dense"))
+        ]
         assert sizes[0] / sizes[1] == pytest.approx(share, rel=error)
 
 
@@ -94,7 +97,7 @@ def test_on_the_test_set_the_score_is_compared(tmp_path: Path) -> None:
     save_network(tmp_path, network, {}, known("vgg_small", converts=False) | own)
     spec = spec_of("digits", "vgg_small")
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
-    report = report_of(tmp_path, "torch-export", "--samples", "150")
+    report = report_of(tmp_path, "safetensors", "--samples", "150")
     workload = open_workload(spec.workload, spec.training, torch.device("cpu"))
     inputs, targets = next(iter(workload.test.in_order()))
     with torch.no_grad():
@@ -105,7 +108,7 @@ def test_on_the_test_set_the_score_is_compared(tmp_path: Path) -> None:
     gone = spec.model_dump(mode="json")
     gone["workload"] |= {"data": "cifar10", "root": str(tmp_path / "nowhere")}
     (tmp_path / "spec.json").write_text(json.dumps(gone))
-    report = report_of(tmp_path, "torch-export")
+    report = report_of(tmp_path, "safetensors")
     assert report["score"] is None
     assert "no cifar10 in" in report["samples"]
 

@@ -24,8 +24,8 @@ from harness.workloads.workload import Workload, open_workload
 from tests.results.test_resume import STUDY, attempt, start
 
 WORKLOADS: dict[str, dict[str, Any]] = {
-    "vgg": {"data": "digits", "model": "vgg_small"},
-    "vit": {"data": "digits", "model": "vit_tiny"},
+    "vgg": {"data": "digits", "model": "vgg_small", "train_samples": 192},
+    "vit": {"data": "digits", "model": "vit_tiny", "train_samples": 96},
     "gpt": {"data": "python_docs", "model": "gpt_tiny", "train_samples": 96},
 }
 RECIPE = {"epochs": 2, "batch_size": 96, "optimizer": "adamw", "learning_rate": 0.003}

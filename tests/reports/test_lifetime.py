@@ -14,6 +14,7 @@ from reports.statistics.break_even import BreakEven, Payback, break_even
 from reports.statistics.lifetime import DAYS_PER_YEAR, lifetimes
 from reports.statistics.statistics import energy_interval, paired_ratio
 from reports.tables.break_even import break_even_table
+from reports.tables.inferences import inferences
 from tests.reports.readable_figure import assert_readable, assert_same_bytes
 from tests.reports.test_break_even import DENSE, FOUND, LONG, study
 
@@ -32,8 +33,20 @@ USED: dict[str, Any] = {
     "inference_source": "counter",
     "inference_gain_j": 0.0,
 }
-DENSE_USED = DENSE | USED | {"inference_j": [0.010, 0.011, 0.012], "inference_gain_j": 0.00055}
-FOUND_USED = FOUND | USED | {"inference_j": [0.004, 0.005, 0.006], "inference_gain_j": 0.00025}
+DENSE_USED = {
+    **(DENSE | USED),
+    "inference_j": [0.010, 0.011, 0.012],
+    "inference_gain_j": 0.00055,
+    "latency_s": [0.003, 0.004, 0.005],
+    "latency_p99_s": [0.009, 0.010, 0.011],
+}
+FOUND_USED = {
+    **(FOUND | USED),
+    "inference_j": [0.004, 0.005, 0.006],
+    "inference_gain_j": 0.00025,
+    "latency_s": [0.001, 0.002, 0.003],
+    "latency_p99_s": [0.005, 0.006, 0.007],
+}
 ELSEWHERE = {"inference_host": "board"}
 
 
@@ -66,6 +79,29 @@ def test_measured_inferences_take_the_place_of_the_test_pass() -> None:
     assert record["inference_j"] == energy_interval([0.004, 0.005, 0.006])
     assert "onnxruntime on cpu" in table.legend
     assert "not measured:" not in table.legend
+
+
+def test_a_table_says_what_an_inference_costs() -> None:
+    results = served()
+    table = inferences(results)
+    assert table is not None
+    dense, found = table.records
+    assert found["inference_j"] == energy_interval([0.004, 0.005, 0.006])
+    assert found["latency_s"] == energy_interval([0.001, 0.002, 0.003])
+    assert dense["latency_p99_s"] == energy_interval([0.009, 0.010, 0.011])
+    ratio = paired_ratio({0: 4.0, 1: 5.0, 2: 6.0}, {0: 10.0, 1: 11.0, 2: 12.0})
+    assert found["inference_ratio"].mean == pytest.approx(ratio.mean)
+    assert dense["inference_ratio"] is None
+    assert table.header[3:5] == [
+        "Latency of a call, median, ms",
+        "Latency of a call, 99th percentile, ms",
+    ]
+    [_, shown] = table.rows
+    assert [cell.text for cell in shown[3:5]] == ["2.00", "6.00"]
+    assert inferences(served({"inference_j": None}, {"inference_j": None})) is None
+    elsewhere = inferences(served(ELSEWHERE))
+    assert elsewhere is not None
+    assert [record["inference_ratio"] for record in elsewhere.records] == [None, None]
 
 
 @pytest.mark.parametrize("missing", ["dense", "found", "both"])
@@ -145,6 +181,20 @@ def test_the_gains_of_two_devices_do_not_cancel() -> None:
     plain = break_even_table(gains())
     assert plain is not None
     assert "do not cancel" not in plain.legend
+
+
+def test_two_devices_of_one_name_are_two_devices() -> None:
+    board = {"inference_device": "NVIDIA H200", "inference_gpus": "GPU-1", "gpus": "GPU-0"}
+    table = break_even_table(gains(**board))
+    assert table is not None
+    assert "another device of that name" in table.legend
+    assert "do not cancel" in table.legend
+    alike = break_even_table(gains(**(board | {"inference_gpus": "GPU-0"})))
+    assert alike is not None
+    assert "do not cancel" not in alike.legend
+    unknown = break_even_table(served(board, board))  # no column of gains
+    assert unknown is not None
+    assert "do not cancel." in unknown.legend
 
 
 def test_the_band_widens_with_two_devices() -> None:
