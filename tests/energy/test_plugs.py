@@ -135,6 +135,25 @@ def test_a_counter_in_another_unit_is_found_by_its_power_and_not_used(
     assert any("another unit?" in flag for flag in found.flags)
 
 
+@pytest.mark.parametrize("since_s", [0, 150], ids=["from the start", "after an update mid-run"])
+@pytest.mark.parametrize("unit", [1e-3, 1e3], ids=["kW", "mW"])
+def test_a_power_in_another_unit_is_not_taken_for_watts(
+    unit, since_s, plugged, monkeypatch
+) -> None:
+    plug, clock = plugged("shelly2", 50.0), Clock()
+    shown = plug.shown
+
+    def in_unit() -> tuple[float, float, int]:
+        power_w, *rest = shown()
+        return power_w * (unit if clock.clock_ns >= since_s * SECOND else 1), *rest
+
+    monkeypatch.setattr(plug, "shown", in_unit)
+    trace, borders = watch(plug, meters(plug, clock), clock, [300], [120])
+    found = measured(trace, *borders)
+    assert found.joules.energy_j == pytest.approx(36_000, rel=0.02)
+    assert any("another unit?" in flag for flag in found.flags)
+
+
 def test_a_password_that_is_set_mid_run_is_a_gap_with_its_reason(plugged) -> None:
     plug, clock = plugged("shelly2", 50.0), Clock()
 

@@ -207,7 +207,11 @@ def contradicted(trace: Trace) -> dict[int, float]:
         if sensor.quantity != "energy" or not sensor.poll_s or power is None:
             continue
         steps_j, apart_s = np.diff(counter.value), np.diff(counter.time_s)
-        counted_j = float(steps_j[(steps_j > 0) & (apart_s < MAX_APART_S)].sum())
+        # Only what was counted while power was read, too, can contradict it.
+        after = np.searchsorted(power.time_s, counter.time_s[1:]).clip(max=len(power.time_s) - 1)
+        off_s = np.abs(power.time_s[[after, np.maximum(after - 1, 0)]] - counter.time_s[1:])
+        both = (apart_s < MAX_APART_S) & (off_s.min(axis=0) < MAX_APART_S)
+        counted_j = float(steps_j[(steps_j > 0) & both].sum())
         apart_s = np.diff(power.time_s)
         means_w = (power.value[1:] + power.value[:-1]) / 2
         sampled_j = float((means_w * apart_s)[apart_s < MAX_APART_S].sum())

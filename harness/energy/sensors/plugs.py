@@ -42,6 +42,9 @@ GAIN_UNCERTAINTY = 0.05
 POLL_S = 1.0
 UPDATE_S = 1.0
 """A plug's chip averages over about a second; at 12 W it pulses once a second."""
+MIN_POWER_W, MAX_POWER_W = 1.0, 5000.0
+"""The machine behind a plug runs, so that it draws more than the first (our judgement), and 16 A at
+230 V are less than the second."""
 STALE_S = 10.0
 """A clock of the plug that ticks every second and stands still for longer has stopped."""
 J_PER_WH, J_PER_WMIN, J_PER_KWH = 3600.0, 60.0, 3.6e6
@@ -126,6 +129,8 @@ class PlugMeter:
         """Its counter in J, or its power in W."""
         state = self.watched.state()
         if self.sensor.quantity == "power":
+            if not MIN_POWER_W <= state.power_w <= MAX_POWER_W:
+                raise SensorError("no running machine at a plug draws what it says: another unit?")
             return state.power_w
         if state.energy_j is None:
             raise SensorError("it shows no counter now")
