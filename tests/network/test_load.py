@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def inputs_of(model: str) -> Tensor:
 
 def trained(model: str) -> tuple[nn.Module, bool]:
     """A shrunk network with weights of its own, and whether its attention was converted."""
+    return copy.deepcopy(_trained(model))
+
+
+@cache
+def _trained(model: str) -> tuple[nn.Module, bool]:
     torch.manual_seed(0)
     network, samples = resolve_model(model)(MODELS[model][0], OUTPUTS), inputs_of(model)
     gates = None
