@@ -12,6 +12,7 @@ from harness.results.final_test import FinalTest
 from harness.results.journal import RENAMED
 from harness.results.run_detail import CloseUp, close_up
 from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
+from harness.results.tuning import COLUMNS as TUNING_COLUMNS
 from harness.settings.metric import ACCURACY, Metric
 from harness.study.study import rule_of
 from reports.statistics.arm_groups import arm_groups
@@ -125,6 +126,8 @@ class StudyResults:
         retrainings_per_year: How often the whole recipe is run again meanwhile.
         settings: The study as it was run.
         tests: By arm and seed, what a finished run found on the test set.
+        tuning: One row per trial that was begun to choose a recipe, with a column for each key that
+            was tuned; empty if the study tunes nothing.
     """
 
     study: str
@@ -145,6 +148,7 @@ class StudyResults:
     retrainings_per_year: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     tests: Mapping[tuple[str, int], FinalTest] = field(default_factory=dict)
+    tuning: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=TUNING_COLUMNS))
 
     def __post_init__(self) -> None:
         """Refuse tables that would silently give a wrong figure."""
@@ -157,6 +161,7 @@ class StudyResults:
         _require(self.tickets, TICKET_COLUMNS, "tickets")
         _require(self.places, PLACE_COLUMNS, "places")
         _require(self.hours, HOUR_COLUMNS, "hours")
+        _require(self.tuning, [*TUNING_COLUMNS], "tuning")
         scored: list[str] = []
         if "metric" in self.runs:
             scored = self.runs["metric"].dropna().unique().tolist()
@@ -233,6 +238,17 @@ class StudyResults:
         """How the study adds seeds; None if it lists them."""
         return rule_of(self.settings)
 
+    @property
+    def trials(self) -> int:
+        """How many trials of each arm competed at first; 0 if the study tunes nothing."""
+        tuning = self.settings.get("tuning", {})
+        return int(tuning.get("trials", 0)) if len(self.tuning) else 0
+
+    @property
+    def tuned_keys(self) -> list[str]:
+        """The keys of the recipe that were tuned."""
+        return [str(column) for column in self.tuning if column not in TUNING_COLUMNS]
+
     def median_seed(self, arm: str) -> int:
         """The seed of the arm's finished run whose energy is the median (the lower of two).
 
@@ -293,6 +309,7 @@ def plain_results(tables: Tables) -> StudyResults:
         retrainings_per_year=tables.report.retrainings_per_year,
         tests=tables.tested,
         settings=tables.settings,
+        tuning=tables.tuning,
     )
 
 

@@ -22,6 +22,7 @@ from harness.method.base import Method
 from harness.settings.engine import EngineSettings, SlurmSettings
 from harness.settings.report import ReportSettings
 from harness.settings.settings import Carbon, EnergySettings, Limits, Training, WorkloadChoice
+from harness.settings.tuning import TuningSettings
 from harness.settings.types import MAX_COUNT
 from harness.study.choose import DEFAULT, built_in_studies
 from harness.study.registry import Registry
@@ -262,6 +263,7 @@ def list_names(sentences: Mapping[str, str], *, as_json: bool) -> None:
 TABLES: dict[str, type[BaseModel]] = {
     "workload": WorkloadChoice,
     "training": Training,
+    "tuning": TuningSettings,
     "energy": EnergySettings,
     "limits": Limits,
     "carbon": Carbon,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.foreign import check_foreign
+from harness.cli.tune import Tuning, kind_of_trial
 from harness.cli.until_decided import rounds_of
 from harness.errors import RunError, UsageError
 from harness.method.dry_run import planned_epochs
@@ -17,9 +18,11 @@ from harness.method.phases import Budget
 from harness.results.energy_source import EnergyKinds
 from harness.results.folder import StudyFolder
 from harness.results.forecast import (
+    ArmOf,
     Forecast,
     Pilot,
     Prediction,
+    arm_of_run,
     finished,
     forecast,
     in_step,
@@ -87,17 +90,32 @@ def show_plan(
         arms = forecast(folder, specs, done)
         return _with_pilots(study, specs, arms, registry, pilots, at_once) if with_pilot else arms
 
-    arms = judged(specs)
+    tuning = Tuning.of(study, registry, folder, specs)
+    trials = tuning.possible if tuning else []
+    of_trials: list[Forecast] = []
+    left_s = 0.0 if tuning is None else None
+    if tuning is not None:
+        ended = finished(tuning.folder, trials)
+        of_trials = forecast(tuning.folder, trials, ended, kind_of_trial)
+        if with_pilot:
+            of_trials = _with_pilots(
+                study, trials, of_trials, registry, pilots, at_once, kind_of_trial
+            )
+        left_s = time_left_s(trials, ended, of_trials, tuning.relied_on, at_once, kind_of_trial)
+    of_runs = judged(specs)
+    runs_left_s = time_left_s(specs, done, of_runs, relied_on, at_once)
+    arms = [*of_trials, *of_runs]
     least = judged(called.runs) if study.rule else []
     facts = {
         "study": study.name,
         "folder": str(folder.path),
         "runs": len(specs),
+        "trials": len(trials),
         "left": sum(arm.left for arm in arms),
         "at_once": at_once,
         "unknown": [arm.arm for arm in arms if arm.left and not arm.time_s],
         **_totals(study, arms, price),
-        "makespan_s": time_left_s(specs, done, arms, relied_on, at_once),
+        "makespan_s": None if left_s is None or runs_left_s is None else left_s + runs_left_s,
         "at_least": {
             "runs": len(called.runs),
             "left": sum(arm.left for arm in least),
@@ -111,7 +129,8 @@ def show_plan(
         click.echo(json.dumps(facts, indent=2))
     else:
         short = short_labels_of(specs)
-        names = {spec.arm: name for spec, name in zip(specs, short, strict=True)}
+        names = {arm.arm: arm.arm for arm in of_trials}
+        names |= {spec.arm: name for spec, name in zip(specs, short, strict=True)}
         _print(facts, arms, names)
 
 
@@ -128,6 +147,7 @@ def _with_pilots(
     registry: Registry,
     found: dict[str, Pilot],
     at_once: int | None,
+    arm_of: ArmOf = arm_of_run,
 ) -> list[Forecast]:
     """The same, with a pilot of each recipe of which no run is done; `found` keeps them."""
     if study.engine.gpus_per_run > 1:
@@ -140,7 +160,7 @@ def _with_pilots(
     engine = study.engine
     slots = at_once if engine.kind == "local" and at_once else 1
     resources = divide_machine(slots, threads=engine.threads)[0]
-    first = {spec.arm: spec for spec in reversed(specs)}
+    first = {arm_of(spec): spec for spec in reversed(specs)}
     with_pilots = []
     for arm in arms:
         spec = first[arm.arm]
@@ -200,6 +220,7 @@ def time_left_s(
     arms: list[Forecast],
     relied_on: Callable[[RunSpec], list[RunSpec]],
     places: int | None,
+    arm_of: ArmOf = arm_of_run,
 ) -> float | None:
     """How long until all is done, with so many runs at a time; None if that is not known."""
     from harness.scheduler.ordering import makespan_s
@@ -212,7 +233,7 @@ def time_left_s(
     before = [
         [place[other.title] for other in relied_on(spec) if other.title in place] for spec in left
     ]
-    return makespan_s([each[spec.arm] for spec in left], places, before)
+    return makespan_s([each[arm_of(spec)] for spec in left], places, before)
 
 
 def _times(expected: Prediction, factor: float) -> Prediction:
@@ -256,5 +277,6 @@ def _print(facts: dict[str, Any], arms: list[Forecast], names: dict[str, str]) -
 def _runs(facts: dict[str, Any]) -> str:
     """How many; by a rule from the least to the most."""
     if facts["at_least"] is None:
-        return f"{facts['runs']} runs"
+        trials = f"{facts['trials']} trials and " if facts["trials"] else ""
+        return f"{trials}{facts['runs']} runs"
     return f"{facts['at_least']['runs']} to {facts['runs']} runs (seeds until decided)"

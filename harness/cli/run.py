@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +29,15 @@ from harness.study.expand import expand
 from harness.workloads.data_fingerprint import identity_of
 
 if TYPE_CHECKING:
+    from harness.cli.tune import Tuning
     from harness.energy.carbon.green_times import GreenTimes
+    from harness.results.forecast import ArmOf
     from harness.results.table import Tables
     from harness.scheduler.engine import Engine
     from harness.scheduler.ordering import Reliance
     from harness.scheduler.scheduler import RunOutcome
     from harness.settings.run_spec import RunSpec
-    from harness.settings.settings import WorkloadChoice
+    from harness.settings.settings import Training, WorkloadChoice
     from harness.study.registry import Registry
     from harness.study.study import Study
 
@@ -92,6 +96,7 @@ def run_study(
     from harness.cli.foreign import check_foreign
     from harness.cli.progress import open_progress
     from harness.cli.report import make_report
+    from harness.cli.tune import Tuning, tuned
     from harness.cli.until_decided import described, rounds_of
     from harness.energy.carbon.green_times import green_times
     from harness.energy.carbon.series import check_site
@@ -99,17 +104,14 @@ def run_study(
     from harness.results.status import status_of
     from harness.results.table import Tables
     from harness.scheduler.ordering import Reliance, in_random_order
-    from harness.workloads.files import check_data, left_out
 
     relied_on = Reliance(specs, registry)
     specs = in_random_order(relied_on.only(specs, arms) if arms else specs, relied_on)
     folder = StudyFolder(Path(out) if out else Path("results") / study.name)
     finished = {"done"} if retry_failed else {"done", "failed"}
     open_runs = [spec for spec in specs if status_of(folder.run(spec)) not in finished]
-    for workload in workloads_of(open_runs):
-        check_data(workload)
-        for sentence in left_out(workload):
-            click.echo(f"note: {sentence}", err=True)
+    tuning = Tuning.of(study, registry, folder, specs)
+    _check_data(open_runs)
     check_site(study.carbon)
     rounds = rounds_of(study, specs, relied_on)
     when = green_times(
@@ -117,7 +119,7 @@ def run_study(
         time.time_ns(),
         below_g_per_kwh=when_below,
         within_s=None if greenest_within is None else greenest_within * 3600,
-        takes_s=lambda: _takes_s(folder, study, rounds.called(folder).runs, relied_on),
+        takes_s=lambda: _takes_s(folder, study, rounds.called(folder).runs, relied_on, tuning),
         ask_now=lambda: ask_and_keep(folder, study.carbon.country or ""),
     )
     if when is not None:
@@ -134,12 +136,21 @@ def run_study(
         wait=wait,
     )
     engine = _engine(assignment)
-    if metrics and engine.may_be_left:
-        raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
-    check_unchanged(folder, open_runs, registry, check_foreign(open_runs, registry))
+    _check_stays(engine, tuning, wait=wait, metrics=metrics)
+    foreign = check_foreign(open_runs, registry)
+    check_unchanged(folder, open_runs, registry, foreign)
+    if tuning is not None:
+        check_unchanged(tuning.folder, open_runs, registry, foreign)
+        chosen, outcomes = _tune(tuning, assignment, folder)
+        if chosen is None:
+            return report_unfinished([each for each in outcomes if each.status != "done"])
+        specs = tuned(specs, chosen)
+        rounds = rounds_of(study, specs, relied_on)
+        assignment = replace(assignment, rounds=rounds, before=tuning.runs)
+        engine = _engine(assignment)
     folder.bind(study, specs)
     click.echo(
-        f"study {study.name}: {described(study, assignment.rounds, len(specs))} of "
+        f"study {study.name}: {described(study, rounds, len(specs))} of "
         f"{study.workload.model} on {study.workload.data}, results in {folder.path}"
     )
     called = assignment.rounds.called(folder).runs
@@ -165,17 +176,84 @@ def run_study(
     return _measured(Tables(folder.path), code) if require_measured else code
 
 
-def _takes_s(
-    folder: StudyFolder, study: Study, specs: list[RunSpec], relied_on: Reliance
-) -> float | None:
-    """How long all missing runs take, or may take; None if that is not known."""
-    from harness.cli.plan import time_left_s
-    from harness.results.forecast import finished, forecast
+def _check_data(open_runs: list[RunSpec]) -> None:
+    """Check that the data are there, and print what of them is not used."""
+    from harness.workloads.files import check_data, left_out
 
-    done = finished(folder, specs)
+    for workload in workloads_of(open_runs):
+        check_data(workload)
+        for sentence in left_out(workload):
+            click.echo(f"note: {sentence}", err=True)
+
+
+def _check_stays(engine: Engine, tuning: Tuning | None, *, wait: bool, metrics: str | None) -> None:
+    """Check that the command stays for what follows from its runs.
+
+    Raises:
+        UsageError: They are left to a queue.
+    """
+    if engine.may_be_left and metrics:
+        raise UsageError("--metrics follows runs of this machine; `status` reads the queue")
+    if engine.may_be_left and tuning is not None and not wait:
+        raise UsageError(
+            "tuning: the study's runs follow from its trials, which must end before; add --wait"
+        )
+
+
+def _tune(
+    tuning: Tuning, assignment: Assignment, folder: StudyFolder
+) -> tuple[dict[str, Training] | None, list[RunOutcome]]:
+    """Do the trials that are missing; the recipe of each arm, None if trials are still open."""
+    folder.bind(assignment.study, [])
+    tuning.folder.bind(tuning.study, tuning.specs)
+    click.echo(f"{tuning.progress}, results in {tuning.folder.path}")
+    outcomes: list[RunOutcome] = []
+    if missing := tuning.missing:
+        of_trials = replace(
+            assignment,
+            study=tuning.study,
+            relied_on=tuning.relied_on,
+            rounds=tuning.rounds,
+            retry_failed=False,
+        )
+        outcomes = _engine(of_trials).run(tuning.folder, tuning.specs, missing)
+    chosen = tuning.rounds.chosen(tuning.folder)
+    for arm, training in (chosen or {}).items():
+        keys = assignment.study.tuning.space
+        values = ", ".join(f"{key} = {getattr(training, key)}" for key in keys)
+        click.echo(f"tuned: {arm}: {values}")
+    return chosen, outcomes
+
+
+def _takes_s(
+    folder: StudyFolder,
+    study: Study,
+    specs: list[RunSpec],
+    relied_on: Reliance,
+    tuning: Tuning | None,
+) -> float | None:
+    """How long all missing trials and runs take, or may take; None if that is not known."""
+    from harness.cli.plan import time_left_s
+    from harness.cli.tune import kind_of_trial
+    from harness.results.forecast import arm_of_run, finished, forecast
+
     at_once, limit_s = study.engine.at_once, study.limits.time_s
-    known_s = time_left_s(specs, done, forecast(folder, specs, done), relied_on, at_once)
-    bounds_s = [known_s, None if limit_s is None else limit_s / at_once]
+
+    def left_s(
+        folder: StudyFolder, specs: list[RunSpec], relied_on: Reliance, arm_of: ArmOf
+    ) -> float:
+        done = finished(folder, specs)
+        arms = forecast(folder, specs, done, arm_of)
+        found_s = time_left_s(specs, done, arms, relied_on, at_once, arm_of)
+        return math.inf if found_s is None else found_s
+
+    known_s = left_s(folder, specs, relied_on, arm_of_run)
+    if tuning is not None:
+        known_s += left_s(tuning.folder, tuning.possible, tuning.relied_on, kind_of_trial)
+    bounds_s = [
+        None if math.isinf(known_s) else known_s,
+        None if limit_s is None else limit_s / at_once,
+    ]
     return min((each for each in bounds_s if each is not None), default=None)
 
 

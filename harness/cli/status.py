@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.tune import Tuning
 from harness.cli.until_decided import rounds_of, rule_progress
 from harness.errors import UsageError
 from harness.results.folder import RunFolder, StudyFolder
@@ -50,11 +51,16 @@ def show_status(folder: str, *, as_json: bool) -> None:
     called = rounds.called(place)
     standings = _called_for(standings, called)
     counts = Counter(each.state for each in standings)
+    tuning = Tuning.of(study, registry, place, specs)
     if as_json:
         runs = [_as_table(each) for each in standings]
         document = {"study": study.name, "folder": str(place.path), "counts": counts, "runs": runs}
+        if tuning is not None:
+            document["tuning"] = tuning.standing._asdict()
         click.echo(json.dumps(document, indent=2))
         return
+    if tuning is not None:
+        click.echo(f"{tuning.progress}, in {tuning.folder.path}")
     counted = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
     click.echo(f"study {study.name} in {place.path}: {len(standings)} runs: {counted}")
     if study.rule is not None:

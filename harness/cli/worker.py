@@ -50,7 +50,8 @@ def work_on_run(
     registry = Registry.discover(spec.plugins)
     relied_on = _relied_on(spec, folder, registry)
     of_study = study.limits.energy_j or study.limits.time_s
-    budgets = Budgets(study.limits, folder.runs() if of_study else [folder.run(spec)])
+    counted = folder.runs_and_trials() if of_study else [folder.run(spec)]
+    budgets = Budgets(study.limits, counted)
     scheduler = RunScheduler(folder, budgets, lambda _: relied_on, retry_failed=retry_failed)
     if Journal(folder.run(spec)).status != "done":
         scheduler.check([spec], study.engine.gpus_per_run)

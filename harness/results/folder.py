@@ -170,6 +170,11 @@ class StudyFolder:
         """The report's folder."""
         return self.path / "report"
 
+    @property
+    def tuning(self) -> StudyFolder:
+        """The trials that chose its recipes, if it tunes them: results of a study of their own."""
+        return StudyFolder(self.path / "tuning")
+
     def run(self, spec: RunSpec) -> RunFolder:
         """The folder of one run."""
         return RunFolder(self.path / "runs" / folder_name(spec.arm) / f"seed-{spec.seed}")
@@ -186,6 +191,10 @@ class StudyFolder:
             if not run.path.resolve().is_relative_to(home):
                 raise UsageError(f"{run.path}: is a link to outside {self.path}")
         return found
+
+    def runs_and_trials(self) -> list[RunFolder]:
+        """All runs, and the trials that chose their recipes; as `runs`."""
+        return [*self.runs(), *self.tuning.runs()]
 
     def read_study(self) -> dict[str, Any]:
         """The study as saved.
@@ -247,7 +256,7 @@ class StudyFolder:
     def _check(self, wanted: dict[str, Any], specs: list[RunSpec]) -> None:
         if self.settings.exists():
             saved = self.read_study()
-            if self.runs():
+            if self.runs_and_trials():
                 self._check_same(saved, wanted)
         for spec in specs:
             self.check_run(spec)
@@ -301,6 +310,13 @@ class StudyFolder:
             raise UsageError(
                 f"{self.path} holds runs with engine.gpus_per_run = {old}, not {new}; their "
                 "energies cannot be compared: give this study another folder with --out"
+            )
+        if saved.get("tuning", wanted["tuning"]) != wanted["tuning"] or (
+            "tuning" not in saved and wanted["tuning"]["space"]
+        ):
+            raise UsageError(
+                f"{self.path} holds runs whose recipes were tuned otherwise, or not at all; give "
+                "this study another folder with --out"
             )
         for table in ("workload", "training"):
             for key, value in wanted[table].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.results.energy_source import EnergyKinds
@@ -104,17 +104,32 @@ def finished(folder: StudyFolder, specs: Iterable[RunSpec]) -> frozenset[str]:
     return frozenset(spec.title for spec in specs if status_of(folder.run(spec)) == "done")
 
 
-def forecast(folder: StudyFolder, specs: Sequence[RunSpec], done: frozenset[str]) -> list[Forecast]:
+ArmOf = Callable[[RunSpec], str]
+"""A name that all runs share that cost alike."""
+
+
+def arm_of_run(spec: RunSpec) -> str:
+    """The arm, of a study's runs."""
+    return spec.arm
+
+
+def forecast(
+    folder: StudyFolder,
+    specs: Sequence[RunSpec],
+    done: frozenset[str],
+    arm_of: ArmOf = arm_of_run,
+) -> list[Forecast]:
     """The forecast of every arm, in the order in which arms first occur.
 
     Args:
         folder: Where finished runs are stored.
         specs: All runs of the study.
         done: Titles of those that are done.
+        arm_of: Which runs cost alike.
     """
     arms: dict[str, list[RunSpec]] = {}
     for spec in specs:
-        arms.setdefault(spec.arm, []).append(spec)
+        arms.setdefault(arm_of(spec), []).append(spec)
     return [_of_arm(folder, arm, of_arm, done) for arm, of_arm in arms.items()]
 
 

@@ -87,6 +87,7 @@ def _write(
     folder.path.mkdir(parents=True)
     write_atomically(folder.settings, json.dumps(study, indent=2).encode())
     for name, content in files.items():
+        (folder.path / name).parent.mkdir(exist_ok=True)
         write_atomically(folder.path / name, content)
     for place, run in runs.items():
         shutil.copytree(run.path, folder.path / place, ignore=shutil.ignore_patterns(LOCK))
@@ -166,7 +167,7 @@ def _runs(sources: Sequence[StudyFolder]) -> dict[Path, RunFolder]:
     """From paths within the results folder to the runs that go there."""
     found: dict[Path, RunFolder] = {}
     for source in sources:
-        for run in source.runs():
+        for run in source.runs_and_trials():
             run.read_spec()  # a damaged one is reported here, not by the next `report`
             _check_at_rest(run)
             place = run.path.relative_to(source.path)
@@ -185,7 +186,7 @@ def _check_made_alike(sources: Sequence[StudyFolder]) -> None:
     """A method's runs must have the same code and data, or a report would part them again."""
     known: dict[tuple[str, str | None], tuple[StudyFolder, RunFolder, Fingerprint]] = {}
     for source in sources:
-        for run in source.runs():
+        for run in source.runs_and_trials():
             found, spec = fingerprint_of(run), run.read_spec()
             if found is None:
                 continue
@@ -231,6 +232,9 @@ def _shared_files(sources: Sequence[StudyFolder]) -> dict[str, bytes]:
     lines = dict.fromkeys(answers.splitlines(keepends=True))
     files = {path.name: content for path, content in series.items()}
     files[sources[0].carbon_live.name] = b"".join(lines)
+    trials = [_content(source.tuning.settings) for source in sources]
+    place = sources[0].tuning.settings.relative_to(sources[0].path)
+    files[str(place)] = next(filter(None, trials), b"")
     return {name: content for name, content in files.items() if content}
 
 

@@ -129,6 +129,7 @@ def _run_row(spec: RunSpec, label: str, ledger: Ledger, cost: _Cost) -> Row:
         "border_j": outer.border_j if known else math.nan,
         "gap_j": outer.gap_j if known else math.nan,
         "aliasing_j": outer.aliasing_j if known else math.nan,
+        **dict.fromkeys(("tuning_j", "tuning_uncertainty_j"), math.nan),  # of all runs of the arm
         **_standing(ledger.sensors, ledger.notes),
         **_health(ledger.health, _shared(journal) | _waits(training)),
         "gpu_busy": training.share,

@@ -57,6 +57,14 @@ RUNS = Schema(
         Column("border_j", "number", "Part of `uncertainty_j`: the edges of the window.", "J"),
         Column("gap_j", "number", "Part of `uncertainty_j`: time without usable readings.", "J"),
         Column("aliasing_j", "number", "Part of `uncertainty_j`: time between samples.", "J"),
+        Column(
+            "tuning_j",
+            "number",
+            "All trials that chose the method's recipe: beside `energy_j`, not in it, and once for "
+            "all its runs; empty where nothing was tuned.",
+            "J",
+        ),
+        Column("tuning_uncertainty_j", "number", "Uncertainty of `tuning_j` (95 %).", "J"),
         Column("energy_source", "text", "`counter`, `sampled`, `estimated` or `simulated`."),
         Column("energy_scope", "text", "Kinds of the devices, joined with `+`."),
         Column("energy_device", "text", "Names of the devices."),

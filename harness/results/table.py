@@ -18,6 +18,7 @@ from harness.results.gather import gather
 from harness.results.rows import Row
 from harness.results.safe_csv import inert_csv
 from harness.results.schema import ATTEMPTS, CURVES, PHASES, TICKETS, names
+from harness.results.tuning import read_tuning, tuning_costs
 from harness.settings.arm_selector import Selector
 from harness.settings.metric import ACCURACY, Metric
 from harness.settings.report import ReportSettings
@@ -56,6 +57,7 @@ class Tables:
         phases: One row per run and window label; the energies of a run add up to its total.
         attempts: One row per attempt of a run.
         tickets: One row per channel mask that a method looked at.
+        tuning: One row per trial that was begun to choose a recipe.
         metric: What the runs are scored by.
         tested: By arm and seed, the result of each finished run on the test set.
         carbon: Computes CO2e, where the study ran and elsewhere.
@@ -91,6 +93,13 @@ class Tables:
             # A boolean that only some runs have stays boolean, with gaps, also in a file.
             if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
                 self.runs[name] = column.astype("boolean")
+
+        of_arms = {spec.arm: n for (_, spec), n in zip(self._specs, self._labels, strict=True)}
+        self.tuning = read_tuning(folder, self.settings, of_arms)
+        costs = tuning_costs(self.tuning)
+        for place, name in enumerate(("tuning_j", "tuning_uncertainty_j")):
+            known = {arm: cost[place] for arm, cost in costs.items()}
+            self.runs[name] = self.runs["arm"].map(known).astype(float)
 
         named = zip(self._specs, self._labels, read, strict=True)
         self.tested: dict[tuple[str, int], FinalTest] = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.energy.carbon.green_times import GreenTimes
     from harness.results.folder import RunFolder, StudyFolder
     from harness.scheduler.ordering import Reliance
-    from harness.scheduler.rounds import Rounds
+    from harness.scheduler.rounds import CallsRuns
     from harness.scheduler.scheduler import RunOutcome
     from harness.settings.run_spec import RunSpec
     from harness.study.registry import Registry
@@ -54,17 +54,19 @@ class Assignment:
         when: When electricity is green enough to run; None runs at once. Only the local engine
             waits.
         wait: Return only when all runs have ended, also if the engine could return earlier.
+        before: Runs of an earlier stage, such as trials, which count towards the study's limits.
     """
 
     study: Study
     registry: Registry
     relied_on: Reliance
-    rounds: Rounds
+    rounds: CallsRuns
     progress: Callable[[Sequence[RunSpec]], AbstractContextManager[Progress]]
     retry_failed: bool = False
     require_measured: bool = False
     when: GreenTimes | None = None
     wait: bool = False
+    before: tuple[RunFolder, ...] = ()
 
 
 class Engine(Protocol):

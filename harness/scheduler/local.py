@@ -53,7 +53,8 @@ class LocalEngine(Engine):
     ) -> list[RunOutcome]:
         """Execute all missing runs, and those that their results call for; as `Engine.run`."""
         assignment, study = self._assignment, self._assignment.study
-        budgets = Budgets(study.limits, [folder.run(spec) for spec in specs])
+        runs = [*assignment.before, *(folder.run(spec) for spec in specs)]
+        budgets = Budgets(study.limits, runs)
         outcomes = []
         with assignment.progress(specs) as progress:
             when = assignment.when
@@ -84,7 +85,9 @@ class LocalEngine(Engine):
             if not further:
                 return
             progress.expect(called.runs)
-            if before:
+            if called.reason:
+                progress.report(called.reason)
+            elif before:
                 arms = called.open_arms(further)
                 progress.report(f"seed {further[-1].seed}, since a verdict is still open: {arms}")
             before |= {spec.title for spec in further}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.results.final_test import FinalTest, final_test
 from harness.results.folder import RunFolder, StudyFolder
@@ -29,16 +30,26 @@ class Called:
         may_follow: Runs that the next looks may call for.
         undecided: The arms whose verdict was open at the last look; before the first, all that
             will have one. None for a study that lists its seeds.
+        reason: Why the latest are called for, where no verdict is open.
     """
 
     runs: list[RunSpec]
     may_follow: list[RunSpec]
     undecided: frozenset[str] = frozenset()
+    reason: str = ""
 
     def open_arms(self, specs: Iterable[RunSpec]) -> str:
         """The undecided arms among those of some runs, for people."""
         arms = dict.fromkeys(spec.arm for spec in specs)
         return ", ".join(arm for arm in arms if arm in self.undecided)
+
+
+class CallsRuns(Protocol):
+    """Decides by the results so far which runs are done next."""
+
+    def called(self, folder: StudyFolder, /) -> Called:
+        """What the records in a results folder call for."""
+        ...
 
 
 class Rounds:

@@ -118,7 +118,7 @@ SGD_RATE = 0.1
 
 
 class Training(Settings):
-    """The recipe, the same for every method."""
+    """The recipe, the same for every method unless `[tuning]` tunes it."""
 
     epochs: Count = 160
     """Length of one full training, the budget of every method."""

@@ -18,6 +18,7 @@ from harness.settings.settings import (
     Training,
     WorkloadChoice,
 )
+from harness.settings.tuning import TuningSettings
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -100,6 +101,8 @@ class Study(Settings):
     list of tables is one set after the other."""
     variants: dict[Name, Variant] = Field(default_factory=dict)
     """Every method runs once in each; the first is what the others are compared with."""
+    tuning: TuningSettings = TuningSettings()
+    """How the recipe of each method is tuned before its runs."""
     energy: EnergySettings = EnergySettings()
     limits: Limits = Limits()
     engine: EngineSettings = EngineSettings()
@@ -126,6 +129,21 @@ class Study(Settings):
     def _seeds_differ(self) -> Study:
         if len(set(self.all_seeds)) < len(self.all_seeds):
             raise ValueError("seeds: each seed may be named once")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_is_apart(self) -> Study:
+        if not self.tuning.space:
+            return self
+        if self.variants:
+            raise ValueError("tuning: not together with variants; give one recipe to tune")
+        if self.rule is not None:
+            raise ValueError("tuning: not together with seeds until decided; list the seeds")
+        if self.tuning.seed in self.all_seeds:
+            raise ValueError(
+                f"tuning.seed: {self.tuning.seed} is one of the study's seeds, which would favour "
+                "what was chosen by it; take another"
+            )
         return self
 
     @property

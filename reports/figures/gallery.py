@@ -18,6 +18,7 @@ from reports.figures import (
     score_curves,
     score_energy,
     ticket_emergence,
+    tuning_sensitivity,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[[StudyResults], Figured | None]] = {
         break_even,
         lifetime,
         decomposition,
+        tuning_sensitivity,
         power_time,
         mask_distances,
         ticket_emergence,

@@ -45,6 +45,12 @@ class ArmSummary:
     density: float
     n: int
     failures: int
+    tuning_j: float = math.nan
+
+    @property
+    def energy_with_tuning_j(self) -> float:
+        """Energy of the recipe and of the trials that chose it; NaN where nothing was tuned."""
+        return self.energy_j.mean + self.tuning_j
 
     @property
     def difference(self) -> Interval | None:
@@ -75,6 +81,7 @@ class Summary:
         standing: What the energies are worth.
         arms: The arms, sorted.
         rule: How seeds are added, if they are.
+        trials: How many trials chose the recipe of each method; 0 where nothing was tuned.
     """
 
     study: str
@@ -85,6 +92,7 @@ class Summary:
     standing: EnergyKinds
     arms: tuple[ArmSummary, ...]
     rule: UntilDecided | None = None
+    trials: int = 0
 
     @property
     def shown_margin(self) -> float:
@@ -125,6 +133,7 @@ def summarise(results: StudyResults) -> Summary:
         standing=standing_of(results.telling),
         arms=tuple(sorted(arms, key=lambda arm: _place(arm, baseline))),
         rule=results.rule,
+        trials=results.trials,
     )
 
 
@@ -162,6 +171,7 @@ def _summarise_arm(results: StudyResults, arm: str, decision: Decision | None) -
         density=_mean(done["density"]),
         n=len(done),
         failures=len(every) - len(done),
+        tuning_j=_mean(every["tuning_j"]) if "tuning_j" in every else math.nan,
     )
 
 

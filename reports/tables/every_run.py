@@ -171,7 +171,8 @@ def environment(results: StudyResults) -> Table:
         schema=SCHEMA,
         records=[{"name": name, "value": value} for name, value in rows],
         view={"name": View("What"), "value": View("Value")},
-        legend="The protocol is the study’s, the same for every method; the rest was found when "
+        legend="The protocol is the study’s, the same for every method"
+        f"{' but for what was tuned' if results.trials else ''}; the rest was found when "
         "the runs began. Hyper-parameters of methods are columns of runs.csv.",
     )
 
@@ -181,9 +182,14 @@ def _protocol(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         rule = rule_of(settings)
         listed = f"{rule.min} to {rule.max}, until decided" if rule else None
         yield "seeds", listed or ", ".join(map(str, settings["seeds"]))
+    tuning = settings.get("tuning", {})
     for table in _PROTOCOL:
         for key, value in settings.get(table, {}).items():
-            yield f"{table}.{key}", _shown(value)
+            tuned = table == "training" and key in tuning.get("space", {})
+            more = "; tuned for each method" if tuned else ""
+            yield f"{table}.{key}", f"{_shown(value)}{more}"
+    if tuning.get("space"):
+        yield from ((f"tuning.{key}", _shown(value)) for key, value in tuning.items())
     for name, variant in settings.get("variants", {}).items():
         for table, values in variant.items():
             for key, value in values.items():

@@ -14,6 +14,7 @@ from reports.tables import (
     matched,
     places,
     targets,
+    tuning,
     warnings,
 )
 
@@ -31,6 +32,7 @@ FINDINGS: Sequence[Callable[[StudyResults], Table | None]] = (
     inferences.inferences,
     break_even.break_even_table,
     decomposition.decomposition,
+    tuning.tuning,
     places.places,
 )
 """Findings of a study; a table is None where it has nothing to show."""
@@ -50,6 +52,7 @@ SCHEMAS: Sequence[Schema] = (
     inferences.SCHEMA,
     break_even.SCHEMA,
     decomposition.SCHEMA,
+    tuning.SCHEMA,
     places.SCHEMA,
     every_run.RUNS,
     every_run.ATTEMPTS,

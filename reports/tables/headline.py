@@ -11,6 +11,7 @@ from reports.statistics.statistics import Interval
 from reports.tables.table import ARM, ENERGY_KIND, Table, View, uncertainty
 from reports.text.scores import Shown
 from reports.text.sentence import basis, legend
+from reports.text.tuning import tuning_note
 from reports.text.units import (
     MISSING,
     PERCENT,
@@ -66,6 +67,13 @@ SCHEMA = Schema(
             "energy_j", "number", "Energy of the whole recipe: mean over seeds.", "J", interval=True
         ),
         Column("uncertainty_j", "number", "Of measuring one run (95 %): mean over seeds.", "J"),
+        Column(
+            "energy_with_tuning_j",
+            "number",
+            "Energy of the whole recipe and of all trials that chose it; empty where nothing was "
+            "tuned.",
+            "J",
+        ),
         ENERGY_KIND,
         Column(
             "energy_ratio",
@@ -115,6 +123,7 @@ def _record(arm: ArmSummary, summary: Summary) -> Record:
         "margin": summary.margin,
         "energy_j": arm.energy_j,
         "uncertainty_j": arm.uncertainty_j,
+        "energy_with_tuning_j": arm.energy_with_tuning_j,
         "energy_kind": summary.standing.adjective,
         "energy_ratio": _THE_SAME if reference else arm.ratio,
         "co2e_kg": arm.co2e_kg,
@@ -138,6 +147,8 @@ def _view(summary: Summary) -> dict[str, View]:
     shown = Shown(summary.metric)
     bases = {arm.arm: basis(arm.decision, shown) for arm in summary.arms if arm.decision}
     counts = {arm.arm: arm.count for arm in summary.arms}
+    with_tuning = energy_unit(arm.energy_with_tuning_j for arm in summary.arms)
+    tuned = {"energy_with_tuning_j": View(f"Energy with tuning{kind}", with_tuning)}
     return {
         "arm": View("Method"),
         "score": View(shown.header("Test"), shown.unit, shown.figures),
@@ -148,6 +159,7 @@ def _view(summary: Summary) -> dict[str, View]:
             note=lambda row: bases.get(row["arm"], ""),
         ),
         "energy_j": View(f"Energy{kind}", energy),
+        **(tuned if summary.trials else {}),
         "uncertainty_j": uncertainty("Measurement error of one run (95 %)", energy),
         "energy_ratio": View(f"Energy relative to {base}", show=relative, text=_ratio),
         "co2e_kg": View("CO2e", mass),
@@ -170,6 +182,7 @@ def _legend(summary: Summary) -> str:
         ),
         legend(summary),
         ("Sorted by verdict, then by energy. A method’s energy is that of its whole recipe."),
+        tuning_note(summary.trials),
     ]
     text = " ".join(filter(None, parts))
     if any(arm.density < 1 for arm in summary.arms):

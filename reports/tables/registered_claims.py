@@ -89,7 +89,7 @@ def _verdicts_of(tables: Tables, name: str) -> dict[str, Verdict]:
 
 def _changed(study: Study, saved: Mapping[str, Any]) -> str:
     """How a study was changed before it was run, so that a claim's scale is not its; or empty."""
-    for table in ("workload", "training"):
+    for table in ("workload", "training", "tuning"):
         ours: Settings = getattr(study, table)
         theirs = type(ours).model_validate(saved.get(table, {}), context=AS_RECORDED)
         for key in type(ours).model_fields:

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.settings.metric import ACCURACY
 from reports.text.scores import Shown
 from reports.text.sentence import confidence
+from reports.text.tuning import tuning_note
 from reports.text.units import (
     MISSING,
     energy_unit,
@@ -110,6 +111,7 @@ class TerminalTable:
 
 def _columns(summary: Summary) -> list[_Column]:
     energy = energy_unit(arm.energy_j.mean for arm in summary.arms)
+    with_tuning = energy_unit(arm.energy_with_tuning_j for arm in summary.arms)
     mass = mass_unit(arm.co2e_kg for arm in summary.arms)
     time = time_unit(arm.duration_s for arm in summary.arms)
     standing, base = summary.standing, summary.baseline
@@ -136,6 +138,13 @@ def _columns(summary: Summary) -> list[_Column]:
             return "reference"
         return arm.verdict or MISSING
 
+    tuned = [
+        _Column(
+            f"with\ntuning {with_tuning.symbol}",
+            lambda arm: with_tuning.show(arm.energy_with_tuning_j),
+            5,
+        )
+    ] * bool(summary.trials)
     return [
         _Column(
             f"test\n{_short_header(shown)}",
@@ -147,6 +156,7 @@ def _columns(summary: Summary) -> list[_Column]:
         _Column(f"verdict\nmargin {summary.shown_margin:g}", verdict, words=True),
         _Column(f"energy\nvs {short}", ratio),
         _Column(f"energy {energy.symbol}{kind}", lambda a: energy.show(a.energy_j.mean), 5),
+        *tuned,
         _Column(f"time\n{time.symbol}", lambda arm: time.show(arm.duration_s), 4),
         _Column("params\nleft %", lambda arm: percent(arm.parameters_left), 3),
         _Column("MACs\nleft %", lambda arm: percent(arm.macs_left), 2),
@@ -208,6 +218,8 @@ def _notes(summary: Summary) -> str:
         parts.append(f"Below a mean: its 95 % confidence interval{_of_verdicts(summary)}.")
     if not summary.metric.higher_is_better:
         parts.append(f"Of {summary.metric.name}, lower is better.")
+    if summary.trials:
+        parts.append(tuning_note(summary.trials))
     if any(arm.n == 1 for arm in summary.arms):
         parts.append("One seed: no interval.")
     if any(arm.failures for arm in summary.arms):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from harness.results.run_detail import POWER, STATES, WINDOWS, CloseUp
+from harness.results.tuning import COLUMNS as TUNING_COLUMNS
 from reports.data import ATTEMPT_COLUMNS, HOUR_COLUMNS, PLACE_COLUMNS, TICKET_COLUMNS, StudyResults
 
 PLACES = [
@@ -35,6 +36,7 @@ PLACES = [
     ("ZAF", 0.709, "South Africa 2023, life cycle, CodeCarbon (Our World in Data)", "reference"),
 ]
 CHECKS = 8
+TRIALS = 4
 
 
 def detailed(results: StudyResults, *, hours: bool = True, states: bool = True) -> StudyResults:
@@ -50,6 +52,8 @@ def detailed(results: StudyResults, *, hours: bool = True, states: bool = True) 
         attempts=pd.DataFrame(_attempts(results), columns=ATTEMPT_COLUMNS),
         tickets=pd.DataFrame(tickets, columns=TICKET_COLUMNS),
         places=pd.DataFrame(PLACES, columns=PLACE_COLUMNS),
+        tuning=_tuning(results),
+        runs=results.runs.assign(tuning_j=4321.0, tuning_uncertainty_j=54.0),
         hours=pd.DataFrame(_hours(results) if hours else [], columns=HOUR_COLUMNS),
         close_ups={
             arm: _close_up(results, arm, rng, states=states) for arm in results.finished_arms
@@ -59,9 +63,40 @@ def detailed(results: StudyResults, *, hours: bool = True, states: bool = True) 
             "seeds": sorted(set(results.runs["seed"].tolist())),
             "workload": {"data": "digits", "model": "vgg_small"},
             "training": {"epochs": 12, "batch_size": 64, "precision": "fp32"},
+            "tuning": {"trials": TRIALS, "halvings": 1},
             "energy": {"meters": ["nvml", "rapl", "estimate"], "period_s": 0.05},
         },
     )
+
+
+def _tuning(results: StudyResults) -> pd.DataFrame:
+    """Trials of two keys for every finished arm, the better half of which trained twice as long."""
+    rows = []
+    source = results.finished["energy_source"].iloc[0] if len(results.finished) else ""
+    for arm in results.finished_arms:
+        score = float(pd.Series(results.by_seed(arm, "val_score")).mean())
+        energy_j = float(pd.Series(results.by_seed(arm, "energy_j")).mean())
+        for epochs, trials in ((6, range(TRIALS)), (12, (0, 2))):
+            for number in trials:
+                share = epochs / 12
+                rows.append(
+                    {
+                        "arm": arm,
+                        "trial": number,
+                        "epochs": epochs,
+                        "role": "chosen" if (epochs, number) == (12, 0) else "trial",
+                        "status": "failed" if (epochs, number) == (6, 3) else "done",
+                        "val_score": score - results.metric.sign * 0.01 * (1 - share + number % 3),
+                        "energy_j": energy_j * share,
+                        "uncertainty_j": energy_j * share * 0.02,
+                        "gain_j": energy_j * share * 0.01,
+                        "energy_source": source,
+                        "duration_s": energy_j * share / 15,
+                        "learning_rate": (0.1, 0.02, 0.3, 0.7)[number],
+                        "schedule": ("step", "cosine", "cosine", "step")[number],
+                    }
+                )
+    return pd.DataFrame(rows, columns=[*TUNING_COLUMNS, "learning_rate", "schedule"])
 
 
 def _method(results: StudyResults, arm: str) -> str:

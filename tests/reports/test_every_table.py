@@ -154,7 +154,8 @@ def test_the_files_hold_numbers_and_nothing_else_in_columns_of_numbers(written: 
         if file.parent.name == "figures" or file.stem not in schemas:
             continue
         columns = schemas[file.stem].columns
-        assert list(frame) == [name for column in columns for name in column.names]
+        named = [name for column in columns for name in column.names]
+        assert list(frame) == named + study(3e5).tuned_keys * (file.stem == "tuning")
         for column in columns:
             for name in column.names:
                 words = frame[name].dropna()

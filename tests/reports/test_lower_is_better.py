@@ -245,6 +245,7 @@ def test_figures_name_the_metric_and_can_be_read(name: str) -> None:
     assert not [text for text in said if re.search("accurac| points", text, re.IGNORECASE)]
     assert_readable(figured.figure)
     of_score = {"score_energy", "score_curves", "matched_score", "paired_differences"}
+    of_score |= {"tuning_sensitivity"}
     assert any("lower is better" in text.replace("\n", " ") for text in said) == (name in of_score)
 
 

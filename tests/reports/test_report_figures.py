@@ -168,7 +168,9 @@ def test_simulated_is_written_across(name: str, saved: Callable[[str], Saved]) -
 @pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MASKS))
 def test_captions_say_what_they_must(name: str, saved: Callable[[str], Saved]) -> None:
     caption = saved(name).figured.caption
-    for part in ("n = 3", "interval", "scope: cpu", "source: estimated", "device: 2 CPU threads"):
+    # A trial is one run, and nothing is averaged over trials.
+    counted = ("one seed each",) if name == "tuning_sensitivity" else ("n = 3", "interval")
+    for part in (*counted, "scope: cpu", "source: estimated", "device: 2 CPU threads"):
         assert part in caption
     assert "ncertainty" in caption
     alone = FIGURES[name](whole(make(seeds=1)))
