@@ -201,7 +201,7 @@ def test_what_is_left_of_a_test_is_judged_by_what_is_done(tmp_path: Path) -> Non
     ("claim_id", "words"),
     [
         ("early-bird-cifar10-p50-snip", ["needs a GPU and CIFAR-10", "no GPU"]),
-        ("random-ltd", ["cannot be tested yet", "random_ltd"]),
+        ("e2-train-fashion", ["cannot be tested yet", "selective layer update"]),
         ("lottery-ticket-fashion", ["workload.root: nothing there"]),
     ],
 )

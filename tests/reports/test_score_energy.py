@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.settings.run_spec import short_labels_of
+from harness.study.choose import choose_study
 from harness.study.expand import expand
-from harness.study.registry import Registry
-from harness.study.study import Study
 from reports.figures import score_energy
 from reports.figures.score_energy import FRONT, TIPS
 from reports.plotting import style
@@ -43,8 +41,8 @@ ODD = ["dense", "$x_1^{", "a<b>&c", "_hidden"]
 
 def paper() -> list[str]:
     """The labels of the 22 arms of the study after the paper."""
-    study = Study(**tomllib.loads((STUDIES / "paper-vgg16-cifar10.toml").read_text()))
-    return list(dict.fromkeys(short_labels_of(expand(study, Registry.discover()))))
+    study, registry = choose_study(("paper-vgg16-cifar10",), (), (), (), ())
+    return list(dict.fromkeys(short_labels_of(expand(study, registry))))
 
 
 @pytest.mark.parametrize(
