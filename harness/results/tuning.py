@@ -10,9 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.results.carbon import StudyCarbon
 from harness.results.folder import RunFolder, StudyFolder
-from harness.results.gather import gather
 from harness.results.journal import Journal
 from harness.settings.tuning import TuningSettings
 from harness.study.trials import trial_number, tuned_arm
@@ -83,6 +81,10 @@ def read_tuning(
         labels: From an arm of the study to its label in its tables.
     """
     import pandas as pd
+
+    # They import numpy, which `status` does without.
+    from harness.results.carbon import StudyCarbon
+    from harness.results.gather import gather
 
     tuning = TuningSettings.model_validate(settings.get("tuning", {}))
     specs = [(run, run.read_spec()) for run in folder.tuning.runs()] if tuning.space else []

@@ -13,7 +13,7 @@ import pytest
 from harness.integrations.exporters.files import csv, parquet
 from harness.results.table import Tables
 
-NAMES = {"runs", "curves", "phases", "attempts", "tickets"}
+NAMES = {"runs", "curves", "phases", "attempts", "tickets", "tuning"}
 
 
 @pytest.mark.parametrize(("write", "end"), [(csv, "csv"), (parquet, "parquet")])
@@ -22,7 +22,8 @@ def test_every_table_is_there_with_every_row(
 ) -> None:
     where = Path(write(tables, folder, str(tmp_path / "out")))
     assert {path.stem for path in where.iterdir()} == NAMES
-    for name in NAMES:
+    assert len(tables.tuning) == 0, "nothing was tuned"
+    for name in NAMES - {"tuning"}:
         read = getattr(pd, f"read_{end}")(where / f"{name}.{end}")
         frame = getattr(tables, name)
         assert len(read) == len(frame) > 0
