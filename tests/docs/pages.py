@@ -31,7 +31,10 @@ LINKED = (
 )
 SMALL = {
     "how-to/calibrate.md": [("--calibrate", "--calibrate --level-s 1")],
-    "how-to/compare-in-ci.md": [("training.epochs=4", "training.epochs=2")],
+    "how-to/compare-in-ci.md": [
+        ("training.epochs=4", "training.epochs=2"),
+        ("--out results/", "--no-report --out results/"),
+    ],
     "how-to/own-data-and-model.md": [("folder.toml", "folder.toml --set training.epochs=1")],
     "how-to/small-device.md": [
         ("seeds = [0, 1]", "seeds = [0]"),
@@ -44,7 +47,7 @@ SMALL = {
         ),
     ],
     "index.md": [("python -m harness", "python -m harness dense --seed 0 --set training.epochs=1")],
-    "tutorials/add-a-method.md": [("training.epochs=8", "training.epochs=4")],
+    "tutorials/add-a-method.md": [("training.epochs=8", "training.epochs=2")],
     "tutorials/class.md": [("run class.toml", "run class.toml --set training.epochs=2")],
     "tutorials/first-gpu-study.md": [
         # A pilot trains a small network as it does a large one.

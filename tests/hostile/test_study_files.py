@@ -91,7 +91,7 @@ def test_every_study_file_is_answered(tmp_path: Path, cases: Cases) -> None:
     ("content", "words"),
     [
         (b"a = " + b"[" * 100_000, "not TOML"),
-        (b"a" + b".a" * 50_000 + b" = 1", "a: unknown key"),
+        (b"a" + b".a" * 10_000 + b" = 1", "a: unknown key"),
         (b"seeds = [" + b"9" * 5000 + b"]", "not TOML"),
         (b"\xff\xfe", "not TOML"),
         (b"name = " + b'"' + b"x" * 20_000_000 + b'"', "longer than 1,000,000"),
