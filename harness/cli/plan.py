@@ -62,7 +62,7 @@ def show_plan(
         changes: Settings as KEY=VALUE.
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
-        at_once: So many runs at a time; None takes the study's word.
+        at_once: Number of runs at a time; None takes the study's word.
         with_pilot: Train for some seconds where no finished run tells what it costs.
         price: Of a kWh.
         as_json: Print one JSON object.
@@ -222,7 +222,7 @@ def time_left_s(
     places: int | None,
     arm_of: ArmOf = arm_of_run,
 ) -> float | None:
-    """How long until all is done, with so many runs at a time; None if that is not known."""
+    """How long until all is done, with this number of runs at a time; None if that is not known."""
     from harness.scheduler.ordering import makespan_s
 
     each = {arm.arm: arm.time_s.value / arm.left for arm in arms if arm.time_s and arm.left}

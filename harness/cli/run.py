@@ -72,8 +72,8 @@ def run_study(
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
         values: Further settings as a JSON object, by dotted key.
-        when_below: Run while the grid is below so many grams of CO2e per kWh.
-        greenest_within: Run in the greenest part of so many hours.
+        when_below: Run while the grid is below this, in grams of CO2e per kWh.
+        greenest_within: Run in the greenest part of these hours.
         retry_failed: Retry failed runs.
         require_measured: Energy that no sensor measured is an error.
         wants_report: Derive tables, figures and page.

@@ -30,7 +30,7 @@ _BEGUN = frozenset({"running", "completing", "suspended", "stopped", "configurin
 """Slurm's words for jobs that are past waiting."""
 _ORDER = ("done", "running", "queued", "interrupted", "failed", "damaged", "planned", "not needed")
 MAX_LINES = 50
-"""So many runs of a kind are listed; --json lists all."""
+"""How many runs of a kind are listed; --json lists all."""
 
 
 def show_status(folder: str, *, as_json: bool) -> None:
