@@ -64,13 +64,14 @@ def test_the_studies_of_the_documentation_are_whole_together() -> None:
     from harness.study.registry import Registry
     from harness.study.study import Study
 
-    plain, variants, report = re.findall(
+    plain, variants, report, tuned = re.findall(
         r"```toml.*?\n(.*?)```", text("docs/how-to/write-a-study.md"), flags=re.DOTALL
     )
     for shown, runs in (
         (plain, 12),
         (plain + variants, 24),
         (plain + variants + report, 24),
+        (tuned, 6),
     ):
         study = Study(**tomllib.loads(shown))
         specs = expand(study, Registry.discover())
