@@ -19,12 +19,12 @@ GPUS = tuple(f"GPU-{number}" for number in range(4))
 
 @pytest.fixture
 def four(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.scheduler.resources._gpus", lambda: GPUS)
+    monkeypatch.setattr("harness.scheduler.resources.gpus_here", lambda: GPUS)
 
 
 @pytest.fixture
 def none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.scheduler.resources._gpus", tuple)
+    monkeypatch.setattr("harness.scheduler.resources.gpus_here", tuple)
 
 
 @pytest.mark.usefixtures("four")
