@@ -76,7 +76,7 @@ def bare_epoch(
     return float(total / len(batches))
 
 
-def cases(device: torch.device, images: int) -> dict[str, Workload]:
+def cases(device: torch.device, images: int) -> dict[str, tuple[Workload, Training]]:
     """Few batches of a few samples for a CPU, a whole epoch of large ones for a GPU."""
     on_gpu = device.type == "cuda"
     digits = Training(epochs=16, batch_size=64, schedule="cosine", crop_padding=1)
@@ -90,21 +90,22 @@ def cases(device: torch.device, images: int) -> dict[str, Workload]:
     )
     choice = WorkloadChoice(data="digits", model="vgg_small")
     found = {
-        "digits, vgg_small": open_workload(choice, digits, device),
-        "CIFAR size, ResNet-18": resident_workload("resnet18", images, cifar, device),
+        "digits, vgg_small": (open_workload(choice, digits, device), digits),
+        "CIFAR size, ResNet-18": (resident_workload("resnet18", images, cifar, device), cifar),
     }
     bed, _ = choose_study(("laptop-vision",), (), (), (), ())
     fashion = bed.workload.model_copy(update={"train_samples": None if on_gpu else 2560})
     try:
-        found["Fashion-MNIST, vgg_tiny"] = open_workload(fashion, bed.training, device)
+        workload = open_workload(fashion, bed.training, device)
+        found["Fashion-MNIST, vgg_tiny"] = (workload, bed.training)
     except RunError as error:
         sys.stderr.write(f"without Fashion-MNIST: {error}\n")
     return found
 
 
-def compare(workload: Workload, rounds: int) -> dict[str, Any]:
+def compare(workload: Workload, recipe: Training, rounds: int) -> dict[str, Any]:
     """Epochs of both loops in turns, each from the same start."""
-    recipe, data, device = workload.training, workload.train, workload.device
+    data, device = workload.train, workload.device
     state = TrainingState(workload, recipe, SEED, Path)
     start = copy.deepcopy(state.network.state_dict())
     network = copy.deepcopy(state.network)
@@ -181,8 +182,7 @@ def main() -> None:
         **circumstances(),
         "rounds": options.rounds,
         "cases": {
-            name: compare(workload, options.rounds)
-            for name, workload in cases(device, images).items()
+            name: compare(*case, options.rounds) for name, case in cases(device, images).items()
         },
     }
     sys.stdout.write(as_markdown(record))
