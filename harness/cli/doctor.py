@@ -102,7 +102,7 @@ def examine_machine(
 
 
 def _resolved(sensors: list[Examined]) -> list[dict[str, Any]]:
-    """Of each polled meter, the shortest window that it tells to 5 % at the power it shows now."""
+    """By polled meter, the shortest window that it measures to 5 % at the power it shows now."""
     polled: dict[str, list[Examined]] = {}
     for each in sensors:
         if each.sensor.poll_s and each.reading_s is not None:

@@ -24,6 +24,7 @@ GAIN_UNCERTAINTY = 0.05
 POLL_S = 5.0
 """Each question over the network opens a session of its own."""
 UPDATE_S = 5.0
+"""Controllers refresh it every 1 to 5 s."""
 TIMEOUT_S = 1.9
 LOCAL = "local"
 WATTS = re.compile(r"^\s*Instantaneous power reading:\s*(\d+) Watts\s*$", re.MULTILINE)
@@ -114,19 +115,25 @@ def opened(host: str) -> DcmiPower:
         where = ("-I", "lanplus", "-H", parts.hostname or "", "-p", str(parts.port or 623))
         where += ("-U", user, "-E", "-N", "1", "-R", "1")
     name = platform.node() if host == LOCAL else host
-    sensor = Sensor(
-        device=f"ipmi:{name}",
-        name=f"management controller of {name} (DCMI)",
+    named = f"management controller of {name} (DCMI)"
+    sensor = controller_sensor(f"ipmi:{name}", named, "IPMI", POLL_S)
+    return DcmiPower((program, *where, "dcmi", "power", "reading"), sensor)
+
+
+def controller_sensor(device: str, name: str, protocol: str, poll_s: float) -> Sensor:
+    """Power of a machine by its management controller, whichever protocol it is asked over."""
+    return Sensor(
+        device=device,
+        name=name,
         kind="machine",
         quantity="power",
         source="sampled",
         relative_uncertainty=GAIN_UNCERTAINTY,
         update_s=UPDATE_S,
         window_s=UPDATE_S,
-        poll_s=POLL_S,
-        note=f"{MACHINE}: by its management controller, over IPMI",
+        poll_s=poll_s,
+        note=f"{MACHINE}: by its management controller, over {protocol}",
     )
-    return DcmiPower((program, *where, "dcmi", "power", "reading"), sensor)
 
 
 def _reason(text: str) -> str:

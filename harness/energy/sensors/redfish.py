@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.energy.sensors.base import MACHINE, Found, Meter, MeterSetup, Sensor, SensorError
-from harness.energy.sensors.ipmi import PREFIX
+from harness.energy.sensors.base import Found, Meter, MeterSetup, Sensor, SensorError
+from harness.energy.sensors.ipmi import PREFIX, controller_sensor
 from harness.energy.sensors.plugs import number, printable
 
 CERTIFICATE = "ENERGY_HARNESS_BMC_CA"
 """Environment variable: file of the authority that signed the controller's certificate."""
-GAIN_UNCERTAINTY = 0.05
-"""Our judgement; controllers state 2 to 5 % where they state anything."""
 POLL_S = 2.0
-UPDATE_S = 5.0
-"""Controllers refresh it every 1 to 5 s."""
 CHASSIS = "/redfish/v1/Chassis"
 
 
@@ -95,18 +91,8 @@ def opened(address: str) -> RedfishPower:
             f"several chassis measure power: name one, such as "
             f"{parts.scheme}://{parts.netloc}{members[0]}"
         )
-    sensor = Sensor(
-        device=f"redfish:{parts.netloc}{named}",
-        name=f"management controller {printable(parts.netloc)} (Redfish)",
-        kind="machine",
-        quantity="power",
-        source="sampled",
-        relative_uncertainty=GAIN_UNCERTAINTY,
-        update_s=UPDATE_S,
-        window_s=UPDATE_S,
-        poll_s=POLL_S,
-        note=f"{MACHINE}: by its management controller, over Redfish",
-    )
+    name = f"management controller {printable(parts.netloc)} (Redfish)"
+    sensor = controller_sensor(f"redfish:{parts.netloc}{named}", name, "Redfish", POLL_S)
     meter = RedfishPower(device, paths[0], sensor)
     meter.read()
     return meter
