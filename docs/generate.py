@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from harness.cli.author_commands import TABLES, default_of, kind_of
+from harness.cli.author_commands import TABLES, default_of, help_texts, kind_of
 from harness.cli.main import cli
 from harness.errors import ExitCode
 from harness.integrations.exporters.registry import EXPORTERS
@@ -153,12 +153,13 @@ def _columns(columns: Iterable[Column]) -> Iterator[str]:
 
 
 def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:
+    helps = help_texts(model)
     for key, field in model.model_fields.items():
         if f"{table}.{key}" in TABLES:
             continue
         default = default_of(field)
         shown = "" if default is None else f"`{default}`"
-        text = " ".join((field.description or "").split())
+        text = " ".join(helps.get(key, "").split())
         cells = (f"`{key}`", kind_of(field), shown, text)
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
 import json
 import sys
+import textwrap
 import typing
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -185,13 +188,14 @@ def list_methods(*, as_json: bool) -> None:
 def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """Print a method's docstring, its file and its hyper-parameters."""
     method = Registry.discover(plugins).get(name)
+    helps = help_texts(method)
     if as_json:
         document = {
             "name": name,
             "file": inspect.getfile(method),
             "doc": _docstring(method),
             "hyperparameters": {
-                key: {"default": field.default, "kind": kind_of(field), "help": field.description}
+                key: {"default": field.default, "kind": kind_of(field), "help": helps.get(key)}
                 for key, field in method.model_fields.items()
             },
         }
@@ -205,7 +209,7 @@ def describe_method(name: str, plugins: tuple[str, ...], *, as_json: bool) -> No
     inherited = [key for base in method.__bases__ for key in getattr(base, "model_fields", ())]
     for key, field in sorted(method.model_fields.items(), key=lambda item: item[0] in inherited):
         click.echo(f"  {key} = {field.default!r}  ({kind_of(field)})")
-        for line in (field.description or "").splitlines():
+        for line in helps.get(key, "").splitlines():
             click.echo(f"      {line}")
 
 
@@ -334,17 +338,38 @@ def _table(table: str, model: type[BaseModel]) -> str:
 
 
 def _keys(table: str, model: type[BaseModel]) -> Iterator[str]:
-    chosen = _CHOSEN.get(table, {})
+    chosen, helps = _CHOSEN.get(table, {}), help_texts(model)
     for key, field in model.model_fields.items():
         if f"{table}.{key}" in TABLES:
             continue
-        for line in (field.description or "").splitlines():
+        for line in helps.get(key, "").splitlines():
             yield f"# {line}".rstrip()
         if key in chosen:
             yield f"{key} = {_toml(chosen[key])}"
         else:
             default = default_of(field)
             yield f"# {key} =" if default is None else f"# {key} = {default}"
+
+
+def help_texts(model: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each field of a model, of its bases as well.
+
+    Read from the source when they are asked for: pydantic would read those of every model as it is
+    defined, which took a second of each run's start.
+    """
+    texts: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if not issubclass(each, BaseModel) or each is BaseModel:
+            continue
+        [body] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        for field, text in itertools.pairwise(getattr(body, "body", [])):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                    value=ast.Constant(value=str(written))
+                ):
+                    texts[name] = inspect.cleandoc(written)
+    given = {key: field.description for key, field in model.model_fields.items()}
+    return texts | {key: text for key, text in given.items() if text}
 
 
 def default_of(field: FieldInfo) -> str | None:

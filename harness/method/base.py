@@ -21,7 +21,7 @@ class Method(BaseModel):
     The method's name is the class name in snake case. A field's docstring is its help text.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def method_name(cls) -> str:

@@ -31,7 +31,7 @@ from harness.training.state import TrainingState
 from harness.workloads.workload import Workload, open_workload
 
 RECIPE = Training(epochs=3, batch_size=64, learning_rate=0.05)
-CHOICE = WorkloadChoice(data="digits", model="vgg_small")
+CHOICE = WorkloadChoice(data="digits", model="vgg_small", train_samples=512)
 SEED = 0
 SAME_SEED = "the same seed gives the same weights"
 MIN_COVERED = 0.98

@@ -39,7 +39,7 @@ AS_RECORDED = {"as_recorded": True}
 class Settings(BaseModel):
     """The base of all settings: frozen, unknown keys refused, docstrings as help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WorkloadChoice(Settings):
