@@ -122,6 +122,8 @@ class StudyResults:
         decomposition: Stages of a decomposition; empty if the study asks for none.
         metric: What scores are.
         margin: How much worse a score may be, as the metric shows it.
+        target_score: The validation score whose shares are targets, as the metric shows it; None
+            for the one that the baseline ends with.
         inferences_per_day: How often a network is used; None if the study does not say.
         retrainings_per_year: How often the whole recipe is run again meanwhile.
         settings: The study as it was run.
@@ -144,6 +146,7 @@ class StudyResults:
     decomposition: tuple[Stage, ...] = ()
     metric: Metric = ACCURACY
     margin: float = ACCURACY.margin
+    target_score: float | None = None
     inferences_per_day: float | None = None
     retrainings_per_year: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -305,6 +308,7 @@ def plain_results(tables: Tables) -> StudyResults:
         decomposition=_decomposition(tables),
         metric=tables.metric,
         margin=tables.report.margin_of(tables.metric),
+        target_score=tables.report.target_score,
         inferences_per_day=tables.report.inferences_per_day,
         retrainings_per_year=tables.report.retrainings_per_year,
         tests=tables.tested,

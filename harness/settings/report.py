@@ -108,6 +108,10 @@ class ReportSettings(Settings):
     margin: Positive | None = None
     """The same for any metric, in the unit that its differences are shown in, in place of
     `margin_points`. Default: the metric's own, such as 0.02 bits per byte."""
+    target_score: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Validation score as it is shown, such as 92.5 for 92.5 %, whose shares are the targets of
+    energy to score: that of tuned dense training, frozen. Default: what the study's own baseline
+    ends with, which moves with its recipe."""
     inferences_per_day: Annotated[float, Field(gt=0, le=MAX_INFERENCES)] | None = None
     """How often a trained network is used: for the energy of a year, and what retraining adds."""
     retrainings_per_year: Annotated[float, Field(ge=0, le=MAX_COUNT)] = 0.0

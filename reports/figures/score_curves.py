@@ -32,7 +32,7 @@ from reports.statistics.targets import (
     thinned,
 )
 from reports.text import captions
-from reports.text.phrases import listed, reached
+from reports.text.phrases import listed, reached, whose_score
 from reports.text.scores import Shown
 from reports.text.units import energy, energy_unit, fixed, percent
 
@@ -149,8 +149,8 @@ def _caption(results: StudyResults, plot: Climb, worst: float, *, few: bool) -> 
         parts.append("The panels have the same axes and show the baseline's mean each.")
     if not math.isnan(reference_score(results)):
         parts.append(
-            f"Dashed: {listed(map(percent, shares_of(metric)))} % of the {shown.name} that "
-            f"{results.baseline_arm} ends with; in the table only bold lines can reach it."
+            f"Dashed: {listed(map(percent, shares_of(metric)))} % of the {shown.name} "
+            f"{whose_score(results)}; in the table only bold lines can reach it."
         )
     if metric.lowest < worst < metric.highest:
         side = "starts" if metric.higher_is_better else "ends"

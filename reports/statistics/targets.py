@@ -135,7 +135,7 @@ def thinned(values: Array, count: int) -> npt.NDArray[np.int64]:
 
 
 SHARES = (0.90, 0.95, 0.99)
-"""Of the baseline's final validation score, where higher is better."""
+"""Of the validation score to be reached, where higher is better."""
 # An accuracy is a count over samples: one that equals its target may miss it by a rounding.
 _TOLERANCE = 1e-9
 
@@ -146,7 +146,7 @@ class TargetReached:
 
     Attributes:
         arm: Its label.
-        share: The target, as a share of the baseline's final validation score.
+        share: The target, as a share of `reference_score`.
         energy_j: Energy until it was reached, over the seeds that did.
         ratio: To the baseline's, over the seeds in which both did; None for the baseline itself.
         seeds: How many seeds were evaluated; of them `energy_j.n` reached it.
@@ -165,13 +165,15 @@ def shares_of(metric: Metric) -> tuple[float, ...]:
 
 
 def reference_score(results: StudyResults) -> float:
-    """The baseline's final validation score, its mean over seeds.
+    """The validation score that counts as the whole: the study's, or the baseline's final mean.
 
     NaN without a baseline, and of scores that may be below 0, of which shares have no meaning.
     """
     arm = results.baseline_arm
     if arm is None or results.metric.lowest < 0:
         return math.nan
+    if results.target_score is not None:
+        return results.target_score / results.metric.factor
     return t_interval(results.by_seed(arm, "val_score").values()).mean
 
 

@@ -16,7 +16,7 @@ from reports.statistics.targets import (
     shares_of,
 )
 from reports.tables.table import ARM, ENERGY_KIND, Table, View
-from reports.text.phrases import NOT_REACHED, listed, some_of
+from reports.text.phrases import NOT_REACHED, listed, some_of, whose_score
 from reports.text.scores import Shown
 from reports.text.units import MISSING, Unit, energy_unit, percent, relative
 
@@ -39,8 +39,9 @@ def _columns(share: float) -> Iterator[Column]:
     yield Column(
         f"{name}_energy_j",
         "number",
-        f"Energy until the validation score first is {shown} % of the baseline's final one "
-        f"({percent(2 - share)} % where lower is better): mean over the seeds that reached it.",
+        f"Energy until the validation score first is {shown} % ({percent(2 - share)} % where lower "
+        "is better) of `report.target_score`, or of the baseline's final one: mean over the seeds "
+        "that reached it.",
         "J",
         interval=True,
     )
@@ -137,8 +138,8 @@ def _legend(results: StudyResults) -> str:
     unit = f" {shown.unit.symbol}".rstrip()
     return (
         f"Everything spent until the validation {shown.name} first is at or {where} "
-        f"{listed(shares)} % of the {shown.bare(reference)}{unit} that {results.baseline_arm} ends "
-        f"with (mean over seeds): {listed(levels)}{unit}. "
+        f"{listed(shares)} % of the {shown.bare(reference)}{unit} {whose_score(results)}: "
+        f"{listed(levels)}{unit}. "
         "Only evaluations of the network in its final shape count, since before its last "
         "pruning it is not the network that the method delivers; the energy is that of the "
         "whole run until then, search included. Nothing is interpolated between evaluations. "

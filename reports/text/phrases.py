@@ -11,6 +11,7 @@ from reports.text.units import MISSING, energy, fixed, significant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from reports.data import StudyResults
     from reports.statistics.break_even import Payback
     from reports.statistics.decomposition import Decomposition, MeasuredStage
     from reports.statistics.frontier import Crossing, Frontier
@@ -174,6 +175,13 @@ def reached(target: TargetReached) -> str:
 def some_of(n: int, seeds: int) -> str:
     """Such as "2 of 3 seeds"; empty where all or none reached it."""
     return "" if n in (0, seeds) else f"{n} of {seeds} seeds"
+
+
+def whose_score(results: StudyResults) -> str:
+    """Whose score the targets of energy to score are shares of."""
+    if results.target_score is not None:
+        return "that the study sets (`report.target_score`)"
+    return f"that {results.baseline_arm} ends with (mean over seeds)"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ STANDING = "standing"
 """Kind of the warning that no sensor measured the energy."""
 UNEQUAL_C = 5.0
 """Silicon leaks more when it is warm: about 1 % of power in 5 degrees (our judgement)."""
+_SHARE = re.compile(r"\d+(?:\.\d+)?(?= ?%)")
 UNEQUAL_THREADS = 0.05
 """Doubt in a ratio of estimates, by unequal threads, below which there is no warning."""
 
@@ -140,9 +142,23 @@ def _flags(runs: pd.DataFrame) -> list[Warned]:
 
 
 def flag_counts(runs: pd.DataFrame) -> Counter[str]:
-    """Runs per flag of the recorder, such as throttling or other processes, in order of sight."""
+    """Runs per flag of the recorder, such as throttling or other processes, in order of sight.
+
+    Flags that differ in a percentage alone are one, with the range of it.
+    """
     texts = runs.get("energy_flags", pd.Series(dtype=str)).dropna()
-    return Counter(flag for text in texts for flag in str(text).split("; ") if flag)
+    alike: dict[str, list[str]] = {}
+    for flag in (flag for text in texts for flag in str(text).split("; ") if flag):
+        alike.setdefault(_SHARE.sub("\0", flag), []).append(flag)
+    return Counter({_ranging(flags): len(flags) for flags in alike.values()})
+
+
+def _ranging(flags: list[str]) -> str:
+    """One flag for all: "kept 49 to 65% of the CPUs busy"."""
+    text, places = flags[0], zip(*(_SHARE.findall(flag) for flag in flags), strict=True)
+    ranges = [sorted(set(shares), key=float) for shares in places]
+    ends = iter([each[0] if len(each) == 1 else f"{each[0]} to {each[-1]}" for each in ranges])
+    return _SHARE.sub(lambda _: next(ends), text)
 
 
 def _uncounted(runs: pd.DataFrame) -> list[Warned]:

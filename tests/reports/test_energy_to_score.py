@@ -117,6 +117,18 @@ def test_targets_by_hand() -> None:
     assert (last.energy_j.mean, last.energy_j.n) == (21.0, 1)
 
 
+def test_a_frozen_target_stays_where_it_is_however_dense_ends() -> None:
+    accuracies = {"dense": [[70, 76, 80], [72, 78, 80]], "early_bird": [[77, 80, 91], [60, 70, 70]]}
+    results = replace(by_hand(accuracies), target_score=100.0)
+    assert reference_score(results) == 1.0
+    means = found(results)
+    assert means["early_bird", 0.90].energy_j.mean == 31.0
+    assert means["dense", 0.90].energy_j.n == 0, "80 % is less than 90 % of the target"
+    table = targets(results)
+    assert table is not None
+    assert "90, 95 and 99 % of the 100.0 % that the study sets" in table.legend
+
+
 def test_a_network_before_its_last_pruning_reaches_nothing() -> None:
     accuracies = {"dense": [[70, 80], [70, 80]], "early_bird": [[80, 60, 75], [79, 80, 60]]}
     means = found(by_hand(accuracies, {"dense": [0, 0], "early_bird": [1, 2]}))
@@ -139,7 +151,7 @@ def test_older_results_count_their_last_phase() -> None:
     }
 
 
-def test_a_run_that_was_not_evaluated_in_its_final_shape_tells_nothing() -> None:
+def test_a_run_that_was_not_evaluated_in_its_final_shape_shows_nothing() -> None:
     means = found(by_hand({"dense": [[80.0]], "snip": [[80.0, 80.0]]}, {"dense": [0], "snip": [2]}))
     assert means["snip", 0.9].seeds == 0
     assert reached(means["snip", 0.9]) == "–"
@@ -296,7 +308,7 @@ def test_a_line_is_bold_from_the_final_shape_on() -> None:
     assert means.loc["early_bird", "final_shape"].tolist() == [False, False, True, True]
 
 
-def test_targets_are_marked_and_told_of() -> None:
+def test_targets_are_marked_and_named() -> None:
     results = by_hand(
         {"dense": [[70, 76, 80], [72, 78, 80]], "early_bird": [[77, 80, 79], [60, 70, 76.5]]}
     )
