@@ -92,7 +92,7 @@ def test_without_a_file_it_is_quick_and_a_plugin_joins_the_four(tmp_path: Path) 
     assert list(choose("quick", "half_the_time", plugin=plugin).methods) == ["half_the_time"]
 
 
-def test_a_plugin_beside_the_file_that_is_missing_is_told(file: str, tmp_path: Path) -> None:
+def test_a_plugin_beside_the_file_that_is_missing_is_reported(file: str, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "half.py").unlink()
     with pytest.raises(UsageError, match=r"half\.py: no such file"):
         choose(file)

@@ -57,7 +57,7 @@ def find(setup):
 ENGINE = '''
 from harness.scheduler.local import LocalEngine
 
-class Told(LocalEngine):
+class Theirs(LocalEngine):
     """The local engine, which says that it was chosen."""
 
     def __init__(self, asked):
@@ -77,7 +77,7 @@ tiny = theirs_data:tiny
 [energy_harness.meters]
 wall = theirs_meter:find
 [energy_harness.engines]
-told = theirs_engine:Told
+theirs = theirs_engine:Theirs
 [energy_harness.exporters]
 nowhere = theirs_exporter:export
 broken = theirs_missing:export
@@ -94,7 +94,7 @@ batch_size = 32
 [energy]
 meters = ["wall"]
 [engine]
-kind = "told"
+kind = "theirs"
 options = { where = "here" }
 [methods.dense]
 """
@@ -120,7 +120,7 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
     (tmp_path / "study.toml").write_text(STUDY)
     refused = harness("run", "study.toml")
     assert refused.returncode == 2
-    for place in ("workload.data: 'stripes'", "workload.model: 'tiny'", "engine.kind: 'told'"):
+    for place in ("workload.data: 'stripes'", "workload.model: 'tiny'", "engine.kind: 'theirs'"):
         assert f"{place} is unknown" in refused.stderr
     assert "energy.meters.0: 'wall' is unknown" in refused.stderr
 
@@ -135,10 +135,10 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
     assert ran.returncode == 0, ran.stderr
     assert "chosen with {'where': 'here'}" in ran.stdout
     run = tmp_path / "results" / "theirs" / "runs" / "dense" / "seed-0"
-    told = json.loads(harness("show", str(run), "--json").stdout)["run"]
-    assert told["test_score"] > 0.9
-    assert told["energy_source"] == "sampled"
-    assert told["energy_j"] == pytest.approx(60 * told["duration_s"], rel=0.02)
+    message = json.loads(harness("show", str(run), "--json").stdout)["run"]
+    assert message["test_score"] > 0.9
+    assert message["energy_source"] == "sampled"
+    assert message["energy_j"] == pytest.approx(60 * message["duration_s"], rel=0.02)
 
     sent = harness("export", "results/theirs", "--to", "nowhere", env=path)
     assert "1 runs went nowhere" in sent.stdout
@@ -150,9 +150,9 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
 def test_a_meter_that_does_not_load_hides_no_other(harness: Harness, tmp_path: Path) -> None:
     site = installed(tmp_path / "site", "[energy_harness.meters]\nlost = theirs_nowhere:find\n")
     path = {"PYTHONPATH": f"{site}:{Path(__file__).parents[1]}"}
-    said = harness("doctor", env=path)
-    assert "entry point energy_harness.meters:lost does not load" in said.stdout
-    assert "memory: estimated power" in said.stdout
+    ended = harness("doctor", env=path)
+    assert "entry point energy_harness.meters:lost does not load" in ended.stdout
+    assert "memory: estimated power" in ended.stdout
 
 
 def test_results_are_read_where_their_package_is_not(harness: Harness, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_name_stands_for_one_thing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         list(catalogue)
 
 
-def test_what_does_not_load_is_told_with_its_name(
+def test_what_does_not_load_is_reported_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = "[energy_harness.data]\nlost = theirs_nowhere:load\n"

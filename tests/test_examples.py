@@ -35,9 +35,9 @@ def test_a_script_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_the_method_keeps_its_word(harness: Harness) -> None:
-    said = harness("check-method", str(EXAMPLES / "prune_once.py"), "--json")
-    assert said.returncode == 0, said.stdout
-    assert [finding["kept"] for finding in json.loads(said.stdout)["prune_once"]] == [True] * 6
+    ended = harness("check-method", str(EXAMPLES / "prune_once.py"), "--json")
+    assert ended.returncode == 0, ended.stdout
+    assert [finding["kept"] for finding in json.loads(ended.stdout)["prune_once"]] == [True] * 6
 
 
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,21 +136,21 @@ def test_nothing_is_missing_where_the_tests_run() -> None:
 
 
 def test_random_images_where_there_are_none(tmp_path: Path) -> None:
-    found, said = settings(None, tmp_path, 20)
+    found, output = settings(None, tmp_path, 20)
     assert found == {"data": "cifar10", "root": str(tmp_path)}
     assert (tmp_path / "cifar-10-batches-py" / "test_batch").exists()
-    assert "random images" in said
+    assert "random images" in output
 
 
 def test_published_files_are_taken_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
-    found, said = settings(tmp_path, tmp_path / "scratch", 20)
+    found, output = settings(tmp_path, tmp_path / "scratch", 20)
     assert found == {"data": "cifar10", "root": str(tmp_path)}
-    assert "as published" in said
+    assert "as published" in output
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_pictures_by_class_are_a_folder_and_said_to_be_a_copy(packed: bool, tmp_path: Path) -> None:
+def test_pictures_by_class_are_a_folder_and_called_a_copy(packed: bool, tmp_path: Path) -> None:
     source = tmp_path / "source"
     for part in ("train", "test"):
         (source / part / "cat").mkdir(parents=True)
@@ -162,10 +162,10 @@ def test_pictures_by_class_are_a_folder_and_said_to_be_a_copy(packed: bool, tmp_
         with tarfile.open(data / "copy.tar.xz", "w:xz") as archive:
             archive.add(source / "train", "train")
             archive.add(source / "test", "test")
-    found, said = settings(data, scratch, 20)
+    found, output = settings(data, scratch, 20)
     assert found["data"] == "folder"
     assert (Path(found["root"]) / "train" / "cat" / "0000.jpg").read_bytes() == b"a picture"
-    assert "JPEG copy" in said
+    assert "JPEG copy" in output
 
 
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:

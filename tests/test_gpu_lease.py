@@ -1,4 +1,4 @@
-"""Two runs never share a GPU unless told to; what a killed one leased is free at once."""
+"""Two runs never share a GPU unless asked to; what a killed one leased is free at once."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_of_two_gpus_none_is_kept_if_one_is_refused(tmp_path: Path) -> None:
     first.communicate("", timeout=30)
 
 
-def test_where_nothing_can_be_written_it_is_said_and_not_refused(
+def test_where_nothing_can_be_written_it_is_reported_and_not_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not-there"))

@@ -47,13 +47,13 @@ def other_process(lock: Path, program: str = HOLDS) -> subprocess.Popen[str]:
     return process
 
 
-def test_who_comes_second_is_told_who_holds_it(lock: Path) -> None:
+def test_who_comes_second_learns_who_holds_it(lock: Path) -> None:
     with other_process(lock) as other:
-        with pytest.raises(AlreadyHeld) as told:
+        with pytest.raises(AlreadyHeld) as caught:
             hold(lock)
-        assert told.value.holder.process_id == other.pid
-        assert told.value.holder.host == platform.node()
-        assert str(told.value).startswith(f"process {other.pid} on {platform.node()} since 20")
+        assert caught.value.holder.process_id == other.pid
+        assert caught.value.holder.host == platform.node()
+        assert str(caught.value).startswith(f"process {other.pid} on {platform.node()} since 20")
         other.communicate()
     hold(lock).release()
 
@@ -85,17 +85,17 @@ def test_a_file_that_says_nothing_is_held_by_another_process(lock: Path) -> None
     held.release()
 
 
-@pytest.mark.parametrize("said", ["", "[]", '{"process_id": "x"}', "\\xff", "[" * 2000])
-def test_what_a_stranger_wrote_is_no_holder(lock: Path, said: str) -> None:
+@pytest.mark.parametrize("output", ["", "[]", '{"process_id": "x"}', "\\xff", "[" * 2000])
+def test_what_a_stranger_wrote_is_no_holder(lock: Path, output: str) -> None:
     held = hold(lock)
-    lock.write_text(said)
-    with pytest.raises(AlreadyHeld) as told:
+    lock.write_text(output)
+    with pytest.raises(AlreadyHeld) as caught:
         hold(lock)
-    assert told.value.holder == Holder()
+    assert caught.value.holder == Holder()
     held.release()
 
 
-def test_it_waits_if_told_to(lock: Path) -> None:
+def test_it_waits_if_asked_to(lock: Path) -> None:
     with other_process(lock) as other:
         waiter: list[Hold] = []
         thread = threading.Thread(target=lambda: waiter.append(hold(lock, wait=True)))
@@ -152,7 +152,7 @@ def test_without_locks_in_the_file_system_work_goes_on(
     hold(lock).release()
 
 
-def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+def test_a_place_where_nothing_can_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         hold(tmp_path / "file" / ".lock")

@@ -129,16 +129,16 @@ def test_the_energy_can_be_recomputed_from_the_raw_records_by_hand(study: Path) 
         drawn_j = np.diff(np.interp(ends, cpu_j["time_ns"], cpu_j["value"]))[0]
         mean_w = memory_w["value"].mean()
         by_hand = drawn_j + mean_w * (ends[1] - ends[0]) * 1e-9
-        said = table.loc[(spec["method"], spec["seed"])]
-        slack_j = said["border_j"] + 0.1 * mean_w * (ends[1] - ends[0]) * 1e-9
-        assert said["energy_j"] == pytest.approx(by_hand, abs=slack_j)
+        output = table.loc[(spec["method"], spec["seed"])]
+        slack_j = output["border_j"] + 0.1 * mean_w * (ends[1] - ends[0]) * 1e-9
+        assert output["energy_j"] == pytest.approx(by_hand, abs=slack_j)
         assert slack_j < 0.05 * by_hand
 
 
 def test_it_ends_with_a_table_a_sentence_and_a_page(study: Path) -> None:
-    said = (study.parent / "stdout").read_text()
-    assert "estimated" in said
-    assert "of dense's estimated energy" in " ".join(said.split())
+    output = (study.parent / "stdout").read_text()
+    assert "estimated" in output
+    assert "of dense's estimated energy" in " ".join(output.split())
     page = (study / "report" / "index.html").read_text()
     assert "estimated" in page
     for figure in ("score_curves", "score_energy", "energy_phases"):
@@ -147,17 +147,17 @@ def test_it_ends_with_a_table_a_sentence_and_a_page(study: Path) -> None:
 
 
 def test_there_is_a_plain_line_an_epoch(study: Path) -> None:
-    said = (study.parent / "stdout").read_text()
-    assert said.count("dense, seed 0: train epoch") == 3
-    assert re.search(r"^\[[1-5]/10\] dense, seed 0: train epoch 1/3 · loss", said, re.MULTILINE)
+    output = (study.parent / "stdout").read_text()
+    assert output.count("dense, seed 0: train epoch") == 3
+    assert re.search(r"^\[[1-5]/10\] dense, seed 0: train epoch 1/3 · loss", output, re.MULTILINE)
 
 
 def test_the_plugins_hyper_parameters_are_described_and_checked(
     study: Path, harness: Harness
 ) -> None:
     plugin = str(study.parent / "mine.py")
-    told = harness("describe", "prune_halfway", "--plugin", plugin).stdout
-    assert "prune_ratio = 0.5  (float, > 0, < 1)\n      Share of the channels to drop." in told
+    message = harness("describe", "prune_halfway", "--plugin", plugin).stdout
+    assert "prune_ratio = 0.5  (float, > 0, < 1)\n      Share of the channels to drop." in message
     wrong = harness("--plugin", plugin, "--set", "methods.prune_halfway.prune_ratio=1.5")
     assert wrong.returncode == 2
     assert "methods.prune_halfway.prune_ratio: should be less than 1" in wrong.stderr
@@ -235,17 +235,17 @@ def test_a_loss_that_is_no_number_ends_the_run(harness: Harness, tmp_path: Path)
 @pytest.mark.parametrize(
     ("after_s", "fresh"), [(0.0, False), (0.02, False), (0.05, False), (0.1, True), (3.0, False)]
 )
-def test_ctrl_c_before_training_began_is_told_without_a_traceback(
+def test_ctrl_c_before_training_began_is_reported_without_a_traceback(
     after_s: float, fresh: bool, tmp_path: Path
 ) -> None:
     orchestrator = started(tmp_path, "dense", *SHORT, fresh=fresh)
     assert orchestrator.stdout.readline().startswith("study quick: 3 runs of vgg_small on digits")
     time.sleep(after_s)
     os.killpg(orchestrator.pid, signal.SIGINT)
-    said, _ = orchestrator.communicate(timeout=60)
+    output, _ = orchestrator.communicate(timeout=60)
     assert orchestrator.returncode == 130
-    assert "Traceback" not in said
-    assert "run the same command again to resume" in said
+    assert "Traceback" not in output
+    assert "run the same command again to resume" in output
 
 
 def test_ended_by_ctrl_c_and_run_again_it_ends_the_same(
@@ -258,10 +258,10 @@ def test_ended_by_ctrl_c_and_run_again_it_ends_the_same(
     wait_until(lambda: len(Journal(folder).events("epoch")) >= 2, "two epochs are done")
     with nothing_left(orchestrator, tmp_path / "out"):
         os.killpg(orchestrator.pid, signal.SIGINT)
-    said, _ = orchestrator.communicate()
+    output, _ = orchestrator.communicate()
     assert orchestrator.returncode == 130
-    assert "run the same command again to resume" in said
-    assert "Traceback" not in said
+    assert "run the same command again to resume" in output
+    assert "Traceback" not in output
     assert Journal(folder).status == "interrupted"
 
     assert harness(*words).returncode == 0

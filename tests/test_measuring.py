@@ -454,7 +454,9 @@ with harness.measure(trace=trace) as energy:
 """
 
 
-def test_the_recorder_ends_with_its_starter_whoever_holds_its_pipe(tmp_path, environment) -> None:
+def test_the_recorder_ends_with_its_starter_even_if_another_holds_its_pipe(
+    tmp_path, environment
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PRELUDE + ORPHANED],
         cwd=tmp_path,

@@ -27,7 +27,7 @@ def test_the_workflow_calls_what_ci_calls() -> None:
     assert ".ci/run" in text(".github/workflows/checks.yml")
 
 
-def test_style_and_types_come_before_the_tests() -> None:
+def test_style_and_types_are_checked_beside_the_tests() -> None:
     assert "env_list = lint, types, tests" in text("tox.ini")
 
 
@@ -115,10 +115,10 @@ def test_the_reference_names_every_method_model_data_set_and_study() -> None:
 def test_the_skill_names_commands_and_columns_that_there_are() -> None:
     from harness.cli.main import cli
 
-    told = text("skills/energy-harness/SKILL.md")
-    called = set(re.findall(r"python -m harness ([a-z-]+)", told))
+    message = text("skills/energy-harness/SKILL.md")
+    called = set(re.findall(r"python -m harness ([a-z-]+)", message))
     assert called - set(cli.commands) == {"dense"}, "a method, which `run` takes"
-    assert re.match(r"---\nname: energy-harness\ndescription: .+\n---\n", told)
+    assert re.match(r"---\nname: energy-harness\ndescription: .+\n---\n", message)
 
 
 def test_the_schema_has_every_column_of_the_tables() -> None:

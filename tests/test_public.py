@@ -35,8 +35,8 @@ def again():
     except RuntimeError as error:
         return str(error)
 
-one, said = energy.found, work(0.1)
-print(json.dumps([one.joules.energy_j, one.duration_s, said, again(), energy.found.duration_s]))
+one, answer = energy.found, work(0.1)
+print(json.dumps([one.joules.energy_j, one.duration_s, answer, again(), energy.found.duration_s]))
 """
 
 
@@ -52,10 +52,10 @@ def test_a_block_and_a_function_are_measured(library: Path, tmp_path: Path) -> N
         check=True,
     )
     machine.close()
-    energy_j, duration_s, said, refused, last_s = json.loads(ended.stdout)
+    energy_j, duration_s, output, refused, last_s = json.loads(ended.stdout)
     assert energy_j == pytest.approx(POWER_W * duration_s, rel=0.02)
     assert duration_s >= 3
-    assert said == 0.1
+    assert output == 0.1
     assert "open already" in refused
     assert last_s < duration_s
 

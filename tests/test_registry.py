@@ -67,14 +67,14 @@ def test_an_entry_point_adds_its_method(tmp_path: Path, monkeypatch: pytest.Monk
         (PLUGIN.replace("HalfTheTime", "Dense"), "a method named 'dense' exists already"),
     ],
 )
-def test_a_wrong_plugin_is_told(text: str, message: str, tmp_path: Path) -> None:
+def test_a_wrong_plugin_is_reported(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text(text)
     with pytest.raises(UsageError, match=message):
         Registry.discover((str(file),))
 
 
-def test_a_missing_plugin_is_told() -> None:
+def test_a_missing_plugin_is_reported() -> None:
     with pytest.raises(UsageError, match=r"plugin nowhere\.py: no such file"):
         Registry.discover(("nowhere.py",))
 

@@ -1,4 +1,4 @@
-"""What a study asks of its report: wrong questions are told, and those built in can be answered."""
+"""What a study asks of its report: wrong questions are refused, those built in can be answered."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def step(arm: str, factor: str = "precision") -> dict[str, str]:
         ),
     ],
 )
-def test_a_wrong_question_is_told_in_words(report: dict[str, Any], words: list[str]) -> None:
+def test_a_wrong_question_is_reported_in_words(report: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ValidationError) as caught:
         Study(**PLAIN, report=report)
-    told = tell(caught.value, Study)
-    assert "\n" not in told
+    message = tell(caught.value, Study)
+    assert "\n" not in message
     for word in words:
-        assert word in told
+        assert word in message
 
 
 def test_every_choice_of_an_arm_is_listed_with_its_place() -> None:

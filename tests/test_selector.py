@@ -76,12 +76,12 @@ def test_a_study_without_variants_has_none_to_select() -> None:
 @pytest.mark.parametrize(
     "words", ["", "  ", "prune_ratio=0.3", "early_bird 0.3", "early_bird =0.3", "early_bird p="]
 )
-def test_what_is_no_selector_is_told(words: str) -> None:
+def test_what_is_no_selector_is_reported(words: str) -> None:
     with pytest.raises(ValueError, match="expected METHOD"):
         Selector.parse(words)
 
 
-def test_a_value_given_twice_is_told() -> None:
+def test_a_value_given_twice_is_reported() -> None:
     with pytest.raises(ValueError, match="gives a value twice"):
         Selector.parse("early_bird prune_ratio=0.3 prune_ratio=0.7")
 

@@ -1,4 +1,4 @@
-"""Studies: typed, swept, stable; wrong ones are told with the place and the nearest right word."""
+"""Studies: typed, swept, stable; wrong ones are refused with place and nearest right word."""
 
 from __future__ import annotations
 
@@ -129,13 +129,13 @@ def test_folder_names_stay_in_their_folder_and_apart(arm: str) -> None:
         ({"name": "../x"}, ["name"]),
     ],
 )
-def test_a_wrong_study_is_told_in_words(change: dict[str, Any], words: list[str]) -> None:
+def test_a_wrong_study_is_reported_in_words(change: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ValidationError) as caught:
         Study(**{**PLAIN, **change})
-    told = tell(caught.value, Study)
-    assert "\n" not in told
+    message = tell(caught.value, Study)
+    assert "\n" not in message
     for word in words:
-        assert word in told
+        assert word in message
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_wrong_study_is_told_in_words(change: dict[str, Any], words: list[str]
         ({"progressive": {"retrain": "rewnd"}}, "progressive.retrain: 'rewnd'.*'rewind'"),
     ],
 )
-def test_wrong_methods_are_told_in_words(
+def test_wrong_methods_are_reported_in_words(
     methods: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -207,7 +207,7 @@ def test_where_the_data_lie_does_not_decide_the_result(registry: Registry) -> No
         ({"workload": {"workers": -1}}, r"variants\.x\.workload\.workers: should be greater"),
     ],
 )
-def test_wrong_variants_are_told_in_words(
+def test_wrong_variants_are_reported_in_words(
     variant: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -241,7 +241,7 @@ def test_what_builds_on_another_run_comes_after_it_in_every_seed(registry: Regis
         ({"dense": [{}, {}]}, "dense: named twice with the same hyper-parameters"),
     ],
 )
-def test_what_cannot_build_on_another_run_is_told_before_any(
+def test_what_cannot_build_on_another_run_is_reported_before_any(
     methods: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -289,7 +289,7 @@ def test_an_arm_that_is_not_there_cannot_be_built_on(registry: Registry) -> None
         expand(Study(**{**PLAIN, "methods": methods}), registry)
 
 
-def test_methods_that_wait_for_each_other_are_told() -> None:
+def test_methods_that_wait_for_each_other_are_reported() -> None:
     from harness import Method
 
     class One(Method):

@@ -41,10 +41,10 @@ def test_a_new_study_is_one_and_has_every_key(harness: Harness, tmp_path: Path) 
 def test_what_a_new_study_says_is_default_is_so() -> None:
     plain = Study(**tomllib.loads(commented("mine")))
     # Every key that has a value, no longer commented out.
-    told = re.sub(r"^# (\w+ = .+)$", r"\1", commented("mine"), flags=re.MULTILINE)
-    told = told.replace("prune_ratio = [0.3, 0.5, 0.7]\n", "")
-    told = re.sub(r"^seeds = [\"{].*\n", "", told, flags=re.MULTILINE)  # other ways to say it
-    assert Study(**tomllib.loads(told)) == plain
+    message = re.sub(r"^# (\w+ = .+)$", r"\1", commented("mine"), flags=re.MULTILINE)
+    message = message.replace("prune_ratio = [0.3, 0.5, 0.7]\n", "")
+    message = re.sub(r"^seeds = [\"{].*\n", "", message, flags=re.MULTILINE)  # other ways to say it
+    assert Study(**tomllib.loads(message)) == plain
 
 
 def test_a_built_in_study_can_be_copied(harness: Harness, tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_every_study_says_what_it_is(harness: Harness) -> None:
 def test_a_new_method_keeps_its_word(tmp_path: Path) -> None:
     made = called("new-method", "my_way", "--in", str(tmp_path))
     assert made.returncode == 0, made.stderr
-    said = called("check-method", str(tmp_path / "my_way.py"))
-    assert said.returncode == 0, said.stdout
-    assert said.stdout.count("  ok    ") == 6
+    ended = called("check-method", str(tmp_path / "my_way.py"))
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.count("  ok    ") == 6
     for word in ("the same seed gives the same weights", "torch works in phases alone"):
-        assert word in said.stdout
+        assert word in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_a_new_method_keeps_its_word(tmp_path: Path) -> None:
     ],
     ids=["torch", "random", "resume", "covers", "no phase", "raises"],
 )
-def test_a_method_that_breaks_its_word_is_told_so(body: str, why: str, tmp_path: Path) -> None:
+def test_a_method_that_breaks_its_word_is_reported(body: str, why: str, tmp_path: Path) -> None:
     lines = "\n        ".join(body.split("; "))
     (tmp_path / "broken.py").write_text(
         "from harness import Method, Train\n\nTURNS = []\n\n\n"
         f"class Broken(Method):\n    def phases(self, budget):\n        {lines}\n"
     )
-    said = called("check-method", str(tmp_path / "broken.py"))
-    assert said.returncode == 3, said.stdout
-    assert re.search(rf"FAIL  .*{re.escape(why)}", said.stdout), said.stdout
+    ended = called("check-method", str(tmp_path / "broken.py"))
+    assert ended.returncode == 3, ended.stdout
+    assert re.search(rf"FAIL  .*{re.escape(why)}", ended.stdout), ended.stdout
 
 
 def test_a_new_package_is_found_and_passes_its_own_test(tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_a_run_is_shown(tmp_path: Path) -> None:
     words = ("--seed", "0", "--set", "training.epochs=1", "--no-report", "--out", str(out))
     assert called("dense", *words).returncode == 0
     run = out / "runs" / "dense" / "seed-0"
-    said = called("show", str(run))
-    assert said.returncode == 0, said.stderr
+    ended = called("show", str(run))
+    assert ended.returncode == 0, ended.stderr
     for word in ("dense, seed 0: done", "on 360 test samples", "(estimated)", "train", "overhead"):
-        assert word in said.stdout
+        assert word in ended.stdout
     table = json.loads(called("show", str(run), "--json").stdout)
     whole_j = sum(phase["energy_j"] for phase in table["phases"])
     assert whole_j == pytest.approx(table["run"]["energy_j"])

@@ -35,17 +35,17 @@ def dearer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_equals_itself(harness: Harness) -> None:
     ended = harness("compare", str(QUICK), str(QUICK), "--json")
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert [arm["arm"] for arm in told["arms"]] == ARMS
-    for arm in told["arms"]:
+    message = json.loads(ended.stdout)
+    assert [arm["arm"] for arm in message["arms"]] == ARMS
+    for arm in message["arms"]:
         for metric in ("energy", "time", "co2e"):
             found = arm[metric]
             assert (found["change"], found["low"], found["high"]) == (1.0, 1.0, 1.0)
         assert (arm["score"]["change"], arm["score"]["interval"]) == (0.0, "paired")
         assert (arm["parameters_ratio"], arm["macs_ratio"]) == (1.0, 1.0)
-    assert told["only_a"] == told["only_b"] == told["thresholds"] == []
-    assert told["passed"] is True
-    assert "A and B are the same folder" in told["notes"]
+    assert message["only_a"] == message["only_b"] == message["thresholds"] == []
+    assert message["passed"] is True
+    assert "A and B are the same folder" in message["notes"]
 
 
 def test_a_gate_that_holds_and_one_that_does_not(harness: Harness, dearer: Path) -> None:
@@ -55,16 +55,16 @@ def test_a_gate_that_holds_and_one_that_does_not(harness: Harness, dearer: Path)
         return ended.returncode, " ".join(ended.stdout.split())
 
     assert call("dense/energy:+5%", "accuracy:-0.5points")[0] == 0
-    code, told = call("energy:+5%", "early_bird/energy:+11%")
+    code, message = call("energy:+5%", "early_bird/energy:+11%")
     assert code == 4
-    assert told.count("exceeded:") == 1
-    assert "exceeded: estimated energy of early_bird +10.0 % (95 % CI" in told
-    assert "more than the +5 % allowed" in told
-    assert "kept: estimated energy of early_bird" in told
+    assert message.count("exceeded:") == 1
+    assert "exceeded: estimated energy of early_bird +10.0 % (95 % CI" in message
+    assert "more than the +5 % allowed" in message
+    assert "kept: estimated energy of early_bird" in message
     assert call("energy:-1%")[0] == 4
-    code, told = call("rigl/energy:+5%")
+    code, message = call("rigl/energy:+5%")
     assert code == 4
-    assert "unchecked: energy of rigl cannot be checked because neither A nor B has" in told
+    assert "unchecked: energy of rigl cannot be checked because neither A nor B has" in message
 
 
 def test_other_settings_are_not_compared(harness: Harness, tmp_path: Path) -> None:
@@ -73,11 +73,11 @@ def test_other_settings_are_not_compared(harness: Harness, tmp_path: Path) -> No
         path.write_text(path.read_text().replace('"epochs": 16', '"epochs": 17'))
     ended = harness("compare", str(QUICK), "other", "--fail-on", "accuracy:-99")
     assert ended.returncode == 4
-    told = " ".join(ended.stdout.split())
-    assert "not comparable because training.epochs differs (16 in A; 17 in B)" in told
+    message = " ".join(ended.stdout.split())
+    assert "not comparable because training.epochs differs (16 in A; 17 in B)" in message
 
 
-def test_a_run_that_lies_there_twice_is_refused(harness: Harness, tmp_path: Path) -> None:
+def test_a_run_that_is_there_twice_is_refused(harness: Harness, tmp_path: Path) -> None:
     shutil.copytree(QUICK, tmp_path / "twice")
     shutil.copytree(QUICK / "runs/dense/seed-0", tmp_path / "twice/runs/dense/copy")
     ended = harness("compare", str(QUICK), "twice")
@@ -104,7 +104,7 @@ def test_the_terminals_table_reads_in_80_columns(harness: Harness, dearer: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--json", "--md"], "--json and --md: choose one"),
         (["--fail-on", "enrgy:+5%"], "'enrgy' is unknown; did you mean 'energy'?"),
@@ -112,18 +112,18 @@ def test_the_terminals_table_reads_in_80_columns(harness: Harness, dearer: Path)
         ([], "nowhere: no results here"),
     ],
 )
-def test_wrong_input_is_told_before_anything_is_read(
-    words: list[str], told: str, harness: Harness
+def test_wrong_input_is_reported_before_anything_is_read(
+    words: list[str], message: str, harness: Harness
 ) -> None:
     ended = harness("compare", str(QUICK), "nowhere", *words)
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("energy:5%", "'5%': expected a number with a sign, such as energy:+5%"),
         ("energy:+5", "energy changes in %, such as energy:+5%"),
@@ -138,11 +138,11 @@ def test_wrong_input_is_told_before_anything_is_read(
         ("early_bird/energi:+5%", "did you mean 'energy'?"),
     ],
 )
-def test_what_is_no_threshold_is_refused(text: str, told: str) -> None:
+def test_what_is_no_threshold_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         Threshold.parse(text)
     assert str(refused.value).startswith(f"--fail-on {text}: ")
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def test_it_names_who_else_is_there_and_what_slows_the_card(
 ) -> None:
     machine.gpus[0].processes = {os.getpid(): 1 << 30}
     machine.gpus[0].throttle_reasons = 0x20
-    said = harness("doctor").stdout
-    assert f"other processes: {os.getpid()}" in said
-    assert "throttled: thermal (software)" in said
+    output = harness("doctor").stdout
+    assert f"other processes: {os.getpid()}" in output
+    assert "throttled: thermal (software)" in output
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_where_there_is_only_an_estimate_nothing_can_be_measured(
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_load_that_nothing_can_carry_is_told(harness: Harness) -> None:
+def test_a_load_that_nothing_can_carry_is_reported(harness: Harness) -> None:
     ended = harness("doctor", "--load", env={"CUDA_VISIBLE_DEVICES": ""})
     assert "no load: torch sees no GPU" in ended.stdout
 
 
-def test_what_is_around_the_sensors_is_told_too(
+def test_what_is_around_the_sensors_is_reported_too(
     machine: StandIn, harness: Harness, tmp_path: Path
 ) -> None:
     raw = tmp_path / "sets" / "cifar-10-batches-py"
@@ -120,14 +120,14 @@ def test_what_is_around_the_sensors_is_told_too(
     assert {"digits", "cifar10"} & absent == set()
     assert {"cifar100", "imagenet"} <= absent
     assert 0 <= report["other_work"]["share"] <= 1
-    said = harness("doctor").stdout
-    assert f"{machine.gpus[0].uuid}: driver" in said
-    # The stand-in is a driver's library alone: no torch sees its card, and that is told.
-    assert "sees no GPU (built" in said
-    assert "install the torch that fits it" in said
+    output = harness("doctor").stdout
+    assert f"{machine.gpus[0].uuid}: driver" in output
+    # The stand-in is a driver's library alone: no torch sees its card, and that is reported.
+    assert "sees no GPU (built" in output
+    assert "install the torch that fits it" in output
 
 
-def test_a_pair_that_does_not_fit_is_told() -> None:
+def test_a_pair_that_does_not_fit_is_reported() -> None:
     [line] = software_lines(
         {"torch": "2.13.0", "cuda": None, "error": "operator torchvision::nms does not exist"}, 0
     )

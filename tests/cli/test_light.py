@@ -157,10 +157,10 @@ def test_runs_on_windows_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @pytest.mark.parametrize("name", cli.commands)
 def test_each_command_shows_how_it_is_used(name: str) -> None:
-    said = called(name, "--help")
-    assert said.returncode == 0
-    assert "Example" in said.stdout
-    assert f"python -m harness {name}" in said.stdout or name in ("run", "completion")
+    ended = called(name, "--help")
+    assert ended.returncode == 0
+    assert "Example" in ended.stdout
+    assert f"python -m harness {name}" in ended.stdout or name in ("run", "completion")
 
 
 @pytest.mark.parametrize("name", cli.commands)
@@ -168,10 +168,10 @@ def test_a_wrong_use_of_each_command_says_what_is_wrong(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = called(name, *WRONG[name])
-    assert said.returncode == 2
-    assert said.stderr.startswith("error: ")
-    assert "Traceback" not in said.stderr
+    ended = called(name, *WRONG[name])
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -181,9 +181,9 @@ def test_lists_are_there_for_scripts() -> None:
     )
     assert "whole budget" in methods["dense"]
     assert "quick" in studies
-    told = json.loads(called("describe", "early_bird", "--json").stdout)
-    assert told["hyperparameters"]["prune_ratio"]["default"] == 0.5
-    assert told["hyperparameters"]["prune_ratio"]["kind"] == "float, > 0, < 1"
+    message = json.loads(called("describe", "early_bird", "--json").stdout)
+    assert message["hyperparameters"]["prune_ratio"]["default"] == 0.5
+    assert message["hyperparameters"]["prune_ratio"]["kind"] == "float, > 0, < 1"
 
 
 def test_help_names_the_commands_and_the_exit_codes(harness: Harness) -> None:
@@ -194,9 +194,9 @@ def test_help_names_the_commands_and_the_exit_codes(harness: Harness) -> None:
 
 
 def test_describe_says_what_a_method_takes(harness: Harness) -> None:
-    told = harness("describe", "early_bird").stdout
-    assert "prune_ratio = 0.5  (float, > 0, < 1)" in told
-    assert "Share of the channels to drop (the paper: 0.3, 0.5, 0.7)." in told
+    message = harness("describe", "early_bird").stdout
+    assert "prune_ratio = 0.5  (float, > 0, < 1)" in message
+    assert "Share of the channels to drop (the paper: 0.3, 0.5, 0.7)." in message
 
 
 def test_methods_lists_each_with_a_sentence(harness: Harness) -> None:

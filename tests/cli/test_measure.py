@@ -58,13 +58,13 @@ def estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENERGY_HARNESS_POWERCAP", str(tmp_path / "driver"))
 
 
-def report_of(said: str) -> dict[str, Any]:
+def report_of(output: str) -> dict[str, Any]:
     """The one JSON object; NaN and infinities are none of its numbers."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    return json.loads(said, parse_constant=refuse)
+    return json.loads(output, parse_constant=refuse)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 15) -> bool:
@@ -189,8 +189,8 @@ def test_ctrl_c_gives_the_figure_up_to_then(begin: Begin) -> None:
     process = begin("--idle", "0", "--out", "kept")
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
-    said, complaint = process.communicate(timeout=15)
-    report = report_of(said)
+    output, complaint = process.communicate(timeout=15)
+    report = report_of(output)
     assert process.returncode == 128 + signal.SIGINT
     assert 0.5 <= report["duration_s"] < 10
     true_j = POWER_W * report["duration_s"]
@@ -203,9 +203,9 @@ def test_ctrl_c_gives_the_figure_up_to_then(begin: Begin) -> None:
 def test_who_asks_it_to_end_asks_the_command(begin: Begin) -> None:
     process = begin()
     process.terminate()
-    said, _ = process.communicate(timeout=15)
+    output, _ = process.communicate(timeout=15)
     assert process.returncode == 128 + signal.SIGTERM
-    assert report_of(said)["exit_code"] == 128 + signal.SIGTERM
+    assert report_of(output)["exit_code"] == 128 + signal.SIGTERM
 
 
 @pytest.mark.usefixtures("board")
@@ -236,7 +236,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "Missing argument"),
         (["--interval", "0", "--", "touch", "ran"], "--interval"),
@@ -244,10 +244,10 @@ def is_running(process: psutil.Process) -> bool:
         (["--out", "/proc/nowhere", "--", "touch", "ran"], "cannot write to /proc/nowhere"),
     ],
 )
-def test_wrong_input_is_told_before_the_command_runs(words, told, harness, tmp_path) -> None:
+def test_wrong_input_is_reported_before_the_command_runs(words, message, harness, tmp_path) -> None:
     ended = harness("measure", *words)
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert not (tmp_path / "ran").exists()
 
 

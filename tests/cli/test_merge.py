@@ -27,7 +27,7 @@ def test_two_folders_become_one(harness: Harness, tmp_path: Path) -> None:
     assert (tmp_path / "both" / "report" / "index.html").exists()
 
 
-def test_what_cannot_be_merged_is_told_in_a_line(harness: Harness, tmp_path: Path) -> None:
+def test_what_cannot_be_merged_is_reported_in_a_line(harness: Harness, tmp_path: Path) -> None:
     ended = harness("merge", str(QUICK), str(tmp_path), "-o", "both")
     assert ended.returncode == 2
     assert ended.stderr == f"error: {tmp_path}: no results here (no study.json)\n"

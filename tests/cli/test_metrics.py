@@ -22,8 +22,8 @@ def _free_port() -> int:
 
 
 def _scraped(port: int) -> dict[str, list[tuple[dict[str, str], float]]]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as said:
-        text = said.read().decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as output:
+        text = output.read().decode()
     found: defaultdict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -62,15 +62,15 @@ def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_place_that_cannot_be_served_is_told_before_any_run(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_served_is_reported_before_any_run(tmp_path: Path) -> None:
     out = ("--out", str(tmp_path / "out"), "--no-report")
-    said = called("run", "dense", "--seed", "0", "--metrics", "here", *out)
-    assert said.returncode == 2
-    assert "must be PORT or HOST:PORT" in said.stderr
+    ended = called("run", "dense", "--seed", "0", "--metrics", "here", *out)
+    assert ended.returncode == 2
+    assert "must be PORT or HOST:PORT" in ended.stderr
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = called("run", "dense", "--seed", "0", "--metrics", str(port), *out)
-    assert said.returncode == 2
-    assert f"--metrics {port}:" in said.stderr
+        ended = called("run", "dense", "--seed", "0", "--metrics", str(port), *out)
+    assert ended.returncode == 2
+    assert f"--metrics {port}:" in ended.stderr

@@ -1,4 +1,4 @@
-"""What a study will cost, told before it costs anything."""
+"""What a study will cost, estimated before it costs anything."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(*words: str) -> dict[str, Any]:
-    said = called("plan", *words, "--json")
-    assert said.returncode == 0, said.stderr
-    return dict(json.loads(said.stdout))
+    ended = called("plan", *words, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return dict(json.loads(ended.stdout))
 
 
 def asked(out: Path, *more: str) -> tuple[str, ...]:
@@ -50,11 +50,11 @@ def test_what_is_left_is_judged_by_what_is_done(begun: Path) -> None:
     assert (plan["runs"], plan["left"], plan["unknown"]) == (8, 5, [])
     assert (arms["dense"]["left"], arms["dense"]["judged_by"]) == (2, 2)
     energies = list(table[table["arm"] == "dense"]["energy_j"])
-    said = arms["dense"]["energy_j"]
-    assert said["value"] == pytest.approx(2 * statistics.fmean(energies))
+    output = arms["dense"]["energy_j"]
+    assert output["value"] == pytest.approx(2 * statistics.fmean(energies))
     # Two further runs, judged by two: the variance of their sum is s² (2 + 4/2).
     half = t.ppf(0.975, 1) * statistics.stdev(energies) * 2
-    assert said["half_width"] == pytest.approx(half)
+    assert output["half_width"] == pytest.approx(half)
     assert arms["early_bird"]["energy_j"]["half_width"] is None, "one run tells no spread"
     whole_j = sum(arm["energy_j"]["value"] for arm in plan["arms"])
     assert plan["energy_kwh"]["value"] == pytest.approx(whole_j / 3.6e6)
@@ -79,31 +79,33 @@ def test_runs_of_another_recipe_tell_nothing(begun: Path) -> None:
     assert plan["makespan_s"] is None
 
 
-def test_what_is_unknown_is_said(begun: Path, tmp_path: Path) -> None:
-    said = called("plan", *asked(begun), "snip")
-    assert "at least, not counting snip:" in said.stdout
-    assert "± ?" in said.stdout
+def test_what_is_unknown_is_reported(begun: Path, tmp_path: Path) -> None:
+    ended = called("plan", *asked(begun), "snip")
+    assert "at least, not counting snip:" in ended.stdout
+    assert "± ?" in ended.stdout
     none = called("plan", "--out", str(tmp_path / "none"))
     assert none.returncode == 0
     assert "cost unknown" in none.stdout
     assert not (tmp_path / "none").exists(), "a plan writes nothing"
 
 
-def test_a_wrong_word_is_told_as_by_run(tmp_path: Path) -> None:
-    said = called("plan", "earlybird", "--out", str(tmp_path / "none"))
-    assert said.returncode == 2
-    assert "did you mean 'early_bird'?" in said.stderr
+def test_a_wrong_word_is_reported_as_by_run(tmp_path: Path) -> None:
+    ended = called("plan", "earlybird", "--out", str(tmp_path / "none"))
+    assert ended.returncode == 2
+    assert "did you mean 'early_bird'?" in ended.stderr
 
 
-def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path: Path) -> None:
+def test_where_no_run_is_done_a_pilot_is_used(
+    begun: Path, harness: Harness, tmp_path: Path
+) -> None:
     # In a process of its own: a pilot switches torch to the recipe's arithmetic.
     words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", "--set", "training.epochs=1")
-    told = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
-    said = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=told)
-    assert said.returncode == 0, said.stderr
-    assert "GOMP_SPINCOUNT = '0'" in said.stderr, "idle threads sleep, as a run's"
-    assert said.stderr.count("pilot: training") == 1, "one pilot a recipe"
-    plan = json.loads(said.stdout)
+    message = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
+    ended = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=message)
+    assert ended.returncode == 0, ended.stderr
+    assert "GOMP_SPINCOUNT = '0'" in ended.stderr, "idle threads sleep, as a run's"
+    assert ended.stderr.count("pilot: training") == 1, "one pilot a recipe"
+    plan = json.loads(ended.stdout)
     arms = {arm["arm"].split()[0]: arm for arm in plan["arms"]}
     dense, ticket = arms["dense"], arms["lottery_ticket"]
     assert (dense["judged_by"], dense["piloted"]) == (1, False), "a finished run tells more"
@@ -117,19 +119,19 @@ def test_where_no_run_tells_a_pilot_does(begun: Path, harness: Harness, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "output"),
     [
         ("training.graphs=true", "error: training.graphs needs an NVIDIA GPU"),
         ("training.resized_crop=true", "--pilot: training vgg_small on digits failed: "),
     ],
 )
 def test_a_pilot_that_cannot_be_says_why(
-    change: str, said: str, harness: Harness, tmp_path: Path
+    change: str, output: str, harness: Harness, tmp_path: Path
 ) -> None:
     words = ("--set", change, "--set", "workload.input=resident", "--out", str(tmp_path / "none"))
     ended = harness("plan", "dense", *words, "--pilot")
     assert ended.returncode == 2, ended.stderr
-    assert said in ended.stderr
+    assert output in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -158,6 +160,6 @@ def test_a_pilot_is_extrapolated_with_its_error() -> None:
 
 
 def test_a_pilot_of_several_gpus_is_refused() -> None:
-    said = called("plan", "--pilot", "--set", "engine.gpus_per_run=2")
-    assert said.returncode == 2
-    assert "a single GPU" in said.stderr
+    ended = called("plan", "--pilot", "--set", "engine.gpus_per_run=2")
+    assert ended.returncode == 2
+    assert "a single GPU" in ended.stderr

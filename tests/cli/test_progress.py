@@ -128,7 +128,7 @@ def test_a_search_epoch_by_epoch_counts_them(tmp_path: Path) -> None:
     ]
 
 
-def test_an_epoch_without_a_look_is_told_and_one_that_ends_the_run_not_counted_twice(
+def test_an_epoch_without_a_look_is_reported_and_one_that_ends_the_run_not_counted_twice(
     tmp_path: Path,
 ) -> None:
     unseen = epoch("retrain", 1, 1, 1) | {"val_score": None}

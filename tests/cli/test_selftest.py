@@ -20,14 +20,14 @@ main()
 
 
 def test_a_sound_installation_passes(harness: Harness, tmp_path: Path) -> None:
-    said = harness("selftest", "--json")
-    told = json.loads(said.stdout)
-    assert (said.returncode, told["sound"]) == (0, True), told
-    assert [finding["sound"] for finding in told["findings"]] == [True] * 5
+    ended = harness("selftest", "--json")
+    message = json.loads(ended.stdout)
+    assert (ended.returncode, message["sound"]) == (0, True), message
+    assert [finding["sound"] for finding in message["findings"]] == [True] * 5
     assert not list(tmp_path.iterdir()), "it leaves nothing behind"
 
 
-def test_a_study_that_cannot_end_is_told(
+def test_a_study_that_cannot_end_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.py").write_text(WITHOUT_DRAWING)
@@ -38,12 +38,12 @@ def test_a_study_that_cannot_end_is_told(
     from harness.cli.selftest import try_installation
 
     assert try_installation(as_json=False) == 3
-    said = capsys.readouterr().out
-    assert "--  a small study ended with 1: internal error" in said
-    assert "→ install into a fresh environment" in said
+    output = capsys.readouterr().out
+    assert "--  a small study ended with 1: internal error" in output
+    assert "→ install into a fresh environment" in output
 
 
-def test_an_integral_that_loses_energy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_integral_that_loses_energy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert selftest._known_power().holds
     whole = selftest.curves
 

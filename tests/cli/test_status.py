@@ -16,7 +16,7 @@ from tests.scheduler.started import called, runs_of, started, wait_until
 WORDS = ("dense", "early_bird", "--no-report", "--set", "training.epochs=200")
 
 
-def test_every_state_is_told(tmp_path: Path) -> None:
+def test_every_state_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "out"
     seeds = ("--seed", "0", "--seed", "1", "--out", str(out))
     first = started(tmp_path, *WORDS, *seeds)
@@ -26,25 +26,25 @@ def test_every_state_is_told(tmp_path: Path) -> None:
 
     try:
         wait_until(has_trained, "a run has trained an epoch")
-        said = called("status", str(out))
-        assert said.returncode == 0
-        assert "4 runs: 1 running, 3 planned" in said.stdout
-        assert "epochs trained; process" in said.stdout
+        ended = called("status", str(out))
+        assert ended.returncode == 0
+        assert "4 runs: 1 running, 3 planned" in ended.stdout
+        assert "epochs trained; process" in ended.stdout
     finally:
         first.send_signal(signal.SIGINT)
         first.communicate()
-    said = called("status", str(out))
-    assert "4 runs: 1 interrupted, 3 planned" in said.stdout
-    assert "to resume the remaining runs" in said.stdout
+    ended = called("status", str(out))
+    assert "4 runs: 1 interrupted, 3 planned" in ended.stdout
+    assert "to resume the remaining runs" in ended.stdout
     table = json.loads(called("status", str(out), "--json").stdout)
     assert table["counts"] == {"interrupted": 1, "planned": 3}
     assert [run["seed"] for run in table["runs"]].count(0) == 2
 
 
 def test_where_there_are_no_results_it_says_so(tmp_path: Path) -> None:
-    said = called("status", str(tmp_path))
-    assert said.returncode == 2
-    assert "no results here" in said.stderr
+    ended = called("status", str(tmp_path))
+    assert ended.returncode == 2
+    assert "no results here" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_where_there_are_no_results_it_says_so(tmp_path: Path) -> None:
     ids=["empty", "under way", "done", "torn", "damaged", "long", "headless"],
 )
 @pytest.mark.parametrize("ends", ["", "\n"])
-def test_a_glance_sees_what_reading_all_of_it_tells(
+def test_a_glance_sees_what_reading_all_of_it_shows(
     lines: list[str], ends: str, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path)

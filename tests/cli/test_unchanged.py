@@ -65,7 +65,7 @@ def started(*words: str) -> Any:
 
 
 def pictures(root: Path, count: int, bright: int = 0) -> None:
-    """Two classes, told apart by their brightness."""
+    """Two classes, distinguished by their brightness."""
     rng = np.random.default_rng(0)
     for part in ("train", "test"):
         for number, name in enumerate("ab"):
@@ -226,7 +226,7 @@ def rewritten(run: RunFolder, **changes: Any) -> None:
     run.journal.write_text("\n".join(lines) + "\n")
 
 
-def test_a_mixed_folder_is_told_apart_and_warned_of() -> None:
+def test_a_mixed_folder_is_split_and_warned_of() -> None:
     """Such as one that two machines wrote to, or that was copied together."""
     assert started("dense", "--seed", "0", "--seed", "1").returncode == 0
     tables = Tables(Path("out"))

@@ -26,7 +26,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["earlybird"], "did you mean 'early_bird'?"),
         (["reprot", "x"], "did you mean 'report'?"),
@@ -57,18 +57,18 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_told_in_one_message(words: list[str], told: str, tmp_path: Path) -> None:
+def test_reported_in_one_message(words: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     ended = called(*words)
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert ended.stderr.startswith("error: ")
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
 
 
-def test_all_mistakes_of_a_study_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_study_are_reported_at_once(tmp_path: Path) -> None:
     wrong = STUDY.replace('"digits"', '"digit"').replace("seeds = [0]", "sedes = [0]")
     (tmp_path / "mine.toml").write_text(wrong)
     ended = called("run", "mine.toml")
@@ -78,7 +78,7 @@ def test_all_mistakes_of_a_study_are_told_at_once(tmp_path: Path) -> None:
     assert "mine.toml: seeds: missing" in ended.stderr
 
 
-def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_what_is_not_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(STUDY + "[workload\n")
     ended = called("run", "mine.toml")
     assert ended.returncode == 2
@@ -87,7 +87,7 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("training.precision=fp8", "training.precision: fp8 needs an NVIDIA GPU"),
         ("methods.early_bird={low_precision='all', low='tf32'}", "methods.early_bird: tf32 needs"),
@@ -95,12 +95,12 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
         ("workload.model=torchvision/fcn_resnet50", "workload.model: "),
     ],
 )
-def test_what_this_machine_cannot_do_is_told_before_any_run(
-    change: str, told: str, harness: Harness, tmp_path: Path
+def test_what_this_machine_cannot_do_is_reported_before_any_run(
+    change: str, message: str, harness: Harness, tmp_path: Path
 ) -> None:
     refused = harness("early_bird", "--seed", "0", "--set", change, env=NO_GPU)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not list(tmp_path.rglob("journal.jsonl"))
 

@@ -68,13 +68,15 @@ def test_every_page_is_there(site: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
-def test_a_browser_shows_every_page_whole_and_asks_nobody_else(site: Path, width: int) -> None:
+def test_a_browser_shows_every_page_whole_and_asks_no_other_host(site: Path, width: int) -> None:
     wrong: list[str] = []
     with served(site) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console", lambda output: wrong.append(output.text) if output.type == "error" else None
+        )
         page.on("request", lambda asked: wrong.append(asked.url) if _away(asked, address) else None)
         for path in sorted(site.rglob("index.html")):
             page.goto(f"{address}/{path.parent.relative_to(site)}/")

@@ -162,7 +162,7 @@ def test_splitting_a_window_changes_nothing(over_time, drawn, place) -> None:
 
 @generated
 @given(some_series(), some_drawn())
-def test_it_lies_between_the_lowest_and_the_highest_factor(over_time, drawn) -> None:
+def test_it_is_between_the_lowest_and_the_highest_factor(over_time, drawn) -> None:
     kg = over_time.co2e([drawn]).kg
     bounds = [factor.co2e_kg(energy_j(drawn)) for factor in over_time.factors]
     assert min(bounds) * (1 - 1e-9) <= kg <= max(bounds) * (1 + 1e-9)

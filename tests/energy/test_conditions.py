@@ -59,7 +59,7 @@ def test_processes_of_this_machine_are_foreign_even_before_the_run_is_listed(vir
     assert foreign(virtual(), [os.getppid()]) == [os.getppid()]
 
 
-def test_whether_others_use_it_cannot_be_told_without_a_list_that_means_something(virtual) -> None:
+def test_whether_others_use_it_cannot_be_known_without_a_list_that_means_something(virtual) -> None:
     machine = virtual()
     assert foreign(machine, []) is None
     assert foreign(machine, [NO_PROCESS, NO_PROCESS + 1]) is None
@@ -138,7 +138,7 @@ def test_stopping_ends_the_wait(virtual) -> None:
     ("found", "words"),
     [([4, 9], "other processes use GPU-1: PID 4, 9"), (None, "cannot determine whether")],
 )
-def test_isolation_refuses_others_and_what_cannot_be_told_only_where_asked(found, words) -> None:
+def test_isolation_refuses_others_and_what_cannot_be_known_only_where_asked(found, words) -> None:
     devices = {"GPU-0": {"foreign": []}, "GPU-1": {"foreign": found}}
     check_isolation(EnergySettings(isolation="warn"), devices)
     with pytest.raises(MeasurementError, match=words):

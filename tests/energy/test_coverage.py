@@ -134,7 +134,7 @@ def faulty(library, tmp_path, seed: int) -> Faulty:
         return Faulty(joules, truth_j * gpu.gain, truth_j)
 
 
-def test_whatever_fails_the_truth_is_held_and_coverage_tells(library, tmp_path) -> None:
+def test_whatever_fails_the_truth_is_held_and_coverage_shows_it(library, tmp_path) -> None:
     runs = [faulty(library, tmp_path, seed) for seed in range(FAULTY_RUNS)]
     for run in runs:
         assert run.joules.energy_j >= 0

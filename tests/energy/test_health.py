@@ -200,7 +200,7 @@ def test_other_work_casts_doubt_on_an_estimate_too() -> None:
 
 
 @pytest.mark.parametrize("watts", [-5.0, 10_000.0])
-def test_absurd_powers_are_left_out_and_told(watts: float) -> None:
+def test_absurd_powers_are_left_out_and_reported(watts: float) -> None:
     values = [200.0] * len(TIMES_S)
     values[200:240] = [watts] * 40
     found = health(readings(TIMES_S, values, POWER))

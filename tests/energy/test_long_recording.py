@@ -50,7 +50,7 @@ class Changing(VirtualSignals):
     ],
     ids=str,
 )
-def test_a_trace_grows_by_no_more_than_is_said_and_not_by_much_less(settings, virtual) -> None:
+def test_a_trace_grows_by_no_more_than_is_stated_and_not_by_much_less(settings, virtual) -> None:
     machine = virtual(power_update_ms=1, power_window_ms=1, noise=0.02, **settings)
     found = nvml.find(MeterSetup(1, None, 4.0, ""))
     log, signals = Lines(), Changing(machine, [])

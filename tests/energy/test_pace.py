@@ -131,7 +131,7 @@ def test_many_borders_do_not_make_it_read_ever_more_closely() -> None:
         st.tuples(st.integers(0, 3_000 * MS), st.booleans(), st.booleans()), min_size=1, max_size=60
     ),
 )
-def test_the_next_look_at_a_counter_always_lies_ahead(update_ms, last_ns, steps) -> None:
+def test_the_next_look_at_a_counter_is_always_ahead(update_ms, last_ns, steps) -> None:
     pace = CounterPace(round(update_ms * MS), last_ns)
     now = last_ns
     for late, moved, border in steps:
@@ -148,7 +148,7 @@ def test_the_next_look_at_a_counter_always_lies_ahead(update_ms, last_ns, steps)
     period_ns=st.integers(1, 10**11),
     late=st.lists(st.integers(0, 10**12), min_size=1, max_size=40),
 )
-def test_the_next_look_at_an_even_pace_always_lies_ahead(period_ns, late) -> None:
+def test_the_next_look_at_an_even_pace_is_always_ahead(period_ns, late) -> None:
     pace = EvenPace(period_ns)
     now = 0
     for each in late:

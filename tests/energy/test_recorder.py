@@ -67,7 +67,7 @@ def count(trace: Path) -> int:
     return len(lines_of(trace))
 
 
-def test_ready_is_said_with_the_conditions_after_the_first_readings_are_on_file(
+def test_ready_is_reported_with_the_conditions_after_the_first_readings_are_on_file(
     stand_in, trace
 ) -> None:
     machine = stand_in(temperature_c=47)

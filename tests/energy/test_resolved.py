@@ -43,7 +43,7 @@ def made(kind: str, folder: Path, clock: Clock) -> Iterator[tuple[Any, list[Mete
 
 
 @pytest.mark.parametrize("kind", ["battery", "redfish", "shelly2", "tasmota"])
-def test_a_window_of_that_length_is_told_to_its_share_and_one_of_a_third_is_not(
+def test_a_window_of_that_length_is_measured_to_its_share_and_one_of_a_third_is_not(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(sysfs.ELSEWHERE, str(tmp_path))

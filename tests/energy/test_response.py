@@ -43,7 +43,7 @@ def test_the_window_is_found(virtual, update_ms, window_ms, phase_ms) -> None:
     assert averaging_window_s(*answer(machine)) == window_ms / 1000
 
 
-def test_power_that_does_not_follow_the_load_tells_nothing(virtual) -> None:
+def test_power_that_does_not_follow_the_load_shows_nothing(virtual) -> None:
     times, values, _ = answer(virtual(power_w=80.0, noise=0.01))
     elsewhere = [int(times[0]) + n * 37 * SECOND // 100 for n in range(12)]
     assert averaging_window_s(times, values, elsewhere) is None

@@ -14,7 +14,7 @@ def stairs(times_ns: np.ndarray, update_ns: int, phase_ns: int = 0) -> np.ndarra
     return ((times_ns - phase_ns) // update_ns).astype(float)
 
 
-def test_update_lies_between_the_last_old_and_the_first_new_reading() -> None:
+def test_update_is_between_the_last_old_and_the_first_new_reading() -> None:
     found = sharp_updates(np.array([0, 2, 4, 6]) * MS, np.array([1.0, 1.0, 5.0, 5.0]))
     assert found.time_ns.tolist() == [3 * MS]
     assert found.half_ns.tolist() == [MS]

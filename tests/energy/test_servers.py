@@ -59,7 +59,7 @@ def test_a_login_comes_from_the_environment_over_a_certificate_that_is_known(
     files = certificate(tmp_path)
     with FakeController(login=LOGIN, certificate=files) as controller:
         assert "certificate" in found(controller).notes[0]
-        assert not controller.asked  # nothing is said to one that is not known
+        assert not controller.asked  # nothing is sent to one that is not known
         monkeypatch.setenv(redfish.CERTIFICATE, str(files[0]))
         assert "ENERGY_HARNESS_BMC_PASSWORD" in found(controller).notes[0]
         for name, value in zip(("USER", "PASSWORD"), LOGIN.split(":"), strict=True):

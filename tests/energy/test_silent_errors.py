@@ -124,7 +124,7 @@ def test_a_counter_that_loses_energy_when_read_fast_is_found_out(make) -> None:
     assert any("loses" in flag for flag in found.flags)
 
 
-def test_a_counter_that_freezes_is_replaced_by_power_and_told(make) -> None:
+def test_a_counter_that_freezes_is_replaced_by_power_and_reported(make) -> None:
     made = make([150.0])
     made.gpus[0].frozen_ns = BEGIN_NS + 6 * SECOND
     found, _, end_ns = found_in(made, 20)
@@ -146,7 +146,7 @@ def test_a_load_in_step_with_a_blind_sensor_is_not_called_certain(make) -> None:
 
 @pytest.mark.parametrize("counter", [0, 1])
 @pytest.mark.parametrize("period_s", [0.05, 0.5, 5.0])
-def test_power_is_never_polled_faster_than_said(period_s, counter, make) -> None:
+def test_power_is_never_polled_faster_than_stated(period_s, counter, make) -> None:
     """As asked; without a counter at least 50 times a second. What comes before is left out."""
     reads = []
     for seconds in (20, 60):

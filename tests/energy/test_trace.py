@@ -48,7 +48,7 @@ def test_trace_begun_anew_counts_from_there(trace) -> None:
     assert readings.time_ns.tolist() == [1_000, 2_000]
 
 
-def test_all_else_that_a_recorder_told_is_kept(trace) -> None:
+def test_all_else_that_a_recorder_wrote_is_kept(trace) -> None:
     lines = [
         {"settings": {"ecc": True}, "device": "GPU-0"},
         {"idle": [5, 9]},

@@ -68,7 +68,7 @@ def test_two_edges_in_one_update() -> None:
 
 @pytest.mark.parametrize("middle_w", [80.0, 300.0, 900.0])
 def test_three_edges_in_one_update_stay_honest(middle_w) -> None:
-    """What lies between the middle two is unknown, and said to be."""
+    """What is between the middle two is unknown, and reported so."""
     power = load((1.02, middle_w), (1.05, 600), (1.08, 200))
     edges = np.array([1.02, 1.05, 1.08])
     found, variance = energies_at(edges, updates(power))

@@ -92,7 +92,7 @@ def test_a_jetsons_total_is_the_modules() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_power_whose_window_is_unknown_is_not_said_to_see_all() -> None:
+def test_a_power_whose_window_is_unknown_is_not_taken_to_see_all() -> None:
     from zeus.device.gpu.nvidia import NVIDIAGPUs
 
     _, power, *_ = zeus_devices.gpu_meters(NVIDIAGPUs())

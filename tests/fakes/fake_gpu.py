@@ -37,7 +37,7 @@ class FakeGpu(layout.Gpu):
         """From `at_ns` (a moment of the machine's clock; default now) on draw `power_w`.
 
         Raises:
-            ValueError: It was already told what it draws later than that, or has no room left.
+            ValueError: Its power later than that is set already, or has no room left.
         """
         moment_ns = self._now_ns() if at_ns is None else at_ns
         if len(self._power.starts_ns) == layout.MOST_PIECES:

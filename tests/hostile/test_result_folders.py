@@ -308,8 +308,8 @@ class Active(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag in ("script", "iframe", "object", "embed", "form", "base", "meta"):
             self.found[tag] += 1
-        for name, said in attributes:
-            if name.startswith("on") or (said or "").strip().lower().startswith("javascript:"):
+        for name, output in attributes:
+            if name.startswith("on") or (output or "").strip().lower().startswith("javascript:"):
                 self.found[name] += 1
 
 

@@ -1,4 +1,4 @@
-"""Study files from anywhere: each is a study, or is told to be wrong in a message. Nothing else."""
+"""Study files from anywhere: each is a study, or is refused with a message. Nothing else."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def answer(study: Path, out: Path) -> str:
         chosen, registry = choose_study((str(study),), (), (), (), ())
         specs = expand(chosen, registry)
     except UsageError as error:
-        return "told to be wrong" if str(error).strip() else "told nothing"
+        return "refused" if str(error).strip() else "no message"
     for spec in specs[:50]:
         folder = StudyFolder(out).run(spec).path
         assert folder.resolve().is_relative_to(out.resolve()), spec.arm
@@ -82,7 +82,7 @@ def test_every_study_file_is_answered(tmp_path: Path, cases: Cases) -> None:
             print(f"case {number}: {content[:3000]!r}")  # noqa: T201 - to find it again
             raise
         slowest_s = max(slowest_s, time.process_time() - began)
-    assert set(count) == {"a study", "told to be wrong"}
+    assert set(count) == {"a study", "refused"}
     print(f"{many} study files: {dict(count)}; the slowest took {slowest_s:.1f} s")  # noqa: T201
     assert slowest_s < LONGEST_S or many < 1000
 
@@ -97,7 +97,7 @@ def test_every_study_file_is_answered(tmp_path: Path, cases: Cases) -> None:
         (b"name = " + b'"' + b"x" * 20_000_000 + b'"', "longer than 1,000,000"),
     ],
 )
-def test_files_that_are_out_of_all_bounds_are_told(
+def test_files_that_are_out_of_all_bounds_are_reported(
     content: bytes, words: str, tmp_path: Path
 ) -> None:
     study = tmp_path / "study.toml"
@@ -106,7 +106,7 @@ def test_files_that_are_out_of_all_bounds_are_told(
         choose_study((str(study),), (), (), (), ())
 
 
-def test_a_sweep_that_nobody_can_run_is_told_at_once(tmp_path: Path) -> None:
+def test_a_sweep_that_nobody_can_run_is_reported_at_once(tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
     many = list(range(1, 1000))
     study.write_text(

@@ -115,9 +115,9 @@ def test_on_the_test_set_the_score_is_compared(tmp_path: Path) -> None:
 
 def test_a_masked_network_is_not_called_smaller(tmp_path: Path) -> None:
     saved(tmp_path, "vgg_small", density=0.25)
-    said = exported(tmp_path, "safetensors").stdout
-    assert "hold 75.0% of the weights at zero" in said
-    assert "it is not smaller" in said
+    output = exported(tmp_path, "safetensors").stdout
+    assert "hold 75.0% of the weights at zero" in output
+    assert "it is not smaller" in output
     saved(tmp_path, "vgg_small")
     assert "zero" not in exported(tmp_path, "safetensors").stdout
 

@@ -88,7 +88,7 @@ def test_the_score_of_coupled_layers_is_the_mean_over_the_group() -> None:
     torch.testing.assert_close(scale(network, batch())["stem.1"], expected.detach())
 
 
-def test_under_a_concatenation_a_channel_is_scored_where_it_lies() -> None:
+def test_under_a_concatenation_a_channel_is_scored_where_it_is() -> None:
     network = make("densenet")
     layers = scaled_norms(network)
     readers = [

@@ -36,7 +36,7 @@ def test_places_are_random_and_follow_from_the_seed() -> None:
     assert all(0.05 < share < 0.5 for share in shares)  # each place is kept a quarter of the time
 
 
-def test_it_is_told_apart_by_its_mask() -> None:
+def test_it_is_distinguished_by_its_mask() -> None:
     one, other = (Inspect(shuffled_channels(ChannelMask({"a": bits}))) for bits in ("10", "11"))
     assert one.describe() != other.describe()
     assert json.loads(json.dumps(one.describe())) == one.describe()

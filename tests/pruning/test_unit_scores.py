@@ -36,7 +36,7 @@ def test_magnitude_is_that_of_the_weights_that_make_a_unit() -> None:
     torch.testing.assert_close(magnitude(made, batch)["2.gate"], expected)
 
 
-def test_taylor_foretells_what_taking_a_unit_away_does_to_the_loss() -> None:
+def test_taylor_predicts_what_taking_a_unit_away_does_to_the_loss() -> None:
     made, batch = network()
     nn.init.constant_(made[2].gate.weight, 1e-4)  # so small that first order is all
     found = taylor(made, batch)["2.gate"]

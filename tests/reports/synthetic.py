@@ -93,7 +93,7 @@ def make(
                 phases.append(_phase(key, label, joules * factor * noise))
             if seed == 1:
                 phases.append(_phase(key, "lost", 3.0 * factor))
-            energy_j = float(pd.DataFrame(phases[before:])["energy_j"].sum())
+            energy_j = float(np.sum([phase["energy_j"] for phase in phases[before:]]))
             runs.append(_finished(key, source, energy_j, accuracy, order, seed))
     table = pd.DataFrame(runs).assign(metric=metric.name)
     evaluated = pd.DataFrame(curves, columns=[*_CURVE, "energy_j", "val_score"])

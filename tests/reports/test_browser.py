@@ -94,7 +94,7 @@ def test_a_method_goes_from_every_figure_and_table_and_comes_back(page: Page) ->
     assert page.locator('svg [data-arm="1"]').first.is_visible()
 
 
-def test_values_are_told_by_pointer_and_by_key(page: Page) -> None:
+def test_values_are_reported_by_pointer_and_by_key(page: Page) -> None:
     tip = page.get_by_role("status")
     assert tip.is_hidden()
     drawing = page.locator(".drawing").first
@@ -202,7 +202,7 @@ def test_long_tables_are_folded_and_open(page: Page) -> None:
     assert table.is_visible()
 
 
-def test_what_was_assumed_is_said_once(page: Page) -> None:
+def test_what_was_assumed_is_reported_once(page: Page) -> None:
     assumed = " ".join((page.locator("main").text_content() or "").split())
     assert assumed.count("2 threads at 7.5 W") == 1
     assert assumed.count("scope: cpu") == 0

@@ -127,8 +127,8 @@ def test_equal_differences_show_nothing() -> None:
 def test_one_seed_is_inconclusive_and_says_so() -> None:
     one = {"dense": [100.0], "early_bird": [50.0]}
     found = judged(study(one, {"dense": [0.9], "early_bird": [0.95]}), claim(0.6, 0))
-    told = "one pair of seeds gives no interval"
-    assert (found.verdict, found.why) == ("inconclusive", f"energy: {told}; accuracy: {told}")
+    message = "one pair of seeds gives no interval"
+    assert (found.verdict, found.why) == ("inconclusive", f"energy: {message}; accuracy: {message}")
     assert found.energy.mean == pytest.approx(0.5)
 
 
@@ -215,7 +215,7 @@ def test_counter_and_sampled_power_are_both_measured() -> None:
         (Interval(math.nan, math.nan, math.nan, 0), "–", ""),
     ],
 )
-def test_a_ratio_is_said_as_people_say_it(ratio: Interval, text: str, within: str) -> None:
+def test_a_ratio_is_worded_as_people_word_it(ratio: Interval, text: str, within: str) -> None:
     assert (times(ratio), times_interval(ratio)) == (text, within)
 
 

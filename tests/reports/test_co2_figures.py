@@ -77,19 +77,19 @@ def test_here_is_called_by_its_basis(called: str, rest: str) -> None:
 
 def test_bases_of_one_kind_stand_together() -> None:
     kind = "life cycle, CodeCarbon (Our World in Data)"
-    told = bases(
+    message = bases(
         [
             ("reference", f"Sweden 2023, {kind}, 41 g/kWh, PUE 1.5"),
             ("here", "world average (IEA 2019), direct emissions, 475 g/kWh, PUE 1.5"),
             ("also", f"France 2022, {kind}, 56 g/kWh, PUE 1.5"),
         ]
     )
-    assert told == (
+    assert message == (
         f"Sweden 2023, France 2022 ({kind}). here: world average (IEA 2019) (direct emissions)"
     )
 
 
-def test_direct_emissions_are_told_from_a_life_cycle() -> None:
+def test_direct_emissions_are_kept_apart_from_a_life_cycle() -> None:
     assert is_direct_only("ohio, United States 2023, direct emissions, CodeCarbon")
     assert not is_direct_only("SE1 2024, life cycle, but fossil fuels direct, CodeCarbon")
     assert not is_direct_only("factor given by the study")
@@ -129,7 +129,7 @@ def test_the_table_of_places_says_what_they_rest_on(study: StudyResults) -> None
     assert "not comparable" not in listed(with_places(study, HERE)).legend
 
 
-def test_a_factor_that_the_tables_do_not_use_is_told(study: StudyResults) -> None:
+def test_a_factor_that_the_tables_do_not_use_is_reported(study: StudyResults) -> None:
     runs = study.runs.assign(carbon_basis="series grid.csv, 2026-01-01 to 2026-02-01, PUE 1")
     table = listed(with_places(replace(study, runs=runs), HERE))
     assert "another basis: series grid.csv" in table.legend

@@ -64,9 +64,9 @@ def test_what_differs_bars_what_it_decides(runs: dict[str, Any], why: str, barre
         assert (changes[metric].found is None) is is_barred
     first_barred = changes[barred.split()[0]]
     assert any(why in reason for reason in first_barred.reasons)
-    told = as_object(comparison, [])["arms"][0]
+    message = as_object(comparison, [])["arms"][0]
     for metric in barred.split():
-        numbers = {told[metric][key] for key in ("change", "low", "high", "mean_a", "mean_b")}
+        numbers = {message[metric][key] for key in ("change", "low", "high", "mean_a", "mean_b")}
         assert numbers == {None}
 
 
@@ -148,8 +148,8 @@ def test_whereabouts_do_not_matter(settings: dict[str, Any]) -> None:
 def test_ways_of_execution_are_compared_and_named() -> None:
     comparison = compared(BEFORE, AFTER, specs={"dense": spec(compile=True)})
     assert barriers(comparison) == []
-    (told,) = notes(comparison)
-    assert told == (
+    (message,) = notes(comparison)
+    assert message == (
         "dense: training.compile differs (False in A; default in B); the changes include its effect"
     )
 
@@ -180,7 +180,7 @@ def test_all_gpus_are_not_the_used_one() -> None:
     assert reasons["time"].found is not None
 
 
-def test_reasons_are_told_once() -> None:
+def test_reasons_are_reported_once() -> None:
     energies = {"dense": BEFORE, "rigl": BEFORE, "snip": BEFORE}
     specs = {name: spec(name) for name in energies} | {"snip": spec("snip", epochs=9)}
     first = result_set("A", energies)

@@ -88,8 +88,8 @@ def test_one_run_each_has_no_interval() -> None:
     assert change.found is not None
     assert change.found.mean == pytest.approx(1.2)
     assert not change.found.bounded
-    told = as_object(comparison, [])["arms"][0]["energy"]
-    assert (told["low"], told["high"], told["interval"]) == (None, None, None)
+    message = as_object(comparison, [])["arms"][0]["energy"]
+    assert (message["low"], message["high"], message["interval"]) == (None, None, None)
 
 
 def test_an_unknown_energy_and_a_failed_seed_are_left_out() -> None:
@@ -100,17 +100,17 @@ def test_an_unknown_energy_and_a_failed_seed_are_left_out() -> None:
     assert changes["energy"].found is not None
     assert changes["energy"].found.mean == pytest.approx(1.1)
     assert changes["score"].n_a == 3
-    told = as_object(comparison, [])["arms"][0]
-    assert (told["started_b"], told["finished_b"]) == (4, 3)
+    message = as_object(comparison, [])["arms"][0]
+    assert (message["started_b"], message["finished_b"]) == (4, 3)
 
 
-def test_the_way_is_said_and_exceptions_named() -> None:
+def test_the_way_is_reported_and_exceptions_named() -> None:
     first = result_set("A", {"dense": BEFORE, "rigl": BEFORE, "snip": [1.0]})
     second = result_set(
         "B", {"dense": AFTER, "rigl": [*AFTER[:1], math.nan, math.nan], "snip": [1.0]}
     )
-    told = intervals(compare(first, second))
-    assert told == (
+    message = intervals(compare(first, second))
+    assert message == (
         "Intervals: 95 % Student-t, paired by seed (accuracy, energy, time and CO2e of dense; "
         "accuracy and time of rigl); none, where one side has a single run (energy and CO2e of "
         "rigl; accuracy, energy, time and CO2e of snip)."

@@ -164,12 +164,12 @@ def test_the_divisor_is_every_run_whose_energy_is_known() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-5, 1e7])
-def test_extreme_energies_are_told_in_their_own_unit(scale: float) -> None:
+def test_extreme_energies_are_reported_in_their_own_unit(scale: float) -> None:
     figured = energy_phases.draw(make(["dense", "early_bird"], scale=scale))
     assert figured is not None
     assert_readable(figured.figure)
-    said = [text.get_text() for text in figured.figure.axes[0].texts]
-    assert ("0.000934 J" if scale < 1 else "934 MJ") in said
+    output = [text.get_text() for text in figured.figure.axes[0].texts]
+    assert ("0.000934 J" if scale < 1 else "934 MJ") in output
 
 
 def test_a_phase_of_its_own_name_has_a_colour_of_its_own() -> None:

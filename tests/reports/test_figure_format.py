@@ -96,7 +96,7 @@ def test_the_command_writes_the_figure_and_its_captions(study: Path) -> None:
     assert "scope: cpu" in whole_caption
 
 
-def test_an_unknown_font_is_said_and_replaced(study: Path) -> None:
+def test_an_unknown_font_is_reported_and_replaced(study: Path) -> None:
     words = ["figure", "score_energy", str(study), "--font", "DejaVu Sens", "--format", "svg"]
     found = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert found.exit_code == 0
@@ -116,7 +116,7 @@ def test_an_unknown_font_is_said_and_replaced(study: Path) -> None:
         (["score_energy", "--out", "x.png"], "must end in .pdf"),
     ],
 )
-def test_wrong_words_are_told_apart(study: Path, words: list[str], part: str) -> None:
+def test_wrong_words_are_distinguished(study: Path, words: list[str], part: str) -> None:
     name, *options = words
     with pytest.raises(UsageError, match=re.escape(part)):
         cli.main(["figure", name, str(study), *options], standalone_mode=False)

@@ -337,7 +337,7 @@ def test_the_figure_shows_the_lines_and_what_crosses(drawn: tuple[StudyResults, 
     assert len(dotted) == lost
 
 
-def test_what_was_estimated_or_simulated_is_said() -> None:
+def test_what_was_estimated_or_simulated_is_reported() -> None:
     estimated = {"inference_source": "estimated"}
     figured = figure_of.draw(served(estimated, estimated, source="estimated"))
     assert figured is not None

@@ -240,13 +240,15 @@ def test_nothing_on_the_page_or_in_its_files_speaks_of_accuracy(
 def test_figures_name_the_metric_and_can_be_read(name: str) -> None:
     figured = FIGURES[name](study(BITS_PER_BYTE))
     assert figured is not None
-    said = [each.get_text() for each in texts(figured.figure)]
-    said += [*figured.marks.tips.values(), figured.caption, figured.brief, figured.alt]
-    assert not [text for text in said if re.search("accurac| points", text, re.IGNORECASE)]
+    output = [each.get_text() for each in texts(figured.figure)]
+    output += [*figured.marks.tips.values(), figured.caption, figured.brief, figured.alt]
+    assert not [text for text in output if re.search("accurac| points", text, re.IGNORECASE)]
     assert_readable(figured.figure)
     of_score = {"score_energy", "score_curves", "matched_score", "paired_differences"}
     of_score |= {"tuning_sensitivity"}
-    assert any("lower is better" in text.replace("\n", " ") for text in said) == (name in of_score)
+    assert any("lower is better" in text.replace("\n", " ") for text in output) == (
+        name in of_score
+    )
 
 
 def test_the_terminal_and_the_sentence_name_it() -> None:
@@ -257,10 +259,10 @@ def test_the_terminal_and_the_sentence_name_it() -> None:
         text = console.export_text()
         assert "bits per byte" in text
         assert not re.search("acc|points", text)
-    said = sentence(summary)
-    assert not re.search("accurac|points", said)
-    assert re.search(r"keeps dense's bits per byte within 0\.02", said)
-    assert re.search(r"reached 1\.\d{3} bits per byte \(dense [+−] 0\.\d{3} bits per byte", said)
+    output = sentence(summary)
+    assert not re.search("accurac|points", output)
+    assert re.search(r"keeps dense's bits per byte within 0\.02", output)
+    assert re.search(r"reached 1\.\d{3} bits per byte \(dense [+−] 0\.\d{3} bits per byte", output)
     rows = headline(summary)
     assert rows.header[1] == "Test bits per byte (lower is better)"
     assert "below +0.02 bits per byte" in rows.legend

@@ -89,7 +89,7 @@ def test_the_matrix_is_that_of_the_close_up(study: StudyResults) -> None:
         (8, False, 7, "taken after epoch 8, never under ε"),
     ],
 )
-def test_the_cross_hair_lies_at_the_drawn_epoch(
+def test_the_cross_hair_is_at_the_drawn_epoch(
     epoch: int, emerged: bool, crossed: int, title: str
 ) -> None:
     figured = mask_distances.draw(searched(ticket_epoch=[epoch] * 3, ticket_emerged=[emerged] * 3))

@@ -9,7 +9,7 @@ from reports.text.measurement import facts
 from tests.reports.synthetic import make
 
 
-def test_how_busy_the_gpu_was_is_said_per_method() -> None:
+def test_how_busy_the_gpu_was_is_reported_per_method() -> None:
     results = make(["dense", "early_bird"], seeds=2)
     assert "GPU busy while training" not in dict(facts(results)), "older tables do not have it"
     shares = {"dense": [0.97, 0.95], "early_bird": [0.7, math.nan]}

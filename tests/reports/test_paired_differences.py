@@ -65,7 +65,7 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
     results = make(["dense", "early_bird"], seeds=5)
     frame = drawn(results).frame
     mean = frame[frame["kind"] == "mean"].iloc[0]
-    for column, name, taken, told in (
+    for column, name, taken, message in (
         ("test_score", "score_difference", lambda a, b: a - b, float),
         ("energy_j", "energy_ratio", lambda a, b: np.log(a / b), np.exp),
     ):
@@ -75,10 +75,12 @@ def test_means_and_intervals_are_those_of_scipy() -> None:
         )
         pairs = taken(own, base)
         low, high = stats.t.interval(0.95, 4, np.mean(pairs), stats.sem(pairs))
-        assert mean[name] == pytest.approx(told(np.mean(pairs)))
-        assert (mean[f"{name}_low"], mean[f"{name}_high"]) == pytest.approx((told(low), told(high)))
+        assert mean[name] == pytest.approx(message(np.mean(pairs)))
+        assert (mean[f"{name}_low"], mean[f"{name}_high"]) == pytest.approx(
+            (message(low), message(high))
+        )
         assert frame[name][:5].tolist() == pytest.approx(
-            told(pairs).tolist() if told is np.exp else pairs
+            message(pairs).tolist() if message is np.exp else pairs
         )
     assert mean[["score_difference_n", "energy_ratio_n"]].tolist() == [5, 5]
 

@@ -131,7 +131,7 @@ def test_a_card_has_the_interval_that_its_verdict_rests_on(built: Path) -> None:
     assert {*cards} == expected
 
 
-def test_every_figure_and_table_lies_beside_the_page_in_every_format(built: Path) -> None:
+def test_every_figure_and_table_is_beside_the_page_in_every_format(built: Path) -> None:
     for path in (built.parent / "figures").glob("*.svg"):
         assert all(path.with_suffix(f".{kind}").exists() for kind in ("pdf", "png", "csv"))
     tables = {path.stem for path in (built.parent / "tables").glob("*.tex")}

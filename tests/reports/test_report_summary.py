@@ -1,4 +1,4 @@
-"""The headline table and the sentence: what is counted, and how it is said."""
+"""The headline table and the sentence: what is counted, and in which words."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_sentence_names_the_standing(source: str, word: str) -> None:
     assert f"of dense's {word}" in sentence(summarise(make(source=source)))
 
 
-def test_mixed_sources_are_said_to_be_mixed() -> None:
+def test_mixed_sources_are_called_mixed() -> None:
     results = make(source="counter")
     results.runs.loc[results.runs["arm"] == "dense", "energy_source"] = "estimated"
     assert "dense's partly estimated energy" in sentence(summarise(results))

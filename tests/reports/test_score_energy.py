@@ -336,7 +336,7 @@ def test_many_runs_are_one_artist_an_arm() -> None:
     assert len(svg.getvalue()) < 100_000
 
 
-def test_the_caption_tells_how_uncertain_the_measurement_is() -> None:
+def test_the_caption_says_how_uncertain_the_measurement_is() -> None:
     results = with_means(dense=(100, 90), early_bird=(50, 91))
     assert "(95 %): ±2.0 %." in measurement_uncertainty(results)
     runs = results.runs.copy()

@@ -93,7 +93,7 @@ def test_numbers_stand_right_and_words_left() -> None:
         (0.0, 1.0, "± 1.00 J"),
     ],
 )
-def test_an_energy_is_never_said_to_reach_below_zero(
+def test_an_energy_is_never_reported_to_reach_below_zero(
     energy_j: float, uncertainty_j: float, text: str
 ) -> None:
     assert within(energy_j, uncertainty_j) == text

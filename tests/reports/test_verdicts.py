@@ -274,7 +274,7 @@ def test_an_arm_with_a_failed_seed_waits_for_as_many_pairs() -> None:
     assert found.decided_after == 3
 
 
-def test_an_arm_without_a_pair_has_no_verdict_and_hinders_nobody() -> None:
+def test_an_arm_without_a_pair_has_no_verdict_and_hinders_none() -> None:
     arms = {"dense": plain(98, 98.1, 98.2), "arm": plain(98, 98.11, 98.2), "gone": plain()}
     found = decide(arms, "dense", 0.005)
     assert found["gone"].verdict == "inconclusive"

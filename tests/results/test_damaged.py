@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
-from harness.results.folder import RunFolder
+from harness.results.folder import RunFolder, StudyFolder
 from harness.results.table import Tables
 from tests.results.test_resume import SPECS, attempt, start
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of one run."""
+    study = tmp_path_factory.mktemp("finished")
+    attempt(SPECS[0], start(SPECS[0], study))
+    return study
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def run(finished: Path, tmp_path: Path) -> RunFolder:
     """A finished run of its own."""
-    folder = start(SPECS[0], tmp_path)
-    attempt(SPECS[0], folder)
-    return folder
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return StudyFolder(tmp_path).run(SPECS[0])
 
 
 def test_without_a_trace_the_energy_is_unknown_and_not_nought(

@@ -41,7 +41,7 @@ def test_who_wants_to_be_alone_waits_for_the_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_is_killed_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_who_is_killed_keeps_none_waiting(tmp_path: Path) -> None:
     first = other(tmp_path)
     assert first.stdout.readline() == "alone\n"
     first.kill()

@@ -106,7 +106,7 @@ def test_of_several_failures_the_first_run_s_arrives_as_itself(jobs: list[Job]) 
 
 
 @pytest.mark.usefixtures("pool")
-def test_a_fault_of_ours_tells_where_it_was(jobs: list[Job]) -> None:
+def test_a_fault_of_ours_shows_where_it_was(jobs: list[Job]) -> None:
     with pytest.raises(KeyError) as caught:
         gather(jobs, Refusing({"level 0": KeyError}))
     (note,) = caught.value.__notes__

@@ -149,7 +149,7 @@ def test_a_recipe_is_a_conflict_but_a_place_of_files_is_not(
     assert "but 99 in" in message
 
 
-def test_a_run_that_is_worked_on_is_left_to_whoever_does(
+def test_a_run_that_is_worked_on_is_left_to_its_owner(
     first: StudyFolder, second: StudyFolder, tmp_path: Path
 ) -> None:
     held = second.runs()[0].hold()

@@ -22,6 +22,7 @@ from harness.settings.run_spec import RunSpec
 from harness.study.expand import expand
 from harness.study.registry import Registry
 from harness.study.study import Study
+from tests.conftest import Cases
 from tests.results.test_resume import (
     STUDY,
     _Interrupted,
@@ -70,6 +71,15 @@ SPECS = expand(
     Study(**{**STUDY, "training": RECIPE, "methods": METHODS, "plugins": [PLUGIN]}),
     Registry.discover((PLUGIN,)),
 )
+ALIKE = {
+    "dense",
+    "fixed_epoch_prune",
+    "magnitude_at_init",
+    "grasp",
+    "synflow",
+    "batch_dropping",
+}
+"""Methods that keep no state of another kind than one here: interrupted with `--torture` alone."""
 IDS = {"argnames": "spec", "argvalues": SPECS, "ids": lambda spec: spec.method}
 
 
@@ -94,10 +104,13 @@ def test_it_ends_well(spec: RunSpec, study: Path) -> None:
     assert_whole(StudyFolder(study).run(spec))
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(**IDS)
 def test_interrupted_after_every_phase(
-    spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: RunSpec, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: Cases
 ) -> None:
+    if spec.method in ALIKE and not cases(0, 1):
+        pytest.skip("tried with --torture")
     monkeypatch.setattr(training, "JournalWriter", _Interrupted)
     for method in (
         Registry.discover(spec.plugins).get(spec.method)(**spec.hyperparameters).relies_on()

@@ -96,7 +96,7 @@ def test_a_name_for_numbers_and_words_is_text_in_a_typed_file(tmp_path: Path) ->
     assert found["window"].isna().tolist() == [False, False, True]
 
 
-def test_an_arm_is_found_by_what_tells_it_apart(study: Path) -> None:
+def test_an_arm_is_found_by_what_distinguishes_it(study: Path) -> None:
     tables = Tables(study)
     assert tables.arm("early_bird") == "early_bird"
     assert tables.arm("early_bird reinit=False max_distance=0.3") == "early_bird"

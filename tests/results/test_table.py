@@ -147,7 +147,7 @@ def test_unknown_energy_or_time_makes_unknown_co2e(run: RunFolder, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("run")
-def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
+def test_the_report_names_every_place(tmp_path: Path) -> None:
     from reports.data import StudyResults
     from reports.text import measurement
 
@@ -161,7 +161,7 @@ def test_the_report_tells_of_every_place(tmp_path: Path) -> None:
     assert facts["CO2e of these runs"] == "here 3.00 g, FRA 0.500 g"
 
 
-def test_results_of_the_first_format_still_open_and_say_what_they_said() -> None:
+def test_results_of_the_first_format_still_open_and_give_the_same_numbers() -> None:
     table = Tables(REPOSITORY / "tests" / "results" / "format_1").runs
     found = zip(table["arm"], table["seed"], table["energy_j"], table["test_score"], strict=True)
     # As they were published then.

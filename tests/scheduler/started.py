@@ -68,7 +68,7 @@ def _answering() -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """How a command ended, and what it printed."""
 
     returncode: int
     stdout: str

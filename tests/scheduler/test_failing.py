@@ -176,12 +176,12 @@ def test_there_is_a_log(method: str, failing: Path) -> None:
     assert REASONS[method].split(":")[0] in log
 
 
-def test_what_to_do_is_told_without_a_traceback(failing: Path) -> None:
-    said = (failing / "stderr").read_text()
-    assert "Traceback" not in said
-    assert "--retry-failed" in said
-    assert "run the same command again" in said
-    assert "failed: leaves, seed 0: the process ended with exit code 7 (see " in said
+def test_what_to_do_is_reported_without_a_traceback(failing: Path) -> None:
+    output = (failing / "stderr").read_text()
+    assert "Traceback" not in output
+    assert "--retry-failed" in output
+    assert "run the same command again" in output
+    assert "failed: leaves, seed 0: the process ended with exit code 7 (see " in output
 
 
 def test_retried_a_failed_run_is_a_further_attempt_whose_joules_add_up(tmp_path: Path) -> None:

@@ -94,9 +94,9 @@ def batter(
                 count[victim] += 1
                 kills += 1
             begun = records(out)
-        said, _ = orchestrator.communicate(timeout=300)
-        assert "Traceback" not in said, said
-        assert orchestrator.returncode in (0, 3, -signal.SIGKILL), said
+        output, _ = orchestrator.communicate(timeout=300)
+        assert "Traceback" not in output, output
+        assert orchestrator.returncode in (0, 3, -signal.SIGKILL), output
         if orchestrator.returncode == 0:
             return kills
 
@@ -134,11 +134,11 @@ def check(out: Path, undisturbed: Path) -> None:
         mine, other = weights(folder), weights(theirs[name])
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[key], other[key]) for key in mine), name
-    said = tables.runs.set_index("method")
+    output = tables.runs.set_index("method")
     parts = tables.phases.groupby("method")["energy_j"].sum()
     attempts = tables.attempts.groupby("method")["energy_j"].sum()
     for folder in runs_of(out).values():
-        row = said.loc[folder.read_spec().method]
+        row = output.loc[folder.read_spec().method]
         assert parts[row.name] == pytest.approx(row["energy_j"], rel=1e-6)
         assert attempts[row.name] == pytest.approx(row["energy_j"], rel=1e-6)
         low_j, high_j = bounds_j(folder)

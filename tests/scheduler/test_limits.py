@@ -27,7 +27,7 @@ class Endless(Method):
 
 
 @pytest.mark.parametrize(
-    ("said", "units", "amount"),
+    ("output", "units", "amount"),
     [
         ("500", ENERGY, 500),
         ("500J", ENERGY, 500),
@@ -37,16 +37,16 @@ class Endless(Method):
         ("0.5h", TIME, 1800),
     ],
 )
-def test_an_amount_has_a_unit(said: str, units: dict[str, float], amount: float) -> None:
-    assert Amount(units).convert(said, None, None) == pytest.approx(amount)
+def test_an_amount_has_a_unit(output: str, units: dict[str, float], amount: float) -> None:
+    assert Amount(units).convert(output, None, None) == pytest.approx(amount)
 
 
 @pytest.mark.parametrize(
-    "said", ["", "J", "0", "-1J", "1.2.3J", "1kw", "1e999J", "inf", "nan", "1 h"]
+    "output", ["", "J", "0", "-1J", "1.2.3J", "1kw", "1e999J", "inf", "nan", "1 h"]
 )
-def test_what_is_no_amount_is_refused(said: str) -> None:
+def test_what_is_no_amount_is_refused(output: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a number with a unit"):
-        Amount(ENERGY).convert(said, None, None)
+        Amount(ENERGY).convert(output, None, None)
 
 
 @pytest.fixture

@@ -87,8 +87,8 @@ def test_the_energy_of_both_nodes_is_summed_on_one_clock(
         for rank, machine in enumerate(machines)
     ]
     for node in nodes:
-        said, _ = node.communicate(timeout=300)
-        assert node.returncode == 0, said
+        ended, _ = node.communicate(timeout=300)
+        assert node.returncode == 0, ended
     for machine in machines:
         machine.close()
 
@@ -107,18 +107,18 @@ def test_the_energy_of_both_nodes_is_summed_on_one_clock(
         assert clock["offset_ns"] == pytest.approx(ahead_s * 1e9, abs=clock["uncertainty_ns"] + 1e5)
     [row] = public.load(out).to_dict("records")
     assert row["energy_j"] == pytest.approx(sum(POWER_W) * row["duration_s"], rel=0.02)
-    said = called("report", str(out))
-    assert said.returncode == 0, said.stderr
+    ended = called("report", str(out))
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_one_machine_is_not_two(tmp_path: Path) -> None:
     two = ("--set", "engine.nodes_per_run=2", "--set", "engine.gpus_per_run=2")
-    said = called("dense", *two, "--out", str(tmp_path / "out"))
-    assert said.returncode == 2
-    assert "this machine is one; use engine.kind = slurm" in said.stderr
-    said = called("dense", *two[:2], "--out", str(tmp_path / "out"))
-    assert said.returncode == 2
-    assert "nodes_per_run = 2 does not divide gpus_per_run = 1" in said.stderr
+    ended = called("dense", *two, "--out", str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert "this machine is one; use engine.kind = slurm" in ended.stderr
+    ended = called("dense", *two[:2], "--out", str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert "nodes_per_run = 2 does not divide gpus_per_run = 1" in ended.stderr
 
 
 def test_a_node_must_know_the_others(spec: Path) -> None:
@@ -127,6 +127,6 @@ def test_a_node_must_know_the_others(spec: Path) -> None:
         (("--node", "0/2"), "--meet: must be HOST:PORT"),
         ((), "--node: of 1 nodes, but engine.nodes_per_run = 2"),
     ):
-        said = called("worker", str(spec), *words)
-        assert said.returncode == 2
-        assert why in said.stderr
+        ended = called("worker", str(spec), *words)
+        assert ended.returncode == 2
+        assert why in ended.stderr

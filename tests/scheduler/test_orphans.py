@@ -27,10 +27,10 @@ def test_without_its_terminal_it_ends_in_order(tmp_path: Path) -> None:
     wait_until(lambda: trainer_of(out), "it trains")
     with nothing_left(orchestrator, out):
         os.kill(orchestrator.pid, signal.SIGHUP)
-    said, _ = orchestrator.communicate()
+    output, _ = orchestrator.communicate()
     assert orchestrator.returncode == 130
-    assert "interrupted; everything so far is kept" in said
-    assert "Traceback" not in said
+    assert "interrupted; everything so far is kept" in output
+    assert "Traceback" not in output
     run = runs_of(out)["dense/seed-0"]
     assert '"status":"interrupted"' in run.journal.read_text()
     assert "Traceback" not in run.log.read_text()

@@ -89,11 +89,11 @@ def test_the_gpus_are_found_by_uuid(library: Path, tmp_path: Path) -> None:
         "from harness.scheduler.resources import divide_machine\n"
         "print([resources.gpus for resources in divide_machine(2)])"
     )
-    said = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", asked],
         env={**os.environ, **machine.environment(library)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout.count("GPU-") == 2
+    assert ended.stdout.count("GPU-") == 2

@@ -32,13 +32,13 @@ LOST["dense_short"] = LOST["progressive"]
 
 
 def study(**changes: object) -> Study:
-    told: dict[str, object] = {
+    message: dict[str, object] = {
         "name": "rounds",
         "seeds": {"until": "decided", "min": 3, "max": 6},
         "workload": {"data": "digits", "model": "vgg_small"},
         "methods": {name: {} for name in METHODS},
     }
-    return Study.model_validate(told | changes)
+    return Study.model_validate(message | changes)
 
 
 class Invented:
@@ -196,8 +196,8 @@ def test_words_name_the_arms_whose_verdict_is_open_and_dense_has_none(invent: In
     found = invent()
     rule = study().rule
     assert isinstance(rule, UntilDecided)
-    told = rule_progress(rule, found.called())
-    assert set(told.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
+    message = rule_progress(rule, found.called())
+    assert set(message.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
     for spec in found.missing():
         found.end(spec)
     assert rule_progress(rule, found.called()).endswith("may need more: progressive")
@@ -232,7 +232,7 @@ def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (("dense", "--until-decided", "3-10"), "nothing is compared with dense"),
         (("early_bird", "--until-decided", "3-10"), "verdicts are against dense"),
@@ -243,18 +243,18 @@ def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(
         (("--set", "seeds=until"), 'must be a list of seeds or "until decided"'),
     ],
 )
-def test_a_wrong_rule_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_a_wrong_rule_is_refused(words: tuple[str, ...], output: str, tmp_path: Path) -> None:
     ended = called("run", *words, "--out", str(tmp_path / "out"))
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert output in ended.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("text", ["until decided", '{ until = "decided" }'])
 def test_both_ways_to_write_the_rule_mean_three_to_ten(text: str, tmp_path: Path) -> None:
     words = ("plan", "dense", "early_bird", "--out", str(tmp_path / "out"), "--set")
-    said = called(*words, f"seeds={text}", "--json")
-    plan = json.loads(said.stdout)
+    ended = called(*words, f"seeds={text}", "--json")
+    plan = json.loads(ended.stdout)
     assert (plan["runs"], plan["at_least"]["runs"], plan["at_least"]["left"]) == (20, 6, 6)
     assert "6 to 20 runs" in called(*words, f"seeds={text}").stdout
 

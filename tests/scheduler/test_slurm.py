@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -74,6 +75,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "study.toml"
 
 
+@pytest.fixture(autouse=True)
+def _jobs_have_imported_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But those to be caught in the act: Slurm signals what it started itself."""
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\ntest -e "$WAIT/$SLURM_ARRAY_TASK_ID" '
+        f'&& exec {sys.executable} "$@"\nexec {prepared.python()} "$@"\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+
+
 def events(run: RunFolder, kind: str) -> int:
     return len(Journal(run).events(kind))
 
@@ -83,12 +96,12 @@ def results(out: Path) -> pd.DataFrame:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_what_the_cluster_refuses_is_told_in_its_words(study: Path, tmp_path: Path) -> None:
+def test_what_the_cluster_refuses_is_reported_in_its_words(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("run", str(study), "--engine", "slurm", "--out", str(out))
-    said = called(*words, "--set", "engine.slurm.partition=huge")
-    assert said.returncode == 2
-    assert "the cluster refuses: sbatch: error: invalid partition specified: huge" in said.stderr
+    ended = called(*words, "--set", "engine.slurm.partition=huge")
+    assert ended.returncode == 2
+    assert "the cluster refuses: sbatch: error: invalid partition specified: huge" in ended.stderr
     assert submissions(StudyFolder(out)) == []
 
 
@@ -97,9 +110,9 @@ def test_without_a_cluster_nothing_is_written(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     out = tmp_path / "out"
-    said = called("run", str(study), "--engine", "slurm", "--out", str(out))
-    assert said.returncode == 2
-    assert "cannot query Slurm: scontrol: not found" in said.stderr
+    ended = called("run", str(study), "--engine", "slurm", "--out", str(out))
+    assert ended.returncode == 2
+    assert "cannot query Slurm: scontrol: not found" in ended.stderr
     assert not out.exists()
 
 
@@ -112,13 +125,15 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     signs = tmp_path / "signs"
     signs.mkdir()
     monkeypatch.setenv("WAIT", str(signs))
-    said = called(*words)
-    assert said.returncode == 0, said.stderr
+    for number in range(12):
+        (signs / str(number)).touch()
+    ended = called(*words)
+    assert ended.returncode == 0, ended.stderr
     order = submissions(folder)[0].runs()
     sign = {name: signs / str(order.index(name)) for name in (LIMITED, CANCELLED)}
-    for path in sign.values():
-        path.touch()
-    assert "12 runs are queued" in said.stdout
+    for path in set(signs.iterdir()) - set(sign.values()):
+        path.unlink()
+    assert "12 runs are queued" in ended.stdout
     again = called(*words)
     assert "; 0 to submit" in again.stdout, "what is in the queue is not submitted twice"
 
@@ -133,7 +148,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     cluster.ask("scontrol", "update", f"JobId={limited}", "TimeLimit=1")
     wait_until(
         lambda: Journal(run(LIMITED)).status == "interrupted" and _ended(run(LIMITED)),
-        "it is told to end before its limit",
+        "it ends before its limit",
         LONG_S,
     )
     sign[LIMITED].unlink()
@@ -194,24 +209,21 @@ def _two_at_a_time(attempts: dict[str, list], folder: StudyFolder) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.executable", prepared.python())  # nothing stops these jobs
+def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(tmp_path: Path) -> None:
     """Two seeds decide nothing at so narrow a margin: the third follows, and no fourth."""
     out = tmp_path / "out"
     words = ("run", "dense", "magnitude_at_init", "--engine", "slurm", "--until-decided", "2-3")
     settings = ("training.epochs=1", "engine.slurm.gpu_type=fake", "report.margin_points=0.01")
     words += (*(word for each in settings for word in ("--set", each)), "--no-report")
     words += ("--out", str(out))
-    said = called(*words)
-    assert said.returncode == 0, said.stderr
-    assert "4 to submit" in said.stdout
-    assert "4 runs are queued" in said.stdout
-    said = called(*words, "--wait")
-    assert said.returncode == 0, said.stderr
-    assert "0 to submit" in said.stdout
-    assert "2 to submit" in said.stdout
+    ended = called(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert "4 to submit" in ended.stdout
+    assert "4 runs are queued" in ended.stdout
+    ended = called(*words, "--wait")
+    assert ended.returncode == 0, ended.stderr
+    assert "0 to submit" in ended.stdout
+    assert "2 to submit" in ended.stdout
     assert sorted(public.load(out)["seed"]) == [0, 0, 1, 1, 2, 2]
     assert called(*words).returncode == 0
     assert len(public.load(out)) == 6

@@ -54,11 +54,11 @@ def test_a_full_disk_ends_the_work_which_goes_on_where_there_is_room(
     wait_until(lambda: epochs(out) >= 2, "two epochs are done")
     with nothing_left(orchestrator, out):
         filler = fill(disk)
-    said, _ = orchestrator.communicate()
-    assert orchestrator.returncode == 3, said
-    assert "No space left on device" in said
-    assert "make room, then run the same command again" in said
-    assert "Traceback" not in said
+    output, _ = orchestrator.communicate()
+    assert orchestrator.returncode == 3, output
+    assert "No space left on device" in output
+    assert "make room, then run the same command again" in output
+    assert "Traceback" not in output
     filler.unlink()
     again = called(*WORDS, str(out))
     assert again.returncode == 0, again.stderr
@@ -75,7 +75,7 @@ def test_results_that_vanish_end_the_work(tmp_path: Path) -> None:
     with nothing_left(orchestrator, tmp_path / "elsewhere"):
         out.rename(tmp_path / "elsewhere")
         shutil.rmtree(tmp_path / "elsewhere")
-    said, _ = orchestrator.communicate()
-    assert orchestrator.returncode == 3, said
-    assert "has vanished" in said
-    assert "Traceback" not in said
+    output, _ = orchestrator.communicate()
+    assert orchestrator.returncode == 3, output
+    assert "has vanished" in output
+    assert "Traceback" not in output

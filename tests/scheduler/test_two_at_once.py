@@ -56,9 +56,9 @@ def test_the_second_says_who_works_and_takes_the_rest(
     assert table.loc["dense", "status"] == "done"
     with nothing_left(first, out):
         (tmp_path / "go").touch()
-    said, _ = first.communicate()
-    assert first.returncode == 0, said
-    assert "dense, seed 1: done already" in said
+    output, _ = first.communicate()
+    assert first.returncode == 0, output
+    assert "dense, seed 1: done already" in output
     table = public.load(out).set_index("method")
     assert set(table["status"]) == {"done"}
     assert set(table["attempts"]) == {1}

@@ -28,8 +28,8 @@ def test_two_at_a_time_give_the_same_results_and_share_the_host(
     in_turn: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    said = called(*STUDY, str(out), "--seed", "0", "--set", "engine.at_once=2")
-    assert said.returncode == 0, said.stderr
+    ended = called(*STUDY, str(out), "--seed", "0", "--set", "engine.at_once=2")
+    assert ended.returncode == 0, ended.stderr
     one, two = (public.load(path).set_index("method")[RESULTS] for path in (in_turn, out))
     assert two.sort_index().equals(one.sort_index())
     attempts = [Journal(run).attempts[0] for run in runs_of(out).values()]
@@ -60,37 +60,37 @@ def test_a_worker_does_not_go_on_with_another_run_under_the_same_name(in_turn: P
     other = json.loads(spec.read_text())
     other["training"]["epochs"] = 3
     (in_turn / "other.json").write_text(json.dumps(other))
-    said = called("worker", str(in_turn / "other.json"))
-    assert said.returncode == 2
-    assert "holds a run with other settings under the same name" in said.stderr
+    ended = called("worker", str(in_turn / "other.json"))
+    assert ended.returncode == 2
+    assert "holds a run with other settings under the same name" in ended.stderr
 
 
 def test_what_waits_for_another_run_is_worked_on_after_it(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = called(
+    ended = called(
         *("dense", "early_bird", "dense_short", "--seed", "0", "--no-report", "--out", str(out)),
         *("--set", "training.epochs=2", "--set", "engine.at_once=3"),
         *("--set", "methods.dense_short.match=early_bird"),
     )
-    assert said.returncode == 0, said.stderr
+    assert ended.returncode == 0, ended.stderr
     table = public.load(out)
     assert set(table["status"]) == {"done"}
     assert set(table["attempts"]) == {1}
 
 
 def test_all_gpus_cannot_be_of_several_runs_at_once(tmp_path: Path) -> None:
-    said = called("--set", "engine.at_once=2", "--set", "energy.gpus=all", "--out", str(tmp_path))
-    assert said.returncode == 2
-    assert "would count GPUs of one run for another" in said.stderr
+    ended = called("--set", "engine.at_once=2", "--set", "energy.gpus=all", "--out", str(tmp_path))
+    assert ended.returncode == 2
+    assert "would count GPUs of one run for another" in ended.stderr
 
 
 def test_a_worker_says_what_is_wrong_with_its_specification(tmp_path: Path) -> None:
     stray = tmp_path / "spec.json"
     stray.write_text("{}")
     for path, why in ((tmp_path / "none.json", "damaged"), (stray, "written in format None")):
-        said = called("worker", str(path))
-        assert said.returncode == 2
-        assert why in said.stderr
+        ended = called("worker", str(path))
+        assert ended.returncode == 2
+        assert why in ended.stderr
 
 
 def test_interrupted_both_close_their_last_windows_and_go_on(tmp_path: Path) -> None:

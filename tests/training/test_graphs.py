@@ -121,7 +121,7 @@ def test_another_structure_or_penalty_is_captured_anew(workload: Workload, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changes", "phase", "device", "processes", "said"),
+    ("changes", "phase", "device", "processes", "output"),
     [
         ({}, {}, torch.device("cpu"), 1, "needs an NVIDIA GPU"),
         ({}, {}, CUDA, 2, "one process"),
@@ -140,16 +140,16 @@ def test_what_cannot_be_captured_is_refused_with_a_sentence(
     phase: dict[str, Any],
     device: torch.device,
     processes: int,
-    said: str | None,
+    output: str | None,
 ) -> None:
     recipe = GRAPHS.model_copy(update=changes)
     found = refusal(recipe, [Train("train", epochs=1, **phase)], device, processes)
-    if said is None:
+    if output is None:
         assert found is None
     else:
         assert found is not None
         assert found.startswith("training.graphs ")
-        assert said in found
+        assert output in found
 
 
 def test_a_study_that_cannot_be_captured_is_refused_before_training() -> None:

@@ -59,6 +59,6 @@ def test_accuracy_counts_right_answers(make_state: MakeState) -> None:
     state = make_state()
     split = state.workload.validation
     with torch.no_grad():
-        said = state.network.eval()(split.images).argmax(1)
-    expected = (said == split.labels).float().mean().item()
+        output = state.network.eval()(split.images).argmax(1)
+    expected = (output == split.labels).float().mean().item()
     assert abs(score(state, split, RECIPE) - expected) < 1e-6

@@ -31,7 +31,7 @@ def test_a_cpu_refuses_what_only_gpus_have(precision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "precision", "told"),
+    ("capability", "precision", "message"),
     [
         ((7, 0), "tf32", "Ampere"),
         ((8, 0), "tf32", None),
@@ -40,12 +40,15 @@ def test_a_cpu_refuses_what_only_gpus_have(precision: str) -> None:
     ],
 )
 def test_a_gpu_is_asked_for_what_it_can(
-    capability: tuple[int, int], precision: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+    capability: tuple[int, int],
+    precision: str,
+    message: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    said = refusal(precision, torch.device("cuda"))
-    assert said is None if told is None else told in (said or "")
+    output = refusal(precision, torch.device("cuda"))
+    assert output is None if message is None else message in (output or "")
 
 
 def test_bf16_reaches_the_products_and_fp32_does_not() -> None:

@@ -156,7 +156,7 @@ def test_rewinding_a_shrunk_network_gives_the_snapshots_weights_at_todays_widths
         assert set(value.flatten().tolist()) <= set(start[name].flatten().tolist()), name
 
 
-def test_rewinding_to_what_was_never_kept_is_told(make_state: MakeState) -> None:
+def test_rewinding_to_what_was_never_kept_is_reported(make_state: MakeState) -> None:
     with pytest.raises(RunError, match="rewinds to 'nowhere' but never took"):
         make_state().rewind("nowhere")
 

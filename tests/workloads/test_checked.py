@@ -1,4 +1,4 @@
-"""Data from outside are looked at once, and what is wrong is said before anything is trained."""
+"""Data from outside are looked at once, and what is wrong is reported before training."""
 
 from __future__ import annotations
 
@@ -139,12 +139,12 @@ def test_data_of_another_package_are_looked_at_before_a_run(
     monkeypatch.setattr("harness.settings.catalogue.Catalogue.load", lambda *_: load)
     with pytest.raises(UsageError) as caught:
         look_at(CHOICE)
-    said = {
+    output = {
         "255": "train_images: have pixels from 0 to 255; pixels are float32 from 0 to 1, or uint8; "
         "divide by 255, or convert to uint8",
         "raises": "does not load: KeyError: 'no such column'",
     }
-    assert str(caught.value) == f"workload.data 'digits': {said[wrong]}"
+    assert str(caught.value) == f"workload.data 'digits': {output[wrong]}"
 
 
 def test_sound_data_of_another_package_have_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:

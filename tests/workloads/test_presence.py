@@ -51,7 +51,7 @@ def test_what_is_there_passes(tmp_path: Path) -> None:
         ("fashion_mnist", "FashionMNIST/raw/train-images-idx3-ubyte"),
     ],
 )
-def test_what_is_missing_is_told_unless_it_will_be_fetched(
+def test_what_is_missing_is_reported_unless_it_will_be_fetched(
     data: str, file: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -101,7 +101,7 @@ def test_folders_must_have_classes_for_training_and_test(
 
 
 @pytest.mark.parametrize("data", ["imagenet", "folder"])
-def test_what_cannot_be_fetched_is_told(data: str, tmp_path: Path) -> None:
+def test_what_cannot_be_fetched_is_reported(data: str, tmp_path: Path) -> None:
     files.pictures(tmp_path)
     with pytest.raises(UsageError, match=rf"workload\.download: '{data}' cannot be fetched"):
         check(data, tmp_path, download=True)

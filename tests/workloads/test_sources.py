@@ -221,7 +221,7 @@ def test_resized_crops_need_whole_pictures() -> None:
         opened("resident", recipe=recipe)
 
 
-def test_a_share_too_small_for_every_class_is_told() -> None:
+def test_a_share_too_small_for_every_class_is_reported() -> None:
     choice = WorkloadChoice(data="digits", model="vgg_small", validation_share=0.001)
     with pytest.raises(RunError, match=r"share of 0\.001.*validation_share"):
         open_workload(choice, RECIPE, torch.device("cpu"))

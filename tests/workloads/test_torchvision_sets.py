@@ -133,7 +133,7 @@ def published_size(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (truncate, "not a CIFAR file"),
         (Path.unlink, "is not there"),
@@ -144,10 +144,10 @@ def published_size(path: Path) -> None:
     ],
 )
 def test_a_damaged_cifar_file_is_named(
-    damage: Callable[[Path], None], told: str, tmp_path: Path
+    damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     damage(files.cifar(tmp_path, 10) / "data_batch_3")
-    with pytest.raises(RunError, match=rf"data_batch_3.*{told}"):
+    with pytest.raises(RunError, match=rf"data_batch_3.*{message}"):
         load("cifar10", tmp_path)
 
 

@@ -51,7 +51,7 @@ def test_the_memory_format_does_not_change_what_is_drawn(workload: Workload) -> 
     assert_equal(network, workload.build_network(1))
 
 
-def test_he_has_variance_two_by_fan_out_and_scales_begin_as_said(workload: Workload) -> None:
+def test_he_has_variance_two_by_fan_out_and_scales_begin_as_stated(workload: Workload) -> None:
     network = nn.Sequential(
         nn.Conv2d(16, 64, 3), nn.BatchNorm2d(64), nn.Conv2d(64, 128, 5, groups=4)
     )

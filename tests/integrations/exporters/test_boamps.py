@@ -166,7 +166,7 @@ SENSORS = [
         ({"country": "DEU", "kg_per_kwh": 0.4, "pue": 1.5}, ("Germany", 400), "other"),
     ],
 )
-def test_the_place_is_reported_if_the_study_tells_it(
+def test_the_place_is_reported_if_the_study_has_it(
     folder: Path,
     tmp_path: Path,
     site: dict[str, Any],

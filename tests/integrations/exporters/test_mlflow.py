@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
 
 from harness.errors import UsageError
 from harness.integrations.exporters.to_mlflow import export
 from harness.results.table import Tables
 from tests.integrations.exporters.conftest import MARKUP, fail
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 # MLflow is not ready for what SQLAlchemy 2.1 warns of; it pins nothing.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 
+def client_of(database: Path) -> MlflowClient:
+    from mlflow import MlflowClient  # four seconds, which not every worker of the tests need pay
+
+    return MlflowClient(tracking_uri=f"sqlite:///{database}")
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which takes it half a hundred migrations to make."""
+    database = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    client_of(database).search_experiments()
+    return database
+
+
+@pytest.fixture
+def out(empty_store: Path, tmp_path: Path) -> Path:
+    """Where to export to."""
+    (tmp_path / "out").mkdir()
+    return Path(shutil.copy(empty_store, tmp_path / "out")).parent
+
+
 def read(where: Path, project: str = "quick") -> dict[str, Any]:
     """Every active run by its name."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{where / 'mlflow.db'}")
+    client = client_of(where / "mlflow.db")
     experiment = client.get_experiment_by_name(project)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
@@ -71,7 +95,7 @@ def test_phases_add_up_to_the_run(exported: Path) -> None:
 
 def test_the_curve_is_a_history_by_epochs_at_its_moments(exported: Path, tables: Tables) -> None:
     run = read(exported)["dense, seed 1"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{exported / 'mlflow.db'}")
+    client = client_of(exported / "mlflow.db")
     curve = tables.curves[(tables.curves["arm"] == "dense") & (tables.curves["seed"] == 1)]
     history = client.get_metric_history(run.info.run_id, "cumulative_energy_j")
     assert [each.step for each in history] == curve["epochs_trained"].tolist()
@@ -84,11 +108,11 @@ def test_the_curve_is_a_history_by_epochs_at_its_moments(exported: Path, tables:
 
 
 def test_a_result_is_a_metrics_latest_value(
-    tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: Tables, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "runs", tables.runs.assign(val_score=0.5))
-    export(tables, folder, str(tmp_path))
-    assert {run.data.metrics["val_score"] for run in read(tmp_path).values()} == {0.5}
+    export(tables, folder, str(out))
+    assert {run.data.metrics["val_score"] for run in read(out).values()} == {0.5}
 
 
 def test_exporting_again_changes_nothing(exported: Path, tables: Tables, folder: Path) -> None:
@@ -97,8 +121,7 @@ def test_exporting_again_changes_nothing(exported: Path, tables: Tables, folder:
     assert {name: run.info.run_id for name, run in read(exported).items()} == before
 
 
-def test_a_run_that_changed_takes_the_place_of_the_old_one(ills: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_run_that_changed_takes_the_place_of_the_old_one(ills: Path, out: Path) -> None:
     project = _project(export(Tables(ills), ills, str(out)))
     before = read(out, project)["dense, seed 2"].info.run_id
     fail(ills / "runs/dense/seed-2/journal.jsonl")
@@ -109,21 +132,20 @@ def test_a_run_that_changed_takes_the_place_of_the_old_one(ills: Path, tmp_path:
 
 
 def test_an_export_that_broke_off_is_made_good(
-    tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: Tables, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MlflowClient, "set_terminated", broken)
+    monkeypatch.setattr("mlflow.MlflowClient.set_terminated", broken)
     with pytest.raises(KeyboardInterrupt):
-        export(tables, folder, str(tmp_path))
+        export(tables, folder, str(out))
     monkeypatch.undo()
-    assert "11 new, 1 replaced" in export(tables, folder, str(tmp_path))
-    assert {run.info.status for run in read(tmp_path).values()} == {"FINISHED"}
+    assert "11 new, 1 replaced" in export(tables, folder, str(out))
+    assert {run.info.status for run in read(out).values()} == {"FINISHED"}
 
 
-def test_the_same_settings_run_elsewhere_are_another_run(ills: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_the_same_settings_run_elsewhere_are_another_run(ills: Path, out: Path) -> None:
     export(Tables(ills), ills, str(out))
     for journal in ills.rglob("journal.jsonl"):
         journal.write_text(journal.read_text().replace('"host": "vm"', '"host": "other"'))
@@ -131,8 +153,7 @@ def test_the_same_settings_run_elsewhere_are_another_run(ills: Path, tmp_path: P
     assert "4 new" in export(Tables(ills), ills, str(out))
 
 
-def test_nothing_stands_in_for_what_is_unknown(ills: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_nothing_stands_in_for_what_is_unknown(ills: Path, out: Path) -> None:
     runs = read(out, _project(export(Tables(ills), ills, str(out))))
     failed, unknown, simulated = (runs[f"dense, seed {seed}"] for seed in range(3))
     assert failed.info.status == "FAILED"
@@ -162,26 +183,25 @@ def test_hostile_names_are_text_and_nothing_else(
 
 
 def test_the_users_server_is_used_unless_a_place_is_asked_for(
-    tables: Tables, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ills: Path, out: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert export(tables, folder, None).startswith(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert len(read(tmp_path)) == 12
-    assert "12 unchanged" in export(tables, folder, f"sqlite:///{tmp_path / 'mlflow.db'}")
-    (tmp_path / "elsewhere").mkdir()
-    assert "12 new" in export(tables, folder, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out / 'mlflow.db'}")
+    report = export(Tables(ills), ills, None)
+    assert report.startswith(f"sqlite:///{out / 'mlflow.db'}")
+    assert len(read(out, _project(report))) == 4
+    assert "4 unchanged" in export(Tables(ills), ills, f"sqlite:///{out / 'mlflow.db'}")
+    other = shutil.copytree(empty_store.parent, out / "elsewhere")
+    assert "4 new" in export(Tables(ills), ills, str(other))
 
 
-def test_what_mlflow_refuses_is_reported_in_its_words(
-    tables: Tables, folder: Path, tmp_path: Path
-) -> None:
-    export(tables, folder, str(tmp_path))
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("quick")
+def test_what_mlflow_refuses_is_reported_in_its_words(ills: Path, out: Path) -> None:
+    project = _project(export(Tables(ills), ills, str(out)))
+    client = client_of(out / "mlflow.db")
+    experiment = client.get_experiment_by_name(project)
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
     with pytest.raises(UsageError, match=r"^mlflow, sqlite.*active"):
-        export(tables, folder, str(tmp_path))
+        export(Tables(ills), ills, str(out))
 
 
 def _project(report: str) -> str:
@@ -190,7 +210,7 @@ def _project(report: str) -> str:
 
 
 @pytest.mark.parametrize("wish", [None, "false"])
-def test_mlflow_tells_nobody_that_it_is_used_unless_the_user_wants_it_to(
+def test_mlflow_sends_no_telemetry_unless_the_user_wants_it_to(
     exported: Path,
     tables: Tables,
     folder: Path,
