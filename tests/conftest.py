@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="many more cases of the torture tests")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One server of prepared processes for all workers of the tests."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ[prepared.SHARED] = prepared.begin()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that wait for a cluster come first: the other workers have enough to do meanwhile."""
     waiting = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}

@@ -106,9 +106,24 @@ class Running:
         self.send_signal(signal.SIGTERM)
 
 
+SHARED = "ENERGY_HARNESS_TESTS_PREPARED"
+"""Variable with the address of a server that the starter of several test processes has begun."""
+
+
 @functools.cache
 def server() -> str:
-    """The address of this process's server, which is started when it is first asked for."""
+    """The address of the server; of this process's own, begun now, if none is shared."""
+    import time
+
+    address, ends_s = os.environ.get(SHARED) or begin(), time.monotonic() + 300
+    while not Path(address).with_name("python").exists():
+        assert time.monotonic() < ends_s, "the server of prepared processes did not begin"
+        time.sleep(0.01)
+    return address
+
+
+def begin() -> str:
+    """Begin a server, which imports everything and then writes its `python`; its address."""
     import atexit
     import subprocess
     import tempfile
@@ -119,7 +134,6 @@ def server() -> str:
         [sys.executable, "-m", "tests.prepared", address],
         cwd=Path(__file__).resolve().parents[1],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
     )
 
     def end() -> None:
@@ -127,8 +141,6 @@ def server() -> str:
         folder.cleanup()
 
     atexit.register(end)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b'"ready"\n'
     return address
 
 
@@ -173,12 +185,14 @@ def serve(address: str) -> None:
     gc.freeze()
     python = Path(address).with_name("python")
     own = shlex.join([sys.executable, "-IS", str(Path(__file__).resolve()), address])
-    python.write_text(f'#!/bin/sh\nexec {own} "$@"\n')
-    python.chmod(0o755)
+    program = f'#!/bin/sh\nexec {own} "$@"\n'
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(address)
         listener.listen()
-        _send(sys.stdout, "ready")
+        unfinished = python.with_suffix(".new")
+        unfinished.write_text(program)
+        unfinished.chmod(0o755)
+        unfinished.rename(python)  # whole from its first moment on
         selector.register(listener, selectors.EVENT_READ)
         selector.register(0, selectors.EVENT_READ)
         while not any(key.fileobj == 0 for key, _ in selector.select()):

@@ -16,15 +16,24 @@ from matplotlib.transforms import Bbox
 
 from reports.figures.figure_result import Figured
 from reports.plotting import labels, naming, style
-from reports.plotting.score_energy_axes import Dot, Place, Plane, Point, is_sure, steps
+from reports.plotting.score_energy_axes import (
+    IN_JOULES,
+    Dot,
+    EnergyScale,
+    Place,
+    Plane,
+    Point,
+    is_sure,
+    steps,
+)
 from reports.plotting.svg_ids import Marks
 from reports.statistics.arm_groups import arm_groups, split_level
 from reports.statistics.energy_kind import EnergyKinds, standing_of
+from reports.statistics.energy_ratio import energy_ratio
 from reports.statistics.frontier import pareto_front
 from reports.statistics.statistics import energy_interval, score_interval
 from reports.text import captions
 from reports.text.scores import Shown
-from reports.text.units import energy, energy_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,18 +46,19 @@ NAME = "score_energy"
 
 def draw(results: StudyResults) -> Figured | None:
     """Every finished run faint, each arm's mean with its intervals, and the front of the means."""
-    runs = results.finished
+    runs, scale = results.finished, energy_scale(results)
+    spent = {arm: _spent(results, arm, scale) for arm in results.finished_arms}
     dots = [
-        Dot(str(arm), int(seed), float(joules), float(score))
-        for arm, seed, joules, score in zip(
-            runs["arm"], runs["seed"], runs["energy_j"], runs["test_score"], strict=True
-        )
-        if math.isfinite(joules) and math.isfinite(score)
+        Dot(str(arm), int(seed), spent[str(arm)].get(int(seed), math.nan), float(score))
+        for arm, seed, score in zip(runs["arm"], runs["seed"], runs["test_score"], strict=True)
     ]
+    dots = [dot for dot in dots if math.isfinite(dot.energy) and math.isfinite(dot.score)]
     points = [
         Point(
             arm,
-            energy_interval(results.by_seed(arm, "energy_j").values()),
+            energy_ratio(results, arm, scale.relative_to)
+            if scale.relative_to
+            else energy_interval(spent[arm].values()),
             score_interval(results.by_seed(arm, "test_score").values(), results.metric),
         )
         for arm in results.finished_arms
@@ -59,25 +69,46 @@ def draw(results: StudyResults) -> Figured | None:
     sign = results.metric.sign
     front = pareto_front({each.arm: (each.energy.mean, sign * each.score.mean) for each in points})
     with style.printed():
-        plot = Scatter(results, dots, points, front)
+        plot = Scatter(results, dots, points, front, scale)
     return Figured(
         plot.figure,
-        _frame(results, points, front),
-        _caption(results, points, plot.plane),
-        _alt(results, points, front),
+        _frame(dots, points, front, scale),
+        _caption(results, points, plot.plane, scale),
+        _alt(results, points, front, scale),
         plot.marks,
         brief=_brief(results, points),
         basis=captions.basis(results),
     )
 
 
-def _caption(results: StudyResults, points: list[Point], plane: Plane) -> str:
+def energy_scale(results: StudyResults) -> EnergyScale:
+    """Joules; ratios to the baseline's where runs were measured on several devices."""
+    arm, devices = results.baseline_arm, captions.words(results.finished["energy_device"])
+    several = len(devices) > 1 and arm in results.finished_arms
+    return EnergyScale(str(arm)) if several else IN_JOULES
+
+
+def _spent(results: StudyResults, arm: str, scale: EnergyScale) -> dict[int, float]:
+    """By seed, the energy of an arm's runs as the scale has it."""
+    spent_j = results.by_seed(arm, "energy_j")
+    if not scale.relative_to:
+        return spent_j
+    base_j = results.by_seed(scale.relative_to, "energy_j")
+    return {seed: j / base_j[seed] for seed, j in spent_j.items() if base_j.get(seed, 0) > 0}
+
+
+def _caption(results: StudyResults, points: list[Point], plane: Plane, scale: EnergyScale) -> str:
     name = results.metric.name
     text = (
         f"Test {name} against the energy of the whole recipe, search, evaluation and lost "
         "attempts included. Large marks are means, small ones single runs."
     )
     parts = [text]
+    if scale.relative_to:
+        parts.append(
+            "Energies were measured on several devices, so each run's is relative to that of "
+            f"{scale.relative_to} with the same seed; means are geometric."
+        )
     if len(points) > 1:
         parts.append(
             f"Line: best mean {name} for the energy (the Pareto front); dashed where overlapping "
@@ -114,28 +145,34 @@ def _brief(results: StudyResults, points: list[Point]) -> str:
     return f"{text}. {captions.short_basis(results)}"
 
 
-def _alt(results: StudyResults, points: list[Point], front: list[str]) -> str:
+def _alt(results: StudyResults, points: list[Point], front: list[str], scale: EnergyScale) -> str:
     shown, adjective = Shown(results.metric), standing_of(results.finished).adjective
     text = f"Scatter of test {shown.name} against {adjective} energy. "
     named = [p for p in points if len(points) < CROWD or p.arm in {*front, results.baseline_arm}]
     text += " ".join(
-        f"{p.arm}: {shown.text(p.score.mean)} at {energy(p.energy.mean)}." for p in named
+        f"{p.arm}: {shown.text(p.score.mean)} at {scale.text(p.energy.mean)}." for p in named
     )
     return f"{text} On the Pareto front: {', '.join(front)}." if len(points) > 1 else text
 
 
-def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.DataFrame:
+def _frame(
+    dots: list[Dot], points: list[Point], front: list[str], scale: EnergyScale
+) -> pd.DataFrame:
     """One row per finished run, then one row per arm with its means and intervals."""
-    runs = results.finished[["arm", "seed", "energy_j", "test_score"]].assign(kind="run")
+    name = scale.column
+    runs = [
+        {"kind": "run", "arm": d.arm, "seed": d.seed, name: d.energy, "test_score": d.score}
+        for d in dots
+    ]
     means = [
         {
             "kind": "mean",
             "arm": point.arm,
             "level": split_level(point.arm)[1],
-            "energy_j": point.energy.mean,
-            "energy_j_low": point.energy.low,
-            "energy_j_high": point.energy.high,
-            "energy_j_n": point.energy.n,
+            name: point.energy.mean,
+            f"{name}_low": point.energy.low,
+            f"{name}_high": point.energy.high,
+            f"{name}_n": point.energy.n,
             "test_score": point.score.mean,
             "test_score_low": point.score.low,
             "test_score_high": point.score.high,
@@ -144,10 +181,10 @@ def _frame(results: StudyResults, points: list[Point], front: list[str]) -> pd.D
         }
         for point in points
     ]
-    columns = "kind arm level seed energy_j energy_j_low energy_j_high energy_j_n test_score "
+    columns = f"kind arm level seed {name} {name}_low {name}_high {name}_n test_score "
     columns += "test_score_low test_score_high test_score_n on_front"
-    frame = pd.DataFrame([*runs.to_dict("records"), *means], columns=columns.split())
-    counts = dict.fromkeys(("seed", "energy_j_n", "test_score_n"), "Int64")
+    frame = pd.DataFrame([*runs, *means], columns=columns.split())
+    counts = dict.fromkeys(("seed", f"{name}_n", "test_score_n"), "Int64")
     return frame.astype({**counts, "on_front": "boolean"})
 
 
@@ -168,9 +205,10 @@ class Scatter:
 
     Args:
         results: The study.
-        dots: Its finished runs, in joules and the metric's unit.
+        dots: Its finished runs, in the units of `scale` and the metric.
         points: The means of its arms, likewise.
         front: The arms on the Pareto front, by ascending energy.
+        scale: What energies are.
 
     Attributes:
         figure: The drawing.
@@ -184,11 +222,12 @@ class Scatter:
         dots: Sequence[Dot],
         points: Sequence[Point],
         front: Sequence[str],
+        scale: EnergyScale,
     ) -> None:
-        unit = energy_unit([*(d.energy for d in dots), *(p.energy.mean for p in points)])
+        unit = scale.unit([*(d.energy for d in dots), *(p.energy.mean for p in points)])
         self.marks = Marks(results.arms)
         self.plane = Plane.of(dots, points, results.metric, unit.size)
-        self._results = results
+        self._results, self._scale = results, scale
         self._shown = Shown(results.metric)
         self._standing = standing_of(results.finished)
         self._styles = style.arm_styles(results.arms, results.baseline_arm)
@@ -198,17 +237,17 @@ class Scatter:
         self.figure = Figure(figsize=(style.width_in(), height), layout="constrained")
         self._axes = self.figure.subplots()
         style.set_title(self._axes, f"{self._shown.title} reached and energy spent")
-        scale = "log scale" if self.plane.log else unit.symbol
-        self._axes.set_xlabel(f"{self._standing.axis} of the whole recipe ({scale})")
+        marked = "log scale" if self.plane.log and not scale.relative_to else unit.symbol
+        self._axes.set_xlabel(f"{self._standing.axis} of the whole recipe ({marked})")
         self._axes.set_ylabel(self._shown.axis("Test"))
         self._axes.set_xscale("log" if self.plane.log else "linear")
         style.watermark(self.figure, self._standing)
         self._draw_dots(dots)
         self._draw_groups()
         for shown, point in zip(self.plane.points, points, strict=True):
-            self._draw_mean(shown, point.tip(self._shown))
+            self._draw_mean(shown, point.tip(self._shown, scale))
         self._draw_band()
-        self.plane.set_limits(self._axes)
+        self.plane.set_limits(self._axes, scale)
         self._front = self._draw_front(front)
         labels.freeze(self.figure)
         self._name()
@@ -227,7 +266,9 @@ class Scatter:
                     ms=3.2,
                     mew=0,
                 )
-                self.marks.add(drawn, arm, group[0][1].tip(self._shown) if alone else "")
+                self.marks.add(
+                    drawn, arm, group[0][1].tip(self._shown, self._scale) if alone else ""
+                )
 
     def _draw_groups(self) -> None:
         for group in self._groups:

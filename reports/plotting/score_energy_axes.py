@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullLocator
 
 from reports.statistics.statistics import Interval
-from reports.text.units import energy
+from reports.text.units import Unit, energy, energy_unit, relative
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,35 @@ if TYPE_CHECKING:
 
 Place = tuple[float, float]
 
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """What the axis of energy shows: joules, or shares of what an arm used with the same seed.
+
+    Joules of several machines have no mean that says something of a method; ratios within each
+    machine have.
+
+    Attributes:
+        relative_to: That arm; empty for joules.
+    """
+
+    relative_to: str = ""
+
+    @property
+    def column(self) -> str:
+        """The name of the energies in a table."""
+        return "energy_ratio" if self.relative_to else "energy_j"
+
+    def unit(self, energies: Iterable[float]) -> Unit:
+        """What the axis counts in."""
+        return Unit(f"× {self.relative_to}", 1.0) if self.relative_to else energy_unit(energies)
+
+    def text(self, value: float) -> str:
+        """One energy, in words."""
+        return f"{relative(value)} × {self.relative_to}" if self.relative_to else energy(value)
+
+
+IN_JOULES = EnergyScale()
 LOG_FROM = 30.0
 """Energies that differ by more than this factor are drawn on a logarithmic axis."""
 FARTHEST = 2.0
@@ -31,22 +60,22 @@ _MARK = 0.02
 
 @dataclass(frozen=True)
 class Dot:
-    """A finished run: energy in joules and score in its unit, or both as their axes have them."""
+    """A finished run: energy and score in their own units, or both as their axes have them."""
 
     arm: str
     seed: int
     energy: float
     score: float
 
-    def tip(self, shown: Shown) -> str:
-        """What it shows, in words; of a run in joules."""
-        text = f"{shown.text(self.score)} at {energy(self.energy)}"
+    def tip(self, shown: Shown, scale: EnergyScale) -> str:
+        """What it shows, in words; of a run in its own units."""
+        text = f"{shown.text(self.score)} at {scale.text(self.energy)}"
         return f"{self.arm}, seed {self.seed}: {text}"
 
 
 @dataclass(frozen=True)
 class Point:
-    """An arm's mean: energy in joules and score in its unit, or both as their axes have them."""
+    """An arm's mean: energy and score in their own units, or both as their axes have them."""
 
     arm: str
     energy: Interval
@@ -57,13 +86,13 @@ class Point:
         """Where it is drawn."""
         return self.energy.mean, self.score.mean
 
-    def tip(self, shown: Shown) -> str:
-        """What it shows, in words; of a mean in joules."""
+    def tip(self, shown: Shown, scale: EnergyScale) -> str:
+        """What it shows, in words; of a mean in its own units."""
         spent, reached = self.energy, self.score
-        text = f"{shown.text(reached.mean)} at {energy(spent.mean)}"
+        text = f"{shown.text(reached.mean)} at {scale.text(spent.mean)}"
         if reached.bounded and spent.bounded:
             text += f"; 95 % CI {shown.ends(reached)} {shown.metric.unit}".rstrip()
-            text += f", {energy(spent.low)} … {energy(spent.high)}"
+            text += f", {scale.text(spent.low)} … {scale.text(spent.high)}"
         count = reached.n if reached.n == spent.n else f"{reached.n} (energy of {spent.n})"
         return f"{self.arm}, mean of {count}: {text}"
 
@@ -124,7 +153,7 @@ class Plane:
             found.append(((x, point.score.low), (x, point.score.high)))
         return found
 
-    def set_limits(self, axes: Axes) -> None:
+    def set_limits(self, axes: Axes, scale: EnergyScale) -> None:
         """Lay the axes round all that was drawn."""
         axes.margins(x=0.08, y=0.12)
         axes.autoscale_view()
@@ -136,7 +165,7 @@ class Plane:
         axes.set_yticks([tick for tick in axes.get_yticks() if least <= tick <= most], minor=False)
         axes.set_ylim(max(low, least - room), min(high, most + room))
         if self.log:
-            mark_magnitudes(axes)
+            mark_magnitudes(axes, scale)
 
 
 def spans_magnitudes(energies: Sequence[float]) -> bool:
@@ -144,12 +173,13 @@ def spans_magnitudes(energies: Sequence[float]) -> bool:
     return bool(energies) and min(energies) > 0 and max(energies) > LOG_FROM * min(energies)
 
 
-def mark_magnitudes(axes: Axes) -> None:
-    """Mark a logarithmic axis of joules, each mark with its own unit."""
+def mark_magnitudes(axes: Axes, scale: EnergyScale = IN_JOULES) -> None:
+    """Mark a logarithmic axis of energy, each mark of joules with its own unit."""
     low, high = axes.get_xlim()
     few = high < low * 1e3
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axes.xaxis.set_major_formatter(EngFormatter("J"))
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(plain if scale.relative_to else EngFormatter("J"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -16,10 +16,11 @@ from harness.pruning.cost import size_of
 from harness.pruning.groups import scaled_norms
 from harness.pruning.removal import carried, take
 from harness.training.optimizer import load_moments, moments
+from tests.conftest import Cases
 from tests.networks import FAMILIES, Auxiliary, images, make, mask_of
 
-cases = pytest.mark.parametrize("family", FAMILIES)
-ratios = pytest.mark.parametrize("prune_ratio", [0.1, 0.5, 0.9])
+families = pytest.mark.parametrize("family", FAMILIES)
+RATIOS = (0.1, 0.5, 0.9)
 
 
 def masked_twin(network: nn.Module, mask: ChannelMask) -> nn.Module:
@@ -39,9 +40,15 @@ def structure_and_values(network: nn.Module) -> tuple[str, dict[str, Tensor]]:
     return repr(network), {name: value.clone() for name, value in network.state_dict().items()}
 
 
-@cases
-@ratios
-def test_outputs_and_gradients_equal_the_masked_twins(family: str, prune_ratio: float) -> None:
+@pytest.mark.torture
+@families
+def test_outputs_and_gradients_equal_the_masked_twins(family: str, cases: Cases) -> None:
+    first = list(FAMILIES).index(family)
+    for turn in range(cases(1, len(RATIOS))):
+        _equals_its_twin(family, RATIOS[(first + turn) % len(RATIOS)])
+
+
+def _equals_its_twin(family: str, prune_ratio: float) -> None:
     network = make(family).double()
     mask = mask_of(network, prune_ratio)
     twin = masked_twin(network, mask)
@@ -60,7 +67,7 @@ def test_outputs_and_gradients_equal_the_masked_twins(family: str, prune_ratio: 
             torch.testing.assert_close(parameter.grad, expected, atol=1e-9, rtol=1e-7)
 
 
-@cases
+@families
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
 def test_the_optimizers_state_is_carried_so_that_training_goes_on_as_the_twins(
     family: str, kind: str
@@ -93,7 +100,7 @@ def test_the_optimizers_state_is_carried_so_that_training_goes_on_as_the_twins(
         torch.testing.assert_close(parameter.detach(), expected, atol=1e-8, rtol=1e-6)
 
 
-@cases
+@families
 def test_survivors_are_bit_equal_and_where_the_index_says(family: str) -> None:
     network = make(family)
     _, before = structure_and_values(network)
@@ -103,7 +110,7 @@ def test_survivors_are_bit_equal_and_where_the_index_says(family: str) -> None:
         assert torch.equal(value, take(before[name], index[name])), name
 
 
-@cases
+@families
 def test_the_network_is_really_smaller(family: str) -> None:
     network = make(family)
     before = size_of(network, images(), {})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.data import StudyResults
+    from tests.conftest import Cases
 
 T2 = 4.302652729749464
 """Student's t for 95 % and two degrees of freedom."""
@@ -225,11 +226,12 @@ def test_a_network_that_lost_its_accuracy_is_not_credited(
     assert (cell.value == "") == (accuracy == "lost")
 
 
-def test_never_and_immediately_agree_with_the_numbers_beside_them() -> None:
+@pytest.mark.torture
+def test_never_and_immediately_agree_with_the_numbers_beside_them(cases: Cases) -> None:
     """Whatever was measured: "never" has no positive saving, "immediately" no positive price."""
     rng = np.random.default_rng(5)
     verdicts = set()
-    for _ in range(300):
+    for _ in range(cases(60, 300)):
         found = FOUND | {
             "energy_j": (130 + 40 * rng.normal(size=3)).tolist(),
             "test_j": (1 + 0.4 * rng.normal(size=3)).clip(0.1).tolist(),

@@ -327,6 +327,27 @@ def test_means_and_runs_tell_of_themselves() -> None:
     assert any(tip.startswith("lottery_ticket, mean of 3: ") for tip in tips)
 
 
+def test_of_several_machines_energies_are_ratios_within_each() -> None:
+    """The second machine takes a hundred times the joules: nothing of that is in the figure."""
+    results = make(("dense", "early_bird"), seeds=4)
+    runs, faster = results.runs.copy(), results.runs["seed"] < 2
+    one_machine = drawn(results).frame
+    runs.loc[faster, "energy_device"] = "another"
+    runs.loc[faster, "energy_j"] *= 0.01
+    figured = drawn(replace(results, runs=runs))
+    assert figured.figure.axes[0].get_xlabel().endswith("(× dense)")
+    assert "several devices" in figured.caption
+    assert "1.00 × dense" in figured.alt
+    shown = figured.frame[figured.frame["kind"] == "run"].set_index(["arm", "seed"])["energy_ratio"]
+    joules = one_machine[one_machine["kind"] == "run"].set_index(["arm", "seed"])["energy_j"]
+    for seed in range(4):
+        expected = joules["early_bird", seed] / joules["dense", seed]
+        assert shown["early_bird", seed] == pytest.approx(expected)
+    mean = figured.frame.query("kind == 'mean' and arm == 'early_bird'").iloc[0]
+    assert mean["energy_ratio_low"] < mean["energy_ratio"] < mean["energy_ratio_high"]
+    assert mean["energy_ratio"] == pytest.approx(math.exp(np.log(shown["early_bird"]).mean()))
+
+
 def test_many_runs_are_one_artist_an_arm() -> None:
     results = make(["dense", "early_bird"], seeds=TIPS // 2 + 1, source="counter")
     figured = drawn(results)

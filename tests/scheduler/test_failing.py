@@ -17,7 +17,10 @@ from harness.scheduler.limits import Intruders
 from tests.results.test_resume import SPECS, attempt, start
 from tests.scheduler.started import called
 
-WORDS = ("--seed", "0", "--set", "training.epochs=1", "--no-report")
+WORDS = (
+    *("--seed", "0", "--set", "training.epochs=1", "--set", "workload.train_samples=144"),
+    "--no-report",
+)
 PLUGIN = '''
 """Methods that fail in the middle of their work."""
 

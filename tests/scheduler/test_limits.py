@@ -27,7 +27,7 @@ class Endless(Method):
 
 
 @pytest.mark.parametrize(
-    ("output", "units", "amount"),
+    ("text", "units", "amount"),
     [
         ("500", ENERGY, 500),
         ("500J", ENERGY, 500),
@@ -37,16 +37,16 @@ class Endless(Method):
         ("0.5h", TIME, 1800),
     ],
 )
-def test_an_amount_has_a_unit(output: str, units: dict[str, float], amount: float) -> None:
-    assert Amount(units).convert(output, None, None) == pytest.approx(amount)
+def test_an_amount_has_a_unit(text: str, units: dict[str, float], amount: float) -> None:
+    assert Amount(units).convert(text, None, None) == pytest.approx(amount)
 
 
 @pytest.mark.parametrize(
-    "output", ["", "J", "0", "-1J", "1.2.3J", "1kw", "1e999J", "inf", "nan", "1 h"]
+    "text", ["", "J", "0", "-1J", "1.2.3J", "1kw", "1e999J", "inf", "nan", "1 h"]
 )
-def test_what_is_no_amount_is_refused(output: str) -> None:
+def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a number with a unit"):
-        Amount(ENERGY).convert(output, None, None)
+        Amount(ENERGY).convert(text, None, None)
 
 
 @pytest.fixture
