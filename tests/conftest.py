@@ -50,9 +50,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that wait for a cluster come first: the other workers have enough to do meanwhile."""
+    """Files that take long come first, so that no worker is left with one when the others are done.
+
+    Those that wait for a cluster, then those that run whole studies.
+    """
     waiting = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.path not in waiting)
+    whole = (REPOSITORY / "tests", REPOSITORY / "tests" / "docs")
+    items.sort(key=lambda item: (item.path not in waiting, item.path.parent not in whole))
 
 
 @pytest.fixture
