@@ -1,10 +1,16 @@
-"""Writes the pages of the reference that follow from the code: `python docs/generate.py`."""
+"""Writes what of the documentation follows from code and records: `python docs/generate.py`.
+
+Pages of the reference follow from the code, marked tables in README.md and docs/results.md from the
+raw records in benchmarks/.
+"""
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,14 +22,25 @@ from harness.errors import ExitCode
 from harness.integrations.exporters.registry import EXPORTERS
 from harness.results.column import Column
 from harness.results.schema import TABLES as TIDY_TABLES
+from harness.results.table import Tables
 from harness.settings.catalogue import DATA, ENGINES, METERS, MODELS, TASKS
 from harness.study.claim_registry import claims_and_verdicts, shipped_verdicts
+from reports.data import plain_results
+from reports.statistics.summary import summarise
 from reports.tables.formats import as_markdown
 from reports.tables.gallery import SCHEMAS
+from reports.tables.headline import headline
 from reports.tables.registered_claims import registry_table
 
-REFERENCE = Path(__file__).parent / "reference"
-RESULTS = Path(__file__).parents[1] / "harness" / "results" / "README.md"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+RESULTS = ROOT / "harness" / "results" / "README.md"
+OUTCOMES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+"""Pages with tables of what was found."""
+_OUTCOME = re.compile(
+    r"(<!-- outcome of (?P<folder>\S+), from (?P<seeds>\d+) seeds? on -->\n).*?(?=<!-- end -->)",
+    re.DOTALL,
+)
 _ENDINGS = {
     ExitCode.DONE: "done",
     ExitCode.INTERNAL: "internal error: a bug in energy-harness",
@@ -45,7 +62,17 @@ def pages() -> dict[Path, str]:
         REFERENCE / "claims.md": "\n".join(_claims()) + "\n",
         RESULTS: (results := "\n".join(_results()) + "\n"),
         REFERENCE / "results.md": results,
+        **{path: _OUTCOME.sub(_outcome, path.read_text("utf-8")) for path in OUTCOMES},
     }
+
+
+def _outcome(mark: re.Match[str]) -> str:
+    """A mark with the table of what its records show, of methods with enough finished seeds."""
+    table = headline(summarise(plain_results(Tables(ROOT / mark["folder"]))))
+    records = [each for each in table.records if each["n"] >= int(mark["seeds"])]
+    shown = ("arm", "score", "score_difference", "verdict", "energy_ratio", "n")
+    view = {name: table.view[name] for name in shown}
+    return mark[1] + as_markdown(replace(table, records=records, view=view, arms=[], legend=""))
 
 
 def _commands() -> Iterator[str]:
