@@ -361,7 +361,10 @@ def help_texts(model: type[BaseModel]) -> dict[str, str]:
     for each in reversed(model.__mro__):
         if not issubclass(each, BaseModel) or each is BaseModel:
             continue
-        [body] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        try:
+            [body] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        except (OSError, TypeError):  # made without a file
+            continue
         for field, text in itertools.pairwise(getattr(body, "body", [])):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(

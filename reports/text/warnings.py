@@ -149,7 +149,7 @@ def flag_counts(runs: pd.DataFrame) -> Counter[str]:
     texts = runs.get("energy_flags", pd.Series(dtype=str)).dropna()
     alike: dict[str, list[str]] = {}
     for flag in (flag for text in texts for flag in str(text).split("; ") if flag):
-        alike.setdefault(_SHARE.sub("\0", flag), []).append(flag)
+        alike.setdefault(_SHARE.sub("", flag), []).append(flag)
     return Counter({_ranging(flags): len(flags) for flags in alike.values()})
 
 

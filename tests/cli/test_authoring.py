@@ -11,8 +11,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import Field, create_model
 
-from harness.cli.author_commands import TABLES, commented
+from harness.cli.author_commands import TABLES, commented, help_texts
+from harness.method.base import Method
 from harness.study.choose import built_in_studies
 from harness.study.expand import expand
 from harness.study.registry import Registry
@@ -45,6 +47,15 @@ def test_what_a_new_study_says_is_default_is_so() -> None:
     message = message.replace("prune_ratio = [0.3, 0.5, 0.7]\n", "")
     message = re.sub(r"^seeds = [\"{].*\n", "", message, flags=re.MULTILINE)  # other ways to say it
     assert Study(**tomllib.loads(message)) == plain
+
+
+def test_help_is_the_docstring_below_a_field_of_the_class_or_of_a_base() -> None:
+    helps = help_texts(Registry.discover().get("early_bird"))
+    assert helps["prune_ratio"].startswith("Share of")
+    assert helps["min_channels"].startswith("Floor of channels")
+    field = (int, Field(1, description="What a class made without a file says."))
+    made = create_model("Made", __base__=Method, depth=field)
+    assert help_texts(made) == {"depth": "What a class made without a file says."}
 
 
 def test_a_built_in_study_can_be_copied(harness: Harness, tmp_path: Path) -> None:
