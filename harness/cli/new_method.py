@@ -1,4 +1,4 @@
-"""`new-method` and `check-method`: from a name to a method that keeps its word."""
+"""`new-method` and `check-method`: from a name to a method that satisfies the contract."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ dependencies = ["energy-harness"]
 only-include = ["{name}_method.py"]
 """
 _TEST = '''\
-"""The method keeps its word: same seed, same result; it can be stopped; it works in phases."""
+"""The method satisfies the contract: repeatable, resumable, all its work in phases."""
 
 import pytest
 from {name}_method import {title}

@@ -63,7 +63,7 @@ def show_plan(
         commands: Names of commands, which a misspelt word may have meant.
         until_decided: MIN-MAX: a rule for the seeds in place of the study's.
         at_once: Number of runs at a time; None takes the study's word.
-        with_pilot: Train for some seconds where no finished run tells what it costs.
+        with_pilot: Train for some seconds where no finished run shows what it costs.
         price: Of a kWh.
         as_json: Print one JSON object.
 

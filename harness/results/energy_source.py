@@ -1,4 +1,4 @@
-"""Tells whether energy was measured, estimated or simulated: the one place that decides it.
+"""Says whether energy was measured, estimated or simulated: the one place that decides it.
 
 Each sensor has a source (`Source`: counter, sampled, estimated, simulated), and each source is of
 one `EnergyKind`. A run may have several sensors: the table's column `energy_source` joins their

@@ -143,7 +143,7 @@ def attempt_beside(context: RunContext, announce: Callable[[], None] = lambda: N
 
     Args:
         context: What it works with.
-        announce: Tells the recorder of another node of every border.
+        announce: Reports every border to the recorder of another node.
     """
     try:
         # The first has looked at the checkpoint, and put aside a damaged one.

@@ -47,7 +47,7 @@ def check_method(method: Method) -> Iterator[Finding]:
     try:
         phases = planned_phases(method, Budget(RECIPE.epochs))
     except Exception as error:  # noqa: BLE001 - third-party code
-        # It may look closely at answers; then only a real network tells.
+        # It may look closely at answers; then only a real network can show.
         yield Finding(True, f"a plan cannot foresee it ({type(error).__name__}: {error})")
     else:
         epochs = sum(phase.epochs for phase in phases if isinstance(phase, Train))

@@ -14,7 +14,7 @@ POLL_S = 1.0
 
 
 class Clock(Protocol):
-    """Tells the time and lets it pass."""
+    """The time, and waiting for it to pass."""
 
     def time_ns(self) -> int:
         """Nanoseconds since 1970, UTC."""

@@ -1,4 +1,4 @@
-"""Words that choose one arm of a study: a method's name, then what tells it from its others."""
+"""Words that choose one arm of a study: a method's name, then what sets it apart."""
 
 from __future__ import annotations
 

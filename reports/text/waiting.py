@@ -38,7 +38,7 @@ def waiting(results: StudyResults) -> str:
 
 
 def _idle(runs: pd.DataFrame, waited_s: pd.Series) -> str:
-    """The energy of the machine while it waited, as the idle power before runs tells."""
+    """The energy of the machine while it waited, by the idle power before runs."""
     idle = pd.to_numeric(runs.get("idle_energy_j", pd.Series(math.nan, index=runs.index)))
     idle_j = (idle / pd.to_numeric(runs["duration_s"]) * waited_s)[waited_s > 0]
     if idle_j.empty:

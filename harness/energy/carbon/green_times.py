@@ -263,7 +263,7 @@ def _live(
 ) -> AskedLive:
     if below_g_per_kwh is None:
         raise UsageError(
-            "--greenest-within: carbon.live tells the factor of now alone; give carbon.series with "
+            "--greenest-within: carbon.live has the current factor alone; give carbon.series with "
             "a forecast, or take --when-below"
         )
     first = ask(site.country or "")
