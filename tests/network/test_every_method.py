@@ -1,13 +1,14 @@
 """What every method leaves of every family of networks loads, leaves in every format, and agrees.
 
-The product takes the better part of an hour: `pytest -m torture --torture -s tests/network`. What
-methods leave is of three kinds (dense, shrunk, masked), which test_export.py covers in pairs with
-families and formats.
+The product takes hours, most of it for ExecuTorch, at half a minute a network:
+`pytest -m torture --torture -s tests/network`. What methods leave is of three kinds (dense, shrunk,
+masked), which test_export.py covers in pairs with families and formats.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ NOT_FOR = {
     "random_ltd": set(FAMILIES) - TRANSFORMERS,
 }
 """Networks that a method cannot train: with inputs of one size, without blocks."""
-SLOW = ("dense", "early_bird")
-"""Methods whose networks become programs for ExecuTorch, too: half a minute each."""
+
+Trained = tuple[str, dict[str, Path]]
 
 
 def study_of(model: str) -> str:
@@ -73,52 +74,54 @@ def built_in() -> list[str]:
     return sorted(path.stem for path in (REPOSITORY / "methods").glob("[!_]*.py"))
 
 
-@pytest.mark.torture
-@pytest.mark.parametrize("model", FAMILIES)
-def test_what_every_method_leaves_computes_the_same_in_every_format(
-    model: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-) -> None:
+@pytest.fixture(scope="module", params=FAMILIES)
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trained]:
+    """The family, and the run of every method of its study."""
     if not request.config.getoption("--torture"):
         pytest.skip("minutes a family: with --torture")
-    monkeypatch.chdir(tmp_path)
-    Path("product.toml").write_text(study_of(model))
-    ended = called("run", "product.toml", "--no-report")
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    runs = {read_record(run).run["method"]: run for run in networks_in(tmp_path)}
-    counts: dict[str, int] = {}
-    sizes: dict[str, dict[str, tuple[int, int, int]]] = {}
+    folder = tmp_path_factory.mktemp("product")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("product.toml").write_text(study_of(request.param))
+        ended = called("run", "product.toml", "--no-report")
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        yield request.param, {read_record(run).run["method"]: run for run in networks_in(folder)}
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("to", FORMATS)
+def test_what_every_method_leaves_computes_the_same_in_every_format(
+    trained: Trained, to: str
+) -> None:
+    if to == "executorch" and find_spec("executorch") is None:
+        pytest.skip("no executorch, which is no dependency of the tests")
+    model, runs = trained
+    sizes: dict[str, tuple[int, int, int]] = {}
     kinds = {"masked": 0, "shrunk": 0}
     for arm, run in runs.items():
         record, network = read_record(run), load_network(run)
         assert parameters_of(network) == record.parameters, arm
         kinds["masked"] += (run / MASKS).exists()
-        for to in FORMATS:
-            if to == "executorch" and (arm not in SLOW or find_spec("executorch") is None):
-                continue
-            ended = called("export-network", str(run), "--to", to, "--samples", "400", "--json")
-            assert ended.returncode == 0, f"{arm}, {to}: {ended.stderr}"
-            report = json.loads(ended.stdout)
-            assert report["equal_predictions"] >= 0.999, f"{arm}, {to}"
-            bound = 1e-4 * max(1.0, report["largest_output"])
-            assert report["largest_difference"] <= bound, f"{arm}, {to}"
-            assert report["score"] == pytest.approx(report["trained_score"], abs=1e-3)
-            counts[to] = counts.get(to, 0) + 1
-            merged = repeated_bytes(network) if to == "onnx" else 0
-            sizes.setdefault(to, {})[arm] = (report["bytes"], report["parameters"], merged)
-            Path(report["file"]).unlink()
-    for to, by_arm in sizes.items():
-        dense_bytes, dense_parameters, _ = by_arm["dense"]
-        for arm, (size, parameters, merged) in by_arm.items():
-            gone = 4 * (dense_parameters - parameters)
-            kinds["shrunk"] += gone > 0 and to == "safetensors"
-            slack = max(0.12 * gone, 60_000)
-            assert gone - slack <= dense_bytes - size <= gone + merged + slack, f"{arm}, {to}"
+        ended = called("export-network", str(run), "--to", to, "--samples", "400", "--json")
+        assert ended.returncode == 0, f"{arm}: {ended.stderr}"
+        report = json.loads(ended.stdout)
+        assert report["equal_predictions"] >= 0.999, arm
+        assert report["largest_difference"] <= 1e-4 * max(1.0, report["largest_output"]), arm
+        assert report["score"] == pytest.approx(report["trained_score"], abs=1e-3)
+        merged = repeated_bytes(network) if to == "onnx" else 0
+        sizes[arm] = (report["bytes"], report["parameters"], merged)
+        Path(report["file"]).unlink()
+    dense_bytes, dense_parameters, _ = sizes["dense"]
+    for arm, (size, parameters, merged) in sizes.items():
+        gone = 4 * (dense_parameters - parameters)
+        kinds["shrunk"] += gone > 0
+        slack = max(0.12 * gone, 60_000)
+        assert gone - slack <= dense_bytes - size <= gone + merged + slack, arm
     assert kinds["shrunk"] >= 4
     assert kinds["masked"] >= 4
-    print(f"{model}: {len(runs)} methods, exported {counts}, {kinds}")  # noqa: T201 - the record
+    print(f"{model}: {len(sizes)} methods, exported to {to}, {kinds}")  # noqa: T201 - the record
 
 
 def repeated_bytes(network: nn.Module) -> int:
