@@ -46,13 +46,13 @@ NAME = "score_energy"
 
 def draw(results: StudyResults) -> Figured | None:
     """Every finished run faint, each arm's mean with its intervals, and the front of the means."""
-    runs, scale = results.finished, energy_scale(results)
+    runs, scale = results.finished, _energy_scale(results)
     spent = {arm: _spent(results, arm, scale) for arm in results.finished_arms}
-    dots = [
+    every = [
         Dot(str(arm), int(seed), spent[str(arm)].get(int(seed), math.nan), float(score))
         for arm, seed, score in zip(runs["arm"], runs["seed"], runs["test_score"], strict=True)
     ]
-    dots = [dot for dot in dots if math.isfinite(dot.energy) and math.isfinite(dot.score)]
+    dots = [dot for dot in every if math.isfinite(dot.energy) and math.isfinite(dot.score)]
     points = [
         Point(
             arm,
@@ -72,7 +72,7 @@ def draw(results: StudyResults) -> Figured | None:
         plot = Scatter(results, dots, points, front, scale)
     return Figured(
         plot.figure,
-        _frame(dots, points, front, scale),
+        _frame(every, points, front, scale),
         _caption(results, points, plot.plane, scale),
         _alt(results, points, front, scale),
         plot.marks,
@@ -81,11 +81,15 @@ def draw(results: StudyResults) -> Figured | None:
     )
 
 
-def energy_scale(results: StudyResults) -> EnergyScale:
-    """Joules; ratios to the baseline's where runs were measured on several devices."""
-    arm, devices = results.baseline_arm, captions.words(results.finished["energy_device"])
-    several = len(devices) > 1 and arm in results.finished_arms
-    return EnergyScale(str(arm)) if several else IN_JOULES
+def _energy_scale(results: StudyResults) -> EnergyScale:
+    """Joules; ratios to the baseline's where each seed was measured on a device of its own.
+
+    Where devices differ within a seed, a ratio would be one of devices, too.
+    """
+    arm, runs = results.baseline_arm, results.finished
+    several = len(captions.words(runs["energy_device"])) > 1 and arm in results.finished_arms
+    apart = (runs.groupby("seed")["energy_device"].nunique() == 1).all()
+    return EnergyScale(str(arm)) if several and apart else IN_JOULES
 
 
 def _spent(results: StudyResults, arm: str, scale: EnergyScale) -> dict[int, float]:

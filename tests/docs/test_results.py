@@ -7,6 +7,9 @@ import re
 import pytest
 
 from docs.generate import OUTCOMES
+from harness.results.table import Tables
+from reports.data import plain_results
+from reports.statistics.energy_ratio import doubt_in
 from tests.conftest import REPOSITORY
 
 CLAIMS = REPOSITORY / "docs" / "reference" / "claims.md"
@@ -21,6 +24,18 @@ def test_every_figure_in_the_prose_is_one_of_the_records() -> None:
     figures = FIGURE.findall(TABLE.sub("", text))
     assert len(figures) > 10
     assert [figure for figure in figures if figure not in tables] == []
+
+
+def test_ratios_by_seed_and_the_doubt_in_them_are_those_of_the_records() -> None:
+    text = " ".join((REPOSITORY / "docs" / "results.md").read_text("utf-8").split())
+    results = plain_results(Tables(REPOSITORY / "benchmarks" / "laptop-vision"))
+    small, dense = "small_dense share=0.5", "dense"
+    ours, theirs = (results.by_seed(arm, "energy_j") for arm in (small, dense))
+    first, *others = (f"{ours[seed] / theirs[seed]:.2f}" for seed in sorted(ours))
+    assert f"took {first} times dense's" in text
+    assert f"and {' and '.join(others)} times with the others" in text
+    for arm in ("early_bird prune_ratio=0.5", small):
+        assert f"{doubt_in(results, arm, dense, [0, 1, 2]).share:.1f} times itself" in text
 
 
 @pytest.mark.parametrize("page", OUTCOMES, ids=lambda page: page.name)

@@ -305,6 +305,7 @@ def test_a_run_without_a_figure_is_left_out() -> None:
     figured = drawn(replace(results, runs=runs))
     means = figured.frame[figured.frame["kind"] == "mean"].set_index("arm")
     assert "early_bird" not in means.index
+    assert (figured.frame["kind"] == "run").sum() == len(runs), "the table has every finished run"
     assert means.loc["dense", ["energy_j_n", "test_score_n"]].tolist() == [3, 2]
     assert any(
         tip.startswith("dense, mean of 2 (energy of 3): ") for tip in figured.marks.tips.values()
@@ -346,6 +347,16 @@ def test_of_several_machines_energies_are_ratios_within_each() -> None:
     mean = figured.frame.query("kind == 'mean' and arm == 'early_bird'").iloc[0]
     assert mean["energy_ratio_low"] < mean["energy_ratio"] < mean["energy_ratio_high"]
     assert mean["energy_ratio"] == pytest.approx(math.exp(np.log(shown["early_bird"]).mean()))
+
+
+def test_where_devices_differ_within_a_seed_energies_stay_joules() -> None:
+    """A ratio of two devices would be called one of two methods."""
+    results = make(("dense", "early_bird"), seeds=4)
+    runs = results.runs.copy()
+    runs.loc[runs["arm"] == "early_bird", "energy_device"] = "another"
+    figured = drawn(replace(results, runs=runs))
+    assert figured.figure.axes[0].get_xlabel().endswith("(J)")
+    assert list(figured.frame.query("kind == 'run'")["energy_j"]) == list(runs["energy_j"])
 
 
 def test_many_runs_are_one_artist_an_arm() -> None:
