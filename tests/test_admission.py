@@ -31,11 +31,11 @@ def spec_of(model: str, **training: Any) -> RunSpec:
 
 @pytest.mark.parametrize(("model", "size"), [("vgg11", "(7, 7)"), ("alexnet", "(6, 6)")])
 def test_layers_that_a_gpu_cannot_repeat_are_refused(model: str, size: str) -> None:
-    output = why_not(spec_of(f"torchvision/{model}", deterministic=True), GPU)
-    assert output is not None
-    assert output.startswith("training.deterministic: ")
-    assert f"AdaptiveAvgPool2d(output_size={size})" in output
-    assert f"torchvision/{model}" in output
+    reason = why_not(spec_of(f"torchvision/{model}", deterministic=True), GPU)
+    assert reason is not None
+    assert reason.startswith("training.deterministic: ")
+    assert f"AdaptiveAvgPool2d(output_size={size})" in reason
+    assert f"torchvision/{model}" in reason
 
 
 @pytest.mark.parametrize(

@@ -135,10 +135,10 @@ def test_a_study_of_nothing_but_theirs(harness: Harness, tmp_path: Path) -> None
     assert ran.returncode == 0, ran.stderr
     assert "chosen with {'where': 'here'}" in ran.stdout
     run = tmp_path / "results" / "theirs" / "runs" / "dense" / "seed-0"
-    message = json.loads(harness("show", str(run), "--json").stdout)["run"]
-    assert message["test_score"] > 0.9
-    assert message["energy_source"] == "sampled"
-    assert message["energy_j"] == pytest.approx(60 * message["duration_s"], rel=0.02)
+    document = json.loads(harness("show", str(run), "--json").stdout)["run"]
+    assert document["test_score"] > 0.9
+    assert document["energy_source"] == "sampled"
+    assert document["energy_j"] == pytest.approx(60 * document["duration_s"], rel=0.02)
 
     sent = harness("export", "results/theirs", "--to", "nowhere", env=path)
     assert "1 runs went nowhere" in sent.stdout

@@ -85,10 +85,10 @@ def test_a_file_that_says_nothing_is_held_by_another_process(lock: Path) -> None
     held.release()
 
 
-@pytest.mark.parametrize("output", ["", "[]", '{"process_id": "x"}', "\\xff", "[" * 2000])
-def test_what_a_stranger_wrote_is_no_holder(lock: Path, output: str) -> None:
+@pytest.mark.parametrize("content", ["", "[]", '{"process_id": "x"}', "\\xff", "[" * 2000])
+def test_what_a_stranger_wrote_is_no_holder(lock: Path, content: str) -> None:
     held = hold(lock)
-    lock.write_text(output)
+    lock.write_text(content)
     with pytest.raises(AlreadyHeld) as caught:
         hold(lock)
     assert caught.value.holder == Holder()

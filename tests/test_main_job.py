@@ -129,9 +129,9 @@ def test_the_energy_can_be_recomputed_from_the_raw_records_by_hand(study: Path) 
         drawn_j = np.diff(np.interp(ends, cpu_j["time_ns"], cpu_j["value"]))[0]
         mean_w = memory_w["value"].mean()
         by_hand = drawn_j + mean_w * (ends[1] - ends[0]) * 1e-9
-        output = table.loc[(spec["method"], spec["seed"])]
-        slack_j = output["border_j"] + 0.1 * mean_w * (ends[1] - ends[0]) * 1e-9
-        assert output["energy_j"] == pytest.approx(by_hand, abs=slack_j)
+        row = table.loc[(spec["method"], spec["seed"])]
+        slack_j = row["border_j"] + 0.1 * mean_w * (ends[1] - ends[0]) * 1e-9
+        assert row["energy_j"] == pytest.approx(by_hand, abs=slack_j)
         assert slack_j < 0.05 * by_hand
 
 
@@ -156,8 +156,8 @@ def test_the_plugins_hyper_parameters_are_described_and_checked(
     study: Path, harness: Harness
 ) -> None:
     plugin = str(study.parent / "mine.py")
-    message = harness("describe", "prune_halfway", "--plugin", plugin).stdout
-    assert "prune_ratio = 0.5  (float, > 0, < 1)\n      Share of the channels to drop." in message
+    output = harness("describe", "prune_halfway", "--plugin", plugin).stdout
+    assert "prune_ratio = 0.5  (float, > 0, < 1)\n      Share of the channels to drop." in output
     wrong = harness("--plugin", plugin, "--set", "methods.prune_halfway.prune_ratio=1.5")
     assert wrong.returncode == 2
     assert "methods.prune_halfway.prune_ratio: should be less than 1" in wrong.stderr

@@ -115,10 +115,10 @@ def test_the_reference_names_every_method_model_data_set_and_study() -> None:
 def test_the_skill_names_commands_and_columns_that_there_are() -> None:
     from harness.cli.main import cli
 
-    message = text("skills/energy-harness/SKILL.md")
-    called = set(re.findall(r"python -m harness ([a-z-]+)", message))
+    skill = text("skills/energy-harness/SKILL.md")
+    called = set(re.findall(r"python -m harness ([a-z-]+)", skill))
     assert called - set(cli.commands) == {"dense"}, "a method, which `run` takes"
-    assert re.match(r"---\nname: energy-harness\ndescription: .+\n---\n", message)
+    assert re.match(r"---\nname: energy-harness\ndescription: .+\n---\n", skill)
 
 
 def test_the_schema_has_every_column_of_the_tables() -> None:

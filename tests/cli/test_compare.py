@@ -35,17 +35,17 @@ def dearer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_equals_itself(harness: Harness) -> None:
     ended = harness("compare", str(QUICK), str(QUICK), "--json")
     assert ended.returncode == 0, ended.stderr
-    message = json.loads(ended.stdout)
-    assert [arm["arm"] for arm in message["arms"]] == ARMS
-    for arm in message["arms"]:
+    document = json.loads(ended.stdout)
+    assert [arm["arm"] for arm in document["arms"]] == ARMS
+    for arm in document["arms"]:
         for metric in ("energy", "time", "co2e"):
             found = arm[metric]
             assert (found["change"], found["low"], found["high"]) == (1.0, 1.0, 1.0)
         assert (arm["score"]["change"], arm["score"]["interval"]) == (0.0, "paired")
         assert (arm["parameters_ratio"], arm["macs_ratio"]) == (1.0, 1.0)
-    assert message["only_a"] == message["only_b"] == message["thresholds"] == []
-    assert message["passed"] is True
-    assert "A and B are the same folder" in message["notes"]
+    assert document["only_a"] == document["only_b"] == document["thresholds"] == []
+    assert document["passed"] is True
+    assert "A and B are the same folder" in document["notes"]
 
 
 def test_a_gate_that_holds_and_one_that_does_not(harness: Harness, dearer: Path) -> None:
@@ -73,8 +73,8 @@ def test_other_settings_are_not_compared(harness: Harness, tmp_path: Path) -> No
         path.write_text(path.read_text().replace('"epochs": 16', '"epochs": 17'))
     ended = harness("compare", str(QUICK), "other", "--fail-on", "accuracy:-99")
     assert ended.returncode == 4
-    message = " ".join(ended.stdout.split())
-    assert "not comparable because training.epochs differs (16 in A; 17 in B)" in message
+    output = " ".join(ended.stdout.split())
+    assert "not comparable because training.epochs differs (16 in A; 17 in B)" in output
 
 
 def test_a_run_that_is_there_twice_is_refused(harness: Harness, tmp_path: Path) -> None:

@@ -181,9 +181,9 @@ def test_lists_are_there_for_scripts() -> None:
     )
     assert "whole budget" in methods["dense"]
     assert "quick" in studies
-    message = json.loads(called("describe", "early_bird", "--json").stdout)
-    assert message["hyperparameters"]["prune_ratio"]["default"] == 0.5
-    assert message["hyperparameters"]["prune_ratio"]["kind"] == "float, > 0, < 1"
+    document = json.loads(called("describe", "early_bird", "--json").stdout)
+    assert document["hyperparameters"]["prune_ratio"]["default"] == 0.5
+    assert document["hyperparameters"]["prune_ratio"]["kind"] == "float, > 0, < 1"
 
 
 def test_help_names_the_commands_and_the_exit_codes(harness: Harness) -> None:
@@ -194,9 +194,9 @@ def test_help_names_the_commands_and_the_exit_codes(harness: Harness) -> None:
 
 
 def test_describe_says_what_a_method_takes(harness: Harness) -> None:
-    message = harness("describe", "early_bird").stdout
-    assert "prune_ratio = 0.5  (float, > 0, < 1)" in message
-    assert "Share of the channels to drop (the paper: 0.3, 0.5, 0.7)." in message
+    output = harness("describe", "early_bird").stdout
+    assert "prune_ratio = 0.5  (float, > 0, < 1)" in output
+    assert "Share of the channels to drop (the paper: 0.3, 0.5, 0.7)." in output
 
 
 def test_methods_lists_each_with_a_sentence(harness: Harness) -> None:

@@ -50,11 +50,11 @@ def test_what_is_left_is_judged_by_what_is_done(begun: Path) -> None:
     assert (plan["runs"], plan["left"], plan["unknown"]) == (8, 5, [])
     assert (arms["dense"]["left"], arms["dense"]["judged_by"]) == (2, 2)
     energies = list(table[table["arm"] == "dense"]["energy_j"])
-    output = arms["dense"]["energy_j"]
-    assert output["value"] == pytest.approx(2 * statistics.fmean(energies))
+    dense_j = arms["dense"]["energy_j"]
+    assert dense_j["value"] == pytest.approx(2 * statistics.fmean(energies))
     # Two further runs, judged by two: the variance of their sum is s² (2 + 4/2).
     half = t.ppf(0.975, 1) * statistics.stdev(energies) * 2
-    assert output["half_width"] == pytest.approx(half)
+    assert dense_j["half_width"] == pytest.approx(half)
     assert arms["early_bird"]["energy_j"]["half_width"] is None, "one run tells no spread"
     whole_j = sum(arm["energy_j"]["value"] for arm in plan["arms"])
     assert plan["energy_kwh"]["value"] == pytest.approx(whole_j / 3.6e6)
@@ -100,8 +100,8 @@ def test_where_no_run_is_done_a_pilot_is_used(
 ) -> None:
     # In a process of its own: a pilot switches torch to the recipe's arithmetic.
     words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", "--set", "training.epochs=1")
-    message = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
-    ended = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=message)
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
+    ended = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=environment)
     assert ended.returncode == 0, ended.stderr
     assert "GOMP_SPINCOUNT = '0'" in ended.stderr, "idle threads sleep, as a run's"
     assert ended.stderr.count("pilot: training") == 1, "one pilot a recipe"
@@ -119,19 +119,19 @@ def test_where_no_run_is_done_a_pilot_is_used(
 
 
 @pytest.mark.parametrize(
-    ("change", "output"),
+    ("change", "message"),
     [
         ("training.graphs=true", "error: training.graphs needs an NVIDIA GPU"),
         ("training.resized_crop=true", "--pilot: training vgg_small on digits failed: "),
     ],
 )
 def test_a_pilot_that_cannot_be_says_why(
-    change: str, output: str, harness: Harness, tmp_path: Path
+    change: str, message: str, harness: Harness, tmp_path: Path
 ) -> None:
     words = ("--set", change, "--set", "workload.input=resident", "--out", str(tmp_path / "none"))
     ended = harness("plan", "dense", *words, "--pilot")
     assert ended.returncode == 2, ended.stderr
-    assert output in ended.stderr
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

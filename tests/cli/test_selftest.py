@@ -21,9 +21,9 @@ main()
 
 def test_a_sound_installation_passes(harness: Harness, tmp_path: Path) -> None:
     ended = harness("selftest", "--json")
-    message = json.loads(ended.stdout)
-    assert (ended.returncode, message["sound"]) == (0, True), message
-    assert [finding["sound"] for finding in message["findings"]] == [True] * 5
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["sound"]) == (0, True), document
+    assert [finding["sound"] for finding in document["findings"]] == [True] * 5
     assert not list(tmp_path.iterdir()), "it leaves nothing behind"
 
 

@@ -76,7 +76,7 @@ def test_a_browser_shows_every_page_whole_and_asks_no_other_host(site: Path) -> 
         page = browser.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
-            "console", lambda output: wrong.append(output.text) if output.type == "error" else None
+            "console", lambda entry: wrong.append(entry.text) if entry.type == "error" else None
         )
         page.on("request", lambda asked: wrong.append(asked.url) if _away(asked, address) else None)
         for path in sorted(site.rglob("index.html")):

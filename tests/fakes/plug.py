@@ -206,15 +206,15 @@ class FakePlug:
 
     def _is_right_digest(self, given: str, realm: str) -> bool:
         pairs = (each.partition("=") for each in given[7:].split(","))
-        output = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+        variables = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
         def hashed(*words: str) -> str:
             return hashlib.sha256(":".join(words).encode()).hexdigest()
 
         user = hashed("admin", realm, self.password)
-        request = hashed("GET", output.get("uri", ""))
-        middle = (output.get(name, "") for name in ("nonce", "nc", "cnonce", "qop"))
-        return output.get("response") == hashed(user, *middle, request)
+        request = hashed("GET", variables.get("uri", ""))
+        middle = (variables.get(name, "") for name in ("nonce", "nc", "cnonce", "qop"))
+        return variables.get("response") == hashed(user, *middle, request)
 
 
 def _handler(plug: FakePlug) -> type[BaseHTTPRequestHandler]:

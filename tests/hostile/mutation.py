@@ -132,5 +132,5 @@ def _inline(each: Any) -> str:
 
 
 def _text(text: str) -> str:
-    output = json.dumps(text, ensure_ascii=False)
-    return "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in output)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in quoted)

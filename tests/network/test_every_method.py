@@ -27,6 +27,7 @@ FAMILIES = (
     "vgg_small",
     "resnet20",
     "mobilenet_v2",
+    "preresnet101",
     "resnet18_gn",
     "vit_tiny",
     "gpt_tiny",

@@ -197,7 +197,7 @@ def _close_up(
         "high_w": 1.1 * mean_w,
         "coverage": coverage,
     }
-    message = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "device": device,
             "start_s": edges[:-1:10],
@@ -214,7 +214,7 @@ def _close_up(
             {"attempt": 1, "phase": phases["phase"], "start_s": starts, "end_s": ends},
             columns=WINDOWS,
         ),
-        states=message if states else message.iloc[:0].reindex(columns=STATES),
+        states=table if states else table.iloc[:0].reindex(columns=STATES),
         mask_epochs=np.arange(1, CHECKS + 1) if early else np.arange(0),
         mask_distances=_distances() if early else np.zeros((0, 0)),
     )

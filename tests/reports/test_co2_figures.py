@@ -77,14 +77,14 @@ def test_here_is_called_by_its_basis(called: str, rest: str) -> None:
 
 def test_bases_of_one_kind_stand_together() -> None:
     kind = "life cycle, CodeCarbon (Our World in Data)"
-    message = bases(
+    notes = bases(
         [
             ("reference", f"Sweden 2023, {kind}, 41 g/kWh, PUE 1.5"),
             ("here", "world average (IEA 2019), direct emissions, 475 g/kWh, PUE 1.5"),
             ("also", f"France 2022, {kind}, 56 g/kWh, PUE 1.5"),
         ]
     )
-    assert message == (
+    assert notes == (
         f"Sweden 2023, France 2022 ({kind}). here: world average (IEA 2019) (direct emissions)"
     )
 

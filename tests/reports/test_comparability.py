@@ -64,9 +64,9 @@ def test_what_differs_bars_what_it_decides(runs: dict[str, Any], why: str, barre
         assert (changes[metric].found is None) is is_barred
     first_barred = changes[barred.split()[0]]
     assert any(why in reason for reason in first_barred.reasons)
-    message = as_object(comparison, [])["arms"][0]
+    record = as_object(comparison, [])["arms"][0]
     for metric in barred.split():
-        numbers = {message[metric][key] for key in ("change", "low", "high", "mean_a", "mean_b")}
+        numbers = {record[metric][key] for key in ("change", "low", "high", "mean_a", "mean_b")}
         assert numbers == {None}
 
 

@@ -88,8 +88,8 @@ def test_one_run_each_has_no_interval() -> None:
     assert change.found is not None
     assert change.found.mean == pytest.approx(1.2)
     assert not change.found.bounded
-    message = as_object(comparison, [])["arms"][0]["energy"]
-    assert (message["low"], message["high"], message["interval"]) == (None, None, None)
+    record = as_object(comparison, [])["arms"][0]["energy"]
+    assert (record["low"], record["high"], record["interval"]) == (None, None, None)
 
 
 def test_an_unknown_energy_and_a_failed_seed_are_left_out() -> None:
@@ -100,8 +100,8 @@ def test_an_unknown_energy_and_a_failed_seed_are_left_out() -> None:
     assert changes["energy"].found is not None
     assert changes["energy"].found.mean == pytest.approx(1.1)
     assert changes["score"].n_a == 3
-    message = as_object(comparison, [])["arms"][0]
-    assert (message["started_b"], message["finished_b"]) == (4, 3)
+    record = as_object(comparison, [])["arms"][0]
+    assert (record["started_b"], record["finished_b"]) == (4, 3)
 
 
 def test_the_way_is_reported_and_exceptions_named() -> None:
@@ -109,8 +109,8 @@ def test_the_way_is_reported_and_exceptions_named() -> None:
     second = result_set(
         "B", {"dense": AFTER, "rigl": [*AFTER[:1], math.nan, math.nan], "snip": [1.0]}
     )
-    message = intervals(compare(first, second))
-    assert message == (
+    shown = intervals(compare(first, second))
+    assert shown == (
         "Intervals: 95 % Student-t, paired by seed (accuracy, energy, time and CO2e of dense; "
         "accuracy and time of rigl); none, where one side has a single run (energy and CO2e of "
         "rigl; accuracy, energy, time and CO2e of snip)."

@@ -168,8 +168,8 @@ def test_extreme_energies_are_reported_in_their_own_unit(scale: float) -> None:
     figured = energy_phases.draw(make(["dense", "early_bird"], scale=scale))
     assert figured is not None
     assert_readable(figured.figure)
-    output = [text.get_text() for text in figured.figure.axes[0].texts]
-    assert ("0.000934 J" if scale < 1 else "934 MJ") in output
+    labels = [text.get_text() for text in figured.figure.axes[0].texts]
+    assert ("0.000934 J" if scale < 1 else "934 MJ") in labels
 
 
 def test_a_phase_of_its_own_name_has_a_colour_of_its_own() -> None:

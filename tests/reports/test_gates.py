@@ -188,8 +188,8 @@ def test_what_cannot_be_checked_does_not_pass() -> None:
         checked = the_gate(compared(BEFORE, AFTER, **change), "energy:+5%")
         assert checked.outcome == "unchecked"
         assert gate_sentence(checked).startswith("energy of dense cannot be checked because ")
-        message = as_object(compared(BEFORE, AFTER, **change), [checked])
-        assert message["passed"] is False
+        record = as_object(compared(BEFORE, AFTER, **change), [checked])
+        assert record["passed"] is False
 
 
 def test_an_arm_that_is_gone_does_not_pass_and_a_new_one_does() -> None:

@@ -240,13 +240,13 @@ def test_nothing_on_the_page_or_in_its_files_speaks_of_accuracy(
 def test_figures_name_the_metric_and_can_be_read(name: str) -> None:
     figured = FIGURES[name](study(BITS_PER_BYTE))
     assert figured is not None
-    output = [each.get_text() for each in texts(figured.figure)]
-    output += [*figured.marks.tips.values(), figured.caption, figured.brief, figured.alt]
-    assert not [text for text in output if re.search("accurac| points", text, re.IGNORECASE)]
+    labels = [each.get_text() for each in texts(figured.figure)]
+    labels += [*figured.marks.tips.values(), figured.caption, figured.brief, figured.alt]
+    assert not [text for text in labels if re.search("accurac| points", text, re.IGNORECASE)]
     assert_readable(figured.figure)
     of_score = {"score_energy", "score_curves", "matched_score", "paired_differences"}
     of_score |= {"tuning_sensitivity"}
-    assert any("lower is better" in text.replace("\n", " ") for text in output) == (
+    assert any("lower is better" in text.replace("\n", " ") for text in labels) == (
         name in of_score
     )
 

@@ -107,15 +107,15 @@ def test_rows_share_their_axes_so_that_areas_compare(figured: Figured) -> None:
     assert rows(figured)[0].get_xlim() == pytest.approx((0, longest))
 
 
-@pytest.mark.parametrize(("share", "output"), [(0.1, " ± "), (1.9, ", within a factor of 2.9")])
+@pytest.mark.parametrize(("share", "text"), [(0.1, " ± "), (1.9, ", within a factor of 2.9")])
 def test_no_energy_is_reported_to_be_below_none(
-    share: float, output: str, study: StudyResults
+    share: float, text: str, study: StudyResults
 ) -> None:
     runs = study.runs.assign(uncertainty_j=share * study.runs["energy_j"])
     figured = drawn(replace(study, runs=runs))
     beside = [axes.get_title(loc="right") for axes in rows(figured)]
     assert beside
-    assert all(output in title for title in beside)
+    assert all(text in title for title in beside)
     assert ("±" in "".join(beside)) == (share < 1)
     assert f"(95 %): {'a factor of 2.9' if share > 1 else '±10 %'}." in basis(
         replace(study, runs=runs)

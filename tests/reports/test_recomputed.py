@@ -85,8 +85,8 @@ def read(folder: Path) -> Raw:
 def raw() -> dict[tuple[str, int], Raw]:
     found = {}
     for spec in sorted(STUDY.glob("runs/*/*/spec.json")):
-        message = json.loads(spec.read_text("utf-8"))
-        found[message["method"], message["seed"]] = read(spec.parent)
+        document = json.loads(spec.read_text("utf-8"))
+        found[document["method"], document["seed"]] = read(spec.parent)
     assert len(found) == len(list(STUDY.glob("runs/*/*/spec.json"))) > 0
     return found
 

@@ -83,8 +83,8 @@ class Cluster:
         self.folder.chmod(0o755)  # whoever talks to munged must get there
         files = {"key-file": "key", "socket": "socket", "pid-file": "pid"}
         files |= {"log-file": "log", "seed-file": "seed"}
-        message = [f"--{option}={self.folder}/munge.{end}" for option, end in files.items()]
-        self._start("munged", "--foreground", "--force", *message)
+        options = [f"--{option}={self.folder}/munge.{end}" for option, end in files.items()]
+        self._start("munged", "--foreground", "--force", *options)
         wait_until((self.folder / "munge.socket").exists, "munged listens")
         self.start_controller()
         self._start("slurmd", "-D")

@@ -239,7 +239,7 @@ def test_nothing_is_chosen_on_test_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tuning", "output"),
+    ("tuning", "message"),
     [
         ({"space": {"learning_rte": RATE}}, "did you mean 'learning_rate'"),
         ({"space": {"epochs": {"choices": [1, 2]}}}, "is the budget of every method"),
@@ -252,8 +252,8 @@ def test_nothing_is_chosen_on_test_data(tmp_path: Path) -> None:
         ({"seed": 1}, "is one of the study's seeds"),
     ],
 )
-def test_a_wrong_table_is_refused(tuning: dict[str, Any], output: str) -> None:
-    with pytest.raises(ValidationError, match=output):
+def test_a_wrong_table_is_refused(tuning: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         study(**tuning)
 
 
@@ -265,15 +265,15 @@ def test_a_trial_that_the_recipe_refuses_is_refused_before_any_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "output"),
+    ("change", "message"),
     [
         ({"variants": {"a": {}, "b": {}}}, "not together with variants"),
         ({"seeds": "until decided"}, "not together with seeds until decided"),
         ({"tuning": {"trials": 4}}, "space is missing"),
     ],
 )
-def test_what_tuning_does_not_go_with_is_refused(change: dict[str, Any], output: str) -> None:
-    with pytest.raises(ValidationError, match=output):
+def test_what_tuning_does_not_go_with_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Study.model_validate(study().model_dump() | change)
 
 

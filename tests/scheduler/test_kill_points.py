@@ -134,11 +134,11 @@ def check(out: Path, undisturbed: Path) -> None:
         mine, other = weights(folder), weights(theirs[name])
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[key], other[key]) for key in mine), name
-    output = tables.runs.set_index("method")
+    runs = tables.runs.set_index("method")
     parts = tables.phases.groupby("method")["energy_j"].sum()
     attempts = tables.attempts.groupby("method")["energy_j"].sum()
     for folder in runs_of(out).values():
-        row = output.loc[folder.read_spec().method]
+        row = runs.loc[folder.read_spec().method]
         assert parts[row.name] == pytest.approx(row["energy_j"], rel=1e-6)
         assert attempts[row.name] == pytest.approx(row["energy_j"], rel=1e-6)
         low_j, high_j = bounds_j(folder)

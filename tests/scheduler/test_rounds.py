@@ -32,13 +32,13 @@ LOST["dense_short"] = LOST["progressive"]
 
 
 def study(**changes: object) -> Study:
-    message: dict[str, object] = {
+    fields: dict[str, object] = {
         "name": "rounds",
         "seeds": {"until": "decided", "min": 3, "max": 6},
         "workload": {"data": "digits", "model": "vgg_small"},
         "methods": {name: {} for name in METHODS},
     }
-    return Study.model_validate(message | changes)
+    return Study.model_validate(fields | changes)
 
 
 class Invented:
@@ -196,8 +196,8 @@ def test_words_name_the_arms_whose_verdict_is_open_and_dense_has_none(invent: In
     found = invent()
     rule = study().rule
     assert isinstance(rule, UntilDecided)
-    message = rule_progress(rule, found.called())
-    assert set(message.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
+    progress = rule_progress(rule, found.called())
+    assert set(progress.rpartition(": ")[2].split(", ")) == {*METHODS} - {"dense"}
     for spec in found.missing():
         found.end(spec)
     assert rule_progress(rule, found.called()).endswith("may need more: progressive")
@@ -232,7 +232,7 @@ def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(
 
 
 @pytest.mark.parametrize(
-    ("words", "output"),
+    ("words", "message"),
     [
         (("dense", "--until-decided", "3-10"), "nothing is compared with dense"),
         (("early_bird", "--until-decided", "3-10"), "verdicts are against dense"),
@@ -243,10 +243,10 @@ def test_whether_a_machine_can_carry_it_out_is_asked_for_seeds_to_come_too(
         (("--set", "seeds=until"), 'must be a list of seeds or "until decided"'),
     ],
 )
-def test_a_wrong_rule_is_refused(words: tuple[str, ...], output: str, tmp_path: Path) -> None:
+def test_a_wrong_rule_is_refused(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     ended = called("run", *words, "--out", str(tmp_path / "out"))
     assert ended.returncode == 2
-    assert output in ended.stderr
+    assert message in ended.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -59,6 +59,6 @@ def test_accuracy_counts_right_answers(make_state: MakeState) -> None:
     state = make_state()
     split = state.workload.validation
     with torch.no_grad():
-        output = state.network.eval()(split.images).argmax(1)
-    expected = (output == split.labels).float().mean().item()
+        predicted = state.network.eval()(split.images).argmax(1)
+    expected = (predicted == split.labels).float().mean().item()
     assert abs(score(state, split, RECIPE) - expected) < 1e-6

@@ -47,8 +47,8 @@ def test_a_gpu_is_asked_for_what_it_can(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    output = refusal(precision, torch.device("cuda"))
-    assert output is None if message is None else message in (output or "")
+    reason = refusal(precision, torch.device("cuda"))
+    assert reason is None if message is None else message in (reason or "")
 
 
 def test_bf16_reaches_the_products_and_fp32_does_not() -> None:

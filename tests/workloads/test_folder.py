@@ -193,8 +193,8 @@ def test_what_is_wrong_is_named_when_the_data_are_opened(
     damage: Callable[[Path], str], input_: str, tmp_path: Path
 ) -> None:
     files.pictures(tmp_path)
-    message = damage(tmp_path)
-    with pytest.raises(RunError, match=message):
+    what = damage(tmp_path)
+    with pytest.raises(RunError, match=what):
         opened(tmp_path, input_, image_size=16, validation_share=0.1)
 
 
