@@ -163,8 +163,10 @@ def test_signals_do_not_break_the_wait(lock: Path) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
     try:
         with other_process(lock) as other:
-            threading.Timer(0.3, other.communicate).start()
+            ending = threading.Timer(0.3, other.communicate)
+            ending.start()
             hold(lock, wait=True).release()
+            ending.join()  # before its pipes are closed
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

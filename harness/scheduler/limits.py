@@ -139,6 +139,7 @@ class Guard:
         self._energy = LiveEnergy(folder.trace(self._number))
         alone = spec.energy.isolation == "error"
         self._intruders = Intruders(folder.trace(self._number)) if alone else None
+        self._disturbed: str | None = None
         self._began: float | None = None
         self._gate = gate
         self._journal = LogReader(folder.journal)
@@ -152,9 +153,10 @@ class Guard:
         Raises:
             StopRun: The run is to end.
         """
-        intruders = self._intruders and self._intruders.look()
-        if intruders:
-            raise StopRun(intruders, "failed")
+        self._disturbed = (self._intruders and self._intruders.look()) or self._disturbed
+        # Ended before its attempt is in the journal, the run would be one that never began.
+        if self._disturbed and self._has_begun():
+            raise StopRun(self._disturbed, "failed")
         pause = self._gate.why_pause() if self._gate and self._saves() else None
         if pause:
             self.is_paused = True

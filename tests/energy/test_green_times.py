@@ -122,7 +122,7 @@ def test_a_short_pause_is_left_out() -> None:
         (
             lambda _: Carbon(country="DEU", live="electricitymaps"),
             {"within_h": 2},
-            "factor of now alone",
+            "the current factor alone",
         ),
     ],
 )
