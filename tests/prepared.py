@@ -153,7 +153,8 @@ def python() -> str:
 
 def main(address: str, words: list[str]) -> NoReturn:
     """Be `python WORDS...`, by way of the server where that is possible."""
-    code, asked = None, words[1:] if words[0] == "-u" else words  # it writes little
+    # It writes little, and no debugger comes, for whom Jupyter leaves out frozen modules.
+    code, asked = None, words[1:] if words[0] in ("-u", "-Xfrozen_modules=off") else words
     if asked[0] in ("-c", "-m") or not asked[0].startswith("-"):
         running = Running(address, asked, str(Path.cwd()), dict(os.environ))
         if process := running.pid:

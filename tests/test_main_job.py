@@ -24,7 +24,10 @@ from tests import prepared
 from tests.conftest import REPOSITORY, Harness
 from tests.scheduler.started import nothing_left, runs_of, started, wait_until
 
-SHORT = ("--set", "training.epochs=3", "--set", "training.batch_size=64", "--out", "out")
+SHORT = (
+    *("--set", "training.epochs=3", "--set", "training.batch_size=64"),
+    *("--set", "workload.train_samples=480", "--out", "out"),
+)
 
 PLUGIN = '''"""A late prune: does drawing the ticket early cost accuracy?"""
 

@@ -40,7 +40,7 @@ def test_methods_are_listed_and_planned(fresh_harness):
 def test_a_whole_run_and_its_report(crowded, fresh_harness):
     ran = fresh_harness(
         *("run", "dense", "mine", "--plugin", "methods/mine.py", "--seed", "0"),
-        *("--set", "training.epochs=2", "--out", "here"),
+        *("--set", "training.epochs=1", "--out", "here"),
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (crowded / "here/report/index.html").is_file()

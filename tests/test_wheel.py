@@ -16,6 +16,7 @@ WHERE = """
 import harness, methods, reports
 print(harness.__path__[0], methods.__path__[0], reports.__path__[0])
 """
+WORDS = ("dense", "early_bird", "--seed", "0", "--set", "training.epochs=1")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_it_runs_the_built_in_study_elsewhere(unpacked: Path, tmp_path: Path) ->
     )
     assert all(path.startswith(str(unpacked)) for path in found.stdout.split()), found.stdout
     ended = subprocess.run(
-        [sys.executable, "-m", "harness", "--seed", "0", "--set", "training.epochs=1"],
+        [sys.executable, "-m", "harness", *WORDS],
         cwd=tmp_path,
         env=env,
         capture_output=True,

@@ -40,7 +40,7 @@ def try_installation(*, as_json: bool) -> ExitCode:
 
 POWER_W = 200.0
 UPDATE_S = 0.1
-_STUDY = ("quick", "dense", "early_bird", "--seed", "0", "--set", "training.epochs=4")
+_STUDY = ("quick", "dense", "early_bird", "--seed", "0", "--set", "training.epochs=2")
 
 
 def selftest() -> Iterator[Finding]:

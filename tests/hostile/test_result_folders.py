@@ -161,7 +161,7 @@ def answer(study: Path, *, whole: bool) -> str:
 @pytest.mark.torture
 def test_all_results_are_answered(sound: Path, tmp_path: Path, cases: Cases) -> None:
     chance = random.Random(26)
-    count, slowest_s, many = Counter[str](), 0.0, cases(120, 2_000)
+    count, slowest_s, many = Counter[str](), 0.0, cases(60, 2_000)
     (tmp_path / "beside").mkdir()
     for number in range(many):
         study = tmp_path / "here" / "study"
@@ -187,7 +187,7 @@ def test_all_results_are_answered(sound: Path, tmp_path: Path, cases: Cases) -> 
 def test_whatever_is_merged_is_answered_and_what_is_refused_leaves_nothing(
     sound: Path, tmp_path: Path, cases: Cases
 ) -> None:
-    chance, count, many = random.Random(27), Counter[str](), cases(60, 1_000)
+    chance, count, many = random.Random(27), Counter[str](), cases(30, 1_000)
     beside = tmp_path / "beside"
     shutil.copytree(sound, beside)
     for arm in (beside / "runs").iterdir():

@@ -89,7 +89,9 @@ class Cluster:
         self.start_controller()
         self._start("slurmd", "-D")
         wait_until(
-            lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%t"), "the node is up"
+            lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%t"),
+            "the node is up",
+            period_s=0.1,
         )
 
     def start_controller(self) -> None:

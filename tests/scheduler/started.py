@@ -95,12 +95,14 @@ def called(*words: str) -> Ended:
     return Ended(0, out.getvalue(), err.getvalue())
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 300) -> None:
+def wait_until(
+    holds: Callable[[], object], what: str, seconds: float = 300, period_s: float = 0.01
+) -> None:
     """Wait until something is true; the time is a guard against waiting for ever."""
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends, f"waited in vain until {what}"
-        time.sleep(0.01)
+        time.sleep(period_s)
 
 
 def runs_of(out: Path) -> dict[str, RunFolder]:

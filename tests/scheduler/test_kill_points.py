@@ -56,7 +56,7 @@ def test_a_study_survives_being_killed_at_random_moments(
 ) -> None:
     chance = random.Random(20261126)
     kills = itertools.cycle(chance.sample(VICTIMS, len(VICTIMS)))
-    left, studies = cases(5, 200), 0
+    left, studies = cases(4, 200), 0
     count: dict[str, int] = dict.fromkeys(VICTIMS, 0)
     while left:
         studies += 1

@@ -31,7 +31,7 @@ def spec(tmp_path: Path) -> Path:
     study = Study(
         name="nodes",
         seeds=(0,),
-        workload={"data": "digits", "model": "vgg_small"},
+        workload={"data": "digits", "model": "vgg_small", "train_samples": 320},
         training={"epochs": 2},
         methods={"early_bird": {}},
         energy={"gpus": "all", "idle_s": 0.5, "warm_up_s": 0},

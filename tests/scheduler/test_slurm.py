@@ -38,13 +38,14 @@ class Paused(Method):
         yield Train("train", epochs=budget.epochs - 1)
 '''
 STUDY = """
-name = "twelve"
+name = "several"
 seeds = [0, 1]
 plugins = ["paused.py"]
 
 [workload]
 data = "digits"
 model = "vgg_small"
+train_samples = 320
 
 [training]
 epochs = 3
@@ -52,7 +53,6 @@ epochs = 3
 [methods.dense]
 [methods.paused]
 [methods.early_bird]
-prune_ratio = [0.3, 0.5, 0.7]
 [methods.dense_short]
 match = "dense"
 
@@ -62,6 +62,7 @@ time_min = 5
 warn_s = 15
 prologue = ["echo the GPU is $CUDA_VISIBLE_DEVICES"]
 """
+RUNS = 8
 LIMITED, CANCELLED = "paused/seed-0", "paused/seed-1"
 RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 LONG_S = 600
@@ -116,7 +117,7 @@ def test_without_a_cluster_nothing_is_written(
     assert not out.exists()
 
 
-def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
+def test_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     study: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -125,7 +126,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     signs = tmp_path / "signs"
     signs.mkdir()
     monkeypatch.setenv("WAIT", str(signs))
-    for number in range(12):
+    for number in range(RUNS):
         (signs / str(number)).touch()
     ended = called(*words)
     assert ended.returncode == 0, ended.stderr
@@ -133,7 +134,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     sign = {name: signs / str(order.index(name)) for name in (LIMITED, CANCELLED)}
     for path in set(signs.iterdir()) - set(sign.values()):
         path.unlink()
-    assert "12 runs are queued" in ended.stdout
+    assert f"{RUNS} runs are queued" in ended.stdout
     again = called(*words)
     assert "; 0 to submit" in again.stdout, "what is in the queue is not submitted twice"
 
@@ -152,7 +153,8 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
         LONG_S,
     )
     sign[LIMITED].unlink()
-    wait_until(lambda: jobs_of(folder)[LIMITED].state == "pending", "it is back in the queue")
+    waiting = "it is back in the queue"
+    wait_until(lambda: jobs_of(folder)[LIMITED].state == "pending", waiting, period_s=0.5)
     cluster.ask("scontrol", "update", f"JobId={limited}", "TimeLimit=5")
 
     cluster.stop_controller()
@@ -161,7 +163,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     wait_until(lambda: trained(CANCELLED), "the second is to be caught", LONG_S)
     cluster.ask("scancel", jobs_of(folder)[CANCELLED].number)
     sign[CANCELLED].unlink()
-    wait_until(lambda: not jobs_of(folder), "the queue is empty", LONG_S)
+    wait_until(lambda: not jobs_of(folder), "the queue is empty", LONG_S, period_s=0.5)
     left = {name for name, each in runs_of(out).items() if status_of(each) != "done"}
     assert left == {CANCELLED}
     assert _ended(run(CANCELLED)), "it closed its last window"
@@ -174,7 +176,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     assert called(*words).stdout.count("submitted array") == 0, "all are done"
 
     attempts = {name: Journal(each).attempts for name, each in runs_of(out).items()}
-    assert len(attempts) == 12
+    assert len(attempts) == RUNS
     several = {name for name, tried in attempts.items() if len(tried) > 1}
     assert several == {LIMITED, CANCELLED}
     assert all(tried[-1].restored > 0 for name, tried in attempts.items() if name in several)
@@ -213,7 +215,12 @@ def test_a_rule_submits_another_seed_once_the_jobs_before_it_have_ended(tmp_path
     """Two seeds decide nothing at so narrow a margin: the third follows, and no fourth."""
     out = tmp_path / "out"
     words = ("run", "dense", "magnitude_at_init", "--engine", "slurm", "--until-decided", "2-3")
-    settings = ("training.epochs=1", "engine.slurm.gpu_type=fake", "report.margin_points=0.01")
+    settings = (
+        "training.epochs=1",
+        "workload.train_samples=320",
+        "engine.slurm.gpu_type=fake",
+        "report.margin_points=0.01",
+    )
     words += (*(word for each in settings for word in ("--set", each)), "--no-report")
     words += ("--out", str(out))
     ended = called(*words)

@@ -54,7 +54,7 @@ def test_a_small_network_trains_with_one_thread_unless_asked(
         plugins=[tmp_path / "tells.py"],
         seeds=[0],
         out=tmp_path / "out",
-        settings={"training.epochs": 1, "engine.threads": asked},
+        settings={"training.epochs": 1, "workload.train_samples": 320, "engine.threads": asked},
     )
     [run] = table.to_dict("records")
     assert run["status"] == "done"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from harness import Train
 from harness.runner.phase_executor import PhaseContext, execute
@@ -23,10 +25,20 @@ pytestmark = [
 ]
 
 
+def small(channels: int, classes: int) -> nn.Module:
+    """A network that is compiled in seconds."""
+    pooled = (nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), *pooled, nn.Linear(4, classes))
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> TrainingState:
-    choice = WorkloadChoice(data="digits", model="vgg_small")
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingState:
+    # A pool of processes that compile costs more than it saves here.
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+    # All batches, of training and of evaluation, have one size: each is compiled for itself.
+    choice = WorkloadChoice(data="digits", model="vgg_small", train_samples=512)
     workload = open_workload(choice, RECIPE, torch.device("cpu"))
+    workload = replace(workload, _builder=small)
     return TrainingState(workload, RECIPE, 0, lambda name: tmp_path / f"{name}.pt")
 
 
