@@ -196,7 +196,7 @@ def test_running_again_repeats_nothing(study: Path, harness: Harness) -> None:
 
 
 def test_other_settings_are_refused_in_the_same_folder(study: Path, harness: Harness) -> None:
-    ended = harness("dense", "--out", str(study))
+    ended = harness("dense", "--set", "workload.train_samples=480", "--out", str(study))
     assert ended.returncode == 2
     assert "holds runs with training.epochs = 3, not 16" in ended.stderr
 

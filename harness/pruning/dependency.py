@@ -8,6 +8,7 @@ and columns a head has is known. Gates are no part of the graph; each belongs to
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -24,6 +24,14 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from harness.pruning.attention import Attention
 from harness.pruning.gates import GATE, Gate, gate_of, remove_gate, takes_gate
 from harness.pruning.groups import ChannelGroup, Kind, Member, Role, ScaledNorm, scales
+
+# Torch-Pruning imports timm where it is installed, to count operations, which is not done here: a
+# second at the start of every command that trains.
+_is_imported = sys.modules.setdefault("timm", None) is not None  # type: ignore[arg-type]
+import torch_pruning as tp  # noqa: E402
+
+if not _is_imported:
+    del sys.modules["timm"]
 
 _WITHOUT_WEIGHTS = {
     tp.ops.OPTYPE.CONCAT,

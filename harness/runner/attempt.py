@@ -19,7 +19,6 @@ import sklearn.datasets
 import sklearn.model_selection
 import torch
 import torch._dynamo  # the first optimizer imports it: three seconds that no run should pay
-import torch_pruning
 import torchvision
 
 from harness import __version__
@@ -27,6 +26,7 @@ from harness.errors import RunError, UsageError
 from harness.method.phases import Finished
 from harness.network.save import save_network
 from harness.pruning.channel_mask import ChannelMask
+from harness.pruning.dependency import tp as torch_pruning
 from harness.results.fingerprint import EVENT as FINGERPRINT
 from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import RunFolder, StudyFolder

@@ -141,6 +141,7 @@ class Guard:
         self._intruders = Intruders(folder.trace(self._number)) if alone else None
         self._disturbed: str | None = None
         self._began: float | None = None
+        self._before_j = 0.0
         self._gate = gate
         self._journal = LogReader(folder.journal)
         self._saves()  # those of earlier attempts
@@ -164,7 +165,8 @@ class Guard:
         if not self._budgets.is_limited or not self._has_begun():
             return
         self._energy.update()
-        now = Spent(self._energy.energy_j, time.monotonic() - (self._began or 0.0))
+        energy_j = self._energy.energy_j - self._before_j
+        now = Spent(energy_j, time.monotonic() - (self._began or 0.0))
         self.reached = self._budgets.reached(self._folder, now)
         if self.reached:
             raise StopRun(self.reached.text)
@@ -178,6 +180,8 @@ class Guard:
         """Whether the attempt's outer window is open: what comes before is not the run's."""
         if self._began is None and len(Journal(self._folder).attempts) == self._number:
             self._began = time.monotonic()
+            self._energy.update()
+            self._before_j = self._energy.energy_j
         return self._began is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import subprocess
 import weakref
 
 import pytest
@@ -13,6 +14,7 @@ from torchvision import models
 
 from harness.pruning import channels
 from harness.pruning.channels import channel_groups, shrink
+from tests import prepared
 from tests.networks import conv_bn, head, images, make, mask_of
 
 
@@ -190,3 +192,11 @@ def test_channels_of_synchronised_batch_norm_are_found_on_a_cpu() -> None:
     network = make("vgg")
     groups = channel_groups(nn.SyncBatchNorm.convert_sync_batchnorm(make("vgg")), images())
     assert groups == channel_groups(network, images())
+
+
+def test_a_package_that_nothing_here_needs_is_not_loaded_and_can_be() -> None:
+    program = (
+        "import sys, harness.pruning.dependency; assert 'timm' not in sys.modules;"
+        "import importlib.util as util; assert util.find_spec('timm') is None or __import__('timm')"
+    )
+    subprocess.run([prepared.python(), "-c", program], check=True)

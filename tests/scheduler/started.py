@@ -96,7 +96,7 @@ def called(*words: str) -> Ended:
 
 
 def wait_until(
-    holds: Callable[[], object], what: str, seconds: float = 300, period_s: float = 0.01
+    holds: Callable[[], object], what: str, seconds: float = 300, period_s: float = 0.02
 ) -> None:
     """Wait until something is true; the time is a guard against waiting for ever."""
     ends = time.monotonic() + seconds
