@@ -16,6 +16,7 @@ import pytest
         ("loop_overhead", "--rounds", "1"),
         ("inference", "--rounds", "1"),
         ("memory_format", "--rounds", "1"),
+        ("other_work", "--rounds", "1"),
     ],
 )
 def test_too_few_rounds_for_an_interval_are_refused(
