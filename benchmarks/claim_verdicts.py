@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from harness.study.choose import built_in_studies
 from harness.study.claim_registry import Verdict
 from reports.tables.registered_claims import verdicts_in
 
@@ -19,8 +20,12 @@ OUT = REPOSITORY / "harness" / "study" / "claims" / "verdicts.json"
 
 
 def derived() -> dict[str, Verdict]:
-    """By id, the verdicts of all records that are here; ids in alphabetical order."""
-    here = sorted(path.parent for path in (REPOSITORY / "benchmarks").glob("*/study.json"))
+    """By id, the verdicts of all records here of built-in studies; ids in alphabetical order."""
+    studies = (REPOSITORY / "benchmarks").glob("*/study.json")
+    built_in = set(built_in_studies())
+    here = sorted(
+        path.parent for path in studies if json.loads(path.read_text())["name"] in built_in
+    )
     found = verdicts_in({path.relative_to(REPOSITORY).as_posix(): path for path in here})
     return dict(sorted(found.items()))
 
