@@ -33,6 +33,9 @@ import torch_pruning as tp  # noqa: E402
 if not _is_imported:
     del sys.modules["timm"]
 
+VERSION: str = tp.__version__
+"""Of Torch-Pruning."""
+
 _WITHOUT_WEIGHTS = {
     tp.ops.OPTYPE.CONCAT,
     tp.ops.OPTYPE.ELEMENTWISE,

@@ -26,7 +26,7 @@ from harness.errors import RunError, UsageError
 from harness.method.phases import Finished
 from harness.network.save import save_network
 from harness.pruning.channel_mask import ChannelMask
-from harness.pruning.dependency import tp as torch_pruning
+from harness.pruning.dependency import VERSION as TORCH_PRUNING_VERSION
 from harness.results.fingerprint import EVENT as FINGERPRINT
 from harness.results.fingerprint import Fingerprint, difference, fingerprint_of
 from harness.results.folder import RunFolder, StudyFolder
@@ -297,7 +297,7 @@ def _environment(device: torch.device) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
-            "torch-pruning": torch_pruning.__version__,
+            "torch-pruning": TORCH_PRUNING_VERSION,
             "scikit-learn": sklearn.__version__,
             "system": platform.platform(),
         },
