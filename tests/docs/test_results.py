@@ -14,8 +14,9 @@ from tests.conftest import REPOSITORY
 
 CLAIMS = REPOSITORY / "docs" / "reference" / "claims.md"
 TABLE = re.compile(r"<!-- outcome of .*?<!-- end -->", re.DOTALL)
-# A difference in points, a ratio, or the interval of one.
-FIGURE = re.compile(r"[−+]?\d+\.\d\d(?: … [−+]?\d+\.\d\d)?(?= (?:points|×)|\))")
+# A difference in a score, a ratio, or the interval of one.
+NUMBER = r"[−+]?\d+\.\d\d(?:\d\d)?"
+FIGURE = re.compile(rf"{NUMBER}(?: … {NUMBER})?(?= (?:points|bits|×)|\))")
 
 
 def test_every_figure_in_the_prose_is_one_of_the_records() -> None:
