@@ -10,8 +10,10 @@ import pytest
 import harness as public
 from harness.cli.study_commands import ENERGY, TIME, Amount
 from harness.results.folder import RunFolder
-from harness.scheduler.limits import Budgets, Spent
+from harness.scheduler.limits import Budgets, Guard, Intruders, Spent
+from harness.scheduler.run_process import StopRun
 from harness.settings.settings import Limits
+from tests.energy.traces import SECOND, encode, header, sensor
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 from tests.scheduler.started import called
 
@@ -95,6 +97,46 @@ def test_what_an_attempt_spent_counts_once_it_is_over(tmp_path: Path) -> None:
     attempt(SPECS[0], folder)
     budgets.close(folder)
     assert budgets.reached(folder)
+
+
+def write(path: Path, *lines: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(encode(lines))
+
+
+BEGUN = {"event": "attempt", "number": 1, "restored": 0, "time_ns": SECOND}
+
+
+def test_what_was_drawn_before_a_run_began_is_not_the_runs(tmp_path: Path) -> None:
+    folder = start(SPECS[0], tmp_path)
+    guard = Guard(SPECS[0], folder, Budgets(Limits(run_energy_j=4), [folder]))
+    estimate = sensor("energy", "estimated", device="cpu:host")
+    write(folder.trace(1), header([estimate]), [0, 0, 0.0], [0, SECOND, 10.0])
+    guard.look()
+    write(folder.journal, BEGUN)
+    guard.look()
+    write(folder.trace(1), [0, 2 * SECOND, 13.5])
+    guard.look()
+    write(folder.trace(1), [0, 3 * SECOND, 14.5])
+    with pytest.raises(StopRun, match="the energy limit of the run, 4 J, is reached"):
+        guard.look()
+
+
+def test_a_run_that_is_disturbed_as_it_begins_is_ended_once_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    energy = SPECS[0].energy.model_copy(update={"isolation": "error"})
+    spec = SPECS[0].model_copy(update={"energy": energy})
+    folder = start(spec, tmp_path)
+    guard = Guard(spec, folder, Budgets(Limits(), [folder]))
+    seen = iter(["others use GPU-0"])
+    monkeypatch.setattr(Intruders, "look", lambda _self: next(seen, None))
+    guard.look()
+    write(folder.journal, BEGUN)
+    with pytest.raises(StopRun, match="others use GPU-0") as ended:
+        guard.look()
+    assert ended.value.status == "failed"
 
 
 # The timer of the dry run may fire while Python calls back a weak reference; it fires again.
