@@ -15,7 +15,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -38,11 +37,10 @@ def main() -> None:
     """Time both and print their CPU times."""
     commit = sys.argv[1]
     with tempfile.TemporaryDirectory() as out:
-        then, archive = Path(out) / "then", Path(out) / "then.tar"
+        then = Path(out) / "then"
         git = shutil.which("git") or "git"
-        subprocess.run([git, "-C", HERE, "archive", "-o", archive, commit], check=True)
-        with tarfile.open(archive) as files:
-            files.extractall(then, filter="data")
+        subprocess.run([git, "clone", "-q", "--shared", HERE, then], check=True)
+        subprocess.run([git, "-C", then, "checkout", "-q", commit], check=True)
         source = Path(sys.argv[2]) if len(sys.argv) > 2 else then / "benchmarks" / "quick-cpu"
         results = {code: Path(out) / name for name, code in (("a", then), ("b", HERE))}
         for copy in results.values():
