@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,3 +110,35 @@ def test_a_dry_run_ends_though_its_first_end_is_swallowed() -> None:
 
     with _at_most(0.05), pytest.raises(TimeoutError):
         never_end()
+
+
+def test_a_limit_of_time_is_tried_again_in_silence_where_nothing_can_be_raised() -> None:
+    """The first alarm comes while the garbage collector calls back, where errors are printed."""
+    alarms: list[str] = []
+
+    def wait(phase: str, _: dict[str, int]) -> None:
+        begun_s = time.monotonic()
+        while not alarms and phase == "start":
+            try:
+                while time.monotonic() < begun_s + 10:
+                    pass
+            except TimeoutError:
+                alarms.append(phase)
+                raise
+
+    def never_end() -> None:
+        while True:
+            if not alarms:
+                gc.collect()
+
+    printed: list[object] = []
+    gc.callbacks.append(wait)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "unraisablehook", printed.append)
+            with _at_most(0.05), pytest.raises(TimeoutError):
+                never_end()
+    finally:
+        gc.callbacks.remove(wait)
+    assert alarms == ["start"]
+    assert not printed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -133,12 +134,23 @@ def max_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
 def _at_most(seconds: float) -> Iterator[None]:
     """End what is done within after `seconds`, even an endless loop.
 
-    Where nothing can be raised, such as in a callback of a weak reference, it is tried once more.
+    Where nothing can be raised, such as in a callback of a weak reference or of the garbage
+    collector, Python would print the error and go on: it is not printed, and tried once more.
     """
 
-    def over(*_: object) -> None:
-        raise TimeoutError
+    class OverError(TimeoutError):
+        pass
 
+    def over(*_: object) -> None:
+        raise OverError
+
+    printed = sys.unraisablehook
+
+    def ignored(error: Any) -> None:
+        if error.exc_type is not OverError:
+            printed(error)
+
+    sys.unraisablehook = ignored
     was = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
@@ -146,3 +158,4 @@ def _at_most(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, was)
+        sys.unraisablehook = printed
