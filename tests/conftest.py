@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -57,6 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     waiting = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
     whole = (REPOSITORY / "tests", REPOSITORY / "tests" / "docs")
     items.sort(key=lambda item: (item.path not in waiting, item.path.parent not in whole))
+
+
+def pytest_collection_finish() -> None:
+    """From now on the garbage collector leaves alone what was imported: a sixth of the CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

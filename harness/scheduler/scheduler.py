@@ -89,7 +89,7 @@ class RunScheduler:
         self._relied_on = relied_on
         self._retry_failed = retry_failed
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["harness.runner.worker"])
+        self._context.set_forkserver_preload(["harness.runner.preload"])
         _start_fork_server()
         self._estimate = Estimate(*watts_per_thread())
 

@@ -35,7 +35,8 @@ def _scraped(port: int) -> dict[str, list[tuple[dict[str, str], float]]]:
 def test_a_scraper_sees_runs_while_they_run(tmp_path: Path) -> None:
     port = _free_port()
     words = ("dense", "--seed", "0", "--seed", "1", "--set", "training.epochs=8", "--no-report")
-    process = started(tmp_path, *words, "--metrics", str(port))
+    words += ("--set", "workload.train_samples=720", "--metrics", str(port))
+    process = started(tmp_path, *words)
     seen = []
     while process.poll() is None:
         try:

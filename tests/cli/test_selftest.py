@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cli import selftest
+from tests import prepared
 from tests.conftest import Harness
 
 WITHOUT_DRAWING = """
 import sys
+for name in [name for name in sys.modules if name.split(".")[0] in ("matplotlib", "reports")]:
+    del sys.modules[name]
 sys.modules["matplotlib"] = None  # as where it is not installed
 from harness.cli.main import main
 main()
@@ -32,7 +34,7 @@ def test_a_study_that_cannot_end_is_reported(
 ) -> None:
     (tmp_path / "broken.py").write_text(WITHOUT_DRAWING)
     broken = tmp_path / "python"
-    broken.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {tmp_path}/broken.py "$@"\n')
+    broken.write_text(f'#!/bin/sh\nshift 2\nexec {prepared.python()} {tmp_path}/broken.py "$@"\n')
     broken.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(broken))
     from harness.cli.selftest import try_installation

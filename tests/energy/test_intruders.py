@@ -172,7 +172,7 @@ def test_a_run_is_ended_by_who_comes_and_not_by_who_was_there_before(trace: Path
 
 def test_a_run_that_wants_its_gpus_alone_fails_when_another_comes(stand_in, tmp_path: Path) -> None:
     # Runs of later tests come from the same server, which must not know of the stand-in.
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.runner.worker"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.runner.preload"])
     forkserver.ensure_running()
     machine = stand_in()
     (tmp_path / "endless.py").write_text(ENDLESS)

@@ -35,9 +35,12 @@ from tests.scheduler.started import (
 )
 
 METHODS = ("dense", "progressive", "lottery_ticket", "early_bird")
-WORDS = (*METHODS, "--seed", "0", "--set", "training.epochs=3", "--no-report", "--out", "out")
+WORDS = (
+    *(*METHODS, "--seed", "0", "--set", "training.epochs=3"),
+    *("--set", "workload.train_samples=720", "--no-report", "--out", "out"),
+)
 VICTIMS = ("the training", "the recorder", "the orchestrator", "all")
-LONGEST_WAIT_S = 4.0
+LONGEST_WAIT_S = 3.0
 """How long after its first sign of work a harness is killed at the latest: about two runs."""
 
 

@@ -17,7 +17,10 @@ from tests.energy.traces import SECOND, encode, header, sensor
 from tests.results.test_resume import POWER_W, SPECS, attempt, start
 from tests.scheduler.started import called
 
-WORDS = ("--seed", "0", "--set", "training.epochs=12", "--no-report")
+WORDS = (
+    *("--seed", "0", "--set", "training.epochs=12"),
+    *("--set", "workload.train_samples=720", "--no-report"),
+)
 ENDLESS = """
 from harness import Method, Train
 class Endless(Method):
@@ -139,8 +142,6 @@ def test_a_run_that_is_disturbed_as_it_begins_is_ended_once_it_has(
     assert ended.value.status == "failed"
 
 
-# The timer of the dry run may fire while Python calls back a weak reference; it fires again.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_that_never_ends_is_ended_and_the_study_goes_on(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     words = ("endless", "dense", "--plugin", str(tmp_path / "endless.py"), *WORDS)

@@ -268,6 +268,8 @@ def test_a_study_ends_as_soon_as_its_verdicts_are_decided(tmp_path: Path) -> Non
         "magnitude_at_init",
         "--set",
         "training.epochs=1",
+        "--set",
+        "workload.train_samples=320",
         "--until-decided",
         "3-4",
     )

@@ -122,18 +122,19 @@ def test_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
 ) -> None:
     out = tmp_path / "out"
     folder = StudyFolder(out)
-    words = ("run", str(study), "--engine", "slurm", "--out", str(out))
+    words = ("run", str(study), "--engine", "slurm", "--out", str(out), "--no-report")
     signs = tmp_path / "signs"
     signs.mkdir()
     monkeypatch.setenv("WAIT", str(signs))
-    for number in range(RUNS):
-        (signs / str(number)).touch()
+    # No job begins before it is known which are to be caught.
+    cluster.ask("scontrol", "update", "PartitionName=main", "State=DOWN")
     ended = called(*words)
     assert ended.returncode == 0, ended.stderr
     order = submissions(folder)[0].runs()
     sign = {name: signs / str(order.index(name)) for name in (LIMITED, CANCELLED)}
-    for path in set(signs.iterdir()) - set(sign.values()):
-        path.unlink()
+    for path in sign.values():
+        path.touch()
+    cluster.ask("scontrol", "update", "PartitionName=main", "State=UP")
     assert f"{RUNS} runs are queued" in ended.stdout
     again = called(*words)
     assert "; 0 to submit" in again.stdout, "what is in the queue is not submitted twice"
@@ -144,13 +145,14 @@ def test_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     def trained(name: str) -> bool:
         return events(run(name), "checkpoint") > 0
 
-    wait_until(lambda: trained(LIMITED), "the first is to be caught", LONG_S)
+    wait_until(lambda: trained(LIMITED), "the first is to be caught", LONG_S, period_s=0.2)
     limited = jobs_of(folder)[LIMITED].number
     cluster.ask("scontrol", "update", f"JobId={limited}", "TimeLimit=1")
     wait_until(
         lambda: Journal(run(LIMITED)).status == "interrupted" and _ended(run(LIMITED)),
         "it ends before its limit",
         LONG_S,
+        period_s=0.2,
     )
     sign[LIMITED].unlink()
     waiting = "it is back in the queue"
@@ -160,7 +162,7 @@ def test_runs_survive_a_cancelled_job_a_time_limit_and_a_new_controller(
     cluster.stop_controller()
     cluster.start_controller()
 
-    wait_until(lambda: trained(CANCELLED), "the second is to be caught", LONG_S)
+    wait_until(lambda: trained(CANCELLED), "the second is to be caught", LONG_S, period_s=0.2)
     cluster.ask("scancel", jobs_of(folder)[CANCELLED].number)
     sign[CANCELLED].unlink()
     wait_until(lambda: not jobs_of(folder), "the queue is empty", LONG_S, period_s=0.5)

@@ -15,7 +15,10 @@ import harness as public
 from harness.results.journal import Journal
 from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
 
-WORDS = ("dense", "--seed", "0", "--set", "training.epochs=12", "--no-report", "--out")
+WORDS = (
+    *("dense", "--seed", "0", "--set", "training.epochs=12"),
+    *("--set", "workload.train_samples=480", "--no-report", "--out"),
+)
 DISK_MB = 24
 
 

@@ -13,6 +13,7 @@ from harness.results.folder import RunFolder
 from harness.results.rows import _attempt_rows, _phase_rows
 from harness.results.run_energy import Ledger
 from harness.scheduler.scheduler import WAITING, sleeping_threads
+from tests import prepared
 
 PLUGIN = """
 import json
@@ -40,12 +41,13 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "KMP_BLOCKTIME" not in os.environ
 
 
-@pytest.mark.parametrize(("asked", "threads"), [("auto", 1), (2, 2)])
+@pytest.mark.parametrize(("given", "asked", "threads"), [(3, "auto", 1), (1, 2, 2)])
 def test_a_small_network_trains_with_one_thread_unless_asked(
-    asked, threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given, asked, threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What torch would take, on a machine with one core, too.
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(given))
+    monkeypatch.setattr("sys.executable", prepared.python())
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     (tmp_path / "tells.py").write_text(PLUGIN)
     table = harness.run(

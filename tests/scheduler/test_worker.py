@@ -13,7 +13,8 @@ from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from tests.scheduler.started import called, nothing_left, runs_of, started, wait_until
 
-STUDY = ("dense", "early_bird", "--set", "training.epochs=4", "--no-report", "--out")
+FEW = ("--set", "workload.train_samples=480")
+STUDY = ("dense", "early_bird", "--set", "training.epochs=4", *FEW, "--no-report", "--out")
 RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 
 
@@ -69,7 +70,7 @@ def test_what_waits_for_another_run_is_worked_on_after_it(tmp_path: Path) -> Non
     out = tmp_path / "out"
     ended = called(
         *("dense", "early_bird", "dense_short", "--seed", "0", "--no-report", "--out", str(out)),
-        *("--set", "training.epochs=2", "--set", "engine.at_once=3"),
+        *("--set", "training.epochs=2", "--set", "engine.at_once=3", *FEW),
         *("--set", "methods.dense_short.match=early_bird"),
     )
     assert ended.returncode == 0, ended.stderr

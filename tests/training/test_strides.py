@@ -87,7 +87,7 @@ def workload() -> Workload:
 
 def in_channels_last(model: str) -> Workload:
     """Some digits, and a network, laid out as on a GPU."""
-    choice = WorkloadChoice(data="digits", model=model)
+    choice = WorkloadChoice(data="digits", model=model, train_samples=256)
     opened = open_workload(choice, RECIPE, torch.device("cpu"))
 
     def some(source: Any) -> Resident:

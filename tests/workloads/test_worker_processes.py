@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests import prepared
+from tests.conftest import REPOSITORY
 
 TRAIN = """
 import multiprocessing, sys, time
@@ -43,7 +43,7 @@ def start(tmp_path: Path, how: str) -> tuple[subprocess.Popen[str], int, list[in
     script = tmp_path / "train.py"
     script.write_text(TRAIN)
     process = subprocess.Popen(
-        [sys.executable, str(script), how],
+        [prepared.python(), str(script), how],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
