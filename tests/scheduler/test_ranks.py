@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import harness as public
 from harness.results.final_test import final_test
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
+from harness.scheduler.run_process import TIMEOUT_S
 from harness.training.checkpoint import Checkpoint
 from harness.training.loop import measured
 from harness.training.state import TrainingState
@@ -121,6 +123,11 @@ def _second_rank(out: Path) -> int:
     return other.pid
 
 
+def _ended_s_ago(run: RunFolder) -> float:
+    """Time since a run's last event; its processes are killed after `TIMEOUT_S` of it."""
+    return (time.monotonic_ns() - Journal(run).attempts[-1].events[-1]["time_ns"]) * 1e-9
+
+
 def _has_saved(out: Path) -> bool:
     return any(Journal(run).events("checkpoint") for run in runs_of(out).values())
 
@@ -139,6 +146,7 @@ def test_a_rank_that_is_killed_ends_the_run_which_goes_on_later(tmp_path: Path) 
     journal = Journal(run)
     assert (journal.status, journal.attempts[-1].has_ended) == ("interrupted", True)
     assert journal.reason == "one of its 2 processes was ended"
+    assert _ended_s_ago(run) < TIMEOUT_S
     assert called(*words).returncode == 0
     attempts = Journal(run).attempts
     assert len(attempts) == 2
@@ -157,6 +165,7 @@ def test_interrupted_all_ranks_leave(tmp_path: Path) -> None:
     [run] = runs_of(out).values()
     assert Journal(run).status == "interrupted"
     assert Journal(run).attempts[-1].has_ended
+    assert _ended_s_ago(run) < TIMEOUT_S
 
 
 def test_a_rank_that_raises_fails_the_run_and_says_which(tmp_path: Path) -> None:
@@ -167,6 +176,8 @@ def test_a_rank_that_raises_fails_the_run_and_says_which(tmp_path: Path) -> None
     ended = called(*words)
     assert ended.returncode == 3
     assert "rank 1: ValueError: no more" in ended.stdout
+    [run] = runs_of(out).values()
+    assert _ended_s_ago(run) < TIMEOUT_S
 
 
 FAULTY = '''
