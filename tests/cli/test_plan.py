@@ -20,13 +20,14 @@ from tests.conftest import Harness
 from tests.scheduler.started import called
 
 ARMS = ("dense", "early_bird")
+FEW = ("--set", "training.epochs=1", "--set", "workload.train_samples=480")
 
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of which two seeds are done, and of another arm one."""
     out = tmp_path_factory.mktemp("begun") / "out"
-    short = ("--set", "training.epochs=1", "--no-report", "--out", str(out))
+    short = (*FEW, "--no-report", "--out", str(out))
     assert called(*ARMS, "--seed", "0", *short).returncode == 0
     assert called("dense", "--seed", "1", *short).returncode == 0
     return out
@@ -40,7 +41,7 @@ def planned(*words: str) -> dict[str, Any]:
 
 def asked(out: Path, *more: str) -> tuple[str, ...]:
     seeds = [word for seed in range(4) for word in ("--seed", str(seed))]
-    return (*ARMS, *seeds, "--set", "training.epochs=1", "--out", str(out), *more)
+    return (*ARMS, *seeds, *FEW, "--out", str(out), *more)
 
 
 def test_what_is_left_is_judged_by_what_is_done(begun: Path) -> None:
@@ -99,7 +100,7 @@ def test_where_no_run_is_done_a_pilot_is_used(
     begun: Path, harness: Harness, tmp_path: Path
 ) -> None:
     # In a process of its own: a pilot switches torch to the recipe's arithmetic.
-    words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", "--set", "training.epochs=1")
+    words = ("dense", "lottery_ticket", "--seed", "1", "--seed", "2", *FEW)
     environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
     ended = harness("plan", *words, "--out", str(begun), "--pilot", "--json", env=environment)
     assert ended.returncode == 0, ended.stderr
