@@ -14,10 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.energy.sensors.base import BUSY_PERIOD_NS
 from harness.energy.trace import Trace
-
-PERIOD_NS = 1_000_000_000
-"""Time between two looks, and what each stands for: the longest sample period of NVML."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class BusyCurve:
                 percent = line["busy_percent"]
                 share = math.nan if percent is None else float(percent) / 100
                 # What could not be read is unknown from then on.
-                from_ns = int(line["time_ns"]) - (0 if percent is None else PERIOD_NS)
+                from_ns = int(line["time_ns"]) - (0 if percent is None else BUSY_PERIOD_NS)
                 shares.setdefault(line["device"], []).append((from_ns, share))
         self._devices = [_Steps(sorted(looks), trace.end_ns) for looks in shares.values()]
 

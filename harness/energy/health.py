@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +21,7 @@ from harness.energy.integration.windows import (
     threads_in_use,
     total,
 )
+from harness.energy.sensors.base import listed
 from harness.energy.trace import Readings, Trace
 
 DISAGREEMENT = 0.1
@@ -277,13 +277,6 @@ class Health:
         found = [each["conditions"] for each in self._trace.events if "conditions" in each]
         conditions: dict[str, dict[str, Any]] = found[-1] if found else {}
         return conditions
-
-
-def listed(names: Mapping[str, str]) -> str:
-    """Processes, from PID to name, for people."""
-    pids = ", ".join(names)
-    known = sorted({name for name in names.values() if name})
-    return f"PID {pids}: {', '.join(known)}" if known else f"PID {pids}"
 
 
 def _breaks(readings: Readings) -> list[str]:

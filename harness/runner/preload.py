@@ -1,7 +1,7 @@
 """What the fork server of runs imports, once for all of them.
 
-Methods are not among it: who changes one while a study runs has the later runs use the change, and
-their record say so.
+Methods are not among it: if one is changed while a study runs, the runs that follow use the change,
+and their records say so.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import gc
 from harness.runner import worker  # noqa: F401 - so that no run has to
 from harness.runner.code_fingerprint import harness_hash
 
-# Of the source as it is now: what runs do is imported already, whatever becomes of the files.
+# The source as it is now is what runs execute, whatever becomes of the files.
 harness_hash()
-# The collector of a run would visit every object of all that is imported, and so have a copy made
-# of the memory that runs share with the server.
+# Otherwise the collector of every run would visit all that is imported, and each visit copies
+# memory that the run shares with the server.
 gc.collect()
 gc.freeze()

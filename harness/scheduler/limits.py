@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.energy.health import listed
 from harness.energy.live import LiveEnergy
+from harness.energy.sensors.base import listed
 from harness.results.folder import RunFolder
 from harness.results.journal import Journal
 from harness.results.run_energy import Ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -226,3 +227,34 @@ print(sorted(set(sys.modules) & {"torch", "codecarbon", "requests", "scipy.optim
         check=True,
     )
     assert ended.stdout == "[]\n"
+
+
+def test_a_recorder_that_only_estimates_needs_no_numpy(tmp_path: Path) -> None:
+    """It starts with every run, beside it, and what it draws is the run's."""
+    probe = """
+import json, sys
+from harness.energy.recorder.__main__ import record
+with open(sys.argv[1]) as file:
+    record(json.load(file))
+print("numpy" in sys.modules)
+"""
+    config = {
+        "trace": str(tmp_path / "trace.jsonl"),
+        "meters": ["estimate"],
+        "period_s": 0.05,
+        "idle_s": 0.0,
+        "cool_down_c": None,
+        "borders": None,
+        "continues": False,
+        "setup": {"process_id": os.getpid(), "gpus": [], "watts_per_thread": 4.0, "watts_note": ""},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    ended = subprocess.run(
+        [sys.executable, "-c", probe, str(tmp_path / "config.json")],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,  # its end is the recorder's
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "False"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.energy.busy import PERIOD_NS, BusyCurve
+from harness.energy.busy import BusyCurve
 from harness.energy.recorder.device_reader import BusyStream
 from harness.energy.recorder.recording import Recording
 from harness.energy.recorder.trace_writer import TraceWriter
 from harness.energy.sensors import nvml
-from harness.energy.sensors.base import MeterSetup
+from harness.energy.sensors.base import BUSY_PERIOD_NS, MeterSetup
 from harness.energy.trace import Trace, trace_of
 from harness.results.folder import StudyFolder
 from harness.results.table import Tables
@@ -26,7 +26,11 @@ from tests.results.test_resume import SPECS, start
 
 def look(at_s: float, percent: float, device: str = "GPU-0") -> dict[str, Any]:
     """A look whose figure stands for the period before it."""
-    return {"busy_percent": percent, "device": device, "time_ns": round(at_s * SECOND) + PERIOD_NS}
+    return {
+        "busy_percent": percent,
+        "device": device,
+        "time_ns": round(at_s * SECOND) + BUSY_PERIOD_NS,
+    }
 
 
 def curve(*looks: dict[str, Any]) -> BusyCurve:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness.energy.health import listed
-from harness.energy.sensors.base import Observer
+from harness.energy.sensors.base import Observer, listed
 from harness.errors import MeasurementError
 
 if TYPE_CHECKING:

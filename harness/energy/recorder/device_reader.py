@@ -13,10 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-
-from harness.energy.busy import PERIOD_NS
-from harness.energy.integration.update_period import sharp_updates, update_period_s
 from harness.energy.recorder.clock import Signals, Steps
 from harness.energy.recorder.read_schedule import (
     CLOSE_NS,
@@ -29,7 +25,14 @@ from harness.energy.recorder.read_schedule import (
 )
 from harness.energy.recorder.timeouts import NO_ANSWER, TIMEOUT_S
 from harness.energy.recorder.trace_writer import TraceWriter
-from harness.energy.sensors.base import FRESH_S, Meter, Observer, Sensor, SensorError
+from harness.energy.sensors.base import (
+    BUSY_PERIOD_NS,
+    FRESH_S,
+    Meter,
+    Observer,
+    Sensor,
+    SensorError,
+)
 
 T = TypeVar("T")
 
@@ -111,6 +114,9 @@ class DeviceReader:
         self.measures = bool(measured)
         self.counters = [n for n in measured if meters[n].sensor.is_stepped_counter]
         self._rhythmic = [n for n in measured if _has_rhythm(meters[n].sensor)]
+        if self._rhythmic or self.counters:
+            # It brings NumPy, which must not be waited for between two readings.
+            from harness.energy.integration import update_period  # noqa: F401
         # Until better ones are found, which a driver that hangs may prevent.
         self._set_paces({n: SearchPace(signals.now_ns()) for n in self.counters})
 
@@ -344,6 +350,10 @@ class DeviceReader:
             return SearchPace(now_ns)
         if period_s < FRESH_S:
             return EvenPace(self._period_ns, at_borders=True)
+        import numpy as np
+
+        from harness.energy.integration.update_period import sharp_updates
+
         time_ns, value = np.array(heard.time_ns, dtype=np.int64), np.array(heard.value)
         updates = sharp_updates(time_ns, value, period_s)
         if len(updates.time_ns) < 2:
@@ -360,6 +370,10 @@ class DeviceReader:
 
 
 def _period_s(heard: _Heard, sensor: Sensor) -> float | None:
+    import numpy as np
+
+    from harness.energy.integration.update_period import sharp_updates, update_period_s
+
     time_ns = np.array(heard.time_ns, dtype=np.int64)
     value = np.array(heard.value)
     found = update_period_s(time_ns, value)
@@ -433,7 +447,7 @@ class BusyStream:
         """Look, if it is time to."""
         if self.next_ns is None or now_ns < self.next_ns:
             return
-        self.next_ns = now_ns + PERIOD_NS
+        self.next_ns = now_ns + BUSY_PERIOD_NS
         for observer in self._observers:
             try:
                 percent = observer.busy_percent()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
@@ -52,6 +52,9 @@ FRESH_S = 0.01
 watching."""
 SLOW_S = 0.15
 """For a counter updated less often, the power sensor shows what happens within an update."""
+BUSY_PERIOD_NS = 1_000_000_000
+"""Time between two looks at how busy a GPU is, and what each stands for: the longest sample period
+of NVML."""
 
 
 class SensorError(Exception):
@@ -232,3 +235,10 @@ class Found:
 
 
 Finder = Callable[[MeterSetup], Found]
+
+
+def listed(names: Mapping[str, str]) -> str:
+    """Processes, from PID to name, for people."""
+    pids = ", ".join(names)
+    known = sorted({name for name in names.values() if name})
+    return f"PID {pids}: {', '.join(known)}" if known else f"PID {pids}"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+if TYPE_CHECKING:  # the recorder starts in half the time without NumPy, and reads a curve's numbers
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+    Floats = NDArray[np.float64]
 
 UNKNOWN_RESIDUAL = 0.05
 """Stated for a curve of fewer than three points, which leave nothing to check it with (our
@@ -66,6 +68,8 @@ class PowerCurve:
         logarithmic axes. Less than one thread is one that waits now and then; more than were
         measured draw what the most did.
         """
+        import numpy as np
+
         threads = np.asarray(busy, dtype=np.float64)
         whole_w = _interpolated(np.maximum(threads, 1.0), self.threads, self.power_w)
         found: Floats = whole_w * np.clip(threads, 0.0, 1.0)
@@ -97,6 +101,8 @@ def residual_of(threads: tuple[int, ...], power_w: tuple[float, ...]) -> float:
 
 
 def _interpolated(at: ArrayLike, threads: Sequence[int], power_w: Sequence[float]) -> Floats:
+    import numpy as np
+
     x, xp, fp = (np.log(np.asarray(each, dtype=np.float64)) for each in (at, threads, power_w))
     found: Floats = np.exp(np.interp(x, xp, fp))
     return found
