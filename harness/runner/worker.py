@@ -58,8 +58,8 @@ def _run_rank(
     end_with_parent()
     _run(folder, channel, borders, one_thread_if_small, int(os.environ["LOCAL_RANK"]))
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        # The launcher has stopped it. Whoever returns then waits for a word of the launcher that
-        # does not come, and is killed after half a minute.
+        # The launcher has stopped it. To return would be to wait for a word of the launcher that
+        # does not come any more, until the engine kills both.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the recorder starts in half the time without NumPy, and reads a curve's numbers
+if TYPE_CHECKING:  # a recorder without a curve starts faster without NumPy
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
