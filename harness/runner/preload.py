@@ -7,6 +7,8 @@ and their records say so.
 from __future__ import annotations
 
 import gc
+import sys
+from types import TracebackType
 
 from harness.runner import worker  # noqa: F401 - so that no run has to
 from harness.runner.code_fingerprint import harness_hash
@@ -17,3 +19,12 @@ harness_hash()
 # memory that the run shares with the server.
 gc.collect()
 gc.freeze()
+
+
+def _printed(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """As usual; but a process whose starter is gone before it said what to do ends in silence."""
+    if not issubclass(kind, EOFError):
+        sys.__excepthook__(kind, error, at)
+
+
+sys.excepthook = _printed

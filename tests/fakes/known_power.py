@@ -25,8 +25,9 @@ class KnownPower:
                 f"a piece from {self.starts_ns[-1]} ns on exists: {at_ns} is before it"
             )
         if at_ns > self.starts_ns[-1]:
-            self.starts_ns.append(at_ns)
+            # In this order: another thread may ask for the energy meanwhile.
             self.powers_w.append(float(power_w))
+            self.starts_ns.append(at_ns)
         self.powers_w[-1] = float(power_w)
 
     def truth_j(self, start_ns: int, end_ns: int) -> float:
