@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """From now on the garbage collector leaves alone what was imported: a sixth of the CPU time."""
+    """From now on the garbage collector does not visit what was imported."""
     gc.collect()
     gc.freeze()
 

@@ -37,8 +37,8 @@ SMALL = {
         ("seeds = [0, 1]", "seeds = [0]"),
         ("epochs = 8", "epochs = 2"),
         # The last run alone ends with a report.
-        ("END\npython -m harness run", "END\npython -m harness  run"),
         ("python -m harness run", "python -m harness run --no-report"),
+        ("END\npython -m harness run --no-report", "END\npython -m harness run"),
         ("--seconds 30", "--seconds 0.1 --batch 1"),
         # A fresh environment gets these two from here, as nothing is to be downloaded.
         (
