@@ -20,6 +20,7 @@ from harness.errors import ExitCode, MeasurementError, StorageError, UsageError
 from harness.integrations.exporters.registry import find
 from harness.results.folder import StudyFolder
 from harness.utils.own_packages import prefer_own_packages
+from harness.utils.signal_errors import sent_again
 
 
 @click.group(
@@ -299,7 +300,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup: the terminal is gone
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        cli.main(standalone_mode=False)
+        with sent_again(signal.SIGTERM, KeyboardInterrupt):
+            cli.main(standalone_mode=False)
     except UsageError as error:
         _end(f"error: {error}", ExitCode.USAGE)
     except MeasurementError as error:

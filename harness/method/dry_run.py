@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from harness.errors import UsageError
 from harness.method.base import Method
 from harness.method.phases import Budget, Phase, Reinitialise, Rewind, Snapshot, Train
 from harness.pruning.channel_mask import ChannelMask
+from harness.utils.signal_errors import sent_again
 
 MAX_PHASES = 100_000
 MAX_DURATION_S = 2.0
@@ -132,11 +132,7 @@ def max_epochs(method: Method, budget: Budget) -> Mapping[str, int]:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """End what is done within after `seconds`, even an endless loop.
-
-    Where nothing can be raised, such as in a callback of a weak reference or of the garbage
-    collector, Python would print the error and go on: it is not printed, and tried once more.
-    """
+    """End what is done within after `seconds`, even an endless loop."""
 
     class OverError(TimeoutError):
         pass
@@ -144,18 +140,11 @@ def _at_most(seconds: float) -> Iterator[None]:
     def over(*_: object) -> None:
         raise OverError
 
-    printed = sys.unraisablehook
-
-    def ignored(error: Any) -> None:
-        if error.exc_type is not OverError:
-            printed(error)
-
-    sys.unraisablehook = ignored
     was = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
-        yield
+        with sent_again(signal.SIGALRM, OverError):
+            signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, was)
-        sys.unraisablehook = printed

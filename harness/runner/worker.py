@@ -23,6 +23,7 @@ from harness.training.gpu_load import warm_up
 from harness.utils.gpu_lock import lease
 from harness.utils.own_packages import prefer_own_packages
 from harness.utils.parent_death import end_with_parent
+from harness.utils.signal_errors import sent_again
 
 
 def main(folder_path: Path, channel: Connection, borders: Connection, resources: Resources) -> None:
@@ -88,12 +89,13 @@ def _run(
             tuple(gpu for _, gpu in gpus),
             one_thread_if_small,
         )
-        if world.leads_node:
-            own = [gpu for node, gpu in gpus if node == world.node]
-            _lead(context, channel, borders, own)
-        else:
-            _follow(context)
-        world.close()
+        with sent_again(signal.SIGTERM, Stopped):
+            if world.leads_node:
+                own = [gpu for node, gpu in gpus if node == world.node]
+                _lead(context, channel, borders, own)
+            else:
+                _follow(context)
+            world.close()
     except (Stopped, EOFError, BrokenPipeError, ConnectionResetError):
         return  # stopped before it began, or asked to exit
 

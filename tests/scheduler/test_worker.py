@@ -109,9 +109,53 @@ def test_interrupted_both_close_their_last_windows_and_go_on(tmp_path: Path) -> 
     assert first.returncode == 130
     for run in runs_of(out).values():
         journal = Journal(run)
-        assert (journal.status, journal.attempts[-1].has_ended) == ("interrupted", True)
+        ended = (journal.status, journal.attempts[-1].has_ended)
+        assert ended == ("interrupted", True), (journal.reason, run.log.read_text())
         assert journal.reason == "the harness was stopped"
         assert not list(run.path.glob("trace-*.jsonl")), "traces are packed"
+
+
+DEAF = """
+import time
+from pathlib import Path
+
+from harness import Do, Method, Train
+
+
+class Deaf:
+    \"\"\"What is raised while it is deleted is printed, and lost.\"\"\"
+
+    def __del__(self):
+        try:
+            Path("{here}").touch()
+            time.sleep(30)
+        except BaseException:
+            Path("{here}").unlink()
+            raise
+
+
+class DeafOnce(Method):
+    def phases(self, budget):
+        yield Do("listen", lambda network, data: Deaf() and None)
+        yield Train("train", epochs=budget.epochs)
+"""
+
+
+def test_a_stop_that_python_cannot_raise_is_tried_again(tmp_path: Path) -> None:
+    """It comes in a `__del__`, as it may in any callback of the garbage collector."""
+    out, deaf = tmp_path / "out", tmp_path / "deaf"
+    (tmp_path / "deaf_once.py").write_text(DEAF.format(here=deaf))
+    words = ("deaf_once", "--plugin", "deaf_once.py", "--seed", "0", "--no-report")
+    first = started(tmp_path, *words, "--set", "training.epochs=300", "--out", str(out))
+    wait_until(deaf.exists, "the run is where nothing can be raised", 60)
+    with nothing_left(first, out):
+        first.send_signal(signal.SIGINT)
+    first.communicate()
+    assert first.returncode == 130
+    assert not deaf.exists(), "the first was raised, and lost"
+    [run] = runs_of(out).values()
+    assert Journal(run).attempts[-1].has_ended, run.log.read_text()
+    assert "ignored" not in run.log.read_text()
 
 
 def _has_trained(run: RunFolder) -> bool:
