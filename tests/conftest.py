@@ -45,9 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One server of prepared processes for all workers of the tests."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+    """One server of prepared processes for all workers of the tests, which come from it, too."""
+    if hasattr(config, "workerinput"):
+        prepared.start_others()
+    elif getattr(config.option, "numprocesses", None):
         os.environ[prepared.SHARED] = prepared.begin()
+        config.option.tx = [f"popen//python={prepared.python()}"] * len(config.option.tx)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -46,7 +46,7 @@ class Running:
         words: What follows `python`.
         folder: Where it works.
         environment: All its variables.
-        files: Its files 0, 1 and 2.
+        files: What its files are here, by the number that each has there.
         stdout: What it writes, if that is read here; it then leads a session of its own.
 
     Attributes:
@@ -60,16 +60,18 @@ class Running:
         words: list[str],
         folder: str,
         environment: dict[str, str],
-        files: tuple[int, int, int] = (0, 1, 2),
+        files: dict[int, int] | None = None,
         stdout: TextIO | None = None,
     ) -> None:
         self.returncode: int | None = None
         self.stdout = stdout
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(address)
-        socket.send_fds(self._server, [b"."], list(files))
+        files = files or {0: 0, 1: 1, 2: 2}
+        socket.send_fds(self._server, [b"."], list(files.values()))
         self._lines = self._server.makefile("rw")
         request = {"words": words, "folder": folder, "environment": environment}
+        request |= {"numbers": list(files), "blocked": list(signal.pthread_sigmask(0, ()))}
         _send(self._lines, {**request, "own_session": stdout is not None})
         self.pid: int | None = json.loads(self._lines.readline())
 
@@ -151,12 +153,44 @@ def python() -> str:
     return str(Path(server()).with_name("python"))
 
 
+def start_others() -> None:
+    """Have a prepared process start others as one that runs tests must.
+
+    What a test starts as `sys.executable` is a new interpreter. A fork server comes from the server
+    of prepared processes, as this one may hold what a test has changed.
+    """
+    import multiprocessing.util
+
+    spawn = getattr(multiprocessing.util.spawnv_passfds, "__wrapped__", None)
+    if spawn is None:
+        return
+    sys.executable = sys.orig_argv[0]
+
+    def start(path: str, words: list[str], keep: list[int]) -> int:
+        if not _is_fork_server(words):
+            return int(spawn(path, words, keep))
+        kept = ",".join(str(number) for number in keep)
+        own = os.fsencode(python())
+        return int(spawn(own, [own, f"{KEEP}{kept}", *words[1:]], keep))
+
+    multiprocessing.util.spawnv_passfds = start
+
+
+KEEP = "--keep="
+"""Before the words of a process that also gets the files of these numbers."""
+
+
 def main(address: str, words: list[str]) -> NoReturn:
     """Be `python WORDS...`, by way of the server where that is possible."""
+    kept: list[int] = []
+    if words[0].startswith(KEEP):
+        kept = [int(number) for number in words[0].removeprefix(KEEP).split(",")]
+        words = words[1:]
     # It writes little, and no debugger comes, for whom Jupyter leaves out frozen modules.
     code, asked = None, words[1:] if words[0] in ("-u", "-Xfrozen_modules=off") else words
     if asked[0] in ("-c", "-m") or not asked[0].startswith("-"):
-        running = Running(address, asked, str(Path.cwd()), dict(os.environ))
+        files = {number: number for number in (0, 1, 2, *kept)}
+        running = Running(address, asked, str(Path.cwd()), dict(os.environ), files)
         if process := running.pid:
             for number in FORWARDED:
                 signal.signal(number, lambda number, _: os.kill(process, number))
@@ -210,7 +244,7 @@ def serve(address: str) -> None:
 
 def _answer(connection: socket.socket, environment: dict[str, str]) -> None:
     """Run what is asked for in a child, kill it if the client goes, and send its exit code."""
-    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    _, files, _, _ = socket.recv_fds(connection, 1, 16)
     with connection, connection.makefile("rw") as lines:
         request = json.loads(lines.readline())
         if _comes_too_late(request["environment"], environment):
@@ -231,9 +265,11 @@ def _answer(connection: socket.socket, environment: dict[str, str]) -> None:
 
 def _comes_too_late(asked: dict[str, str], mine: dict[str, str]) -> bool:
     """Whether a variable differs that libraries read while they load; some set such ones, too."""
+    from harness.scheduler.scheduler import WAITING
+
     free = {"PYTHONPATH"} | ({"LD_LIBRARY_PATH"} if _driver(asked) else set())
     return any(
-        asked.get(name) not in (mine.get(name), os.environ.get(name))
+        asked.get(name) not in (mine.get(name), os.environ.get(name), WAITING.get(name, ""))
         for name in {*asked, *mine} - free
         if name.startswith(READ_WHILE_LOADING)
     )
@@ -251,12 +287,15 @@ def _become(
     folder: str,
     environment: dict[str, str],
     files: list[int],
+    numbers: list[int],
+    blocked: list[int],
     *,
     own_session: bool,
 ) -> NoReturn:
     """Be `python WORDS...` from now on."""
     import atexit
     import ctypes
+    import fcntl
     import importlib
     import multiprocessing.process
     import multiprocessing.util
@@ -265,9 +304,12 @@ def _become(
 
     import numpy as np
 
-    for own, theirs in enumerate(files):
+    above = max(numbers) + 1  # where none of them is in the way of another
+    files = [fcntl.fcntl(theirs, fcntl.F_DUPFD, above) for theirs in files]
+    for own, theirs in zip(numbers, files, strict=True):
         os.dup2(theirs, own)
-    _close_all_but(0, 1, 2)
+    _close_all_but(*numbers)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if own_session:
         os.setsid()
     os.chdir(folder)
@@ -304,6 +346,7 @@ def _become(
 
 def _run(folder: str, kind: str, *rest: str) -> None:
     import runpy
+    import types
 
     match kind:
         case "-m":
@@ -311,8 +354,8 @@ def _run(folder: str, kind: str, *rest: str) -> None:
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         case "-c":
             sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
-            code = compile(rest[0], "<string>", "exec")
-            runpy._run_module_code(code, mod_name="__main__", script_name="-c")
+            sys.modules["__main__"] = module = types.ModuleType("__main__")
+            exec(compile(rest[0], "<string>", "exec"), vars(module))  # noqa: S102 - as `python -c`
         case script:
             sys.argv, sys.path[0] = [script, *rest], str(Path(script).resolve().parent)
             runpy.run_path(script, run_name="__main__")
@@ -326,8 +369,9 @@ def _fork_server_or(spawn: Spawn) -> Spawn:
     import types
     from multiprocessing import forkserver, resource_tracker
 
+    @functools.wraps(spawn)
     def start(path: str, words: list[str], keep: list[int]) -> int:
-        if "multiprocessing.forkserver" not in str(words[-1]):
+        if not _is_fork_server(words):
             return spawn(path, words, keep)
         child = os.fork()
         if child == 0:
@@ -345,6 +389,10 @@ def _fork_server_or(spawn: Spawn) -> Spawn:
         return child
 
     return start
+
+
+def _is_fork_server(words: list[str]) -> bool:
+    return "multiprocessing.forkserver" in str(words[-1])
 
 
 def _close_all_but(*keep: int) -> None:

@@ -12,7 +12,8 @@ from tests.conftest import REPOSITORY
 
 FLOORS = (
     ("harness.errors",),
-    ("harness.settings", "harness.utils"),
+    ("harness.utils",),
+    ("harness.settings",),
     ("harness.energy", "harness.pruning"),
     ("harness.method", "harness.workloads"),
     ("harness.network", "harness.study", "harness.training"),

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from harness.errors import UsageError, nearest
+from harness.utils.packages import added
 
 
 class Catalogue(Mapping[str, str]):
@@ -74,7 +74,7 @@ class Catalogue(Mapping[str, str]):
             UsageError: Two stand for one name.
         """
         found: dict[str, str] = {}
-        for entry in entry_points(group=self.group):
+        for entry in added(self.group):
             taken = self._own.get(entry.name) or found.get(entry.name, entry.value)
             if taken != entry.value:
                 raise UsageError(

@@ -41,8 +41,8 @@ def started(folder: Path, *words: str, fresh: bool = False, **env: str) -> Start
     if not fresh and prepared.python() != sys.executable:
         output, its_end = os.pipe()
         running = prepared.Running(
-            prepared.server(), command, str(folder), environment, (0, its_end, its_end),
-            os.fdopen(output),
+            prepared.server(), command, str(folder), environment,
+            {0: 0, 1: its_end, 2: its_end}, os.fdopen(output),
         )  # fmt: skip
         os.close(its_end)
         if running.pid:

@@ -52,7 +52,6 @@ epochs = 3
 
 [methods.dense]
 [methods.paused]
-[methods.early_bird]
 [methods.dense_short]
 match = "dense"
 
@@ -62,7 +61,7 @@ time_min = 5
 warn_s = 15
 prologue = ["echo the GPU is $CUDA_VISIBLE_DEVICES"]
 """
-RUNS = 8
+RUNS = 6
 LIMITED, CANCELLED = "paused/seed-0", "paused/seed-1"
 RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "status"]
 LONG_S = 600

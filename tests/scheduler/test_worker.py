@@ -21,7 +21,8 @@ RESULTS = ["test_score", "val_score", "parameters", "macs", "epochs_trained", "s
 @pytest.fixture(scope="module")
 def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("in_turn") / "out"
-    assert called(*STUDY, str(out), "--seed", "0").returncode == 0
+    ended = called(*STUDY, str(out), "--seed", "0")
+    assert ended.returncode == 0, ended.stderr
     return out
 
 
