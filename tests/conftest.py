@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,11 +53,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.tx = [f"popen//python={prepared.python()}"] * len(config.option.tx)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take long come first, so that no worker is left with one when the others are done.
 
-    Those that wait for a cluster, then those that run whole studies.
+    Those that wait for a cluster, then those that run whole studies. Long tests that show what
+    others show as well, of one case more, are left out without `--torture`.
     """
+    long = [item for item in items if item.get_closest_marker("long")]
+    for item in long:
+        item.add_marker("torture")
+    if long and not config.getoption("--torture"):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     waiting = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
     whole = (REPOSITORY / "tests", REPOSITORY / "tests" / "docs")
     items.sort(key=lambda item: (item.path not in waiting, item.path.parent not in whole))
@@ -67,6 +75,12 @@ def pytest_collection_finish() -> None:
     """From now on the garbage collector does not visit what was imported."""
     gc.collect()
     gc.freeze()
+
+
+def thinned(every: Iterable[str], kept: Collection[str]) -> list[Any]:
+    """Cases to parametrize by: what `kept` leaves out shows no more of a kind, and is long."""
+    assert set(kept) <= set(every)
+    return [case if case in kept else pytest.param(case, marks=pytest.mark.long) for case in every]
 
 
 @pytest.fixture

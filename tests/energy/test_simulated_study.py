@@ -13,7 +13,7 @@ import pytest
 from harness.results.folder import RunFolder
 from harness.results.run_energy import Ledger
 from harness.results.table import load
-from tests.conftest import Harness
+from tests.conftest import Harness, thinned
 from tests.energy.conftest import Pretend
 from tests.fakes.plug import FakePlug
 
@@ -72,7 +72,7 @@ def test_a_study_that_wants_its_gpus_alone_is_refused_beside_others(
     assert not any("epoch" in text for text in journals)
 
 
-@pytest.mark.parametrize("scope", ["machine", "parts"])
+@pytest.mark.parametrize("scope", thinned(("machine", "parts"), ("parts",)))
 def test_a_plug_that_leaves_the_network_costs_coverage_and_not_the_run(
     scope: str,
     harness: Harness,

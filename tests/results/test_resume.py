@@ -181,12 +181,12 @@ def test_interrupted_at_any_event(
     monkeypatch: pytest.MonkeyPatch,
     cases: Cases,
 ) -> None:
-    """Of every two kinds of event in turn one, right before and right after it in turn."""
+    """Of every four kinds of event in turn one, right before and right after it in turn."""
     place = SPECS.index(spec) + KINDS.index(kind)
-    if place % 2 and not cases(0, 1):
+    if place % 4 and not cases(0, 1):
         pytest.skip("tried with --torture")
     monkeypatch.setattr(training, "JournalWriter", _Interrupted)
-    first = place // 2 % 2
+    first = place // 4 % 2
     for number in range(first, first + cases(1, 2)):
         monkeypatch.setattr(_Interrupted, "after", bool(number % 2))
         _interrupted_at(spec, kind, references, tmp_path / str(number))

@@ -78,6 +78,11 @@ ALIKE = {
     "grasp",
     "synflow",
     "batch_dropping",
+    "shuffled_ticket",
+    "random_ticket",
+    "small_dense",
+    "dense_short",
+    "snip",
 }
 """Methods that keep no state of another kind than one here: interrupted with `--torture` alone."""
 IDS = {"argnames": "spec", "argvalues": SPECS, "ids": lambda spec: spec.method}

@@ -1,4 +1,4 @@
-"""torch.compile by the real compiler: its work has a window of its own."""
+"""torch.compile: its work has a window of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from harness.runner.phase_executor import PhaseContext, execute
 from harness.settings.settings import Training, WorkloadChoice
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
+from tests.conftest import thinned
 
 RECIPE = Training(epochs=1, batch_size=512, schedule="cosine", compile=True)
 
@@ -51,9 +52,12 @@ def windows_of(state: TrainingState, recipe: Training, epochs: int) -> list[str]
     return windows
 
 
+@pytest.mark.parametrize("backend", thinned(("aot_eager", "inductor"), ("aot_eager",)))
 def test_it_has_a_window_of_its_own_whenever_the_network_is_new(
-    state: TrainingState, tmp_path: Path
+    backend: str, state: TrainingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the compiler without its last part, which writes and compiles C++ for twenty seconds."""
+    monkeypatch.setattr("harness.training.compiling.backend", backend)
     assert windows_of(state, RECIPE, epochs=0) == []
     assert windows_of(state, RECIPE, epochs=1) == ["compile", "train", "evaluation"]
     recipe = RECIPE.model_copy(update={"compile": False})

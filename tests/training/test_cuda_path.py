@@ -26,7 +26,7 @@ from harness.training.loop import measured, train_epoch
 from harness.training.rewiring import Rewirer
 from harness.training.state import TrainingState
 from harness.workloads.workload import open_workload
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, thinned
 from tests.fakes.cuda import StandInCuda, on_stand_in_cuda
 
 GPU = torch.device("cuda")
@@ -66,6 +66,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "grasp": {},
     "synflow": {"iterations": 2},
 }
+KINDS = {"dense", "progressive", "early_bird", "lottery_ticket", "prune_train", "rigl"}
+"""One of each kind of change to a network."""
 SHRINKING = {"progressive", "early_bird", "random_ticket"}
 MASKING = {"lottery_ticket", "shuffled_ticket", "rigl", "snip", "grasp", "synflow"}
 
@@ -132,7 +134,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInCuda]:
         yield stand_in
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", thinned(METHODS, KINDS))
 def test_a_method_from_its_start_to_its_end(name: str, gpu: StandInCuda, tmp_path: Path) -> None:
     method = Registry.discover([]).get(name)(**METHODS[name])
     state = run(method, AS_ON_A_GPU, GPU, tmp_path / "run")
@@ -143,7 +145,7 @@ def test_a_method_from_its_start_to_its_end(name: str, gpu: StandInCuda, tmp_pat
     assert all(tensor.device == torch.device("cuda", 0) for tensor in tensors)
 
 
-@pytest.mark.parametrize("name", ["progressive", "rigl", "own_phases"])
+@pytest.mark.parametrize("name", thinned(("progressive", "rigl", "own_phases"), ("own_phases",)))
 def test_a_method_with_adamw_in_parts_and_averaged(
     name: str, gpu: StandInCuda, tmp_path: Path
 ) -> None:
@@ -183,7 +185,7 @@ def test_an_epoch_in_other_arithmetic(precision: Any, gpu: StandInCuda, tmp_path
     assert gpu.waits == []
 
 
-@pytest.mark.parametrize("name", ["progressive", "rigl"])
+@pytest.mark.parametrize("name", thinned(("progressive", "rigl"), ("progressive",)))
 def test_the_stand_in_computes_what_the_cpu_computes(
     name: str, gpu: StandInCuda, tmp_path: Path
 ) -> None:

@@ -224,6 +224,8 @@ def test_a_block_that_is_not_of_tokens_alone_is_refused() -> None:
             blocks[1](torch.zeros(2, 6, 4), None)
 
 
-@pytest.mark.parametrize("method", [LayerDropping(steepness=3.0), RandomLTD()])
+@pytest.mark.parametrize(
+    "method", [pytest.param(LayerDropping(steepness=3.0), marks=pytest.mark.long), RandomLTD()]
+)
 def test_they_satisfy_the_contract(method: Any) -> None:
     assert all(finding.holds for finding in check_method(method))

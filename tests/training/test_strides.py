@@ -27,6 +27,7 @@ from harness.study.registry import Registry
 from harness.training.state import TrainingState
 from harness.workloads.resident import Resident
 from harness.workloads.workload import Workload, open_workload
+from tests.conftest import thinned
 from tests.training.conftest import RECIPES
 
 RECIPE = Training(epochs=2, batch_size=128)
@@ -72,6 +73,15 @@ SHRINKS = {
     "small_dense",
     "when_to_prune",
 }
+KINDS = {
+    "early_bird in 8 bits",
+    "early_bird reinit",
+    "lottery_ticket",
+    "progressive",
+    "prune_train",
+    "rigl",
+}
+"""One of each kind of change to a network."""
 
 
 def test_every_method_is_tried() -> None:
@@ -166,7 +176,7 @@ def saved(state: TrainingState, layout: torch.memory_format) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", thinned(METHODS, KINDS))
 def test_strides_stay_alike_through_a_method(
     name: str, workload: Workload, steps: list[int], tmp_path: Path
 ) -> None:
