@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import reports
 from tests.chromium import CHROMIUM, FLAGS
+from tests.reports.conftest import for_a_browser
 from tests.reports.details import detailed
 from tests.reports.synthetic import make
 
@@ -31,7 +32,8 @@ def browser() -> Iterator[Browser]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = detailed(make({"dense": "dense", "progressive": "progressive", EVIL: "early_bird"}))
     results.runs["host"] = "</script><script>document.title='pwned'</script>"
-    return reports.build(results, out=tmp_path_factory.mktemp("report"))
+    with for_a_browser():
+        return reports.build(results, out=tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture

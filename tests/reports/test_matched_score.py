@@ -280,6 +280,7 @@ def test_the_caption_says_what_it_must() -> None:
     assert_readable(lone.figure)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_has_the_table_the_figure_and_the_json(tmp_path: Path) -> None:
     page = reports.build(several(), out=tmp_path)
     assert "Energy at the same accuracy" in page.read_text("utf-8")
