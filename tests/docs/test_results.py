@@ -32,11 +32,16 @@ def test_ratios_by_seed_and_the_doubt_in_them_are_those_of_the_records() -> None
     results = plain_results(Tables(REPOSITORY / "benchmarks" / "laptop-vision"))
     small, dense = "small_dense share=0.5", "dense"
     ours, theirs = (results.by_seed(arm, "energy_j") for arm in (small, dense))
-    first, *others = (f"{ours[seed] / theirs[seed]:.2f}" for seed in sorted(ours))
+    first, second, third, fourth = (f"{ours[n] / theirs[n]:.2f}" for n in sorted(ours))
     assert f"took {first} times dense's" in text
-    assert f"and {' and '.join(others)} times with the others" in text
+    assert f"{second} and {third} times with seeds 1 and 2" in text
+    assert f"{fourth} times with seed 3" in text
     for arm in ("early_bird prune_ratio=0.5", small):
-        assert f"{doubt_in(results, arm, dense, [0, 1, 2]).share:.1f} times itself" in text
+        assert f"{doubt_in(results, arm, dense, [0, 1, 2, 3]).share:.1f} times itself" in text
+    ours, theirs = (results.by_seed(arm, "test_score") for arm in ("progressive", dense))
+    lost = " and ".join(sorted(f"{100 * (theirs[n] - ours[n]):.2f}" for n in ours))
+    assert lost == "1.66 and 3.36"
+    assert "1.66 points below dense training with one seed and 3.36 with the other" in text
 
 
 @pytest.mark.parametrize("page", OUTCOMES, ids=lambda page: page.name)
