@@ -269,7 +269,8 @@ def _comes_too_late(asked: dict[str, str], mine: dict[str, str]) -> bool:
 
     free = {"PYTHONPATH"} | ({"LD_LIBRARY_PATH"} if _driver(asked) else set())
     return any(
-        asked.get(name) not in (mine.get(name), os.environ.get(name), WAITING.get(name, ""))
+        asked.get(name)
+        not in (mine.get(name), os.environ.get(name), WAITING.get(name, mine.get(name)))
         for name in {*asked, *mine} - free
         if name.startswith(READ_WHILE_LOADING)
     )

@@ -12,11 +12,11 @@ from types import TracebackType
 
 from harness.runner import worker  # noqa: F401 - so that no run has to
 from harness.runner.code_fingerprint import harness_hash
-from harness.utils.packages import added
+from harness.utils.packages import entry_points_of
 
 # The source as it is now is what runs execute, whatever becomes of the files.
 harness_hash()
-added("")  # what packages add is looked for once
+entry_points_of("")  # reads those of all groups, for all runs
 # Otherwise the collector of every run would visit all that is imported, and each visit copies
 # memory that the run shares with the server.
 gc.collect()

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from harness.errors import UsageError, nearest
-from harness.utils.packages import added
+from harness.utils.packages import entry_points_of
 
 
 class Catalogue(Mapping[str, str]):
@@ -74,7 +74,7 @@ class Catalogue(Mapping[str, str]):
             UsageError: Two stand for one name.
         """
         found: dict[str, str] = {}
-        for entry in added(self.group):
+        for entry in entry_points_of(self.group):
             taken = self._own.get(entry.name) or found.get(entry.name, entry.value)
             if taken != entry.value:
                 raise UsageError(

@@ -14,7 +14,7 @@ from types import ModuleType
 from harness.errors import UsageError, nearest
 from harness.method.base import Method
 from harness.utils.own_packages import check_own
-from harness.utils.packages import added
+from harness.utils.packages import entry_points_of
 
 ENTRY_POINTS = "energy_harness.methods"
 """Entry-point group: each names a `Method` subclass, or a module with some."""
@@ -35,7 +35,7 @@ class Registry:
         check_own(methods)
         for module in pkgutil.iter_modules(methods.__path__):
             registry.add_module(importlib.import_module(f"methods.{module.name}"))
-        for entry in added(ENTRY_POINTS):
+        for entry in entry_points_of(ENTRY_POINTS):
             registry._add_entry(entry.name, entry.load)
         for path in plugins:
             registry.add_file(path)

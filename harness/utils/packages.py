@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from typing import Any
 
 
-def added(group: str) -> tuple[EntryPoint, ...]:
+def entry_points_of(group: str) -> tuple[EntryPoint, ...]:
     """The entry points of a group that the packages of `sys.path` have."""
-    return tuple(_all_added(tuple(sys.path)).select(group=group))
+    return tuple(_all_entry_points(tuple(sys.path)).select(group=group))
 
 
 @functools.cache
-def _all_added(_path: tuple[str, ...]) -> Any:
+def _all_entry_points(_path: tuple[str, ...]) -> Any:
     # Every package's file is read for it: ten milliseconds, several times a command.
     return entry_points()
 

@@ -19,7 +19,7 @@ def sent_again(number: int, error: type[BaseException]) -> Iterator[None]:
     """Send a signal again, until the error that its handler raises has arrived.
 
     Where nothing can be raised, in a callback of a weak reference or of the garbage collector and
-    in a `__del__`, Python prints the error and goes on: it is not printed then. Used by the main
+    in a `__del__`, Python prints the error and continues: here it is not printed. Used by the main
     thread, which handles signals.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,21 @@ def test_a_stop_that_python_cannot_raise_is_tried_again(tmp_path: Path) -> None:
     [run] = runs_of(out).values()
     assert Journal(run).attempts[-1].has_ended, run.log.read_text()
     assert "ignored" not in run.log.read_text()
+
+
+def test_so_is_one_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work(**_: object) -> None:
+        Deaf()
+        time.sleep(30)
+
+    monkeypatch.setattr("harness.cli.main.cli.main", work)
+    ended = called()
+    assert ended.returncode == 130
+    assert "ignored" not in ended.stderr
 
 
 def _has_trained(run: RunFolder) -> bool:
